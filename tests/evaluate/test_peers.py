@@ -1,0 +1,46 @@
+"""Peers: aligned, of equal length, and clear about what is missing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rtdenoise.errors import ConfigError, MissingExtraError
+from rtdenoise.evaluate import metrics, peers
+
+
+@pytest.mark.parametrize("name", list(peers.PEERS))
+@pytest.mark.filterwarnings("ignore")  # what peers warn about is theirs
+def test_peer_is_aligned_and_keeps_the_length(name, speech):
+    reason = peers.missing_reason(name)
+    if reason:
+        pytest.skip(reason)
+    for cut in (0, 1, 333):
+        signal = speech[: speech.size - cut].astype(np.float32)
+        out = peers.peer(name)(signal)
+        assert out.shape == signal.shape
+        assert out.dtype == np.float32
+        assert np.isfinite(out).all()
+    # differences weigh the treble: WebRTC's high-pass filter turns the phase of the lowest harmonics
+    assert abs(metrics.delay_samples(np.diff(signal, 2), np.diff(out, 2), 800)) <= 2
+
+
+def test_unknown_peer_names_the_known_ones():
+    with pytest.raises(ConfigError, match="webrtc.*rnnoise"):
+        peers.peer("magic")
+
+
+@pytest.mark.parametrize("name", ["webrtc", "logmmse", "noisereduce", "rnnoise"])
+def test_missing_package_is_a_reason(name, monkeypatch):
+    monkeypatch.setattr(peers, "find_spec", lambda module: None)
+    with pytest.raises(MissingExtraError, match=r"rtdenoise\[peers\]"):
+        peers.peer(name)(np.zeros(1600, np.float32))
+    assert "not installed" in peers.missing_reason(name)
+
+
+def test_missing_library_is_a_reason(monkeypatch):
+    def refuse(name):
+        raise OSError(name)
+
+    monkeypatch.setattr(peers.ctypes, "CDLL", refuse)
+    assert "apt install libspeexdsp1" in peers.missing_reason("speexdsp")

@@ -1,0 +1,201 @@
+"""The network as a Keras model, for any Keras backend: whole signals in, whole signals out, differentiable."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rtdenoise.can import features
+from rtdenoise.can.spec import CanSpec
+from rtdenoise.errors import MissingExtraError
+from rtdenoise.streaming.windows import window_pair
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    Tensor = Any
+
+
+def import_keras() -> ModuleType:
+    """Keras, or a one-line error that names the extra."""
+    try:
+        import keras
+    except ImportError as error:
+        raise MissingExtraError("building the network needs Keras: pip install 'rtdenoise[tf]'") from error
+    module: ModuleType = keras
+    return module
+
+
+def build_network(spec: CanSpec, *, compute_dtype: str = "float32") -> Any:
+    """The network as a ``keras.Model``: ``(batch, n_samples) -> (batch, n_samples)``, float32.
+
+    Spectral networks answer later than the input by `CanSpec.latency_samples`, as the stream does, and take multiples
+    of the hop.  Wave networks answer aligned.
+
+    Parameters
+    ----------
+    spec : CanSpec
+    compute_dtype : str
+        Type of the inputs and kernels of the convolutions; weights and the sums between layers stay float32.
+    """
+    keras = import_keras()
+    noisy = keras.Input(shape=(None,), dtype="float32", name="noisy")
+    if spec.domain == "wave":
+        rows = _stack(keras, spec, keras.ops.expand_dims(noisy, -1), compute_dtype)
+        estimate = keras.ops.squeeze(rows, -1)
+    else:
+        real, imag = analyse(keras, spec, noisy)
+        outputs = _stack(keras, spec, spectral_inputs(keras.ops, spec, real, imag), compute_dtype)
+        real, imag = apply_mask(keras.ops, spec, outputs, real, imag)
+        estimate = synthesise(keras, spec, real, imag)
+    return keras.Model(noisy, estimate, name=spec.name.replace("-", "_"))
+
+
+def _stack(keras: Any, spec: CanSpec, rows: Tensor, compute_dtype: str) -> Tensor:
+    """The dilated convolutions between the first and the last layer, ``(batch, n_rows, n)`` in and out."""
+    policy = "float32" if compute_dtype == "float32" else f"mixed_{compute_dtype}"
+    if spec.domain == "spectral":
+        rows = keras.layers.Dense(spec.channels, dtype=policy, name="input")(rows)
+        rows = keras.ops.cast(rows, "float32")
+    for index, dilation in enumerate(spec.dilations):
+        layer = _convolution(keras, spec, rows, dilation, index, policy)
+        rows = rows + features.RESIDUAL_SCALE * layer if spec.residual else layer
+    start = features.GAIN_START if spec.domain == "spectral" else 0.0
+    bias = np.zeros(spec.n_outputs, np.float32)
+    bias[: spec.n_bins if spec.domain == "spectral" else 0] = start
+    output = keras.layers.Dense(
+        spec.n_outputs,
+        dtype=policy,
+        name="output",
+        kernel_initializer=keras.initializers.VarianceScaling(0.1) if spec.domain == "spectral" else "glorot_uniform",
+        bias_initializer=lambda shape, dtype=None: keras.ops.convert_to_tensor(bias, dtype),
+    )
+    return keras.ops.cast(output(rows), "float32")
+
+
+def _convolution(keras: Any, spec: CanSpec, rows: Tensor, dilation: int, index: int, policy: str) -> Tensor:
+    """One layer: convolution, normalisation, leaky rectifier."""
+    adaptive = spec.normalisation == "adaptive"
+    convolution = keras.layers.Conv1D(
+        spec.channels,
+        spec.kernel,
+        dilation_rate=dilation,
+        padding="causal" if spec.causal else "same",
+        use_bias=not adaptive,
+        dtype=policy,
+        kernel_initializer="he_normal" if spec.residual else _identity_start(keras),
+        name=f"conv{index}",
+    )
+    rows = keras.ops.cast(convolution(rows), "float32")
+    if adaptive:
+        rows = _adaptive_normalisation(keras)(name=f"norm{index}")(rows)
+    return keras.ops.leaky_relu(rows, spec.slope)
+
+
+def _identity_start(keras: Any) -> Any:
+    """The present row passes unchanged, other taps start small (Germain et al. 2018, section 2.1)."""
+
+    def initialise(shape: tuple[int, int, int], dtype: Any = None) -> Tensor:
+        taps, n_in, n_out = shape
+        kernel = np.random.default_rng([taps, n_in, n_out]).normal(0.0, 0.02, shape)
+        present = taps - 1 if n_in == 1 else taps // 2
+        kernel[present] += np.eye(n_in, n_out) if n_in == n_out else 1.0 / n_in
+        return keras.ops.convert_to_tensor(kernel.astype(np.float32), dtype)
+
+    return initialise
+
+
+@functools.cache
+def _adaptive_normalisation(keras: Any) -> Any:
+    """The layer class ``w0 * x + w1 * batchnorm(x)``; a factory, because Keras is imported late."""
+
+    class AdaptiveNormalisation(keras.layers.Layer):  # type: ignore[misc]  # keras is untyped
+        """Germain et al. (2018), section 2.1; running statistics when not training."""
+
+        def build(self, shape: tuple[int, ...]) -> None:
+            self.w0 = self.add_weight(shape=(), initializer="ones", name="w0")
+            self.w1 = self.add_weight(shape=(), initializer="zeros", name="w1")
+            self.batchnorm = keras.layers.BatchNormalization(
+                scale=False,
+                epsilon=features.BATCHNORM_EPSILON,
+                momentum=features.BATCHNORM_MOMENTUM,
+                dtype=self.dtype_policy,
+                name="batchnorm",
+            )
+            self.batchnorm.build(shape)
+
+        def call(self, rows: Tensor, training: bool | None = None) -> Tensor:
+            return self.w0 * rows + self.w1 * self.batchnorm(rows, training=training)
+
+    return AdaptiveNormalisation
+
+
+def analyse(keras: Any, spec: CanSpec, signal: Tensor) -> tuple[Tensor, Tensor]:
+    """Spectra of a signal that starts after silence, one per hop.
+
+    Parameters
+    ----------
+    keras : module
+    signal : (batch, n_hops * hop) tensor
+
+    Returns
+    -------
+    real, imag : (batch, n_hops, n_bins) tensors
+    """
+    ops = keras.ops
+    window, _ = window_pair(spec.frame, spec.span, spec.hop)
+    past = spec.frame // spec.hop - 1
+    hops = keras.layers.Reshape((-1, spec.hop))(signal)
+    hops = ops.pad(hops, [[0, 0], [past, 0], [0, 0]])
+    last = [hops[:, k : k - past] for k in range(past)]
+    frames = ops.concatenate([*last, hops[:, past:]], -1)
+    real, imag = ops.rfft(frames * ops.convert_to_tensor(window.astype(np.float32)))
+    return real, imag
+
+
+def synthesise(keras: Any, spec: CanSpec, real: Tensor, imag: Tensor) -> Tensor:
+    """Overlap-add of spectra, later than the analysed signal by `CanSpec.latency_samples`.
+
+    Returns
+    -------
+    (batch, n_hops * hop) tensor
+    """
+    ops = keras.ops
+    _, window = window_pair(spec.frame, spec.span, spec.hop)
+    frames = ops.irfft((real, imag), fft_length=spec.frame)[..., spec.frame - spec.span :]
+    frames = frames * ops.convert_to_tensor(window.astype(np.float32))
+    total = frames[..., : spec.hop]
+    for k in range(1, spec.span // spec.hop):
+        part = frames[..., k * spec.hop : (k + 1) * spec.hop]
+        total = total + ops.pad(part, [[0, 0], [k, 0], [0, 0]])[:, :-k]
+    return keras.layers.Reshape((-1,))(total)
+
+
+def spectral_inputs(ops: Any, spec: CanSpec, real: Tensor, imag: Tensor) -> Tensor:
+    """What the stack reads of a spectrum: scaled log power, for complex masks also the compressed spectrum.
+
+    Returns
+    -------
+    (batch, n_hops, n_inputs) tensor
+    """
+    power = real * real + imag * imag + features.POWER_FLOOR
+    log_power = ops.log(power)
+    inputs = (log_power + features.LOG_OFFSET) * features.LOG_SCALE
+    if spec.mask == "magnitude":
+        return inputs
+    shrink = ops.exp((0.5 * (features.COMPRESSION - 1.0)) * log_power)
+    return ops.concatenate([inputs, real * shrink, imag * shrink], -1)
+
+
+def apply_mask(ops: Any, spec: CanSpec, outputs: Tensor, real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:
+    """Multiply a spectrum by the gain, and turn it by the rotation, that the stack's outputs stand for."""
+    n = spec.n_bins
+    gain = ops.sigmoid(outputs[..., :n])
+    if spec.mask == "magnitude":
+        return gain * real, gain * imag
+    across = 1.0 + ops.tanh(outputs[..., n : 2 * n])
+    along = ops.tanh(outputs[..., 2 * n :])
+    gain = gain * ops.rsqrt(across * across + along * along + features.ROTATION_FLOOR)
+    return gain * (across * real - along * imag), gain * (across * imag + along * real)

@@ -1,0 +1,237 @@
+"""What a context aggregation network looks like: one frozen description, valid by construction, saved as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from rtdenoise.errors import ConfigError, ModelError
+
+_DOUBLING = tuple(2**k for k in range(13))
+_CHOICES = {
+    "domain": ("wave", "spectral"),
+    "normalisation": ("none", "adaptive"),
+    "mask": ("none", "magnitude", "complex"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanSpec:
+    """A stack of dilated convolutions over samples (``wave``) or over short-time spectra (``spectral``).
+
+    A *row* is what the stack sees at one instant: one sample, or one spectrum.
+
+    Attributes
+    ----------
+    name : str
+    domain : {"wave", "spectral"}
+    channels : int
+        Width of every intermediate layer.
+    dilations : tuple of int
+        One convolution each, in rows.
+    kernel : int
+        Taps of each convolution.
+    normalisation : {"none", "adaptive"}
+        ``adaptive``: ``w0 * x + w1 * batchnorm(x)`` before the activation (Germain et al. 2018, section 2.1).
+    residual : bool
+        ``h + scale * activation(conv(h))`` in place of ``activation(conv(h))``.
+    causal : bool
+        All taps in the past; otherwise centred, and the network runs on whole files only.
+    slope : float
+        Of the leaky rectifier, for negative input.
+    mask : {"none", "magnitude", "complex"}
+        What the last layer means: the signal itself, a gain per bin, a gain and a rotation per bin.
+    mask_power : float
+        Exponent of the gain when the network is used; below 1 it suppresses less than it was trained to.
+    gain_min_db : float
+        Lowest gain a mask applies when the network is used.
+    sample_rate : int
+        In Hz.
+    hop : int
+        Samples per step of the stream.
+    frame, span : int
+        Analysis and synthesis windows of the spectral domain, in samples; see `rtdenoise.streaming.windows.window_pair`.
+    """
+
+    name: str
+    domain: Literal["wave", "spectral"]
+    channels: int
+    dilations: tuple[int, ...]
+    kernel: int = 3
+    normalisation: Literal["none", "adaptive"] = "none"
+    residual: bool = False
+    causal: bool = True
+    slope: float = 0.2
+    mask: Literal["none", "magnitude", "complex"] = "none"
+    mask_power: float = 1.0
+    gain_min_db: float = -60.0
+    sample_rate: int = 16000
+    hop: int = 128
+    frame: int = 512
+    span: int = 256
+
+    def __post_init__(self) -> None:
+        for key, allowed in _CHOICES.items():
+            if getattr(self, key) not in allowed:
+                raise ConfigError(f"{key}={getattr(self, key)!r} must be one of {', '.join(allowed)}")
+        for key in ("channels", "kernel", "sample_rate", "hop", "frame", "span"):
+            if getattr(self, key) < 1:
+                raise ConfigError(f"{key}={getattr(self, key)} must be at least 1")
+        if not self.dilations or min(self.dilations) < 1:
+            raise ConfigError(f"dilations={self.dilations} must be one or more positive whole numbers")
+        if (self.domain == "wave") != (self.mask == "none"):
+            raise ConfigError(f"mask={self.mask!r} does not fit domain={self.domain!r}: only spectra are masked")
+        if self.domain == "spectral" and not self.causal:
+            raise ConfigError("causal=False is for the wave domain; spectra are computed as a stream")
+        if not self.causal and self.kernel % 2 == 0:
+            raise ConfigError(f"kernel={self.kernel} must be odd to be centred (causal=False)")
+        if not 0.0 < self.mask_power <= 2.0:
+            raise ConfigError(f"mask_power={self.mask_power} must be above 0 and at most 2")
+        if self.gain_min_db > 0.0:
+            raise ConfigError(f"gain_min_db={self.gain_min_db} must not amplify")
+
+    @property
+    def n_bins(self) -> int:
+        """Bins of one spectrum."""
+        return self.frame // 2 + 1
+
+    @property
+    def n_inputs(self) -> int:
+        """Numbers per row that the stack reads: the sample, or log power (and compressed real and imaginary parts)."""
+        return {"none": 1, "magnitude": self.n_bins, "complex": 3 * self.n_bins}[self.mask]
+
+    @property
+    def n_outputs(self) -> int:
+        """Numbers per row that the stack writes: the sample, or gain (and rotation, two numbers) per bin."""
+        return self.n_inputs
+
+    @property
+    def rows_per_hop(self) -> int:
+        """Rows the stack takes in per step of the stream."""
+        return self.hop if self.domain == "wave" else 1
+
+    @property
+    def receptive_rows(self) -> int:
+        """Rows one output row depends on, its own included."""
+        return 1 + (self.kernel - 1) * sum(self.dilations)
+
+    @property
+    def receptive_field(self) -> int:
+        """Input samples one output sample depends on."""
+        if self.domain == "wave":
+            return self.receptive_rows
+        overlapping = self.span // self.hop
+        return self.frame + (self.receptive_rows - 1 + overlapping - 1) * self.hop
+
+    @property
+    def latency_samples(self) -> int:
+        """By how many samples the streamed output is later than the input."""
+        return 0 if self.domain == "wave" else self.span - self.hop
+
+    @property
+    def multiplications_per_second(self) -> int:
+        """Multiply-adds per second of sound in the stack."""
+        c, k = self.channels, self.kernel
+        inner = k * c * c * (len(self.dilations) - (self.domain == "wave"))
+        first = k * c if self.domain == "wave" else self.n_inputs * c
+        rows_per_second = self.sample_rate * self.rows_per_hop // self.hop
+        return (first + inner + self.n_outputs * c) * rows_per_second
+
+    def as_json(self) -> str:
+        """The specification as readable JSON."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    def with_use(self, *, mask_power: float, gain_min_db: float) -> CanSpec:
+        """The same network, used with other values of what is set after training."""
+        return replace(self, mask_power=mask_power, gain_min_db=gain_min_db)
+
+
+def spec_from_mapping(values: dict[str, Any]) -> CanSpec:
+    """A specification from parsed JSON or YAML.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or missing, or a value cannot work.
+    """
+    known = [f.name for f in fields(CanSpec)]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ConfigError(f"unknown key {unknown[0]!r} in a network specification; known are {', '.join(known)}")
+    try:
+        dilations = tuple(int(d) for d in values.get("dilations", ()))
+        return CanSpec(**{**values, "dilations": dilations})
+    except TypeError as error:
+        raise ConfigError(f"incomplete network specification: {error}") from error
+
+
+def load_spec(path: Path) -> CanSpec:
+    """Read a specification that `CanSpec.as_json` wrote.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or is no specification.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: no such file; a model folder holds spec.json") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: not a network specification ({error})") from error
+    if not isinstance(values, dict):
+        raise ModelError(f"{path}: not a network specification (no JSON object)")
+    try:
+        return spec_from_mapping(values)
+    except ConfigError as error:
+        raise ModelError(f"{path}: {error}") from error
+
+
+_PYRAMID = (1, 2, 4, 8, 16, 32)
+
+SPECS: dict[str, CanSpec] = {
+    spec.name: spec
+    for spec in (
+        # As published, with the layer count of the authors' released network: 160,925 parameters, not causal.
+        CanSpec(
+            name="germain2018",
+            domain="wave",
+            channels=64,
+            dilations=(*_DOUBLING, 1),
+            normalisation="adaptive",
+            causal=False,
+        ),
+        CanSpec(name="can-wave", domain="wave", channels=64, dilations=(*_DOUBLING, 1), normalisation="adaptive"),
+        CanSpec(
+            name="can-live",
+            domain="spectral",
+            channels=256,
+            dilations=_PYRAMID * 2,
+            residual=True,
+            mask="complex",
+        ),
+        CanSpec(
+            name="can-small",
+            domain="spectral",
+            channels=64,
+            dilations=_PYRAMID * 2,
+            residual=True,
+            mask="magnitude",
+        ),
+    )
+}
+
+
+def shipped_spec(name: str) -> CanSpec:
+    """The specification called `name`.
+
+    Raises
+    ------
+    ConfigError
+        If there is none; the message lists them.
+    """
+    if name not in SPECS:
+        raise ConfigError(f"no network specification {name!r}; known are {', '.join(SPECS)}")
+    return SPECS[name]

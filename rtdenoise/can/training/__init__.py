@@ -1,0 +1,1 @@
+"""Training of the network: sound collections, mixtures, losses, the loop and its checkpoints."""

@@ -1,0 +1,38 @@
+"""``python -m rtdenoise.can.training CONFIG --data FOLDER``: train a network from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from rtdenoise.can.training.session import default_cache, train
+from rtdenoise.can.training.settings import load_settings
+from rtdenoise.errors import RtDenoiseError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m rtdenoise.can.training", description=__doc__)
+    parser.add_argument("config", type=Path, help="YAML file, for example configs/can-live.yaml")
+    parser.add_argument("--data", type=Path, required=True, help="folder with speech, noise and rooms")
+    parser.add_argument("--run", type=Path, help="folder of the run; default runs/NAME")
+    parser.add_argument("--cache", type=Path, default=default_cache(), help="folder of decoded recordings")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting")
+    parser.add_argument("--restart", action="store_true", help="do not go on from an earlier checkpoint")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
+    try:
+        settings = load_settings(options.config, options.set)
+        folder = options.run or Path("runs") / settings.network.name
+        reason = train(settings, data=options.data, folder=folder, cache=options.cache, resume=not options.restart)
+    except RtDenoiseError as error:
+        sys.stderr.write(f"Error: {error}\n")
+        return 1
+    logging.getLogger(__name__).info("ended: %s", reason)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""Checkpoints: weights, averages, optimiser state and position of a run in one file, replaced atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rtdenoise.errors import ModelError
+
+Arrays = list[npt.NDArray[Any]]
+
+
+@dataclass
+class Checkpoint:
+    """Where a run stands.
+
+    Attributes
+    ----------
+    step : int
+        Steps taken; the next batch has this number.
+    weights : list of array
+        The network's variables, in Keras' order.
+    optimiser : list of array
+        The optimiser's variables, averaged weights included.
+    facts : dict
+        What else must survive: best score, audio heard, settings.
+    """
+
+    step: int
+    weights: Arrays
+    optimiser: Arrays
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write beside `path` and rename: an interruption or a full disk leaves the former file as it was.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be written; the former checkpoint stays.
+    """
+    arrays = {f"weight{i}": a for i, a in enumerate(checkpoint.weights)}
+    arrays |= {f"optimiser{i}": a for i, a in enumerate(checkpoint.optimiser)}
+    head = json.dumps({"step": checkpoint.step, "facts": checkpoint.facts})
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            np.savez(file, head=np.frombuffer(head.encode(), np.uint8), **arrays)  # type: ignore[arg-type]  # numpy stubs
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise ModelError(f"{path}: checkpoint not written ({error.strerror}); the former one is kept") from error
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read what `save_checkpoint` wrote.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, cut short or something else.
+    """
+    try:
+        with np.load(path) as file:
+            head = json.loads(file["head"].tobytes())
+            names = set(file.files)
+            weights = [file[f"weight{i}"] for i in range(sum(n.startswith("weight") for n in names))]
+            optimiser = [file[f"optimiser{i}"] for i in range(sum(n.startswith("optimiser") for n in names))]
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: no such checkpoint") from error
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise ModelError(f"{path}: not a checkpoint, or a damaged one ({error})") from error
+    except Exception as error:
+        if type(error).__name__ != "BadZipFile":
+            raise
+        raise ModelError(f"{path}: not a checkpoint, or a damaged one ({error})") from error
+    return Checkpoint(int(head["step"]), weights, optimiser, head["facts"])

@@ -1,0 +1,231 @@
+"""The training loop: steps, checkpoints, validation, and where a run stops."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.can.model import build_network, import_keras
+from rtdenoise.can.training.batches import Batch, batches
+from rtdenoise.can.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from rtdenoise.can.training.losses import build_loss
+from rtdenoise.can.training.mixtures import Mixer
+from rtdenoise.can.training.optimiser import build_optimiser
+from rtdenoise.can.training.settings import TrainSettings
+from rtdenoise.can.training.validation import scores
+from rtdenoise.errors import ModelError
+from rtdenoise.typing import F32
+
+_LOG = logging.getLogger(__name__)
+_REPORT_STEPS = 50
+_NOT_FINITE_LIMIT = 20  # steps in a row; single ones are skipped by the optimiser's guard
+
+
+class Trainer:
+    """One run: a network, its optimiser, and the folder its checkpoints and logs go to.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+    folder : Path
+        Holds ``last.npz`` (exact resume), ``best.npz``, ``train.csv`` and ``validation.csv``.
+    """
+
+    def __init__(self, settings: TrainSettings, folder: Path) -> None:
+        keras = import_keras()
+        self.settings, self.folder = settings, folder
+        folder.mkdir(parents=True, exist_ok=True)
+        keras.utils.set_random_seed(settings.seed)
+        self.network = build_network(settings.network, compute_dtype=settings.compute_dtype)
+        latency = settings.network.latency_samples
+        noisy = keras.Input(shape=(settings.n_samples,), dtype="float32")
+        scale = keras.Input(shape=(1,), dtype="float32")
+        estimate = self.network(noisy)[:, latency:] * scale
+        self.model = keras.Model([noisy, scale], estimate)
+        self.optimiser = build_optimiser(settings)
+        self.model.compile(self.optimiser, loss=build_loss(settings.loss), jit_compile=False)
+        self.optimiser.build(self.model.trainable_variables)
+        self.step = 0
+        self.facts: dict[str, Any] = {"audio_seconds": 0.0, "train_seconds": 0.0, "best": None, "stale": 0}
+        self._bad_steps = 0
+        self._stop = False
+
+    def resume(self, path: Path) -> None:
+        """Continue from a checkpoint, exactly.
+
+        Raises
+        ------
+        ModelError
+            If it belongs to another network or optimiser.
+        """
+        checkpoint = load_checkpoint(path)
+        _assign(self.model.weights, checkpoint.weights, path)
+        _assign(self.optimiser.variables, checkpoint.optimiser, path)
+        self.step = checkpoint.step
+        self.facts.update(checkpoint.facts)
+
+    def checkpoint(self, name: str = "last.npz") -> None:
+        """Write the present state to the run's folder."""
+        facts = self.facts | {"settings": dataclasses.asdict(self.settings)}
+        weights = [np.asarray(_numpy(v)) for v in self.model.weights]
+        optimiser = [np.asarray(_numpy(v)) for v in self.optimiser.variables]
+        save_checkpoint(self.folder / name, Checkpoint(self.step, weights, optimiser, facts))
+
+    def train_step(self, batch: Batch) -> float:
+        """One step on one batch; returns its loss.
+
+        Raises
+        ------
+        ModelError
+            If the loss has not been finite for many steps in a row.
+        """
+        latency = self.settings.network.latency_samples
+        target = batch.target[:, : self.settings.n_samples - latency] * batch.scale
+        self.model.reset_metrics()
+        loss = float(self.model.train_on_batch([batch.noisy, batch.scale], target))
+        self._bad_steps = 0 if np.isfinite(loss) else self._bad_steps + 1
+        if self._bad_steps >= _NOT_FINITE_LIMIT:
+            raise ModelError(
+                f"the loss is not finite at step {self.step}, {_NOT_FINITE_LIMIT} times in a row; "
+                f"{self.folder / 'last.npz'} keeps the last good state (try a lower learning_rate)"
+            )
+        self.step += 1
+        self.facts["audio_seconds"] += self.settings.audio_seconds_per_step
+        return loss
+
+    def averaged_weights(self) -> list[Any]:
+        """The network's variables with the averages in place of the trained ones, as arrays."""
+        values = {id(v): np.array(_numpy(v)) for v in self.network.weights}
+        if self.settings.ema > 0.0:
+            averages = self.optimiser._model_variables_moving_average  # no public way to read them without assigning
+            for variable, average in zip(self.model.trainable_variables, averages, strict=True):
+                values[id(variable)] = np.array(_numpy(average))
+        return [values[id(v)] for v in self.network.weights]
+
+    def validate(self, noisy: F32, target: F32) -> dict[str, float]:
+        """Figures of the averaged weights on the validation set."""
+        trained = [np.array(_numpy(v)) for v in self.network.weights]
+        _assign(self.network.weights, self.averaged_weights(), self.folder)
+        try:
+            parts = [_numpy(self.network(noisy[k : k + 8], training=False)) for k in range(0, len(noisy), 8)]
+        finally:
+            _assign(self.network.weights, trained, self.folder)
+        latency = self.settings.network.latency_samples
+        estimate = np.concatenate(parts)[:, latency:]
+        n = estimate.shape[1]
+        return scores(estimate, target[:, :n], self.settings.network.sample_rate)
+
+    def run(self, mixer: Mixer, validation: tuple[F32, F32] | None) -> str:
+        """Train until the last step, early stop or a signal; returns why it ended."""
+        settings = self.settings
+        source = batches(
+            mixer,
+            seed=settings.seed,
+            first=self.step,
+            batch_size=settings.batch_size,
+            n_samples=settings.n_samples,
+        )
+        former = {s: signal.signal(s, self._ask_to_stop) for s in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            return self._loop(source, validation)
+        finally:
+            self.checkpoint()
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
+    def _ask_to_stop(self, *_: Any) -> None:
+        self._stop = True
+
+    def _loop(self, source: Iterator[Batch], validation: tuple[F32, F32] | None) -> str:
+        settings = self.settings
+        saved = validated = reported = time.monotonic()
+        losses: list[float] = []
+        for batch in source:
+            losses.append(self.train_step(batch))
+            now = time.monotonic()
+            if len(losses) == _REPORT_STEPS:
+                self._report(losses, now - reported)
+                losses, reported = [], now
+            if now - saved > settings.checkpoint_seconds:
+                self.checkpoint()
+                saved = now
+            ended = self._ended()
+            if validation is not None and (ended or now - validated > settings.validate_seconds):
+                self._judge(self.validate(*validation))
+                validated = reported = time.monotonic()
+                losses = []
+                if settings.patience and self.facts["stale"] >= settings.patience:
+                    return "no better for a while"
+            if ended:
+                return ended
+        raise AssertionError("batches never end")
+
+    def _ended(self) -> str:
+        if self._stop:
+            return "asked to stop"
+        return "all steps taken" if self.step >= self.settings.steps else ""
+
+    def _report(self, losses: list[float], seconds: float) -> None:
+        """One line of progress, in the log and in ``train.csv``."""
+        self.facts["train_seconds"] += seconds
+        speed = len(losses) * self.settings.audio_seconds_per_step / seconds
+        left = (self.settings.steps - self.step) * seconds / len(losses)
+        hours = self.facts["audio_seconds"] / 3600.0
+        loss = float(np.mean(losses))
+        _LOG.info(
+            "step %d loss %.5f, %.1f h heard, %.0f audio-seconds a second, %.0f min left",
+            self.step, loss, hours, speed, left / 60.0,
+        )  # fmt: skip
+        row = {"step": self.step, "loss": loss, "audio_hours": hours, "audio_seconds_per_second": speed}
+        append_row(self.folder / "train.csv", row)
+
+    def _judge(self, figures: dict[str, float]) -> None:
+        """Log the figures of a validation; keep the weights if they are the best so far."""
+        score = figures["si_sdr_db"] + 4.0 * figures.get("pesq", 0.0)
+        _LOG.info("step %d validation %s", self.step, json.dumps({k: round(v, 4) for k, v in figures.items()}))
+        row = {"step": self.step, "audio_hours": self.facts["audio_seconds"] / 3600.0, **figures}
+        append_row(self.folder / "validation.csv", row)
+        if self.facts["best"] is None or score > self.facts["best"]:
+            self.facts["best"], self.facts["stale"] = score, 0
+            self.checkpoint("best.npz")
+        else:
+            self.facts["stale"] += 1
+
+
+def append_row(path: Path, row: dict[str, Any]) -> None:
+    """Append one row to a CSV file, with a header if it is new."""
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def _numpy(value: Any) -> Any:
+    """A backend tensor or variable as an array."""
+    convert: Callable[[Any], Any] = import_keras().ops.convert_to_numpy
+    return convert(value)
+
+
+def _assign(variables: list[Any], arrays: list[Any], path: Path) -> None:
+    """Set variables in order.
+
+    Raises
+    ------
+    ModelError
+        If the number or a shape differs.
+    """
+    if [tuple(v.shape) for v in variables] != [np.shape(a) for a in arrays]:
+        raise ModelError(f"{path}: belongs to another network or optimiser (shapes differ)")
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)

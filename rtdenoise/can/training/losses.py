@@ -1,0 +1,133 @@
+"""Training losses: terms on estimate and target, and their weighted sum as a configuration writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from rtdenoise.can.model import import_keras
+from rtdenoise.errors import ConfigError
+from rtdenoise.streaming.windows import hann
+
+Tensor: TypeAlias = Any
+Term: TypeAlias = Callable[[Any, Tensor, Tensor], Tensor]
+"""``term(ops, estimate, target) -> scalar``; both signals are ``(batch, n_samples)``, at the noisy signal's unit level."""
+
+_COMPRESSION = 0.3
+_POWER_FLOOR = 1e-8  # relative to a mixture of unit level; bounds the slope of |X|**0.3 at silence
+
+
+def _frames(ops: Any, signal: Tensor, frame: int, hop: int) -> Tensor:
+    """Windowed frames ``(batch, n_frames, frame)``; `hop` divides `frame`."""
+    count = signal.shape[1] // hop
+    hops = ops.reshape(signal[:, : count * hop], (-1, count, hop))
+    n = frame // hop
+    parts = [hops[:, k : count - n + 1 + k] for k in range(n)]
+    return ops.concatenate(parts, -1) * ops.convert_to_tensor(hann(frame).astype(np.float32))
+
+
+def compressed_stft(frame: int, hop: int, complex_share: float) -> Term:
+    """Squared error of compressed spectra: magnitudes, and spectra with their phases.
+
+    ``(1 - c) * mean((|E|^.3 - |T|^.3)^2) + c * mean(|E |E|^-.7 - T |T|^-.7|^2)``; Braun & Tashev (2021), "A
+    consolidated view of loss functions for supervised deep learning-based speech enhancement", eq. 7.
+    """
+    if frame % hop:
+        raise ConfigError(f"frame={frame} must be a multiple of hop={hop}")
+    if not 0.0 <= complex_share <= 1.0:
+        raise ConfigError(f"complex_share={complex_share} must be between 0 and 1")
+
+    def term(ops: Any, estimate: Tensor, target: Tensor) -> Tensor:
+        scale = 1.0 / np.sqrt(np.sum(hann(frame) ** 2))
+        both = ops.concatenate([estimate, target], 0) * scale
+        real, imag = ops.rfft(_frames(ops, both, frame, hop))
+        power = real * real + imag * imag + _POWER_FLOOR
+        shrink = ops.exp((0.5 * (_COMPRESSION - 1.0)) * ops.log(power))
+        magnitude = power * shrink * ops.rsqrt(power)
+        batch = ops.shape(estimate)[0]
+
+        def error(values: Tensor) -> Tensor:
+            return ops.mean(ops.square(values[:batch] - values[batch:]))
+
+        plain = error(magnitude)
+        if complex_share == 0.0:
+            return plain
+        return (1.0 - complex_share) * plain + complex_share * (error(real * shrink) + error(imag * shrink))
+
+    return term
+
+
+def clipped_sdr(ceiling_db: float) -> Term:
+    """Signal-to-distortion ratio, negated, in dB, flattening out at `ceiling_db`.
+
+    ``10 log10((|t - e|^2 + tau r) / r)``, ``r = |t|^2 + 0.01``: the 0.01 of the mixture's energy keeps silent targets
+    finite.  Not scale-invariant: the level belongs to the estimate.
+    """
+    tau = 10.0 ** (-ceiling_db / 10.0)
+
+    def term(ops: Any, estimate: Tensor, target: Tensor) -> Tensor:
+        reference = ops.mean(ops.square(target), -1) + 0.01
+        distortion = ops.mean(ops.square(target - estimate), -1)
+        return ops.mean(ops.log((distortion + tau * reference) / reference)) * (10.0 / np.log(10.0))
+
+    return term
+
+
+def l1() -> Term:
+    """Mean absolute difference of the waveforms."""
+    return lambda ops, estimate, target: ops.mean(ops.abs(estimate - target))
+
+
+def l2() -> Term:
+    """Mean squared difference of the waveforms."""
+    return lambda ops, estimate, target: ops.mean(ops.square(estimate - target))
+
+
+TERMS: dict[str, Callable[..., Term]] = {
+    "l1": l1,
+    "l2": l2,
+    "compressed_stft": compressed_stft,
+    "clipped_sdr": clipped_sdr,
+}
+"""Terms by the name a configuration gives them; a deep feature loss registers here as one more."""
+
+
+def build_loss(terms: list[dict[str, Any]]) -> Callable[[Tensor, Tensor], Tensor]:
+    """The weighted sum a configuration describes, as Keras calls it.
+
+    Parameters
+    ----------
+    terms : list of dict
+        Each with ``term`` (a key of `TERMS`), ``weight``, and the term's own arguments.
+
+    Returns
+    -------
+    callable
+        ``loss(target, estimate) -> scalar``.  Signals are expected at the mixture's unit level.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown term or argument, or an empty list.
+    """
+    if not terms:
+        raise ConfigError(f"loss is empty; known terms are {', '.join(TERMS)}")
+    parts: list[tuple[float, Term]] = []
+    for entry in terms:
+        arguments = dict(entry)
+        name = arguments.pop("term", None)
+        weight = float(arguments.pop("weight", 1.0))
+        if name not in TERMS:
+            raise ConfigError(f"unknown loss term {name!r}; known terms are {', '.join(TERMS)}")
+        try:
+            parts.append((weight, TERMS[name](**arguments)))
+        except TypeError as error:
+            raise ConfigError(f"loss term {name}: {error}") from error
+    ops = import_keras().ops
+
+    def loss(target: Tensor, estimate: Tensor) -> Tensor:
+        return sum(weight * part(ops, estimate, target) for weight, part in parts)
+
+    return loss

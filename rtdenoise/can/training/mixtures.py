@@ -1,0 +1,223 @@
+"""Mixtures made while training: a voice, a room, noises, levels, and what microphones and lines do to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import fft, signal
+
+from rtdenoise.can.training.library import Shelf
+from rtdenoise.can.training.procedural import procedural_noise
+from rtdenoise.errors import ConfigError
+from rtdenoise.typing import F32
+from rtdenoise.units import amplitude_from_db
+
+_RATE_HZ = 16000
+_TINY = 1e-9
+_SPEEDS = ((8, 9), (9, 10), (10, 11), (11, 10), (10, 9), (9, 8))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixParams:
+    """Ranges and probabilities of what a mixture is made of; levels in dB, probabilities between 0 and 1."""
+
+    snr_db: tuple[float, float] = (-6.0, 22.0)
+    level_db: tuple[float, float] = (-42.0, -14.0)
+    noise_alone: float = 0.04
+    speech_alone: float = 0.05
+    babble: float = 0.18
+    procedural: float = 0.17
+    second_noise: float = 0.25
+    room: float = 0.3
+    speed: float = 0.35
+    colour: float = 0.35
+    band_limit: float = 0.12
+    level_step: float = 0.04
+    clipping: float = 0.02
+    pause: float = 0.25
+
+    def __post_init__(self) -> None:
+        for name in ("snr_db", "level_db"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ConfigError(f"{name}={[low, high]} must be [lowest, highest]")
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if not isinstance(value, (tuple, list)) and not 0.0 <= value <= 1.0:
+                raise ConfigError(f"{name}={value} must be a probability between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Mixer:
+    """Draws mixtures from shelves of recordings; everything random comes from the generator it is given.
+
+    Attributes
+    ----------
+    speech : Shelf
+        Voices that serve as clean targets.
+    voices : Shelf
+        Voices that serve as babble.
+    noise, rooms : Shelf
+    """
+
+    params: MixParams
+    speech: Shelf
+    voices: Shelf
+    noise: Shelf
+    rooms: Shelf
+
+    def mix(self, rng: np.random.Generator, n: int) -> tuple[F32, F32]:
+        """One training pair.
+
+        Returns
+        -------
+        noisy, target : (n,) float32
+            The same level and alignment; the target is the voice in its room, coloured as the mixture is.
+        """
+        p = self.params
+        kind = rng.random()
+        speech = self._voice(rng, n)
+        noise = self._noises(rng, n)
+        if kind < p.noise_alone:
+            speech[:] = 0.0
+        elif kind < p.noise_alone + p.speech_alone:
+            noise[:] = 0.0
+        snr = amplitude_from_db(rng.uniform(*p.snr_db))
+        speech *= 1.0 / (active_rms(speech) + _TINY)
+        noise *= 1.0 / (snr * (rms(noise) + _TINY))
+        pair = np.stack([speech, noise])
+        if rng.random() < p.colour:
+            pair = _coloured(rng, pair)
+        if rng.random() < p.band_limit:
+            pair = _band_limited(rng, pair)
+        target, noisy = pair[0], pair[0] + pair[1]
+        gain = np.full(n, amplitude_from_db(rng.uniform(*p.level_db)) / (rms(noisy) + _TINY), np.float32)
+        if rng.random() < p.level_step:
+            gain[rng.integers(n) :] *= amplitude_from_db(rng.uniform(-30.0, 20.0))
+        noisy, target = noisy * gain, target * gain
+        excess = float(np.max(np.abs(noisy)))
+        if excess > 1.0:
+            noisy, target = noisy / excess, target / excess
+        if rng.random() < p.clipping:
+            ceiling = float(np.max(np.abs(noisy))) * rng.uniform(0.3, 0.9)
+            noisy = np.clip(noisy, -ceiling, ceiling)
+        dither = rng.standard_normal(n, dtype=np.float32) * np.float32(amplitude_from_db(rng.uniform(-110.0, -85.0)))
+        return (noisy + dither).astype(np.float32), target.astype(np.float32)
+
+    def _voice(self, rng: np.random.Generator, n: int) -> F32:
+        """A stretch of one speaker: utterances one after the other, at another speed, in a room."""
+        group = self.speech.draw_group(rng)
+        parts: list[F32] = []
+        total = 0
+        wanted = n + 2048
+        while total < wanted:
+            utterance = self.speech.recording(self.speech.draw(rng, group))
+            if not parts:
+                utterance = utterance[int(rng.integers(max(1, len(utterance) - _RATE_HZ))) :]
+            parts.append(utterance / (active_rms(utterance) + _TINY))
+            total += len(utterance)
+            if rng.random() < self.params.pause:
+                parts.append(np.zeros(int(rng.uniform(0.1, 1.2) * _RATE_HZ), np.float32))
+                total += len(parts[-1])
+        voice = np.concatenate(parts)[: int(wanted * 1.2)]
+        if rng.random() < self.params.speed:
+            voice = _at_other_speed(rng, voice)
+        voice = _fitted(rng, voice, n)
+        if len(self.rooms) and rng.random() < self.params.room:
+            voice = self._in_room(rng, voice)
+        return voice.astype(np.float32)
+
+    def _noises(self, rng: np.random.Generator, n: int) -> F32:
+        """One noise, sometimes a second, softer or louder one."""
+        noise = self._one_noise(rng, n)
+        if rng.random() < self.params.second_noise:
+            noise = noise + amplitude_from_db(rng.uniform(-15.0, 5.0)) * self._one_noise(rng, n)
+        return noise.astype(np.float32)
+
+    def _one_noise(self, rng: np.random.Generator, n: int) -> F32:
+        """Unit RMS: babble, computed, or recorded."""
+        kind = rng.random()
+        if kind < self.params.babble:
+            noise = self._babble(rng, n)
+        elif kind < self.params.babble + self.params.procedural:
+            return procedural_noise(rng, n)
+        else:
+            noise = self._recorded(rng, n)
+        return noise / np.float32(rms(noise) + _TINY)
+
+    def _recorded(self, rng: np.random.Generator, n: int) -> F32:
+        """A stretch of a recording, repeated where it is too short."""
+        for _ in range(4):
+            noise = self.noise.recording(self.noise.draw(rng))
+            if rng.random() < self.params.speed:
+                noise = _at_other_speed(rng, noise[: 2 * n])
+            noise = _fitted(rng, noise, n)
+            if rms(noise) > 1e-3:
+                return noise
+        return procedural_noise(rng, n)
+
+    def _babble(self, rng: np.random.Generator, n: int) -> F32:
+        """Three to eight voices at once, in a room half of the time."""
+        total = np.zeros(n, np.float32)
+        for _ in range(int(rng.integers(3, 9))):
+            voice = _fitted(rng, self.voices.recording(self.voices.draw(rng)), n)
+            total += voice * np.float32(amplitude_from_db(rng.uniform(-8.0, 0.0)) / (active_rms(voice) + _TINY))
+        if len(self.rooms) and rng.random() < 0.5:
+            total = self._in_room(rng, total)
+        return total
+
+    def _in_room(self, rng: np.random.Generator, dry: F32) -> F32:
+        """Convolved with a room response, aligned to its direct sound."""
+        response = self.rooms.recording(self.rooms.draw(rng))[: _RATE_HZ // 2]
+        response = response[int(np.argmax(np.abs(response))) :]
+        size = fft.next_fast_len(len(dry) + len(response), real=True)
+        wet = fft.irfft(fft.rfft(dry, size) * fft.rfft(response, size), size)[: len(dry)]
+        return np.asarray(wet, np.float32)
+
+
+def rms(signal_: F32) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.mean(np.square(signal_), dtype=np.float64)))
+
+
+def active_rms(signal_: F32) -> float:
+    """RMS of the 16 ms frames within 30 dB of the loudest: the level of the voice without its pauses."""
+    n = len(signal_) // 256
+    if n == 0:
+        return rms(signal_)
+    power = np.mean(np.square(signal_[: n * 256].reshape(n, 256)), axis=1)
+    return float(np.sqrt(np.mean(power[power >= 1e-3 * power.max()])))
+
+
+def _fitted(rng: np.random.Generator, recording: F32, n: int) -> F32:
+    """A random stretch of `n` samples; shorter recordings start anywhere and go round."""
+    if len(recording) >= n:
+        start = int(rng.integers(len(recording) - n + 1))
+        return recording[start : start + n].copy()
+    return np.resize(np.roll(recording, int(rng.integers(len(recording)))), n)
+
+
+def _at_other_speed(rng: np.random.Generator, recording: F32) -> F32:
+    up, down = _SPEEDS[rng.integers(len(_SPEEDS))]
+    return np.asarray(signal.resample_poly(recording, up, down), np.float32)
+
+
+def _coloured(rng: np.random.Generator, pair: F32) -> F32:
+    """A smooth random frequency response of up to 9 dB either way, on both signals."""
+    size = fft.next_fast_len(pair.shape[1] + 256, real=True)
+    spectra = fft.rfft(pair, size)
+    octave = np.log2(np.maximum(np.arange(spectra.shape[1]) * (8000.0 / spectra.shape[1]), 60.0) / 60.0)
+    knots = rng.uniform(-9.0, 9.0, 8)
+    gain = 10.0 ** (np.interp(octave, np.linspace(0.0, 7.1, 8), knots) / 20.0)
+    return np.asarray(fft.irfft(spectra * gain.astype(np.float32), size)[:, : pair.shape[1]], np.float32)
+
+
+def _band_limited(rng: np.random.Generator, pair: F32) -> F32:
+    """A telephone, a narrow codec or a cheap microphone: low-pass, sometimes high-pass too."""
+    low = signal.butter(6, rng.uniform(3000.0, 7500.0), fs=_RATE_HZ, output="sos")
+    pair = signal.sosfilt(low, pair)
+    if rng.random() < 0.5:
+        high = signal.butter(2, rng.uniform(80.0, 400.0), "highpass", fs=_RATE_HZ, output="sos")
+        pair = signal.sosfilt(high, pair)
+    return np.asarray(pair, np.float32)

@@ -1,0 +1,68 @@
+"""The fixed validation set, made once and kept by the hash of what it is made from, and its figures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.can.training.mixtures import Mixer
+from rtdenoise.typing import F32
+
+_SEED = 20181
+_PLAIN = {"noise_alone": 0.0, "speech_alone": 0.0, "level_step": 0.0, "clipping": 0.0, "band_limit": 0.0, "colour": 0.0}
+
+
+def validation_set(mixer: Mixer, *, clips: int, n_samples: int, cache: Path) -> tuple[F32, F32]:
+    """Mixtures from the development split: SNR -5 to 15 dB, no damage to the line.
+
+    Returns
+    -------
+    noisy, target : (clips, n_samples) float32
+    """
+    params = replace(mixer.params, snr_db=(-5.0, 15.0), level_db=(-30.0, -20.0), room=0.1, speed=0.0, **_PLAIN)
+    recipe = [asdict(params), clips, n_samples, _SEED]
+    recipe += [[len(s), int(s.stops.sum())] for s in (mixer.speech, mixer.voices, mixer.noise, mixer.rooms)]
+    path = cache / f"validation-{hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]}.npz"
+    if path.is_file():
+        with np.load(path) as file:
+            return file["noisy"], file["target"]
+    plain = replace(mixer, params=params)
+    pairs = [plain.mix(np.random.default_rng([_SEED, clip]), n_samples) for clip in range(clips)]
+    noisy, target = (np.stack(part) for part in zip(*pairs, strict=True))
+    np.savez(path, noisy=noisy, target=target)
+    return noisy, target
+
+
+def si_sdr_db(estimate: F32, target: F32) -> float:
+    """Scale-invariant signal-to-distortion ratio; Le Roux et al. (2019), eq. 4."""
+    e, t = estimate.astype(np.float64), target.astype(np.float64)
+    projection = t * (np.dot(e, t) / (np.dot(t, t) + 1e-12))
+    return float(10.0 * np.log10((np.sum(projection**2) + 1e-12) / (np.sum((e - projection) ** 2) + 1e-12)))
+
+
+def scores(estimates: F32, targets: F32, sample_rate: int) -> dict[str, float]:
+    """Means over clips: ``si_sdr_db``, and where the packages are installed ``pesq`` (wide band) and ``estoi``."""
+    found: dict[str, Any] = {"si_sdr_db": [si_sdr_db(e, t) for e, t in zip(estimates, targets, strict=True)]}
+    try:
+        from pesq import NoUtterancesError, pesq
+
+        found["pesq"] = []
+        for e, t in zip(estimates, targets, strict=True):
+            try:
+                found["pesq"].append(pesq(sample_rate, t, e, "wb"))
+            except NoUtterancesError:
+                continue
+    except ImportError:
+        pass
+    try:
+        from pystoi import stoi
+
+        found["estoi"] = [stoi(t, e, sample_rate, extended=True) for e, t in zip(estimates, targets, strict=True)]
+    except ImportError:
+        pass
+    return {name: float(np.mean(values)) for name, values in found.items() if len(values)}

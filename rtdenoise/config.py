@@ -1,0 +1,178 @@
+"""YAML and mappings into validated parameters; an unknown key is an error that lists the valid ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from rtdenoise.errors import ConfigError
+from rtdenoise.spectral.params import SpectralParams, require_choice
+
+T = TypeVar("T")
+
+METHODS = ("SS", "WF", "CAN", "bypass")
+CHANNEL_MODES = ("linked", "each", "downmix")
+_ALIASES = {"ML": "CAN"}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One complete set-up.
+
+    `channel_mode`: "linked" one gain for all channels, "each" every channel on its own, "downmix" their mean on all.
+    `processing_rate_hz`: work at this rate behind resamplers; None works at the rate of the stream (SS and WF can).
+    """
+
+    method: str = "WF"
+    channel_mode: str = "linked"
+    processing_rate_hz: int | None = None
+    spectral: SpectralParams = dataclasses.field(default_factory=SpectralParams)
+
+    def __post_init__(self) -> None:
+        require_choice("method", self.method, METHODS)
+        require_choice("channel_mode", self.channel_mode, CHANNEL_MODES)
+
+
+def data_folder(name: str) -> Path:
+    """Folder `name` ("configs", "models") that ships with the package, in a checkout or an installation."""
+    package = Path(__file__).resolve().parent
+    inside = package / name
+    return inside if inside.is_dir() else package.parent / name
+
+
+def preset_names() -> list[str]:
+    """Names of the shipped presets for SS and WF, longest delay first."""
+    names = [path.stem for path in data_folder("configs").glob("*.yaml") if "framing" in _read(path)]
+    return sorted(names, key=lambda name: -float(_read(_preset_path(name))["framing"]["span_seconds"]))
+
+
+def method_name(name: str) -> str:
+    """The method's own spelling for any spelling a person may use ("wf", "ML").
+
+    Raises
+    ------
+    ConfigError
+        For an unknown method.
+    """
+    known = {method.upper(): method for method in METHODS} | _ALIASES
+    found = known.get(str(name).upper())
+    if found is None:
+        raise ConfigError(f"unknown method {name!r}; valid: {', '.join(METHODS)} (ML is CAN)")
+    return found
+
+
+def load_settings(
+    *,
+    method: str | None = None,
+    preset: str | None = None,
+    config: str | Path | Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    default_preset: str = "balanced",
+) -> Settings:
+    """Settings from a preset, changed by a configuration, changed by overrides, in that order.
+
+    Parameters
+    ----------
+    method : str, optional
+        Wins over the one in `config`.
+    preset : str, optional
+        Wins over the one in `config`.
+    config : path or mapping, optional
+        YAML with any of the keys of a preset, and ``method`` and ``preset``.
+    overrides : mapping, optional
+        Nested like a configuration.
+    default_preset : str
+        If nobody names one.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown key, preset or method, a bad value or an unreadable file.
+    """
+    given = dict(config) if isinstance(config, Mapping) else _read(Path(config)) if config is not None else {}
+    merged_given = merge(given, overrides or {})
+    name = preset or merged_given.pop("preset", None) or default_preset
+    merged_given.pop("preset", None)
+    merged = merge(_read(_preset_path(str(name))), merged_given)
+    merged.pop("description", None)
+    chosen = method_name(method or merged.pop("method", "WF"))
+    merged.pop("method", None)
+    top = {f.name for f in dataclasses.fields(Settings)} - {"spectral", "method"}
+    own = {key: merged.pop(key) for key in list(merged) if key in top}
+    also_valid = ["method", "preset", *sorted(top)]
+    return Settings(method=chosen, spectral=from_mapping(SpectralParams, merged, also_valid=also_valid), **own)
+
+
+def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of `base` with the values of `change`, sections merged key by key."""
+    merged = dict(base)
+    for key, value in change.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def from_mapping(kind: type[T], values: Any, where: str = "", also_valid: list[str] | None = None) -> T:
+    """Build the frozen dataclass `kind` from nested mappings.
+
+    Raises
+    ------
+    ConfigError
+        If a section is not a mapping or a key is unknown; the message lists the valid keys.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where or 'the configuration'} must be a mapping of keys to values, not {values!r}")
+    hints = typing.get_type_hints(kind)
+    names = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]  # callers pass dataclasses only
+    built: dict[str, Any] = {}
+    for key, value in values.items():
+        path = f"{where}.{key}" if where else str(key)
+        if key not in names:
+            raise ConfigError(unknown_key(path, str(key), sorted(names + (also_valid or []))))
+        section = dataclasses.is_dataclass(hints[key])
+        built[key] = from_mapping(hints[key], value, path) if section else value
+    return kind(**built)
+
+
+def unknown_key(path: str, key: str, valid: list[str]) -> str:
+    """The message for a key that does not exist, with the nearest that does."""
+    near = difflib.get_close_matches(key, valid, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"unknown key {path!r}{hint} Valid here: {', '.join(valid)}" if hint else f"unknown key {path!r}; valid here: {', '.join(valid)}"
+
+
+def _preset_path(name: str) -> Path:
+    path = data_folder("configs") / f"{name}.yaml"
+    if not path.is_file() or Path(name).name != name:
+        raise ConfigError(f"unknown preset {name!r}; valid: {', '.join(preset_names())}")
+    return path
+
+
+@lru_cache(maxsize=64)
+def _read_text(path: Path, _modified_ns: int) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold keys and values, not {type(content).__name__}")
+    return content
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        modified_ns = path.stat().st_mtime_ns
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+    return dict(_read_text(path, modified_ns))

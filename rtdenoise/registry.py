@@ -1,0 +1,62 @@
+"""From settings to a `Denoiser`: the right method, at the right rate, for the right number of channels."""
+
+from __future__ import annotations
+
+from rtdenoise.config import Settings
+from rtdenoise.errors import ConfigError
+from rtdenoise.streaming.bypass import Bypass
+from rtdenoise.streaming.channels import Downmix, PerChannel
+from rtdenoise.streaming.overlap_add import check_rate, scaled_framing
+from rtdenoise.streaming.rate import RateAdapter
+from rtdenoise.typing import Denoiser
+
+CHANNELS_MAX = 64
+
+
+def build(settings: Settings, sample_rate: int, channels: int = 1) -> Denoiser:
+    """A new denoiser.
+
+    Parameters
+    ----------
+    settings : Settings
+    sample_rate : int
+        Of the stream, in Hz.
+    channels : int
+        1 to 64.
+
+    Raises
+    ------
+    ConfigError
+        If the settings, the rate and the channels do not fit each other.
+    ModelError, MissingExtraError
+        If the method needs a network or a package that is not there.
+    """
+    check_rate(sample_rate)
+    if not 1 <= channels <= CHANNELS_MAX:
+        raise ConfigError(f"channels={channels} must be from 1 to {CHANNELS_MAX}")
+    if channels == 1:
+        return _mono(settings, sample_rate)
+    if settings.channel_mode == "downmix":
+        return Downmix(_mono(settings, sample_rate), channels)
+    links = settings.method in ("SS", "WF") and settings.processing_rate_hz in (None, sample_rate)
+    if settings.channel_mode == "linked" and links:
+        return _spectral(settings, sample_rate, channels)
+    return PerChannel([_mono(settings, sample_rate) for _ in range(channels)])
+
+
+def _mono(settings: Settings, sample_rate: int) -> Denoiser:
+    if settings.method == "bypass":
+        times = settings.spectral.framing
+        framing = scaled_framing(
+            sample_rate, frame_seconds=times.frame_seconds, span_seconds=times.span_seconds, overlap=times.overlap
+        )
+        return Bypass(sample_rate, framing.hop)
+    rate = settings.processing_rate_hz or sample_rate
+    inner = _spectral(settings, rate, 1)
+    return inner if rate == sample_rate else RateAdapter(inner, sample_rate)
+
+
+def _spectral(settings: Settings, sample_rate: int, channels: int) -> Denoiser:
+    from rtdenoise.spectral.denoiser import SpectralDenoiser  # loads numba
+
+    return SpectralDenoiser(settings.method, settings.spectral, sample_rate, channels)

@@ -1,0 +1,95 @@
+"""SS and WF as a `Denoiser`, at any sample rate, full band, for one channel or several with one gain."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rtdenoise.errors import ConfigError
+from rtdenoise.spectral import hop as compiled
+from rtdenoise.spectral.params import SpectralParams
+from rtdenoise.spectral.state import BYPASS, LOG_MMSE, SUBTRACTION, WIENER, initial_state
+from rtdenoise.streaming.overlap_add import Framing, scaled_framing
+from rtdenoise.typing import F32
+
+
+class SpectralDenoiser:
+    """A stream of SS or WF.
+
+    Runs natively at `sample_rate`: the windows keep their length in time, and every bin up to half the rate is enhanced.
+
+    Parameters
+    ----------
+    method : "SS", "WF" or "bypass"
+        "bypass" goes through the same transforms and the same latency with a gain of one.
+    params : SpectralParams
+    sample_rate : int
+        8 to 192 kHz.
+    channels : int
+        More than one: one gain for all, from their mean power.
+
+    Attributes
+    ----------
+    framing : Framing
+    state : (channels,) record array
+        The whole memory; fields that are scalars may be written while audio runs.
+
+    Raises
+    ------
+    ConfigError
+        For a rate or a number of channels that cannot be.
+    """
+
+    def __init__(self, method: str, params: SpectralParams, sample_rate: int, channels: int = 1) -> None:
+        if channels < 1:
+            raise ConfigError(f"channels={channels} must be at least 1")
+        times = params.framing
+        self.framing: Framing = scaled_framing(
+            sample_rate, frame_seconds=times.frame_seconds, span_seconds=times.span_seconds, overlap=times.overlap
+        )
+        self.sample_rate = self.framing.sample_rate
+        self.hop = self.framing.hop
+        self.channels = channels
+        self.latency_samples = self.framing.latency_samples
+        self._initial = np.repeat(initial_state(self.framing, params, _rule(method, params)), channels)
+        self.state = self._initial.copy()
+        self._shape = (self.hop,) if channels == 1 else (self.hop, channels)
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Compile both ways of running now, so that no later call does."""
+        silence = np.zeros(self._shape, np.float32)
+        self.process(silence, silence)
+        self.process_hops(silence, silence)
+        self.reset()
+
+    def process(self, block: F32, out: F32) -> None:
+        """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
+        if self.channels == 1:
+            compiled.hop(block, out, self.state)
+        else:
+            compiled.hop_linked(block, out, self.state)
+
+    def process_hops(self, signal: F32, out: F32) -> None:
+        """Enhance a whole number of hops in one call without the interpreter.
+
+        Parameters
+        ----------
+        signal : (n * hop,) or (n * hop, channels) float32, read
+        out : same shape, float32, written; may be `signal`
+        """
+        if self.channels == 1:
+            compiled.hops(signal, out, self.hop, self.state)
+        else:
+            compiled.hops_linked(signal, out, self.hop, self.state)
+
+    def reset(self) -> None:
+        """Forget the signal and restore every parameter."""
+        self.state[...] = self._initial
+
+
+def _rule(method: str, params: SpectralParams) -> int:
+    if method == "WF":
+        return LOG_MMSE if params.wiener.rule == "log-mmse" else WIENER
+    if method == "SS":
+        return SUBTRACTION
+    return BYPASS

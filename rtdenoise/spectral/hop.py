@@ -1,0 +1,154 @@
+"""The compiled hop of SS and WF: what Python, the loop over a file and an audio callback all call."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rtdenoise.kernels.gain import log_mmse_decision_directed, subtract_power, wiener_decision_directed
+from rtdenoise.kernels.jit import kernel
+from rtdenoise.kernels.noise_psd import (
+    minimum_bias,
+    smooth_for_minimum,
+    track_beginning,
+    track_minimum,
+    track_presence,
+)
+from rtdenoise.kernels.overlap_add import analyse, apply_gain, spectrum_power, synthesise
+from rtdenoise.spectral.state import BEGINNING, BYPASS, LOG_MMSE, MINIMUM, SUBTRACTION
+from rtdenoise.typing import F32, Record
+
+_ZERO, _ONE = np.float32(0), np.float32(1)
+
+
+@kernel
+def track_noise(state: Record) -> None:
+    """Update ``noise_psd`` from ``power`` by the tracker that the record names."""
+    if state.tracker == MINIMUM:
+        smooth_for_minimum(
+            state.power, state.noise_psd, state.minimum_smoothed, state.minimum_correction, state.minimum_times, state.scratch
+        )
+        mean_inverse_dof = minimum_bias(
+            state.noise_psd,
+            state.minimum_smoothed,
+            state.minimum_mean,
+            state.minimum_square,
+            state.scratch,
+            state.minimum_times,
+            state.inverse_dof,
+        )
+        track_minimum(
+            state.noise_psd,
+            state.minimum_smoothed,
+            state.inverse_dof,
+            mean_inverse_dof,
+            state.minimum,
+            state.minimum_sub,
+            state.minimum_stored,
+            state.minimum_local,
+            state.minimum_counters,
+            state.minimum_windows,
+        )
+    elif state.tracker == BEGINNING:
+        track_beginning(state.power, state.noise_psd, state.n_frames, state.n_learnt)
+    else:
+        track_presence(
+            state.power, state.noise_psd, state.presence, state.smoothing_noise, state.smoothing_presence, state.xi_speech
+        )
+
+
+@kernel
+def gain_frame(state: Record) -> None:
+    """From ``power`` to ``gain``: follow the noise, apply the rule that the record names, mix."""
+    track_noise(state)
+    state.n_frames += 1
+    if state.rule == SUBTRACTION:
+        subtract_power(
+            state.power,
+            state.smoothed,
+            state.noise_psd,
+            state.gain,
+            state.band_edges,
+            state.band_weight,
+            state.smoothing_power,
+            state.floor,
+            state.gain_min,
+        )
+    elif state.rule == LOG_MMSE:
+        log_mmse_decision_directed(state.power, state.noise_psd, state.clean_psd, state.gain, state.alpha, state.gain_min)
+    else:
+        wiener_decision_directed(state.power, state.noise_psd, state.clean_psd, state.gain, state.alpha, state.gain_min)
+    mix = _ZERO if state.rule == BYPASS else state.mix
+    for k in range(state.gain.size):
+        state.gain[k] = _ONE + mix * (state.gain[k] - _ONE)
+
+
+
+
+@kernel
+def hop(block: F32, out: F32, states: np.ndarray) -> None:
+    """Enhance one hop of one channel.
+
+    Parameters
+    ----------
+    block : (hop,) float32, read
+    out : (hop,) float32, written; may be `block`
+    states : (1,) record array of `spectral_dtype`, read and written
+    """
+    state = states[0]
+    analyse(block, state)
+    spectrum_power(state.spectrum, state.power)
+    gain_frame(state)
+    apply_gain(state.gain, state.spectrum)
+    synthesise(out, state)
+
+
+@kernel
+def hops(signal: F32, out: F32, hop_samples: int, states: np.ndarray) -> None:
+    """Enhance ``signal.size // hop_samples`` hops of one channel; (n,) float32 read, (n,) float32 written."""
+    for start in range(0, signal.size - hop_samples + 1, hop_samples):
+        hop(signal[start : start + hop_samples], out[start : start + hop_samples], states)
+
+
+@kernel
+def hop_of_each(blocks: F32, outs: F32, states: np.ndarray) -> None:
+    """Enhance one hop of many independent streams; (n_streams, hop) float32 read and written, (n_streams,) records."""
+    for stream in range(states.size):
+        hop(blocks[stream], outs[stream], states[stream : stream + 1])
+
+
+@kernel
+def hop_linked(block: F32, out: F32, states: np.ndarray) -> None:
+    """Enhance one hop of several channels with one gain, computed from their mean power.
+
+    Parameters
+    ----------
+    block : (hop, channels) float32, read
+    out : (hop, channels) float32, written; may be `block`
+    states : (channels,) record array, read and written
+        The first record holds the noise and the gain of all.
+
+    Notes
+    -----
+    One gain for all keeps the direction a listener hears.
+    """
+    first = states[0]
+    share = _ONE / np.float32(states.size)
+    for channel in range(states.size):
+        analyse(block[:, channel], states[channel])
+        spectrum_power(states[channel].spectrum, states[channel].power)
+    for channel in range(1, states.size):
+        for k in range(first.power.size):
+            first.power[k] += states[channel].power[k]
+    for k in range(first.power.size):
+        first.power[k] *= share
+    gain_frame(first)
+    for channel in range(states.size):
+        apply_gain(first.gain, states[channel].spectrum)
+        synthesise(out[:, channel], states[channel])
+
+
+@kernel
+def hops_linked(signal: F32, out: F32, hop_samples: int, states: np.ndarray) -> None:
+    """`hop_linked` over a whole signal; (n, channels) float32 read and written."""
+    for start in range(0, signal.shape[0] - hop_samples + 1, hop_samples):
+        hop_linked(signal[start : start + hop_samples], out[start : start + hop_samples], states)

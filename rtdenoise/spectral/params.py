@@ -1,0 +1,102 @@
+"""What a user may choose about SS and WF, in seconds and dB, checked once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from rtdenoise.errors import ConfigError
+
+TRACKERS = ("presence", "minimum", "beginning")
+RULES = ("wiener", "log-mmse")
+
+
+def require_range(name: str, value: object, low: float, high: float, unit: str = "") -> None:
+    """Raise `ConfigError` unless `value` is a number from `low` to `high`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value) or not low <= value <= high:
+        raise ConfigError(f"{name}={value!r} must be a number from {low:g} to {high:g}{unit and ' ' + unit}")
+
+
+def require_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    """Raise `ConfigError` unless `value` is one of `choices`."""
+    if value not in choices:
+        raise ConfigError(f"{name}={value!r} must be one of: {', '.join(map(str, choices))}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramingParams:
+    """Windows as times, so that one preset serves every sample rate."""
+
+    frame_seconds: float = 0.032
+    span_seconds: float = 0.016
+    overlap: int = 2
+
+    def __post_init__(self) -> None:
+        require_range("framing.frame_seconds", self.frame_seconds, 0.004, 0.128, "s")
+        require_range("framing.span_seconds", self.span_seconds, 0.002, 0.128, "s")
+        require_choice("framing.overlap", self.overlap, (2, 4, 8))
+        if self.span_seconds > self.frame_seconds:
+            raise ConfigError(f"framing.span_seconds={self.span_seconds} must not exceed frame_seconds={self.frame_seconds}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseParams:
+    """How the noise PSD is followed; `smoothing_seconds` to `speech_snr_db` belong to the presence tracker."""
+
+    tracker: str = "presence"
+    smoothing_seconds: float = 0.0717
+    presence_smoothing_seconds: float = 0.152
+    speech_snr_db: float = 15.0
+    minimum_window_seconds: float = 1.536
+    beginning_seconds: float = 0.25
+
+    def __post_init__(self) -> None:
+        require_choice("noise.tracker", self.tracker, TRACKERS)
+        require_range("noise.smoothing_seconds", self.smoothing_seconds, 0.0, 10.0, "s")
+        require_range("noise.presence_smoothing_seconds", self.presence_smoothing_seconds, 0.0, 10.0, "s")
+        require_range("noise.speech_snr_db", self.speech_snr_db, 0.0, 40.0, "dB")
+        require_range("noise.minimum_window_seconds", self.minimum_window_seconds, 0.1, 10.0, "s")
+        require_range("noise.beginning_seconds", self.beginning_seconds, 0.01, 60.0, "s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WienerParams:
+    """Wiener filter (WF): the gain rule and the smoothing of its a priori SNR."""
+
+    rule: str = "wiener"
+    prior_smoothing_seconds: float = 0.05
+
+    def __post_init__(self) -> None:
+        require_choice("wiener.rule", self.rule, RULES)
+        require_range("wiener.prior_smoothing_seconds", self.prior_smoothing_seconds, 0.0, 10.0, "s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubtractionParams:
+    """Spectral subtraction (SS): one band is Berouti's method, more are Kamath and Loizou's."""
+
+    n_bands: int = 1
+    smoothing_seconds: float = 0.02
+    floor_db: float = -20.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.n_bands, bool) or not isinstance(self.n_bands, int) or not 1 <= self.n_bands <= 16:
+            raise ConfigError(f"subtraction.n_bands={self.n_bands!r} must be a whole number from 1 to 16")
+        require_range("subtraction.smoothing_seconds", self.smoothing_seconds, 0.0, 1.0, "s")
+        require_range("subtraction.floor_db", self.floor_db, -60.0, 0.0, "dB")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpectralParams:
+    """Everything about SS and WF.  `mix` is the enhanced share: 1 enhanced only, 0 the delayed input."""
+
+    framing: FramingParams = field(default_factory=FramingParams)
+    noise: NoiseParams = field(default_factory=NoiseParams)
+    wiener: WienerParams = field(default_factory=WienerParams)
+    subtraction: SubtractionParams = field(default_factory=SubtractionParams)
+    attenuation_limit_db: float = 18.0
+    mix: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_range("attenuation_limit_db", self.attenuation_limit_db, 0.0, 100.0, "dB")
+        require_range("mix", self.mix, 0.0, 1.0)

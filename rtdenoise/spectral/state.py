@@ -1,0 +1,116 @@
+"""The one record that is the whole memory of a spectral stream, and its first value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.spectral.params import SpectralParams
+from rtdenoise.streaming.overlap_add import Framing, fill_windows, overlap_add_fields
+from rtdenoise.units import amplitude_from_db, power_from_db, smoothing_per_hop
+
+BYPASS, SUBTRACTION, WIENER, LOG_MMSE = range(4)
+"""Values of the field ``rule``."""
+
+PRESENCE, MINIMUM, BEGINNING = range(3)
+"""Values of the field ``tracker``."""
+
+N_SUB_WINDOWS = 8  # of the minimum search; Martin (2001) uses 8
+_MARTIN_HOP_SECONDS = 0.016  # the hop his bias table and smoothing factors belong to
+_MARTIN_LENGTHS = (1, 2, 5, 8, 10, 15, 20, 30, 40, 60, 80, 120, 140, 160)
+_MARTIN_TABLE = (0, 0.26, 0.48, 0.58, 0.61, 0.668, 0.705, 0.762, 0.8, 0.841, 0.865, 0.89, 0.9, 0.91)
+
+
+def spectral_dtype(framing: Framing, n_bands: int) -> np.dtype[Any]:
+    """Everything one channel of SS or WF remembers or may be told while it runs: one record.
+
+    Fields without a shape may be written by another thread while audio runs; each is read once per hop.
+    """
+    n = framing.n_bins
+    bins = ("power", "noise_psd", "presence", "clean_psd", "smoothed", "gain")
+    minimum = ("minimum_mean", "minimum_square", "minimum_smoothed", "minimum", "minimum_sub", "inverse_dof", "scratch")
+    return np.dtype(
+        [
+            *overlap_add_fields(framing),
+            *((name, "f4", (n,)) for name in (*bins, *minimum)),
+            ("minimum_stored", "f4", (N_SUB_WINDOWS, n)),
+            ("minimum_local", "u1", (n,)),
+            ("minimum_counters", "i8", (3,)),
+            ("minimum_correction", "f4", (1,)),
+            ("minimum_times", "f4", (4,)),
+            ("minimum_windows", "f4", (4,)),
+            ("band_edges", "i4", (n_bands + 1,)),
+            ("band_weight", "f4", (n_bands,)),
+            ("n_frames", "i8"),
+            ("rule", "i8"),
+            ("tracker", "i8"),
+            ("n_learnt", "i8"),
+            ("smoothing_noise", "f4"),
+            ("smoothing_presence", "f4"),
+            ("xi_speech", "f4"),
+            ("alpha", "f4"),
+            ("smoothing_power", "f4"),
+            ("floor", "f4"),
+            ("gain_min", "f4"),
+            ("mix", "f4"),
+        ],
+        align=True,
+    )
+
+
+def initial_state(framing: Framing, params: SpectralParams, rule: int) -> np.ndarray:
+    """The record before the first sample.
+
+    Returns
+    -------
+    (1,) structured array of `spectral_dtype`
+    """
+    state = np.zeros(1, spectral_dtype(framing, params.subtraction.n_bands))
+    record, hop = state[0], framing.hop_seconds
+    fill_windows(record, framing)
+    record["rule"] = rule
+    record["gain"] = 1.0
+    record["gain_min"] = amplitude_from_db(-params.attenuation_limit_db)
+    record["mix"] = params.mix
+    record["alpha"] = smoothing_per_hop(params.wiener.prior_smoothing_seconds, hop)
+    record["smoothing_power"] = smoothing_per_hop(params.subtraction.smoothing_seconds, hop)
+    record["floor"] = power_from_db(params.subtraction.floor_db)
+    _fill_bands(record, framing, params.subtraction.n_bands)
+    _fill_noise(record, hop, params)
+    return state
+
+
+def _fill_noise(record: Any, hop: float, params: SpectralParams) -> None:
+    noise = params.noise
+    record["tracker"] = ("presence", "minimum", "beginning").index(noise.tracker)
+    record["n_learnt"] = max(1, round(noise.beginning_seconds / hop))
+    record["smoothing_noise"] = smoothing_per_hop(noise.smoothing_seconds, hop)
+    record["smoothing_presence"] = smoothing_per_hop(noise.presence_smoothing_seconds, hop)
+    record["xi_speech"] = power_from_db(noise.speech_snr_db)
+    record["minimum"] = record["minimum_sub"] = record["minimum_stored"] = np.inf
+    record["minimum_correction"] = 1.0
+    # .96, .3, .7 and .8 per 16 ms hop, as times: 0.392, 0.0133, 0.0449 and 0.0717 s
+    record["minimum_times"] = [
+        smoothing_per_hop(-_MARTIN_HOP_SECONDS / float(np.log(per_hop)), hop) for per_hop in (0.96, 0.3, 0.7, 0.8)
+    ]
+    record["minimum_counters"] = (0, 0, max(1, round(noise.minimum_window_seconds / N_SUB_WINDOWS / hop)))
+    whole = max(2.0, noise.minimum_window_seconds / _MARTIN_HOP_SECONDS)
+    part = max(2.0, whole / N_SUB_WINDOWS)
+    record["minimum_windows"] = (whole, np.interp(whole, _MARTIN_LENGTHS, _MARTIN_TABLE), part, np.interp(part, _MARTIN_LENGTHS, _MARTIN_TABLE))
+
+
+def _fill_bands(record: Any, framing: Framing, n_bands: int) -> None:
+    """Bands of equal width up to 8 kHz, the last one to the end, weighted as Kamath & Loizou (2002), eq. 6."""
+    top_hz = min(8000.0, framing.sample_rate / 2)
+    edges_hz = np.linspace(0.0, top_hz, n_bands + 1)
+    edges = np.round(edges_hz * framing.frame / framing.sample_rate).astype(np.int32)
+    edges[-1] = framing.n_bins
+    record["band_edges"] = edges
+    record["band_weight"] = 1.0 if n_bands == 1 else [_band_weight(hz, top_hz) for hz in edges_hz[1:]]
+
+
+def _band_weight(upper_hz: float, top_hz: float) -> float:
+    if upper_hz <= 1000.0:
+        return 1.0
+    return 2.5 if upper_hz <= top_hz - 2000.0 else 1.5

@@ -1,0 +1,119 @@
+"""Where frames, hops and windows of an overlap-add method lie in time, for every preset and sample rate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.errors import ConfigError
+from rtdenoise.streaming.windows import window_pair
+
+RATE_MIN_HZ, RATE_MAX_HZ = 8_000, 192_000
+
+
+def check_rate(sample_rate: int) -> int:
+    """Return `sample_rate` if a stream may have it.
+
+    Raises
+    ------
+    ConfigError
+        Outside 8 to 192 kHz, or not a whole number.
+    """
+    if sample_rate != int(sample_rate) or not RATE_MIN_HZ <= sample_rate <= RATE_MAX_HZ:
+        raise ConfigError(f"sample_rate={sample_rate} Hz must be a whole number from {RATE_MIN_HZ} to {RATE_MAX_HZ}")
+    return int(sample_rate)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Framing:
+    """One overlap-add scheme in samples of one rate.
+
+    `frame` is the analysis window, `span` the synthesis window; ``span == frame`` is the symmetric scheme.
+    """
+
+    sample_rate: int
+    frame: int
+    span: int
+    hop: int
+
+    def __post_init__(self) -> None:
+        check_rate(self.sample_rate)
+        window_pair(self.frame, self.span, self.hop)  # raises if there are none
+
+    @property
+    def latency_samples(self) -> int:
+        """By how much the output is later than the input; gathering a hop is not in it."""
+        return self.span - self.hop
+
+    @property
+    def delay_samples(self) -> int:
+        """The method's own delay: latency plus the hop that must be gathered first, equal to the synthesis span."""
+        return self.latency_samples + self.hop
+
+    @property
+    def n_bins(self) -> int:
+        """Frequency bins from 0 to half the sample rate, both included."""
+        return self.frame // 2 + 1
+
+    @property
+    def hop_seconds(self) -> float:
+        """Time between frames, in seconds."""
+        return self.hop / self.sample_rate
+
+
+def fast_even_length(samples: float) -> int:
+    """The even length nearest to `samples` whose only prime factors are 2, 3, 5 and 7 (fast to transform)."""
+    candidates = range(max(2, int(samples * 0.9)) & ~1, int(samples * 1.1) + 4, 2)
+    return min((n for n in candidates if _is_smooth(n)), key=lambda n: (abs(n - samples), n))
+
+
+def _is_smooth(n: int) -> bool:
+    for prime in (2, 3, 5, 7):
+        while n % prime == 0:
+            n //= prime
+    return n == 1
+
+
+def scaled_framing(sample_rate: int, *, frame_seconds: float, span_seconds: float, overlap: int) -> Framing:
+    """The scheme nearest to the given times at `sample_rate`.
+
+    Parameters
+    ----------
+    sample_rate : int
+    frame_seconds, span_seconds : float
+        Analysis and synthesis windows.
+    overlap : int
+        How many synthesis windows cover each sample: ``span / hop``, at least 2.
+
+    Raises
+    ------
+    ConfigError
+        If the times do not fit each other or the rate is out of range.
+    """
+    check_rate(sample_rate)
+    hop = fast_even_length(span_seconds * sample_rate / overlap)
+    span = hop * overlap
+    frame = span if span_seconds == frame_seconds else fast_even_length(frame_seconds * sample_rate)
+    return Framing(sample_rate=sample_rate, frame=frame, span=span, hop=hop)
+
+
+def overlap_add_fields(framing: Framing) -> list[tuple[Any, ...]]:
+    """Record fields that `rtdenoise.kernels.overlap_add` needs, for a structured dtype."""
+    return [
+        ("history", "f4", (framing.frame,)),
+        ("analysis", "f4", (framing.frame,)),
+        ("synthesis", "f4", (framing.span,)),
+        ("overlap", "f4", (framing.span,)),
+        ("windowed", "f4", (framing.frame,)),
+        ("spectrum", "c8", (framing.n_bins,)),
+        ("axes", "i8", (1,)),
+    ]
+
+
+def fill_windows(record: Any, framing: Framing) -> None:
+    """Write both windows into a record that has the overlap-add fields."""
+    analysis, synthesis = window_pair(framing.frame, framing.span, framing.hop)
+    record["analysis"] = analysis.astype(np.float32)
+    record["synthesis"] = synthesis.astype(np.float32)

@@ -1,0 +1,45 @@
+"""The seventh law: once constructed, a denoiser does not compile and its compiled hop does not allocate."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from tests.contract.builders import registered
+
+FIRST_BLOCK = """
+import numpy as np
+from numba.core import event
+from tests.contract.builders import registered
+denoiser = registered({method!r}, "low", {rate}, {channels})
+shape = (denoiser.hop,) if denoiser.channels == 1 else (denoiser.hop, denoiser.channels)
+block = np.zeros((4 * shape[0], *shape[1:]), np.float32)
+with event.install_recorder("numba:compile") as recorder:
+    denoiser.process(block[: denoiser.hop], block[: denoiser.hop])
+    denoiser.process_hops(block, block)
+    denoiser.reset()
+assert not recorder.buffer, recorder.buffer
+"""
+
+
+@pytest.mark.parametrize(("method", "rate", "channels"), [("WF", 16000, 1), ("SS", 48000, 2)])
+def test_first_block_does_not_compile(tmp_path, method, rate, channels):
+    """In a fresh process with an empty cache: other tests have compiled ours already."""
+    script = FIRST_BLOCK.format(method=method, rate=rate, channels=channels)
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True)
+
+
+@pytest.mark.parametrize("method", ["WF", "SS"])
+@pytest.mark.parametrize("preset", ["quality", "balanced", "low", "ultra"])
+def test_compiled_hops_allocate_nothing(method, preset):
+    from numba.core.runtime import rtsys
+
+    denoiser = registered(method, preset, 16000)
+    block = np.random.default_rng(0).normal(0, 0.1, 100 * denoiser.hop).astype(np.float32)
+    before = rtsys.get_allocation_stats().alloc
+    denoiser.process_hops(block, block)
+    assert rtsys.get_allocation_stats().alloc == before

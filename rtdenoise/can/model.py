@@ -85,7 +85,7 @@ def _convolution(keras: Any, spec: CanSpec, rows: Tensor, dilation: int, index: 
         padding="causal" if spec.causal else "same",
         use_bias=not adaptive,
         dtype=policy,
-        kernel_initializer="he_normal" if spec.residual else _identity_start(keras),
+        kernel_initializer="he_normal" if spec.residual else _identity_start(keras, spec.causal),
         name=f"conv{index}",
     )
     rows = keras.ops.cast(convolution(rows), "float32")
@@ -94,15 +94,17 @@ def _convolution(keras: Any, spec: CanSpec, rows: Tensor, dilation: int, index: 
     return keras.ops.leaky_relu(rows, spec.slope)
 
 
-def _identity_start(keras: Any) -> Any:
+def _identity_start(keras: Any, causal: bool) -> Any:
     """The present row passes unchanged, other taps start small (Germain et al. 2018, section 2.1)."""
+
+    def present(taps: int) -> int:
+        return taps - 1 if causal else taps // 2
 
     def initialise(shape: tuple[int, int, int], dtype: Any = None) -> Tensor:
         taps, n_in, n_out = shape
-        kernel = np.random.default_rng([taps, n_in, n_out]).normal(0.0, 0.02, shape)
-        present = taps - 1 if n_in == 1 else taps // 2
-        kernel[present] += np.eye(n_in, n_out) if n_in == n_out else 1.0 / n_in
-        return keras.ops.convert_to_tensor(kernel.astype(np.float32), dtype)
+        passing = np.zeros(shape, np.float32)
+        passing[present(taps)] = np.eye(n_in, n_out) if n_in == n_out else 1.0 / n_in
+        return passing + keras.random.normal(shape, stddev=0.02, dtype=dtype)
 
     return initialise
 

@@ -1,0 +1,171 @@
+"""From a training checkpoint to a model folder: weights, LiteRT files, specification, checksums."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.can import models
+from rtdenoise.can.graph import input_shapes, network_step
+from rtdenoise.can.rings import plan_rings
+from rtdenoise.can.spec import CanSpec
+from rtdenoise.can.tensorflow_engine import import_tensorflow
+from rtdenoise.can.weights import Network, from_keras, rounded, weights_as_bytes
+from rtdenoise.errors import ConfigError, ModelError
+
+PRECISIONS = ("float32", "float16", "int8")
+
+
+def step_function(network: Network, streams: int = 1) -> Any:
+    """One stateless step as a ``tf.function`` with named inputs and outputs (past rows in, new rows out)."""
+    tf = import_tensorflow()
+    plan = plan_rings(network.spec)
+    shapes = input_shapes(network.spec, plan, streams)
+    if not plan.deep:
+        shapes.pop("taps")
+    signature = {name: tf.TensorSpec(shape, tf.float32, name=name) for name, shape in shapes.items()}
+
+    def step(**inputs: Any) -> dict[str, Any]:
+        answer = network_step(tf, network, plan, {"taps": None, **inputs})
+        return {name: tf.identity(value, name) for name, value in answer.items()}
+
+    module = tf.Module()
+    module.step = tf.function(step, input_signature=None).get_concrete_function(**signature)
+    return module
+
+
+def convert_litert(network: Network, *, streams: int = 1, precision: str = "float16") -> bytes:
+    """The step as a LiteRT file.
+
+    Parameters
+    ----------
+    network : Network
+    streams : int
+    precision : {"float32", "float16", "int8"}
+        How weights are stored.  Arithmetic is float32, except that int8 multiplies in 8 bits what it can ("dynamic
+        range").
+
+    Raises
+    ------
+    ConfigError
+        For an unknown precision.
+    MissingExtraError
+        Without TensorFlow.
+    """
+    if precision not in PRECISIONS:
+        raise ConfigError(f"precision={precision!r} must be one of {', '.join(PRECISIONS)}")
+    tf = import_tensorflow()
+    module = step_function(network, streams)
+    with _saved(tf, module) as folder:
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["step"])
+        if precision != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if precision == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        content: bytes = converter.convert()
+    return content
+
+
+@contextlib.contextmanager
+def _saved(tf: Any, module: Any) -> Iterator[str]:
+    """A SavedModel in a temporary folder."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures={"step": module.step})
+        yield folder
+
+
+def export_saved_model(network: Network, folder: Path, streams: int = 1) -> None:
+    """A SavedModel whose signature ``step`` has its state as explicit inputs and outputs, for model servers."""
+    tf = import_tensorflow()
+    module = step_function(network, streams)
+    tf.saved_model.save(module, str(folder), signatures={"step": module.step})
+
+
+def write_model(network: Network, folder: Path, *, int8: bool = False) -> Network:
+    """Write a model folder (all but its card); returns the network as stored, rounded to 16 bits.
+
+    Raises
+    ------
+    ModelError
+        If the folder cannot be written.
+    """
+    stored = rounded(network)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / models.SPEC).write_text(stored.spec.as_json(), encoding="utf-8")
+        (folder / models.WEIGHTS).write_bytes(weights_as_bytes(stored))
+        if stored.spec.causal:
+            (folder / models.LITERT).write_bytes(convert_litert(stored))
+            if int8:
+                (folder / "model-int8.tflite").write_bytes(convert_litert(stored, precision="int8"))
+        models.write_checksums(folder)
+    except OSError as error:
+        raise ModelError(f"{folder}: model not written ({error.strerror})") from error
+    return stored
+
+
+def network_from_checkpoint(path: Path, spec: CanSpec, *, averaged: bool = True) -> tuple[Network, dict[str, Any]]:
+    """The network of a training checkpoint, and the run's facts.
+
+    Parameters
+    ----------
+    path : Path
+    spec : CanSpec
+        What the run trained; only values of use (`mask_power`, `gain_min_db`) may differ.
+    averaged : bool
+        The averaged weights, not the last ones.
+
+    Raises
+    ------
+    ModelError
+        If checkpoint and specification disagree.
+    """
+    from rtdenoise.can.model import build_network
+    from rtdenoise.can.training.checkpoint import load_checkpoint
+
+    checkpoint = load_checkpoint(path)
+    model = build_network(spec)
+    arrays = list(checkpoint.weights)
+    if averaged:
+        arrays = averaged_arrays(model, checkpoint.weights, checkpoint.optimiser)
+    if [tuple(w.shape) for w in model.weights] != [a.shape for a in arrays]:
+        raise ModelError(f"{path}: the checkpoint does not fit the specification {spec.name!r}")
+    for variable, array in zip(model.weights, arrays, strict=True):
+        variable.assign(array)
+    return from_keras(spec, model), checkpoint.facts
+
+
+def averaged_arrays(model: Any, weights: list[Any], optimiser: list[Any]) -> list[Any]:
+    """`weights` with the trainable ones replaced by their moving averages, which Keras keeps last in the optimiser."""
+    n = len(model.trainable_variables)
+    averages = optimiser[-n:]
+    if [np.shape(a) for a in averages] != [tuple(v.shape) for v in model.trainable_variables]:
+        return list(weights)
+    by_variable = {id(v): a for v, a in zip(model.trainable_variables, averages, strict=True)}
+    return [by_variable.get(id(v), a) for v, a in zip(model.weights, weights, strict=True)]
+
+
+def export_checkpoint(
+    checkpoint: Path,
+    spec: CanSpec,
+    folder: Path,
+    *,
+    mask_power: float | None = None,
+    gain_min_db: float | None = None,
+    int8: bool = False,
+) -> dict[str, Any]:
+    """Export the averaged weights of a run; returns the run's facts for the card."""
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    changes = {"mask_power": mask_power, "gain_min_db": gain_min_db}
+    used = replace(spec, **{name: value for name, value in changes.items() if value is not None})
+    network, facts = network_from_checkpoint(checkpoint, used)
+    write_model(network, folder, int8=int8)
+    return facts

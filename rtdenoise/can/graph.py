@@ -1,0 +1,145 @@
+"""One step of a causal network in TensorFlow operations, without state: past rows in, new rows out.
+
+The LiteRT file is this function converted; the TensorFlow engine puts variables around it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.can import features
+from rtdenoise.can.rings import RingPlan
+from rtdenoise.can.spec import CanSpec
+from rtdenoise.can.weights import Network
+
+Tensor = Any
+
+
+def stack_step(
+    tf: Any, network: Network, plan: RingPlan, rows: Tensor, taps: Tensor, pasts: list[Tensor]
+) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """All dilated layers for one block.
+
+    Parameters
+    ----------
+    tf : module
+    network : Network
+    plan : RingPlan
+    rows : (streams * block, n_inputs) tensor
+    taps : (n_deep, kernel - 1, streams * block, channels) tensor
+        What the plan's rings hold for this step.
+    pasts : list of (streams, (kernel - 1) * dilation, n_in) tensor
+        Last rows of the shallow layers.
+
+    Returns
+    -------
+    outputs : (streams * block, n_outputs) tensor
+    written : (n_deep, streams * block, channels) tensor
+        To be written to the rings.
+    pasts : list like `pasts`
+    """
+    spec = network.spec
+    if network.first is not None:
+        rows = tf.matmul(rows, network.first[0]) + network.first[1]
+    written, kept = [], []
+    for index, (kernel, bias) in enumerate(zip(network.kernels, network.biases, strict=True)):
+        if index in plan.deep:
+            number = plan.deep.index(index)
+            written.append(rows)
+            parts = [taps[number, tap] for tap in range(spec.kernel - 1)]
+        else:
+            past = pasts[plan.shallow.index(index)]
+            parts, past = _shallow_parts(tf, spec, plan, index, rows, past)
+            kept.append(past)
+        joined = tf.concat([*parts, rows], -1)
+        layer = tf.matmul(joined, kernel.reshape(-1, spec.channels))
+        layer = tf.nn.leaky_relu(tf.nn.bias_add(layer, bias), spec.slope)
+        rows = rows + np.float32(features.RESIDUAL_SCALE) * layer if spec.residual else layer
+    outputs = tf.matmul(rows, network.last[0]) + network.last[1]
+    return outputs, tf.stack(written) if written else taps, kept
+
+
+def _shallow_parts(
+    tf: Any, spec: CanSpec, plan: RingPlan, index: int, rows: Tensor, past: Tensor
+) -> tuple[list[Tensor], Tensor]:
+    """The past taps of a layer whose dilation is shorter than the block, and its rows for the next step."""
+    dilation = spec.dilations[index]
+    reach = (spec.kernel - 1) * dilation
+    width = rows.shape[-1]
+    together = tf.concat([past, tf.reshape(rows, (-1, plan.block, width))], 1)
+    parts = [
+        tf.reshape(together[:, tap * dilation : tap * dilation + plan.block], (-1, width))
+        for tap in range(spec.kernel - 1)
+    ]
+    return parts, together[:, plan.block : plan.block + reach]
+
+
+def masked_spectrum(
+    tf: Any, spec: CanSpec, outputs: Tensor, real: Tensor, imag: Tensor, gain_min: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The spectrum after the mask that `outputs` stand for; the gain is raised to the specification's power and floored."""
+    n = spec.n_bins
+    gain = tf.sigmoid(outputs[:, :n])
+    if spec.mask_power != 1.0:
+        gain = tf.exp(spec.mask_power * tf.math.log(gain + 1e-12))
+    gain = tf.maximum(gain, gain_min)
+    if spec.mask == "magnitude":
+        return gain * real, gain * imag
+    across = 1.0 + tf.tanh(outputs[:, n : 2 * n])
+    along = tf.tanh(outputs[:, 2 * n :])
+    gain = gain * tf.math.rsqrt(across * across + along * along + features.ROTATION_FLOOR)
+    return gain * (across * real - along * imag), gain * (across * imag + along * real)
+
+
+def spectral_rows(tf: Any, spec: CanSpec, real: Tensor, imag: Tensor) -> Tensor:
+    """What the stack reads of one spectrum per stream; the twin of `rtdenoise.can.model.spectral_inputs`."""
+    log_power = tf.math.log(real * real + imag * imag + features.POWER_FLOOR)
+    inputs = (log_power + features.LOG_OFFSET) * features.LOG_SCALE
+    if spec.mask == "magnitude":
+        return inputs
+    shrink = tf.exp((0.5 * (features.COMPRESSION - 1.0)) * log_power)
+    return tf.concat([inputs, real * shrink, imag * shrink], -1)
+
+
+def network_step(
+    tf: Any, network: Network, plan: RingPlan, inputs: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """One whole step: signal or spectrum in, signal or spectrum out.
+
+    Parameters
+    ----------
+    inputs : dict
+        ``taps`` and ``past0..`` as in `stack_step`; ``rows`` (wave), or ``real``, ``imag`` ``(streams, n_bins)`` and
+        ``gain_min`` ``(1,)`` (spectral).
+
+    Returns
+    -------
+    dict
+        ``rows``, or ``real`` and ``imag``; ``written``; ``past0..`` for the next step.
+    """
+    spec = network.spec
+    pasts = [inputs[f"past{i}"] for i in range(len(plan.shallow))]
+    spectral = spec.domain == "spectral"
+    rows = spectral_rows(tf, spec, inputs["real"], inputs["imag"]) if spectral else inputs["rows"]
+    outputs, written, kept = stack_step(tf, network, plan, rows, inputs["taps"], pasts)
+    answer = {f"past{i}": past for i, past in enumerate(kept)}
+    if plan.deep:
+        answer["written"] = written
+    if not spectral:
+        return answer | {"rows": outputs}
+    real, imag = masked_spectrum(tf, spec, outputs, inputs["real"], inputs["imag"], inputs["gain_min"])
+    return answer | {"real": real, "imag": imag}
+
+
+def input_shapes(spec: CanSpec, plan: RingPlan, streams: int = 1) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a step's inputs, all float32."""
+    n_rows = streams * plan.block
+    shapes: dict[str, tuple[int, ...]] = {"taps": (len(plan.deep), spec.kernel - 1, n_rows, spec.channels)}
+    for number, index in enumerate(plan.shallow):
+        width = 1 if spec.domain == "wave" and index == 0 else spec.channels
+        shapes[f"past{number}"] = (streams, (spec.kernel - 1) * spec.dilations[index], width)
+    if spec.domain == "wave":
+        return shapes | {"rows": (n_rows, 1)}
+    return shapes | {"real": (streams, spec.n_bins), "imag": (streams, spec.n_bins), "gain_min": (1,)}

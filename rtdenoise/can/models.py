@@ -1,0 +1,108 @@
+"""Model folders: which there are, what is in one, and proof that its files are whole."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtdenoise.can.spec import CanSpec, load_spec
+from rtdenoise.can.weights import Network, load_weights
+from rtdenoise.errors import ModelError
+
+SPEC, WEIGHTS, LITERT, CHECKSUMS = "spec.json", "weights.npz", "model.tflite", "SHA256SUMS"
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A folder with a trained network.
+
+    Attributes
+    ----------
+    folder : Path
+    spec : CanSpec
+    """
+
+    folder: Path
+    spec: CanSpec
+
+    def litert(self) -> bytes:
+        """The LiteRT file, checked.
+
+        Raises
+        ------
+        ModelError
+            If it is missing or damaged.
+        """
+        return _checked(self.folder, LITERT)
+
+    def network(self) -> Network:
+        """The weights, checked.
+
+        Raises
+        ------
+        ModelError
+            If they are missing, damaged or belong to another specification.
+        """
+        _checked(self.folder, WEIGHTS)
+        return load_weights(self.folder / WEIGHTS, self.spec)
+
+
+def models_folder() -> Path:
+    """Where the shipped models are, in a checkout or an installation."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "models"
+    return inside if inside.is_dir() else package.parent / "models"
+
+
+def model_names() -> list[str]:
+    """The shipped models."""
+    return sorted(path.parent.name for path in models_folder().glob(f"*/{SPEC}"))
+
+
+def open_model(name: str | Path) -> Model:
+    """A shipped model by name, or any model by its folder.
+
+    Raises
+    ------
+    ModelError
+        If there is none, or its specification is damaged.
+    """
+    shipped = models_folder() / str(name)
+    folder = shipped if Path(name).name == str(name) and shipped.is_dir() else Path(name)
+    if not folder.is_dir():
+        known = ", ".join(model_names()) or "none"
+        raise ModelError(f"no model {str(name)!r}; shipped are {known}; or give the folder of a model")
+    _checked(folder, SPEC)
+    return Model(folder, load_spec(folder / SPEC))
+
+
+def _checked(folder: Path, name: str) -> bytes:
+    """The content of one file of a model, compared with its checksum."""
+    sums = _checksums(folder)
+    if name not in sums:
+        raise ModelError(f"{folder / CHECKSUMS}: no checksum of {name}")
+    try:
+        content = (folder / name).read_bytes()
+    except OSError as error:
+        raise ModelError(f"{folder / name}: cannot be read ({error.strerror})") from error
+    if hashlib.sha256(content).hexdigest() != sums[name]:
+        raise ModelError(f"{folder / name}: checksum differs; the file is damaged or was changed, install the model again")
+    return content
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    """Digest by file name, as ``sha256sum`` writes them."""
+    try:
+        lines = (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ModelError(f"{folder / CHECKSUMS}: cannot be read ({error.strerror})") from error
+    return {name: digest for digest, name in (line.split(maxsplit=1) for line in lines if line.strip())}
+
+
+def write_checksums(folder: Path) -> None:
+    """Digests of everything an engine reads."""
+    names = [name for name in (SPEC, WEIGHTS, LITERT) if (folder / name).is_file()]
+    names += sorted(path.name for path in folder.glob("model-*.tflite"))
+    lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}" for name in names]
+    (folder / CHECKSUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,0 +1,166 @@
+"""CAN as a `Denoiser`: one stream through a trained network, hop by hop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.can.engine import LiteRtEngine, StepEngine
+from rtdenoise.can.models import open_model
+from rtdenoise.can.spec import CanSpec
+from rtdenoise.errors import ConfigError
+from rtdenoise.kernels.jit import kernel
+from rtdenoise.kernels.overlap_add import analyse, synthesise, usable
+from rtdenoise.streaming.overlap_add import Framing, fill_windows, overlap_add_fields
+from rtdenoise.typing import F32
+from rtdenoise.units import amplitude_from_db
+
+ENGINES = ("litert", "tf")
+DEFAULT_MODEL = "can-live"
+
+
+class SpectralCan:
+    """A network over spectra between the package's own analysis and synthesis.
+
+    Parameters
+    ----------
+    spec : CanSpec
+    engine : StepEngine
+        For one stream.
+    gain_min_db : float, optional
+        Lowest gain; the specification's if not given.
+
+    Attributes
+    ----------
+    gain_min : (1,) float32
+        Amplitude; may be written while audio runs.
+    """
+
+    channels = 1
+
+    def __init__(self, spec: CanSpec, engine: StepEngine, gain_min_db: float | None = None) -> None:
+        self.sample_rate, self.hop = spec.sample_rate, spec.hop
+        self.latency_samples = spec.latency_samples
+        framing = Framing(sample_rate=spec.sample_rate, frame=spec.frame, span=spec.span, hop=spec.hop)
+        self._initial = np.zeros(1, np.dtype(overlap_add_fields(framing), align=True))
+        fill_windows(self._initial[0], framing)
+        self._records = self._initial.copy()
+        self._state: Any = self._records[0]
+        self._spectrum = self._records["spectrum"]
+        self._real = np.zeros((1, spec.n_bins), np.float32)
+        self._imag = np.zeros((1, spec.n_bins), np.float32)
+        self._gain_start = np.float32(amplitude_from_db(spec.gain_min_db if gain_min_db is None else gain_min_db))
+        self.gain_min = np.full(1, self._gain_start, np.float32)
+        self._inputs = {"real": self._real, "imag": self._imag, "gain_min": self.gain_min}
+        self._engine = engine
+        _warm_up(self)
+
+    def process(self, block: F32, out: F32) -> None:
+        """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
+        analyse(block, self._state)
+        self._real[...] = self._spectrum.real
+        self._imag[...] = self._spectrum.imag
+        answer = self._engine.step(self._inputs)
+        self._spectrum.real = answer["real"]
+        self._spectrum.imag = answer["imag"]
+        synthesise(out, self._state)
+
+    def reset(self) -> None:
+        """Forget the signal."""
+        self._records[...] = self._initial
+        self.gain_min.fill(self._gain_start)
+        self._engine.reset()
+
+
+class WaveCan:
+    """A network over samples: no delay but the block.
+
+    Parameters
+    ----------
+    spec : CanSpec
+    engine : StepEngine
+        For one stream.
+    """
+
+    channels = 1
+    latency_samples = 0
+
+    def __init__(self, spec: CanSpec, engine: StepEngine) -> None:
+        self.sample_rate, self.hop = spec.sample_rate, spec.hop
+        self._rows = np.zeros((spec.hop, 1), np.float32)
+        self._inputs = {"rows": self._rows}
+        self._engine = engine
+        _warm_up(self)
+
+    def process(self, block: F32, out: F32) -> None:
+        """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
+        copy_usable(block, self._rows[:, 0])
+        out[:] = self._engine.step(self._inputs)["rows"][:, 0]
+
+    def reset(self) -> None:
+        """Forget the signal."""
+        self._engine.reset()
+
+
+@kernel
+def copy_usable(block: F32, rows: F32) -> None:
+    """Copy `block` ``(hop,)`` to `rows` ``(hop,)``; what is no usable sample (NaN, infinite) counts as 0."""
+    for n in range(block.size):
+        rows[n] = usable(block[n])
+
+
+def _warm_up(denoiser: SpectralCan | WaveCan) -> None:
+    """Compile and allocate now, so that no later call does."""
+    silence = np.zeros(denoiser.hop, np.float32)
+    denoiser.process(silence, np.empty_like(silence))
+    denoiser.reset()
+
+
+def build_can(
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    engine: str = "litert",
+    device: str = "cpu",
+    attenuation_limit_db: float | None = None,
+) -> SpectralCan | WaveCan:
+    """A denoiser from a trained model.
+
+    Parameters
+    ----------
+    model : str or Path
+        Name of a shipped model, or a model's folder.
+    engine : {"litert", "tf"}
+    device : {"cpu", "gpu", "auto"}
+        Of the TensorFlow engine.
+    attenuation_limit_db : float, optional
+        The most a spectral network takes away; the model's own limit if not given.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown engine or a limit below 0 dB.
+    ModelError, MissingExtraError, DeviceError
+        If the model, a package or a device is not there or cannot be used.
+    """
+    if engine not in ENGINES:
+        raise ConfigError(f"engine={engine!r} must be one of {', '.join(ENGINES)}")
+    if attenuation_limit_db is not None and attenuation_limit_db < 0.0:
+        raise ConfigError(f"attenuation_limit_db={attenuation_limit_db} must not be negative")
+    found = open_model(model)
+    spec = found.spec
+    runner = _engine(found, engine, device)
+    if spec.domain == "wave":
+        return WaveCan(spec, runner)
+    return SpectralCan(spec, runner, None if attenuation_limit_db is None else -attenuation_limit_db)
+
+
+def _engine(model: Any, engine: str, device: str) -> StepEngine:
+    if engine == "litert":
+        if device == "gpu":
+            raise ConfigError("device='gpu' needs engine='tf'; LiteRT runs on the CPU")
+        return LiteRtEngine(model.spec, model.litert())
+    from rtdenoise.can.tensorflow_engine import TensorFlowEngine
+
+    return TensorFlowEngine(model.network(), device=device)

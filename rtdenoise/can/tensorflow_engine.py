@@ -1,0 +1,129 @@
+"""The same step in TensorFlow, on CPU or GPU, its rings variables updated in place."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rtdenoise.can.graph import input_shapes, network_step
+from rtdenoise.can.rings import plan_rings
+from rtdenoise.can.weights import Network
+from rtdenoise.errors import ConfigError, DeviceError, MissingExtraError
+from rtdenoise.typing import F32
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import ModuleType
+
+DEVICES = ("cpu", "gpu", "auto")
+
+
+class TensorFlowEngine:
+    """A network in a TensorFlow session that runs in the caller's thread, so the caller's priority covers it.
+
+    One variable holds the rings of all deep layers, read by one gather at the start of the step and written by one
+    scatter at its end; shallow layers have a variable each.
+
+    Parameters
+    ----------
+    network : Network
+    streams : int
+        Independent streams computed in one step.
+    device : {"cpu", "gpu", "auto"}
+        "auto" takes a GPU if there is one.
+
+    Raises
+    ------
+    MissingExtraError
+        Without TensorFlow.
+    DeviceError
+        If a GPU is asked for and there is none.
+    """
+
+    def __init__(self, network: Network, streams: int = 1, device: str = "cpu") -> None:
+        tf = import_tensorflow()
+        where = _device(tf, device)
+        self._plan = plan_rings(network.spec)
+        self._number = 0
+        graph = tf.Graph()
+        with graph.as_default(), tf.device(where):
+            feeds, fetches, self._names = self._build(tf, network, streams)
+            initialise = tf.compat.v1.global_variables_initializer()
+        config = tf.compat.v1.ConfigProto(
+            intra_op_parallelism_threads=1,
+            inter_op_parallelism_threads=-1,  # the caller's own thread
+            allow_soft_placement=True,
+        )
+        config.experimental.executor_type = "SINGLE_THREADED_EXECUTOR"
+        config.gpu_options.allow_growth = True
+        self._session = tf.compat.v1.Session(graph=graph, config=config)
+        self._initialise = self._session.make_callable(initialise)
+        self._step = self._session.make_callable(fetches, feed_list=feeds)
+        self._initialise()
+
+    def _build(self, tf: Any, network: Network, streams: int) -> tuple[list[Any], list[Any], list[str]]:
+        """Placeholders to feed, tensors and updates to fetch, and the fetched tensors' names."""
+        v1, spec, plan = tf.compat.v1, network.spec, self._plan
+        shapes = input_shapes(spec, plan, streams)
+        self._fed = ["rows"] if spec.domain == "wave" else ["real", "imag", "gain_min"]
+        inputs = {name: v1.placeholder(tf.float32, shapes[name], name) for name in self._fed}
+        reads = v1.placeholder(tf.int32, (None,), "reads")
+        writes = v1.placeholder(tf.int32, (None,), "writes")
+        slots = shapes["taps"][2:]
+        rings = v1.get_variable("rings", (max(plan.n_slots, 1), *slots), tf.float32, v1.zeros_initializer(), use_resource=True)
+        inputs["taps"] = tf.reshape(tf.gather(rings, reads), shapes["taps"])
+        pasts = {}
+        for name in (f"past{i}" for i in range(len(plan.shallow))):
+            pasts[name] = v1.get_variable(name, shapes[name], tf.float32, v1.zeros_initializer(), use_resource=True)
+            inputs[name] = pasts[name].read_value()
+        answer = network_step(tf, network, plan, inputs)
+        updates = [pasts[name].assign(answer[name], read_value=False) for name in pasts]
+        if plan.deep:
+            updates.append(
+                tf.raw_ops.ResourceScatterUpdate(resource=rings.handle, indices=writes, updates=answer["written"])
+            )
+        names = ["rows"] if spec.domain == "wave" else ["real", "imag"]
+        feeds = [*(inputs[name] for name in self._fed), reads, writes]
+        return feeds, [*(answer[name] for name in names), *updates], names
+
+    def step(self, inputs: Mapping[str, F32]) -> Mapping[str, F32]:
+        """See `rtdenoise.can.engine.StepEngine.step`."""
+        plan = self._plan
+        values = self._step(
+            *(inputs[name] for name in self._fed),
+            plan.reads(self._number).astype(np.int32, copy=False),
+            plan.writes(self._number).astype(np.int32, copy=False),
+        )
+        self._number += 1
+        return dict(zip(self._names, values, strict=False))
+
+    def reset(self) -> None:
+        """See `rtdenoise.can.engine.StepEngine.reset`."""
+        self._number = 0
+        self._initialise()
+
+
+def import_tensorflow() -> ModuleType:
+    """TensorFlow, quiet, or a one-line error that names the extra."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise MissingExtraError("the TensorFlow engine needs TensorFlow: pip install 'rtdenoise[tf]'") from error
+    module: ModuleType = tf
+    return module
+
+
+def _device(tf: Any, device: str) -> str:
+    """TensorFlow's name of the device to use."""
+    if device not in DEVICES:
+        raise ConfigError(f"device={device!r} must be one of {', '.join(DEVICES)}")
+    if device == "cpu":
+        return "/CPU:0"
+    if tf.config.list_physical_devices("GPU"):
+        return "/GPU:0"
+    if device == "gpu":
+        raise DeviceError("no GPU that TensorFlow can use was found; use device='cpu' or 'auto'")
+    return "/CPU:0"

@@ -1,0 +1,147 @@
+"""A trained network as plain arrays: what every engine computes with, and how it is kept on disk."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.can import features
+from rtdenoise.can.spec import CanSpec
+from rtdenoise.errors import ModelError
+from rtdenoise.typing import F32
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Weights ready for inference, normalisation folded into the convolutions.
+
+    Attributes
+    ----------
+    spec : CanSpec
+    first : tuple of (n_inputs, channels) and (channels,) float32, or None
+        The layer in front of a spectral stack.
+    kernels : tuple of (kernel, n_in, channels) float32
+        One for each of the specification's dilations; the last tap is the present row of a causal network.
+    biases : tuple of (channels,) float32
+    last : tuple of (channels, n_outputs) and (n_outputs,) float32
+    """
+
+    spec: CanSpec
+    first: tuple[F32, F32] | None
+    kernels: tuple[F32, ...]
+    biases: tuple[F32, ...]
+    last: tuple[F32, F32]
+
+    def __post_init__(self) -> None:
+        spec = self.spec
+        c, n = spec.channels, len(spec.dilations)
+        widths = [1 if spec.domain == "wave" and i == 0 else c for i in range(n)]
+        expected = [(spec.kernel, w, c) for w in widths] + [(c,)] * n + [(c, spec.n_outputs), (spec.n_outputs,)]
+        expected += [(spec.n_inputs, c), (c,)] if spec.domain == "spectral" else []
+        found = [a.shape for a in self.arrays()]
+        if sorted(found) != sorted(expected):
+            raise ModelError(f"weights do not fit the specification {spec.name!r}: shapes {_difference(found, expected)}")
+
+    def arrays(self) -> list[F32]:
+        """All weights in a fixed order."""
+        return [*self.kernels, *self.biases, *self.last, *(self.first or ())]
+
+    @property
+    def n_weights(self) -> int:
+        """Numbers in all arrays."""
+        return sum(a.size for a in self.arrays())
+
+
+def _difference(found: list[Any], expected: list[Any]) -> str:
+    for a in found:
+        if a not in expected:
+            return f"{a} where one of {sorted(set(expected))} is expected"
+    return f"{len(found)} arrays where {len(expected)} are expected"
+
+
+def from_keras(spec: CanSpec, model: Any) -> Network:
+    """The weights of a Keras network from `rtdenoise.can.model.build_network`, running statistics folded in.
+
+    ``w0 x + w1 ((x - mean) / sqrt(var + eps) + beta) = g x + w1 (beta - mean / sqrt(var + eps))``, ``g = w0 + w1 /
+    sqrt(var + eps)``.
+    """
+
+    def arrays(name: str) -> list[F32]:
+        return [np.asarray(w.numpy() if hasattr(w, "numpy") else w, np.float32) for w in model.get_layer(name).weights]
+
+    kernels: list[F32] = []
+    biases: list[F32] = []
+    for index in range(len(spec.dilations)):
+        kernel, *bias = arrays(f"conv{index}")
+        if spec.normalisation == "adaptive":
+            w0, w1, beta, mean, variance = (a.astype(np.float64) for a in _normalisation_arrays(model, index))
+            scale = 1.0 / np.sqrt(variance + features.BATCHNORM_EPSILON)
+            kernel = (kernel * (w0 + w1 * scale)).astype(np.float32)
+            bias = [(w1 * (beta - mean * scale)).astype(np.float32)]
+        kernels.append(kernel)
+        biases.append(bias[0])
+    first = tuple(arrays("input")) if spec.domain == "spectral" else None
+    last = tuple(arrays("output"))
+    return Network(spec, first, tuple(kernels), tuple(biases), last)  # type: ignore[arg-type]  # pairs by construction
+
+
+def _normalisation_arrays(model: Any, index: int) -> list[F32]:
+    layer = model.get_layer(f"norm{index}")
+    batchnorm = layer.batchnorm
+    variables = (layer.w0, layer.w1, batchnorm.beta, batchnorm.moving_mean, batchnorm.moving_variance)
+    return [np.asarray(v.numpy(), np.float32) for v in variables]
+
+
+def rounded(network: Network) -> Network:
+    """The network with every weight rounded to 16-bit floats, which is how it is stored: half the size, same sound."""
+
+    def pair(arrays: tuple[F32, F32]) -> tuple[F32, F32]:
+        return _round(arrays[0]), _round(arrays[1])
+
+    first = None if network.first is None else pair(network.first)
+    kernels = tuple(_round(a) for a in network.kernels)
+    return Network(network.spec, first, kernels, tuple(_round(a) for a in network.biases), pair(network.last))
+
+
+def _round(array: F32) -> F32:
+    return array.astype(np.float16).astype(np.float32)
+
+
+def weights_as_bytes(network: Network) -> bytes:
+    """An ``.npz`` file with 16-bit weights; exact for a `rounded` network."""
+    named = {f"kernel{i}": a for i, a in enumerate(network.kernels)}
+    named |= {f"bias{i}": a for i, a in enumerate(network.biases)}
+    named |= {"last_kernel": network.last[0], "last_bias": network.last[1]}
+    if network.first is not None:
+        named |= {"first_kernel": network.first[0], "first_bias": network.first[1]}
+    file = io.BytesIO()
+    np.savez(file, **{name: a.astype(np.float16) for name, a in named.items()})  # type: ignore[arg-type]  # numpy stubs
+    return file.getvalue()
+
+
+def load_weights(path: Path, spec: CanSpec) -> Network:
+    """Read what `weights_as_bytes` made.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read or does not fit `spec`.
+    """
+    try:
+        with np.load(path) as file:
+            named = {name: file[name].astype(np.float32) for name in file.files}
+        n = len(spec.dilations)
+        first = (named["first_kernel"], named["first_bias"]) if spec.domain == "spectral" else None
+        kernels = tuple(named[f"kernel{i}"] for i in range(n))
+        biases = tuple(named[f"bias{i}"] for i in range(n))
+        return Network(spec, first, kernels, biases, (named["last_kernel"], named["last_bias"]))
+    except KeyError as error:
+        raise ModelError(f"{path}: does not fit the specification {spec.name!r} (no array {error})") from error
+    except ModelError:
+        raise
+    except Exception as error:  # zip and numpy raise many kinds for a damaged file
+        raise ModelError(f"{path}: cannot be read as weights ({error})") from error

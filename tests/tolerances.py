@@ -4,3 +4,4 @@ KERNEL_RTOL = 4e-6  # ~32 float32 ulp: eight roundings, ratios up to 1e6 apart
 EXPONENTIAL_RTOL = 4e-5  # exp(-x) by a fifth-order series to the 64th power: rounding grows 64-fold
 ROUND_TRIP_ATOL = 2e-6  # full-scale signal through float32 FFT, window, IFFT, window
 RESAMPLED_ATOL = 3e-4  # 80 dB stop band twice, 0.5 dB below full scale
+RESAMPLER_TWIN_ATOL = 3e-6  # float32 sum of 50-600 products of a full-scale signal

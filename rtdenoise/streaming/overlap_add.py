@@ -93,9 +93,14 @@ def scaled_framing(sample_rate: int, *, frame_seconds: float, span_seconds: floa
         If the times do not fit each other or the rate is out of range.
     """
     check_rate(sample_rate)
-    hop = fast_even_length(span_seconds * sample_rate / overlap)
+    hop_exact = span_seconds * sample_rate / overlap
+    if span_seconds == frame_seconds:  # the span itself is transformed
+        hop = fast_even_length(hop_exact)
+        frame = hop * overlap
+    else:
+        hop = max(1, round(hop_exact))
+        frame = fast_even_length(frame_seconds * sample_rate)
     span = hop * overlap
-    frame = span if span_seconds == frame_seconds else fast_even_length(frame_seconds * sample_rate)
     return Framing(sample_rate=sample_rate, frame=frame, span=span, hop=hop)
 
 

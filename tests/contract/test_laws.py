@@ -165,7 +165,7 @@ def test_sanity_one_bad_sample_is_forgotten(name, bad):
     signal = speechlike(denoiser, 24)
     signal[denoiser.hop + denoiser.hop // 2] = bad
 
-    out = stream(denoiser, np.concatenate([signal, signal[denoiser.sample_rate // 20 :]]))
+    out = stream(denoiser, np.concatenate([signal, signal]))
 
     assert np.all(np.isfinite(out[signal.shape[0] // 2 :]))
     assert np.abs(out[-denoiser.hop * 4 :]).max() > 0

@@ -46,7 +46,7 @@ def _webrtc(signal: F32, level: int) -> F32:
 
 def speexdsp(signal: F32) -> F32:
     """SpeexDSP's preprocessor (shared library ``libspeexdsp``) at its default -15 dB, 10 ms blocks of int16."""
-    library = _load_speexdsp()
+    library = load_speexdsp()
     block = 160
     state = library.speex_preprocess_state_init(block, SAMPLE_RATE_HZ)
     for request, value in ((_SPEEX_DENOISE, 1), (_SPEEX_SUPPRESS, -15)):
@@ -128,7 +128,7 @@ def _require(module: str, package: str) -> None:
         raise MissingExtraError(f"the peer {package} is not installed: pip install 'rtdenoise[peers]'")
 
 
-def _load_speexdsp() -> ctypes.CDLL:
+def load_speexdsp() -> ctypes.CDLL:
     name = ctypes.util.find_library("speexdsp")
     try:
         library = ctypes.CDLL(name or "libspeexdsp.so.1")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-POWER_FLOOR = 1e-7
+POWER_FLOOR = 2.0**-23
 """Added to ``|X|**2`` before the logarithm: about -95 dB below a full-scale tone, under the noise of any microphone."""
 LOG_OFFSET = 5.0
 LOG_SCALE = 0.25
 """``(log(power) + LOG_OFFSET) * LOG_SCALE`` has roughly zero mean and unit spread over speech at usual levels."""
-COMPRESSION = 0.3
-"""Exponent of the magnitude where real and imaginary parts are read, the exponent of the training loss too."""
-ROTATION_FLOOR = 1e-4
+SHRINK = -0.35009765625
+"""``power**SHRINK`` compresses the magnitude of real and imaginary parts to its power 0.3, as the training loss does."""
+ROTATION_FLOOR = 2.0**-13
 """Keeps the direction of a rotation defined where both of its parts vanish."""
 GAIN_START = 1.0
 """Bias of the gain's logit before training: an untrained network lets 73 % of the amplitude through."""
 RESIDUAL_SCALE = 0.3
-"""Share of each layer in a residual stack; twelve of them start within about twice the input's size."""
+"""Share of each layer in a residual stack while it trains; inference has it folded into the weights."""
 BATCHNORM_EPSILON = 1e-3
 BATCHNORM_MOMENTUM = 0.99

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from rtdenoise.can import features
 from rtdenoise.can.rings import RingPlan
 from rtdenoise.can.spec import CanSpec
@@ -56,7 +54,7 @@ def stack_step(
         joined = tf.concat([*parts, rows], -1)
         layer = tf.matmul(joined, kernel.reshape(-1, spec.channels))
         layer = tf.nn.leaky_relu(tf.nn.bias_add(layer, bias), spec.slope)
-        rows = rows + np.float32(features.RESIDUAL_SCALE) * layer if spec.residual else layer
+        rows = rows + layer if spec.residual else layer
     outputs = tf.matmul(rows, network.last[0]) + network.last[1]
     return outputs, tf.stack(written) if written else taps, kept
 
@@ -83,7 +81,7 @@ def masked_spectrum(
     n = spec.n_bins
     gain = tf.sigmoid(outputs[:, :n])
     if spec.mask_power != 1.0:
-        gain = tf.exp(spec.mask_power * tf.math.log(gain + 1e-12))
+        gain = tf.pow(gain, spec.mask_power)
     gain = tf.maximum(gain, gain_min)
     if spec.mask == "magnitude":
         return gain * real, gain * imag
@@ -94,13 +92,12 @@ def masked_spectrum(
 
 
 def spectral_rows(tf: Any, spec: CanSpec, real: Tensor, imag: Tensor) -> Tensor:
-    """What the stack reads of one spectrum per stream; the twin of `rtdenoise.can.model.spectral_inputs`."""
+    """What the stack reads of one spectrum per stream: log power, for complex masks also the compressed spectrum."""
     log_power = tf.math.log(real * real + imag * imag + features.POWER_FLOOR)
-    inputs = (log_power + features.LOG_OFFSET) * features.LOG_SCALE
     if spec.mask == "magnitude":
-        return inputs
-    shrink = tf.exp((0.5 * (features.COMPRESSION - 1.0)) * log_power)
-    return tf.concat([inputs, real * shrink, imag * shrink], -1)
+        return log_power
+    shrink = tf.exp(features.SHRINK * log_power)
+    return tf.concat([log_power, real * shrink, imag * shrink], -1)
 
 
 def network_step(

@@ -187,7 +187,7 @@ def spectral_inputs(ops: Any, spec: CanSpec, real: Tensor, imag: Tensor) -> Tens
     inputs = (log_power + features.LOG_OFFSET) * features.LOG_SCALE
     if spec.mask == "magnitude":
         return inputs
-    shrink = ops.exp((0.5 * (features.COMPRESSION - 1.0)) * log_power)
+    shrink = ops.exp(features.SHRINK * log_power)
     return ops.concatenate([inputs, real * shrink, imag * shrink], -1)
 
 

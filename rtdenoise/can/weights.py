@@ -64,7 +64,7 @@ def _difference(found: list[Any], expected: list[Any]) -> str:
 
 
 def from_keras(spec: CanSpec, model: Any) -> Network:
-    """The weights of a Keras network from `rtdenoise.can.model.build_network`, running statistics folded in.
+    """The weights of a Keras network from `rtdenoise.can.model.build_network`, running statistics and residual share folded in.
 
     ``w0 x + w1 ((x - mean) / sqrt(var + eps) + beta) = g x + w1 (beta - mean / sqrt(var + eps))``, ``g = w0 + w1 /
     sqrt(var + eps)``.
@@ -82,11 +82,20 @@ def from_keras(spec: CanSpec, model: Any) -> Network:
             scale = 1.0 / np.sqrt(variance + features.BATCHNORM_EPSILON)
             kernel = (kernel * (w0 + w1 * scale)).astype(np.float32)
             bias = [(w1 * (beta - mean * scale)).astype(np.float32)]
-        kernels.append(kernel)
-        biases.append(bias[0])
-    first = tuple(arrays("input")) if spec.domain == "spectral" else None
+        # the leaky rectifier is homogeneous: a share of its output is the output of a share of its input
+        share = np.float32(features.RESIDUAL_SCALE if spec.residual else 1.0)
+        kernels.append(kernel * share)
+        biases.append(bias[0] * share)
+    first = _first_of_log_power(spec, *arrays("input")) if spec.domain == "spectral" else None
     last = tuple(arrays("output"))
-    return Network(spec, first, tuple(kernels), tuple(biases), last)  # type: ignore[arg-type]  # pairs by construction
+    return Network(spec, first, tuple(kernels), tuple(biases), last)  # type: ignore[arg-type]  # a pair
+
+
+def _first_of_log_power(spec: CanSpec, kernel: F32, bias: F32) -> tuple[F32, F32]:
+    """The first layer reading log power itself: offset and scale of the training's inputs folded in."""
+    kernel = kernel.copy()
+    kernel[: spec.n_bins] *= np.float32(features.LOG_SCALE)
+    return kernel, bias + np.float32(features.LOG_OFFSET) * kernel[: spec.n_bins].sum(axis=0)
 
 
 def _normalisation_arrays(model: Any, index: int) -> list[F32]:

@@ -1,0 +1,62 @@
+"""Small networks with random weights, one of each kind, and how to stream through them."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from rtdenoise.can.spec import CanSpec
+from rtdenoise.can.weights import Network
+
+SMALL = {
+    "wave": CanSpec(name="wave", domain="wave", channels=8, dilations=(1, 2, 64, 128, 512, 1)),
+    "wave 4 ms": CanSpec(name="wave 4 ms", domain="wave", channels=8, dilations=(1, 32, 64, 256, 1), hop=64),
+    "magnitude": CanSpec(
+        name="magnitude", domain="spectral", channels=12, dilations=(1, 2, 4, 1), residual=True, mask="magnitude"
+    ),
+    "complex": CanSpec(
+        name="complex", domain="spectral", channels=12, dilations=(1, 2, 4, 8), residual=True, mask="complex"
+    ),
+    "8 ms": CanSpec(
+        name="8 ms", domain="spectral", channels=12, dilations=(1, 3), mask="complex", hop=64, span=128, mask_power=0.75
+    ),
+    "wide overlap": CanSpec(
+        name="wide overlap", domain="spectral", channels=8, dilations=(1, 2), mask="magnitude", hop=64, gain_min_db=-20.0
+    ),
+}
+
+
+@functools.cache
+def random_network(name: str) -> Network:
+    """Weights that keep the signal's size; exactly representable in 16 bits, as stored ones are."""
+    spec = SMALL[name]
+    rng = np.random.default_rng(len(name))
+
+    def matrix(*shape: int) -> np.ndarray:
+        fan_in = int(np.prod(shape[:-1]))
+        return (rng.normal(0, 1 / np.sqrt(fan_in), shape)).astype(np.float16).astype(np.float32)
+
+    def bias(n: int) -> np.ndarray:
+        return rng.normal(0, 0.1, n).astype(np.float16).astype(np.float32)
+
+    c = spec.channels
+    widths = [1 if spec.domain == "wave" and i == 0 else c for i in range(len(spec.dilations))]
+    first = (matrix(spec.n_inputs, c) / 4, bias(c)) if spec.domain == "spectral" else None
+    kernels = tuple(matrix(spec.kernel, w, c) for w in widths)
+    return Network(spec, first, kernels, tuple(bias(c) for _ in widths), (matrix(c, spec.n_outputs), bias(spec.n_outputs)))
+
+
+def lively(n: int, seed: int = 0) -> np.ndarray:
+    """Bursts of harmonics in noise at 16 kHz."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(n) / 16000
+    voice = sum(np.sin(2 * np.pi * 140 * k * t) / k for k in range(1, 12)) * (np.sin(2 * np.pi * 5 * t) > 0)
+    return (0.1 * voice + rng.normal(0, 0.02, n)).astype(np.float32)
+
+
+def stream(denoiser, signal: np.ndarray) -> np.ndarray:
+    out = np.full_like(signal, np.nan)
+    for start in range(0, len(signal), denoiser.hop):
+        denoiser.process(signal[start : start + denoiser.hop], out[start : start + denoiser.hop])
+    return out

@@ -1,0 +1,58 @@
+"""Float64 twin of the whole network, written from its definition: whole signals, no rings, no frameworks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rtdenoise.can import features
+from rtdenoise.can.weights import Network
+from rtdenoise.streaming.windows import window_pair
+
+
+def dilated(rows: np.ndarray, kernel: np.ndarray, bias: np.ndarray, dilation: int) -> np.ndarray:
+    """Causal convolution: ``y[t] = bias + sum_k x[t - (K - 1 - k) d] W[k]``, zeros before the start."""
+    taps = kernel.shape[0]
+    total = np.tile(bias.astype(np.float64), (len(rows), 1))
+    for k in range(taps):
+        late = (taps - 1 - k) * dilation
+        if late < len(rows):
+            total[late:] += rows[: len(rows) - late] @ kernel[k].astype(np.float64)
+    return total
+
+
+def stack(network: Network, rows: np.ndarray) -> np.ndarray:
+    spec = network.spec
+    if network.first is not None:
+        rows = rows @ network.first[0].astype(np.float64) + network.first[1]
+    for kernel, bias, dilation in zip(network.kernels, network.biases, spec.dilations, strict=True):
+        layer = dilated(rows, kernel, bias, dilation)
+        layer = np.where(layer > 0, layer, spec.slope * layer)
+        rows = rows + layer if spec.residual else layer
+    return rows @ network.last[0].astype(np.float64) + network.last[1]
+
+
+def whole_signal(network: Network, signal: np.ndarray) -> np.ndarray:
+    """The streamed output of a causal network for ``(n_hops * hop,)`` samples, delayed by its latency."""
+    spec = network.spec
+    if spec.domain == "wave":
+        return stack(network, signal.astype(np.float64)[:, None])[:, 0]
+    analysis, synthesis = window_pair(spec.frame, spec.span, spec.hop)
+    padded = np.concatenate([np.zeros(spec.frame - spec.hop), signal])
+    n_hops = len(signal) // spec.hop
+    frames = np.stack([padded[t * spec.hop : t * spec.hop + spec.frame] for t in range(n_hops)])
+    spectra = np.fft.rfft(frames * analysis)
+    log_power = np.log(np.abs(spectra) ** 2 + features.POWER_FLOOR)
+    rows = log_power
+    if spec.mask == "complex":
+        shrunk = spectra * np.exp(features.SHRINK * log_power)
+        rows = np.concatenate([rows, shrunk.real, shrunk.imag], -1)
+    outputs = stack(network, rows)
+    n = spec.n_bins
+    mask = np.maximum((1 / (1 + np.exp(-outputs[:, :n]))) ** spec.mask_power, 10 ** (spec.gain_min_db / 20))
+    if spec.mask == "complex":
+        turn = 1 + np.tanh(outputs[:, n : 2 * n]) + 1j * np.tanh(outputs[:, 2 * n :])
+        mask = mask * turn / np.sqrt(np.abs(turn) ** 2 + features.ROTATION_FLOOR)
+    out = np.zeros(len(signal) + spec.span)
+    for t, frame in enumerate(np.fft.irfft(mask * spectra, spec.frame)):
+        out[t * spec.hop : t * spec.hop + spec.span] += frame[spec.frame - spec.span :] * synthesis
+    return out[: len(signal)]

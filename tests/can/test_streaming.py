@@ -1,0 +1,113 @@
+"""Whole signal == hop by hop, for every engine; and the laws of a Denoiser, for small networks of every kind."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from tests.can import reference
+from tests.can.networks import SMALL, lively, random_network, stream
+from tests.can.tolerances import CAN_EXACT_ATOL
+
+from rtdenoise.can.engine import LiteRtEngine
+from rtdenoise.can.streaming import SpectralCan, WaveCan
+from rtdenoise.streaming.rechunk import Rechunked
+
+pytest.importorskip("tensorflow", reason="random networks are converted with TensorFlow")
+pytest.importorskip("ai_edge_litert", reason="the LiteRT engine is under test")
+
+
+@pytest.fixture(scope="module", params=[(n, e) for n in SMALL for e in ("litert", "tf")], ids=" ".join)
+def shared(request):
+    name, kind = request.param
+    network = random_network(name)
+    if kind == "tf":
+        from rtdenoise.can.tensorflow_engine import TensorFlowEngine
+
+        engine = TensorFlowEngine(network)
+    else:
+        from rtdenoise.can.export import convert_litert
+
+        engine = LiteRtEngine(network.spec, convert_litert(network))
+    return (SpectralCan if network.spec.domain == "spectral" else WaveCan)(network.spec, engine), network
+
+
+@pytest.fixture
+def denoiser(shared):
+    shared[0].reset()
+    return shared[0]
+
+
+def test_hop_by_hop_equals_the_whole_signal_in_float64(shared, denoiser):
+    network = shared[1]
+    signal = lively(60 * denoiser.hop)
+    assert_allclose(stream(denoiser, signal), reference.whole_signal(network, signal), atol=CAN_EXACT_ATOL)
+
+
+def test_causality_a_poisoned_future_does_not_reach_the_past(denoiser):
+    signal = lively(40 * denoiser.hop)
+    whole = stream(denoiser, signal)
+    known = 20 * denoiser.hop
+    poisoned = signal.copy()
+    poisoned[known:] = np.nan
+    denoiser.reset()
+    assert_array_equal(stream(denoiser, poisoned)[:known], whole[:known])
+
+
+def test_reset_forgets_everything_even_nan(denoiser):
+    signal = lively(40 * denoiser.hop)
+    first = stream(denoiser, signal)
+    stream(denoiser, np.full(20 * denoiser.hop, np.nan, np.float32))
+    denoiser.reset()
+    assert_array_equal(stream(denoiser, signal), first)
+
+
+def test_out_may_be_the_block(denoiser):
+    signal = lively(20 * denoiser.hop)
+    expected = stream(denoiser, signal)
+    denoiser.reset()
+    inplace = signal.copy()
+    for start in range(0, len(signal), denoiser.hop):
+        part = inplace[start : start + denoiser.hop]
+        denoiser.process(part, part)
+    assert_array_equal(inplace, expected)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -1.0, 1e-42, np.nan, np.inf, 3e38])
+def test_finite_whatever_comes_in(denoiser, value):
+    assert np.all(np.isfinite(stream(denoiser, np.full(30 * denoiser.hop, value, np.float32))))
+
+
+def test_any_cuts_give_the_same_signal(denoiser):
+    signal = lively(30 * denoiser.hop)
+    whole = stream(denoiser, signal)
+    denoiser.reset()
+    chunk = 100
+    adapter = Rechunked(denoiser, chunk)
+    n = len(signal) // chunk * chunk
+    out = np.empty(n, np.float32)
+    for start in range(0, n, chunk):
+        adapter.process(signal[start : start + chunk], out[start : start + chunk])
+    extra = adapter.latency_samples - denoiser.latency_samples
+    assert_array_equal(out[extra:], whole[: n - extra])
+
+
+def test_two_streams_in_one_step_are_two_streams():
+    from rtdenoise.can.tensorflow_engine import TensorFlowEngine
+
+    for name in ("wave", "complex"):
+        network = random_network(name)
+        spec = network.spec
+        rng = np.random.default_rng(3)
+        names = ("rows",) if spec.domain == "wave" else ("real", "imag")
+        width = 1 if spec.domain == "wave" else spec.n_bins
+        inputs = [{n: rng.normal(0, 1, (2, spec.rows_per_hop, width)).astype("f4") for n in names} for _ in range(12)]
+        floor = {} if spec.domain == "wave" else {"gain_min": np.zeros(1, np.float32)}
+        both, alone = TensorFlowEngine(network, streams=2), [TensorFlowEngine(network) for _ in range(2)]
+        for step in inputs:
+            joint = both.step({n: a.reshape(-1, width) for n, a in step.items()} | floor)
+            for number, engine in enumerate(alone):
+                single = engine.step({n: a[number] for n, a in step.items()} | floor)
+                for n in names:
+                    part = joint[n].reshape(2, -1, width)[number]
+                    assert_allclose(part, single[n], atol=CAN_EXACT_ATOL, err_msg=name)

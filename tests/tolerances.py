@@ -5,3 +5,6 @@ EXPONENTIAL_RTOL = 4e-5  # exp(-x) by a fifth-order series to the 64th power: ro
 ROUND_TRIP_ATOL = 2e-6  # full-scale signal through float32 FFT, window, IFFT, window
 RESAMPLED_ATOL = 3e-4  # 80 dB stop band twice, 0.5 dB below full scale
 RESAMPLER_TWIN_ATOL = 3e-6  # float32 sum of 50-600 products of a full-scale signal
+SPECTRUM_ATOL = 2e-5  # 512-point float32 transform of a full-scale signal: values up to 60
+TRACKER_RTOL = 2e-4  # the exponential above inside a sigmoid, then smoothed
+INTEGRAL_RTOL = 6e-5  # Abramowitz & Stegun 5.1.53 and 5.1.56 in float32

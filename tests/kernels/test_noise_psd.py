@@ -1,0 +1,123 @@
+"""Noise trackers against their float64 twins, and what they promise in time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.testing import assert_allclose, assert_array_equal
+from tests import reference
+from tests.tolerances import EXPONENTIAL_RTOL, KERNEL_RTOL, TRACKER_RTOL
+
+from rtdenoise.kernels import noise_psd as kernels
+from rtdenoise.spectral.params import NoiseParams, SpectralParams
+from rtdenoise.spectral.state import initial_state
+from rtdenoise.streaming.overlap_add import scaled_framing
+
+N_BINS = 33
+psd = arrays(np.float32, N_BINS, elements=st.floats(2.0**-30, 2.0**10, width=32))
+probability = arrays(np.float32, N_BINS, elements=st.floats(0, 1, width=32))
+
+
+@pytest.mark.parametrize("x", [0.0, 1e-6, 0.1, 0.97, 3.0, 7.5, 12.0])
+def test_exponential_of_a_negative_number(x):
+    assert_allclose(kernels.exp_negative(np.float32(x)), np.exp(-np.float64(np.float32(x))), rtol=EXPONENTIAL_RTOL)
+
+
+@pytest.mark.parametrize("x", [60.0, 1e4, 3e38, np.inf])
+def test_exponential_vanishes_far_out(x):
+    assert 0 <= kernels.exp_negative(np.float32(x)) < 1e-20
+
+
+@given(power=psd, noise=psd, presence=probability)
+def test_presence_tracker_matches_the_paper(power, noise, presence):
+    expected_noise, expected_presence = reference.track_presence(
+        power.astype(float), noise.astype(float), presence.astype(float), 0.8, 0.9, 31.6
+    )
+    kernels.track_presence(power, noise, presence, np.float32(0.8), np.float32(0.9), np.float32(31.6))
+    assert_allclose(noise, expected_noise, rtol=TRACKER_RTOL)
+    near_cap = np.abs(expected_presence - 0.99) < 1e-4  # either side of the cap is right there
+    assert_allclose(presence[~near_cap], expected_presence[~near_cap], rtol=TRACKER_RTOL, atol=1e-6)
+
+
+def test_beginning_is_the_mean_and_then_stays():
+    rng = np.random.default_rng(0)
+    frames = rng.exponential(1.0, (20, N_BINS)).astype(np.float32)
+    noise = np.zeros(N_BINS, np.float32)
+    for n, power in enumerate(frames):
+        kernels.track_beginning(power, noise, n, 8)
+    assert_allclose(noise, frames[:8].mean(axis=0, dtype=float), rtol=KERNEL_RTOL)
+
+
+def minimum_statistics(hop_seconds=0.016):
+    framing = scaled_framing(16000, frame_seconds=0.032, span_seconds=2 * hop_seconds, overlap=2)
+    state = initial_state(framing, SpectralParams(noise=NoiseParams(tracker="minimum")), 2)[0]
+    twin = reference.MinimumStatistics(
+        framing.n_bins,
+        state["minimum_stored"].shape[0],
+        int(state["minimum_counters"][2]),
+        state["minimum_times"].astype(float),
+        state["minimum_windows"].astype(float),
+    )
+
+    def step(power):
+        kernels.smooth_for_minimum(
+            power, state["noise_psd"], state["minimum_smoothed"], state["minimum_correction"], state["minimum_times"], state["scratch"]
+        )
+        mean = kernels.minimum_bias(
+            state["noise_psd"],
+            state["minimum_smoothed"],
+            state["minimum_mean"],
+            state["minimum_square"],
+            state["scratch"],
+            state["minimum_times"],
+            state["inverse_dof"],
+        )
+        kernels.track_minimum(
+            state["noise_psd"],
+            state["minimum_smoothed"],
+            state["inverse_dof"],
+            mean,
+            state["minimum"],
+            state["minimum_sub"],
+            state["minimum_stored"],
+            state["minimum_local"],
+            state["minimum_counters"],
+            state["minimum_windows"],
+        )
+        return state["noise_psd"]
+
+    return framing, twin, step
+
+
+def test_minimum_statistics_match_the_paper():
+    framing, twin, step = minimum_statistics()
+    rng = np.random.default_rng(4)
+    wrong = 0
+    for n in range(400):
+        level = 1.0 if n < 150 else 30.0  # the noise rises: both branches of the search run
+        power = (level * rng.exponential(1.0, framing.n_bins)).astype(np.float32)
+        actual, expected = step(power), twin.step(power.astype(float))
+        # a comparison that falls the other way by rounding changes that bin until its minimum is found again
+        wrong += np.count_nonzero(np.abs(actual - expected) > TRACKER_RTOL * 50 * expected)
+    assert wrong < 0.002 * 400 * framing.n_bins
+
+
+def test_minimum_statistics_are_unbiased_in_noise():
+    framing, _, step = minimum_statistics()
+    rng = np.random.default_rng(5)
+    levels = [step(rng.exponential(2.0, framing.n_bins).astype(np.float32)).mean() for _ in range(600)]
+    assert 0.8 < np.mean(levels[200:]) / 2.0 < 1.25
+
+
+def test_a_silent_frame_keeps_every_tracker_finite():
+    power = np.zeros(N_BINS, np.float32)
+    noise, presence = np.full(N_BINS, 1e-3, np.float32), np.zeros(N_BINS, np.float32)
+    for n in range(2000):
+        kernels.track_presence(power, noise, presence, np.float32(0.8), np.float32(0.9), np.float32(31.6))
+        kernels.track_beginning(power, noise, n, 3000)
+    assert np.all(noise > 0)
+    assert np.all(np.isfinite(noise))
+    assert_array_equal(power, 0)

@@ -1,6 +1,6 @@
 """What a hop costs: microseconds of one core per 10 ms of 16 kHz audio, beside two C programs in the same run.
 
-Every system sees the same noisy signal in rounds that take turns, so that a slow moment of the machine hits all of them;
+Every system sees the same noisy signal in rounds that take turns, so that a slow moment of the machine hits all;
 CPU time of the thread is counted, not the clock.  Ratios are taken round by round.
 
     python benchmarks/cost.py
@@ -149,7 +149,9 @@ def summarise(rounds: list[dict[str, float]], streams: list[float], seconds: flo
             for other in ("WebRTC NS", "SpeexDSP")
             if other in rounds[0]
         }
-        rows.append({"system": name, "us_per_10ms": statistics.median(values), "us_min": min(values), "ratio_to": ratios})
+        rows.append(
+            {"system": name, "us_per_10ms": statistics.median(values), "us_min": min(values), "ratio_to": ratios}
+        )
     return {
         "benchmark": "cost",
         "version": rtdenoise.__version__,

@@ -145,7 +145,11 @@ def unknown_key(path: str, key: str, valid: list[str]) -> str:
     """The message for a key that does not exist, with the nearest that does."""
     near = difflib.get_close_matches(key, valid, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"unknown key {path!r}{hint} Valid here: {', '.join(valid)}" if hint else f"unknown key {path!r}; valid here: {', '.join(valid)}"
+    return (
+        f"unknown key {path!r}{hint} Valid here: {', '.join(valid)}"
+        if hint
+        else f"unknown key {path!r}; valid here: {', '.join(valid)}"
+    )
 
 
 def _preset_path(name: str) -> Path:

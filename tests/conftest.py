@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import numba
+import pytest
 from hypothesis import settings
 
 settings.register_profile("suite", deadline=None, derandomize=True)  # the first example of each test may compile
 settings.load_profile("suite")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without the compiler (``NUMBA_DISABLE_JIT=1``) numpy warns of what compiled code does silently."""
+    if numba.config.DISABLE_JIT:
+        for item in items:
+            item.add_marker(pytest.mark.filterwarnings("ignore::RuntimeWarning"))

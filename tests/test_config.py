@@ -74,7 +74,11 @@ def test_mistakes_name_what_is_valid(config, message):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("a: [", "not valid YAML"), ("- 1\n- 2\n", "must hold keys and values, not list"), ("\xff", "cannot read|unknown|must hold")],
+    [
+        ("a: [", "not valid YAML"),
+        ("- 1\n- 2\n", "must hold keys and values, not list"),
+        ("\xff", "cannot read|unknown|must hold"),
+    ],
 )
 def test_unreadable_files_are_named(tmp_path, text, message):
     file = tmp_path / "bad.yaml"

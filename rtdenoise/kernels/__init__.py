@@ -1,0 +1,1 @@
+"""Pure nopython functions on float32 arrays."""

@@ -8,7 +8,7 @@ import numpy as np
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.typing import C64, F32
 
-if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # numba.config has no stubs
+if numba.config.DISABLE_JIT:
 
     def rfft(signal: F32, spectrum: C64, axes: np.ndarray) -> None:
         """See the compiled form."""

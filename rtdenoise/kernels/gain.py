@@ -63,16 +63,20 @@ def exponential_integral(x: np.float32) -> np.float32:
     if x < _ONE:
         poly = np.float32(-0.57721566) + x * (
             np.float32(0.99999193)
-            + x * (np.float32(-0.24991055) + x * (np.float32(0.05519968) + x * (np.float32(-0.00976004) + x * np.float32(0.00107857))))
+            + x
+            * (
+                np.float32(-0.24991055)
+                + x * (np.float32(0.05519968) + x * (np.float32(-0.00976004) + x * np.float32(0.00107857)))
+            )
         )
-        return poly - np.log(x)
+        return np.float32(poly - np.log(x))
     above = np.float32(0.2677737343) + x * (
         np.float32(8.6347608925) + x * (np.float32(18.0590169730) + x * (np.float32(8.5733287401) + x))
     )
     below = np.float32(3.9584969228) + x * (
         np.float32(21.0996530827) + x * (np.float32(25.6329561486) + x * (np.float32(9.5733223454) + x))
     )
-    return np.exp(-x) / x * above / below
+    return np.float32(np.exp(-x) / x * above / below)
 
 
 @kernel

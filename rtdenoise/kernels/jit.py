@@ -16,11 +16,11 @@ def kernel(function: F) -> F:
     """Compile `function` with the flags every real-time kernel shares.
 
     ``nogil`` lets a worker run beside Python; ``error_model="numpy"`` removes the division check that stops the loop
-    vectorising; ``fastmath`` stays off because it licenses the compiler to delete our NaN guards.  Compiled code is kept
-    on disk, so only the first use after an installation compiles.
+    vectorising; ``fastmath`` stays off because it licenses the compiler to delete our NaN guards.  Compiled code is
+    kept on disk, so only the first use after an installation compiles.
     """
     dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
-    if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # numba.config has no stubs
+    if not numba.config.DISABLE_JIT:
         keep_compiled(dispatcher)
     return cast(F, dispatcher)
 

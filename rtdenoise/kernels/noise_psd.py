@@ -1,7 +1,7 @@
 """Noise power per bin, followed while speech goes on.
 
-Three trackers over the same arrays: speech-presence MMSE (the default), minimum statistics, and the textbook's average of
-the beginning.  All times arrive as smoothing factors per hop, converted from seconds by the caller.
+Three trackers over the same arrays: speech-presence MMSE (the default), minimum statistics, and the textbook's average
+of the beginning.  All times arrive as smoothing factors per hop, converted from seconds by the caller.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def exp_negative(x: np.float32) -> np.float32:
     Taylor's series of ``exp(x / 64)`` to the fifth power, squared six times, inverted.
     """
     y = min(x, _E_RANGE) * np.float32(1.0 / 64.0)
-    e = _ONE + y * (_ONE + y * (np.float32(1 / 2) + y * (np.float32(1 / 6) + y * (np.float32(1 / 24) + y * np.float32(1 / 120)))))
+    e = _ONE + y * (
+        _ONE + y * (np.float32(1 / 2) + y * (np.float32(1 / 6) + y * (np.float32(1 / 24) + y * np.float32(1 / 120))))
+    )
     e2 = e * e
     e4 = e2 * e2
     e8 = e4 * e4
@@ -44,7 +46,7 @@ def track_presence(
 ) -> None:
     """One step of the speech-presence MMSE tracker.
 
-    ``P = 1 / (1 + (1 + xi) exp(-gamma xi / (1 + xi)))`` with the fixed a priori SNR `xi_speech` of speech and equal priors;
+    ``P = 1 / (1 + (1 + xi) exp(-gamma xi / (1 + xi)))`` with the fixed a priori SNR `xi_speech` of speech;
     where its smoothed value exceeds .99 it is held at .99, against stagnation;
     ``noise = s noise + (1 - s) (P noise + (1 - P) power)``.
 

@@ -1,0 +1,1 @@
+"""Spectral subtraction (SS) and Wiener filter (WF)."""

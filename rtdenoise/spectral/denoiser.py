@@ -15,7 +15,7 @@ from rtdenoise.typing import F32
 class SpectralDenoiser:
     """A stream of SS or WF.
 
-    Runs natively at `sample_rate`: the windows keep their length in time, and every bin up to half the rate is enhanced.
+    Runs natively at `sample_rate`: the windows keep their length in time, and every bin to half the rate is enhanced.
 
     Parameters
     ----------

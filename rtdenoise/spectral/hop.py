@@ -25,7 +25,12 @@ def track_noise(state: Record) -> None:
     """Update ``noise_psd`` from ``power`` by the tracker that the record names."""
     if state.tracker == MINIMUM:
         smooth_for_minimum(
-            state.power, state.noise_psd, state.minimum_smoothed, state.minimum_correction, state.minimum_times, state.scratch
+            state.power,
+            state.noise_psd,
+            state.minimum_smoothed,
+            state.minimum_correction,
+            state.minimum_times,
+            state.scratch,
         )
         mean_inverse_dof = minimum_bias(
             state.noise_psd,
@@ -52,7 +57,12 @@ def track_noise(state: Record) -> None:
         track_beginning(state.power, state.noise_psd, state.n_frames, state.n_learnt)
     else:
         track_presence(
-            state.power, state.noise_psd, state.presence, state.smoothing_noise, state.smoothing_presence, state.xi_speech
+            state.power,
+            state.noise_psd,
+            state.presence,
+            state.smoothing_noise,
+            state.smoothing_presence,
+            state.xi_speech,
         )
 
 
@@ -74,14 +84,14 @@ def gain_frame(state: Record) -> None:
             state.gain_min,
         )
     elif state.rule == LOG_MMSE:
-        log_mmse_decision_directed(state.power, state.noise_psd, state.clean_psd, state.gain, state.alpha, state.gain_min)
+        log_mmse_decision_directed(
+            state.power, state.noise_psd, state.clean_psd, state.gain, state.alpha, state.gain_min
+        )
     else:
         wiener_decision_directed(state.power, state.noise_psd, state.clean_psd, state.gain, state.alpha, state.gain_min)
     mix = _ZERO if state.rule == BYPASS else state.mix
     for k in range(state.gain.size):
         state.gain[k] = _ONE + mix * (state.gain[k] - _ONE)
-
-
 
 
 @kernel

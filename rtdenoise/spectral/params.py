@@ -36,7 +36,9 @@ class FramingParams:
         require_range("framing.span_seconds", self.span_seconds, 0.002, 0.128, "s")
         require_choice("framing.overlap", self.overlap, (2, 4, 8))
         if self.span_seconds > self.frame_seconds:
-            raise ConfigError(f"framing.span_seconds={self.span_seconds} must not exceed frame_seconds={self.frame_seconds}")
+            raise ConfigError(
+                f"framing.span_seconds={self.span_seconds} must not exceed frame_seconds={self.frame_seconds}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

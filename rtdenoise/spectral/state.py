@@ -30,7 +30,7 @@ def spectral_dtype(framing: Framing, n_bands: int) -> np.dtype[Any]:
     n = framing.n_bins
     bins = ("power", "noise_psd", "presence", "clean_psd", "smoothed", "gain")
     minimum = ("minimum_mean", "minimum_square", "minimum_smoothed", "minimum", "minimum_sub", "inverse_dof", "scratch")
-    return np.dtype(
+    fields = np.dtype(
         [
             *overlap_add_fields(framing),
             *((name, "f4", (n,)) for name in (*bins, *minimum)),
@@ -57,6 +57,7 @@ def spectral_dtype(framing: Framing, n_bands: int) -> np.dtype[Any]:
         ],
         align=True,
     )
+    return np.dtype((np.record, fields))  # fields as attributes in plain Python too, when numba is switched off
 
 
 def initial_state(framing: Framing, params: SpectralParams, rule: int) -> np.ndarray:
@@ -97,7 +98,12 @@ def _fill_noise(record: Any, hop: float, params: SpectralParams) -> None:
     record["minimum_counters"] = (0, 0, max(1, round(noise.minimum_window_seconds / N_SUB_WINDOWS / hop)))
     whole = max(2.0, noise.minimum_window_seconds / _MARTIN_HOP_SECONDS)
     part = max(2.0, whole / N_SUB_WINDOWS)
-    record["minimum_windows"] = (whole, np.interp(whole, _MARTIN_LENGTHS, _MARTIN_TABLE), part, np.interp(part, _MARTIN_LENGTHS, _MARTIN_TABLE))
+    record["minimum_windows"] = (
+        whole,
+        np.interp(whole, _MARTIN_LENGTHS, _MARTIN_TABLE),
+        part,
+        np.interp(part, _MARTIN_LENGTHS, _MARTIN_TABLE),
+    )
 
 
 def _fill_bands(record: Any, framing: Framing, n_bands: int) -> None:

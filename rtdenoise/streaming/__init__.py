@@ -1,0 +1,1 @@
+"""The contract of a stream, overlap-add, and adapters for blocks, rates and channels."""

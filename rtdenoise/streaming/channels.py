@@ -68,7 +68,9 @@ class Downmix:
 
     def __init__(self, inner: Denoiser, channels: int) -> None:
         if inner.channels != 1 or channels < 2:
-            raise ConfigError(f"a downmix takes a mono denoiser and 2 or more channels, not {inner.channels} and {channels}")
+            raise ConfigError(
+                f"a downmix takes a mono denoiser and 2 or more channels, not {inner.channels} and {channels}"
+            )
         self.inner = inner
         self.channels = channels
         self._share = np.full(channels, 1.0 / channels, np.float32)

@@ -46,6 +46,8 @@ class RateAdapter:
         self.latency_samples = (delay + -delay % ticks) // ticks + self._wait
         self._block = np.zeros(inner.hop, np.float32)
         self._ready = np.zeros(self._wait + 2 * self.hop + inner.hop * math.ceil(inner_ticks / ticks), np.float32)
+        self._pending = 0
+        self._n_ready = self._wait
         self.reset()
 
     def _longest_wait(self) -> int:

@@ -39,6 +39,8 @@ class Rechunked:
         tail = () if inner.channels == 1 else (inner.channels,)
         self._block = np.zeros((inner.hop, *tail), np.float32)
         self._ready = np.zeros((self._wait + hop + inner.hop, *tail), np.float32)
+        self._pending = 0
+        self._n_ready = self._wait
         self.reset()
 
     def process(self, block: F32, out: F32) -> None:

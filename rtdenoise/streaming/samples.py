@@ -36,4 +36,5 @@ def from_float32(samples: F32, dtype: np.dtype[Any]) -> Audio:
     """Samples in the caller's `dtype`; int16 is rounded and limited to its range, never wrapped."""
     if dtype == np.int16:
         return np.clip(np.rint(samples * np.float32(_INT16_SCALE)), -32768, 32767).astype(np.int16)
-    return samples.astype(dtype)
+    converted: Audio = samples.astype(dtype)
+    return converted

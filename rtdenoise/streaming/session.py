@@ -84,7 +84,7 @@ class Stream:
     def flush(self) -> Audio:
         """End the signal: return the rest of it.
 
-        Zeros are fed until everything has come out; all output together is then `latency_samples` longer than the input.
+        Zeros are fed until everything has come out; all output is then `latency_samples` longer than the input.
         Call `reset` before the next signal.
 
         Returns

@@ -50,7 +50,10 @@ def window_pair(frame: int, span: int, hop: int) -> tuple[F64, F64]:
     for speech enhancement", eqs. 6-9, without their trailing zeros (d = 0) and for any overlap, not only one half.
     """
     if hop < 1 or span % 2 or span % hop or span // hop < 2 or span > frame:
-        raise ConfigError(f"no windows for frame={frame} span={span} hop={hop}: span must be even, <= frame and a multiple of hop >= 2")
+        raise ConfigError(
+            f"no windows for frame={frame} span={span} hop={hop}: "
+            "span must be even, <= frame and a multiple of hop >= 2"
+        )
     half = span // 2
     rise = frame - half
     analysis = np.empty(frame)

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose
-from tests import reference
-from tests.tolerances import INTEGRAL_RTOL, KERNEL_RTOL
 
 from rtdenoise.kernels import gain
+from tests import reference
+from tests.tolerances import INTEGRAL_RTOL, KERNEL_RTOL
 
 N_BINS = 33
 psd = arrays(np.float32, N_BINS, elements=st.floats(2.0**-20, 2.0**10, width=32))
@@ -34,7 +34,9 @@ def test_wiener_decision_directed_matches_the_paper(power, noise_psd, clean_psd,
 
 @pytest.mark.parametrize("x", [1e-8, 1e-3, 0.5, 0.999999, 1.0, 2.0, 10.0, 19.0])
 def test_exponential_integral(x):
-    assert_allclose(gain.exponential_integral(np.float32(x)), scipy.special.exp1(float(np.float32(x))), rtol=INTEGRAL_RTOL)
+    assert_allclose(
+        gain.exponential_integral(np.float32(x)), scipy.special.exp1(float(np.float32(x))), rtol=INTEGRAL_RTOL
+    )
 
 
 @given(power=psd, noise_psd=psd, clean_psd=psd, alpha=alphas)

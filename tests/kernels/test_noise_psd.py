@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
-from tests import reference
-from tests.tolerances import EXPONENTIAL_RTOL, KERNEL_RTOL, TRACKER_RTOL
 
 from rtdenoise.kernels import noise_psd as kernels
 from rtdenoise.spectral.params import NoiseParams, SpectralParams
 from rtdenoise.spectral.state import initial_state
 from rtdenoise.streaming.overlap_add import scaled_framing
+from tests import reference
+from tests.tolerances import EXPONENTIAL_RTOL, KERNEL_RTOL, TRACKER_RTOL
 
 N_BINS = 33
 psd = arrays(np.float32, N_BINS, elements=st.floats(2.0**-30, 2.0**10, width=32))
@@ -64,7 +64,12 @@ def minimum_statistics(hop_seconds=0.016):
 
     def step(power):
         kernels.smooth_for_minimum(
-            power, state["noise_psd"], state["minimum_smoothed"], state["minimum_correction"], state["minimum_times"], state["scratch"]
+            power,
+            state["noise_psd"],
+            state["minimum_smoothed"],
+            state["minimum_correction"],
+            state["minimum_times"],
+            state["scratch"],
         )
         mean = kernels.minimum_bias(
             state["noise_psd"],

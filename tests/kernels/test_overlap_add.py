@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from tests import reference
-from tests.tolerances import KERNEL_RTOL, SPECTRUM_ATOL
 
 from rtdenoise.kernels import overlap_add as kernels
 from rtdenoise.streaming.overlap_add import fill_windows, overlap_add_fields, scaled_framing
+from tests import reference
+from tests.tolerances import KERNEL_RTOL, SPECTRUM_ATOL
 
 FRAMING = scaled_framing(16000, frame_seconds=0.032, span_seconds=0.008, overlap=2)
 
 
 @pytest.fixture
 def record():
-    state = np.zeros(1, np.dtype([*overlap_add_fields(FRAMING), ("power", "f4", (FRAMING.n_bins,))], align=True))
+    state = np.zeros(1, np.dtype((np.record, np.dtype(overlap_add_fields(FRAMING), align=True))))
     fill_windows(state[0], FRAMING)
     return state[0]
 

@@ -1,0 +1,125 @@
+"""The root command: a source, a method, a target; and the group that finds the other commands."""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rtdenoise import __version__
+from rtdenoise.cli import commands
+from rtdenoise.cli.entry import configure_logging
+from rtdenoise.cli.options import STDIO, Options, is_live, method_options, take_method_options
+
+
+class Commands(click.Group):
+    """Every module of `rtdenoise.cli.commands` is a command of the same name: its object ``command``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands."""
+        return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command: click.Command = import_module(f"{commands.__name__}.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of an argument; somebody who names a file there is told how it is done."""
+        name = args[0]
+        if name not in self.list_commands(ctx) and (Path(name).exists() or name == STDIO or is_live(name)):
+            raise click.UsageError(f"{name} is no command; to denoise it: rtdenoise --input {name}")
+        return super().resolve_command(ctx, args)
+
+
+_EPILOG = """\b
+Examples:
+  rtdenoise --input noisy.wav --method WF        writes noisy_WF_denoised.wav
+  rtdenoise -f noisy.wav -a SS -o clean.flac --plot
+  rtdenoise --input recordings/                  a whole folder, on all cores
+  arecord -f S16_LE -r 16000 -t raw | rtdenoise -f - -o - --rate 16000 | aplay -f S16_LE -r 16000
+  rtdenoise demo                                 no file at hand?
+"""
+
+
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option("-f", "--input", "source", metavar="SOURCE", help="A file, a folder, - for standard input, or mic.")
+@click.option("-o", "--output", "target", metavar="TARGET", help="A file, a folder, - or speaker.  [default: beside]")
+@method_options
+@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@click.option("--plot", is_flag=True, help="Also write a PNG: spectrograms, level and gain over time.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--rate", type=int, metavar="HZ", help="Sample rate of raw audio on standard input.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["s16", "s24", "s32", "f32", "wav"]),
+    help="Samples on pipes; wav: a WAV goes out.  [default: like the input; raw input: s16]",
+)
+@click.option("--pipe-channels", type=int, default=1, metavar="N", help="Channels of raw audio on standard input.")
+@click.option(
+    "--align/--no-align",
+    "aligned",
+    default=True,
+    help="Pipes: leave out the silence that the method's delay puts in front, or keep it.  [default: align]",
+)
+@click.option("--jobs", type=int, metavar="N", help="Processes for a folder.  [default: as many as pay]")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+@click.option("-v", "--verbose", "verbosity", count=True, help="Print more.")
+@click.version_option(__version__, "--version", message="rtdenoise %(version)s")
+@click.pass_context
+def app(ctx: click.Context, /, **values: Any) -> int | None:
+    """Take the noise out of speech, live or in files.
+
+    The output of a file is aligned with its input, exactly as long and of the same format.
+    """
+    configure_logging(values["verbosity"], quiet=values["quiet"])
+    if ctx.invoked_subcommand is not None:
+        _refuse_options(ctx)
+        return None
+    given = _given(ctx)
+    if not given:
+        click.echo(ctx.get_help())
+        return 0
+    if values["source"] is None:
+        raise click.UsageError("--input is missing: a file, a folder, - or mic")
+    return _run(Options(method=take_method_options(values), **values))
+
+
+def _given(ctx: click.Context) -> list[str]:
+    """Names of the options on the command line."""
+    from_line = click.core.ParameterSource.COMMANDLINE
+    return [name for name in ctx.params if ctx.get_parameter_source(name) is from_line]
+
+
+def _refuse_options(ctx: click.Context) -> None:
+    misplaced = [name for name in _given(ctx) if name not in ("quiet", "verbosity")]
+    if misplaced:
+        raise click.UsageError(f"options go behind the command: rtdenoise {ctx.invoked_subcommand} --...")
+
+
+def _run(options: Options) -> int:
+    """Hand over to what the source and the target are."""
+    if is_live(options.source) or is_live(options.target):
+        from rtdenoise.cli.live import run_live
+
+        return run_live(options)
+    if STDIO in (options.source, options.target):
+        from rtdenoise.cli.pipes import run_pipe
+
+        return run_pipe(options)
+    from rtdenoise.cli.files import run_file, run_folder
+
+    return run_folder(options) if Path(options.source).is_dir() else run_file(options)

@@ -1,0 +1,74 @@
+"""``rtdenoise methods``: what there is to choose from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+METHODS = {
+    "SS": "spectral subtraction: over-subtraction by SNR, spectral floor, optionally in bands",
+    "WF": "Wiener filter: decision-directed a priori SNR; log-MMSE gain as an option",
+    "CAN": "context aggregation network (ML is its older name)",
+    "bypass": "the identity: a control for comparisons",
+}
+_RATE_HZ = 16000
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def command(as_json: bool) -> None:
+    """List methods, presets with their delay, and every parameter."""
+    listing = collect()
+    click.echo(json.dumps(listing, indent=2) if as_json else text(listing))
+
+
+def collect() -> dict[str, Any]:
+    """Methods, presets and parameters as plain values; delays in ms at 16 kHz."""
+    from rtdenoise.config import load_settings, preset_names
+    from rtdenoise.streaming.overlap_add import scaled_framing
+
+    presets = {}
+    for name in preset_names():
+        spectral = load_settings(preset=name).spectral
+        times = spectral.framing
+        framing = scaled_framing(
+            _RATE_HZ, frame_seconds=times.frame_seconds, span_seconds=times.span_seconds, overlap=times.overlap
+        )
+        presets[name] = {
+            "delay_ms": 1e3 * framing.delay_samples / _RATE_HZ,
+            "hop_ms": 1e3 * framing.hop / _RATE_HZ,
+            "parameters": asdict(spectral),
+        }
+    return {"methods": METHODS, "presets": presets}
+
+
+def text(listing: dict[str, Any]) -> str:
+    """The listing for people: parameters once, with what each preset changes."""
+    lines = ["Methods (--method)"]
+    lines += [f"  {name:<7} {what}" for name, what in listing["methods"].items()]
+    lines += ["", "Presets of SS and WF (--preset)      delay    hop"]
+    flat = {name: _flat(preset["parameters"]) for name, preset in listing["presets"].items()}
+    for name, preset in listing["presets"].items():
+        lines.append(f"  {name:<30} {preset['delay_ms']:7.1f} ms {preset['hop_ms']:4.1f} ms")
+    lines += ["", "Parameters (--set KEY=VALUE, or nested in --config FILE)"]
+    keys = list(dict.fromkeys(key for values in flat.values() for key in values))
+    for key in keys:
+        lines.append(f"  {key:<34} {_values(key, flat)}")
+    return "\n".join(lines)
+
+
+def _values(key: str, flat: dict[str, dict[str, Any]]) -> str:
+    values = {name: parameters.get(key) for name, parameters in flat.items()}
+    if len({str(value) for value in values.values()}) == 1:
+        return str(next(iter(values.values())))
+    return ", ".join(f"{value} ({name})" for name, value in values.items())
+
+
+def _flat(parameters: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in parameters.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

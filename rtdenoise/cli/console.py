@@ -1,0 +1,114 @@
+"""What appears on the terminal while something takes long; never on standard output."""
+
+from __future__ import annotations
+
+import threading
+from time import monotonic
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.status import Status
+
+from rtdenoise.cli.entry import complain
+
+_PATIENCE_SECONDS = 0.7
+
+
+def stderr_console(*, quiet: bool) -> Console:
+    """A console on stderr."""
+    return Console(stderr=True, quiet=quiet, highlight=False)
+
+
+class Preparing:
+    """Says that the method is being prepared, if that takes long enough for someone to wonder.
+
+    On a terminal a spinner, elsewhere one line.
+
+    Parameters
+    ----------
+    console : Console
+    method : str
+    """
+
+    def __init__(self, console: Console, method: str) -> None:
+        self._console = console
+        self._text = f"preparing {method}: the first use after an installation compiles it for this machine"
+        self._status: Status | None = None
+        self._finished = False
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(_PATIENCE_SECONDS, self._show)
+        self._timer.daemon = True
+
+    def _show(self) -> None:
+        with self._lock:
+            if self._finished or self._console.quiet:
+                return
+            if self._console.is_terminal:
+                self._status = self._console.status(self._text)
+                self._status.start()
+            else:
+                complain(self._text, kind="note")
+
+    def done(self) -> None:
+        """It is prepared."""
+        self._timer.cancel()
+        with self._lock:
+            self._finished = True
+            if self._status is not None:
+                self._status.stop()
+                self._status = None
+
+    def __enter__(self) -> Preparing:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.done()
+
+
+class Bar:
+    """A progress bar on a terminal, once the work has taken a moment; elsewhere nothing.
+
+    Parameters
+    ----------
+    console : Console
+    text : str
+    """
+
+    def __init__(self, console: Console, text: str) -> None:
+        self._console = console
+        self._text = text
+        self._started = monotonic()
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+
+    def update(self, done: float, total: float) -> None:
+        """Show `done` of `total`."""
+        waited = monotonic() - self._started
+        if self._progress is None:
+            if not self._console.is_terminal or self._console.quiet or waited < _PATIENCE_SECONDS:
+                return
+            columns: tuple[Any, ...] = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                TextColumn("{task.percentage:>3.0f} %"),
+                TimeRemainingColumn(),
+            )
+            self._progress = Progress(*columns, console=self._console, transient=True)
+            self._progress.start()
+            self._task = self._progress.add_task(self._text)
+        if self._task is not None:
+            self._progress.update(self._task, completed=done, total=total)
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()

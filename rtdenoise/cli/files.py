@@ -1,0 +1,184 @@
+"""Files and folders on the command line: run, show progress, report."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rtdenoise.cli.console import Bar, Preparing, stderr_console
+from rtdenoise.cli.entry import FAILED, complain
+from rtdenoise.cli.options import MethodOptions, Options
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from rtdenoise.files import FileReport, FolderReport
+    from rtdenoise.files.setup import Setup
+    from rtdenoise.files.workers import AfterFile
+
+_ROWS_MAX = 40
+
+
+def make_setup(options: MethodOptions, default_preset: str) -> Setup:
+    """Settings from the command line, with the method's heavy imports done."""
+    from rtdenoise.files.setup import load_setup
+
+    setup = load_setup(options.method, options.preset, options.config, options.overrides, default_preset)
+    if setup.settings.method in ("SS", "WF"):
+        import rtdenoise.spectral.denoiser  # noqa: F401  # so that waiting for it is not taken for compiling
+    return setup
+
+
+def run_file(options: Options) -> int:
+    """Denoise one file."""
+    from rtdenoise.files.naming import beside
+    from rtdenoise.files.setup import FILE_PRESET, Streams
+    from rtdenoise.files.single import run_file as denoise
+
+    _refuse_pipe_options(options)
+    setup = make_setup(options.method, FILE_PRESET)
+    source = Path(options.source)
+    target = Path(options.target) if options.target else beside(source, setup.label)
+    if target.is_dir():
+        target = target / beside(source, setup.label).name
+    if options.plot:
+        from rtdenoise.plot import picture_path, require_free
+
+        require_free(picture_path(target), overwrite=options.overwrite)
+    console = stderr_console(quiet=options.quiet)
+    with Preparing(console, setup.settings.method) as preparing, Bar(console, source.name) as bar:
+
+        def progress(done: float, total: float) -> None:
+            preparing.done()
+            bar.update(done, total)
+
+        report = denoise(Streams(setup), source, target, overwrite=options.overwrite, progress=progress)
+    picture = _plot(report, options) if options.plot else None
+    _print_file(options, report, picture)
+    return 0
+
+
+def _plot(report: FileReport, options: Options) -> str:
+    from rtdenoise.plot import plot_report
+
+    return str(plot_report(report, overwrite=options.overwrite))
+
+
+def _plotter(options: Options) -> AfterFile | None:
+    if not options.plot:
+        return None
+    from rtdenoise.plot import plot_report
+
+    return partial(plot_report, overwrite=options.overwrite)
+
+
+def _print_file(options: Options, report: FileReport, picture: str | None) -> None:
+    if options.as_json:
+        click.echo(json.dumps(report.as_dict() | ({"plot": picture} if picture else {}), indent=2, allow_nan=False))
+        return
+    if options.quiet:
+        return
+    click.echo(report.line())
+    if picture:
+        click.echo(picture)
+    if options.verbosity:
+        click.echo(details(report))
+
+
+def details(report: FileReport) -> str:
+    """Levels and latency parts, indented."""
+    latency = report.latency_ms
+    levels = (report.level_before_dbfs, report.level_after_dbfs, report.peak_before_dbfs, report.peak_after_dbfs)
+    before, after, peak_before, peak_after = ("silence" if v is None else f"{v:.1f} dBFS" for v in levels)
+    return (
+        f"  {report.container} {report.subtype}, {report.sample_rate} Hz, {report.channels} channels\n"
+        f"  level {before} -> {after}, peak {peak_before} -> {peak_after}\n"
+        f"  delay if live: algorithm {latency['algorithm']:.1f} ms + hop {latency['hop']:.1f} ms; the file is aligned"
+    )
+
+
+def run_folder(options: Options) -> int:
+    """Denoise a folder; exit code 1 if any file failed."""
+    from rtdenoise.files.folder import run_folder as denoise
+    from rtdenoise.files.setup import FILE_PRESET
+
+    _refuse_pipe_options(options)
+    setup = make_setup(options.method, FILE_PRESET)
+    target = Path(options.target) if options.target else None
+    console = stderr_console(quiet=options.quiet)
+    with Preparing(console, setup.settings.method) as preparing, Bar(console, options.source) as bar:
+
+        def progress(done: int, total: int) -> None:
+            if done or not total:
+                preparing.done()
+            bar.update(done, total)
+
+        report = denoise(
+            setup,
+            Path(options.source),
+            target,
+            overwrite=options.overwrite,
+            jobs=options.jobs,
+            progress=progress,
+            after_file=_plotter(options),
+        )
+    _print_folder(options, report)
+    for path, message in report.failed.items():
+        complain(message if path in message else f"{path}: {message}")
+    return FAILED if report.failed else 0
+
+
+def _print_folder(options: Options, report: FolderReport) -> None:
+    if options.as_json:
+        click.echo(json.dumps(report.as_dict(), indent=2, allow_nan=False))
+        return
+    if options.quiet:
+        return
+    from rich.console import Console
+
+    if report.files:
+        Console(highlight=False).print(_table(report))
+    if report.skipped:
+        click.echo(f"{len(report.skipped)} skipped: their output exists; --overwrite makes it again")
+    pace = report.elapsed_seconds / report.seconds if report.seconds else 0.0
+    click.echo(
+        f"{report.target}: {len(report.files)} files, {report.seconds:.1f} s of audio in "
+        f"{report.elapsed_seconds:.1f} s (RTF {pace:.4f}, {report.jobs} processes), {len(report.failed)} failed"
+    )
+
+
+def _table(report: FolderReport) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("file", overflow="fold")
+    for name in ("seconds", "Hz", "channels", "before dBFS", "after dBFS", "noise dB", "RTF"):
+        table.add_column(name, justify="right")
+    for item in report.files[:_ROWS_MAX]:
+        levels = (item.level_before_dbfs, item.level_after_dbfs)
+        reduction = item.noise_reduction_db
+        table.add_row(
+            Text(str(Path(item.source).relative_to(report.source))),
+            f"{item.seconds:.1f}",
+            str(item.sample_rate),
+            str(item.channels),
+            *("-" if value is None else f"{value:.1f}" for value in levels),
+            "-" if reduction is None else f"{-reduction:+.1f}",
+            f"{item.rtf:.4f}",
+        )
+    if len(report.files) > _ROWS_MAX:
+        table.add_row(f"... and {len(report.files) - _ROWS_MAX} more")
+    return table
+
+
+def _refuse_pipe_options(options: Options) -> None:
+    if options.rate is not None or options.form is not None or options.pipe_channels != 1 or not options.aligned:
+        raise click.UsageError(
+            "--rate, --format, --pipe-channels and --no-align belong to pipes (--input - or --output -)"
+        )

@@ -1,0 +1,119 @@
+"""What the user asked for: the options that several commands share, and how they become settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+LIVE_NAMES = ("mic", "speaker", "virtual-mic")
+STDIO = "-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodOptions:
+    """Which method with which parameters, as given on the command line."""
+
+    method: str | None
+    preset: str | None
+    config: str | None
+    overrides: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """One run of the root command."""
+
+    source: str
+    target: str | None
+    method: MethodOptions
+    overwrite: bool
+    plot: bool
+    as_json: bool
+    rate: int | None
+    form: str | None
+    pipe_channels: int
+    aligned: bool
+    jobs: int | None
+    quiet: bool
+    verbosity: int
+
+
+def is_live(name: str | None) -> bool:
+    """Whether a source or target names an audio device: ``mic``, ``mic:NAME``, ``speaker`` ..."""
+    return name is not None and name.partition(":")[0].lower() in LIVE_NAMES
+
+
+def method_options(function: F) -> F:
+    """Give a command the options that choose a method; they arrive as ``method``, ``preset`` and so on."""
+    decorators = (
+        click.option("-a", "--method", metavar="NAME", help="SS, WF, CAN (also ML) or bypass.  [default: WF]"),
+        click.option("--preset", metavar="NAME", help="Named parameters; see `rtdenoise methods`."),
+        click.option("--config", metavar="FILE", help="YAML with any parameters; stronger than the preset."),
+        click.option(
+            "--set", "sets", multiple=True, metavar="KEY=VALUE", help="One parameter, e.g. noise.tracker=minimum."
+        ),
+        click.option("--channels", type=click.Choice(["linked", "each", "downmix"]), help="How channels go together."),
+        click.option("--attenuation-limit", type=float, metavar="DB", help="Never attenuate by more than this."),
+        click.option("--mix", type=float, metavar="SHARE", help="Enhanced share of the output, 0 to 1."),
+    )
+    for decorate in reversed(decorators):
+        function = decorate(function)
+    return function
+
+
+def take_method_options(values: dict[str, Any]) -> MethodOptions:
+    """Remove from `values` what `method_options` put there."""
+    overrides = parse_sets(values.pop("sets"))
+    named = {"channels": "channel_mode", "attenuation_limit": "attenuation_limit_db", "mix": "mix"}
+    for option, key in named.items():
+        value = values.pop(option)
+        if value is not None:
+            overrides[key] = value
+    return MethodOptions(
+        method=values.pop("method"), preset=values.pop("preset"), config=values.pop("config"), overrides=overrides
+    )
+
+
+def parse_sets(sets: Sequence[str]) -> dict[str, Any]:
+    """``("noise.tracker=minimum", "mix=.5")`` as nested mappings; values are YAML.
+
+    Raises
+    ------
+    click.UsageError
+        If one is not KEY=VALUE.
+    """
+    import yaml
+
+    nested: dict[str, Any] = {}
+    for text in sets:
+        path, equals, value = text.partition("=")
+        keys = path.strip().split(".")
+        if not equals or not all(keys):
+            raise click.UsageError(f"--set {text}: give KEY=VALUE, for example noise.tracker=minimum")
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise click.UsageError(f"--set {text}: {value!r} is not a value YAML can read") from error
+        section = nested
+        for key in keys[:-1]:
+            inner = section.setdefault(key, {})
+            if not isinstance(inner, dict):
+                raise click.UsageError(f"--set {text}: {key} was set to {inner!r} before")
+            section = inner
+        section[keys[-1]] = _number(parsed)
+    return nested
+
+
+def _number(value: Any) -> Any:
+    """``1e-3`` as a number, which YAML 1.1 takes for text."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value

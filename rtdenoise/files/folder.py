@@ -1,0 +1,205 @@
+"""A folder in, a folder out: the same tree, in parallel over the cores, every failure named and the rest done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from rtdenoise.errors import AudioFileError, ConfigError
+from rtdenoise.files.encoding import AUDIO_SUFFIXES
+from rtdenoise.files.naming import DENOISED, beside, require_different
+from rtdenoise.files.report import FileReport
+from rtdenoise.files.setup import Setup, Streams, load_setup
+from rtdenoise.files.workers import AfterFile, Outcome, Task, run_here, run_in_processes
+
+FolderProgress = Callable[[int, int], None]
+"""Called with the number of files done and the number there are: first with 0."""
+
+_WORTH_PROCESSES_SECONDS = 3.0  # starting them takes one to two
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderReport:
+    """What was done to a folder; `failed` maps a path to its message, `skipped` had an output already."""
+
+    source: str
+    target: str
+    files: tuple[FileReport, ...]
+    failed: Mapping[str, str]
+    skipped: tuple[str, ...]
+    jobs: int
+    elapsed_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """Audio denoised, in seconds."""
+        return sum(report.seconds for report in self.files)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "source": self.source,
+            "target": self.target,
+            "seconds": round(self.seconds, 3),
+            "elapsed_seconds": round(self.elapsed_seconds, 3),
+            "jobs": self.jobs,
+            "files": [report.as_dict() for report in self.files],
+            "failed": dict(self.failed),
+            "skipped": list(self.skipped),
+        }
+
+
+def denoise_folder(
+    source: str | Path,
+    target: str | Path | None = None,
+    *,
+    method: str | None = None,
+    preset: str | None = None,
+    config: str | Path | Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    jobs: int | None = None,
+    progress: FolderProgress | None = None,
+    after_file: AfterFile | None = None,
+) -> FolderReport:
+    """Denoise every audio file of a folder tree into another one of the same shape.
+
+    Hidden files, and files and folders whose name ends with ``_denoised``, are left out.  A file that fails is reported
+    and the rest goes on.  A file whose output exists is skipped.
+
+    Parameters
+    ----------
+    source : path
+    target : path, optional
+        ``IN_WF_denoised`` beside ``IN`` if there is none.
+    method, preset, config, overrides
+        As for `denoise_file`.
+    overwrite : bool
+        Do those again whose output exists.
+    jobs : int, optional
+        Processes; as many as there are cores if there is enough to do for them.
+    progress : callable, optional
+        See `FolderProgress`.
+    after_file : callable, optional
+        Called with each file's report, in the process that made it; must be importable there.
+
+    Raises
+    ------
+    AudioFileError
+        If the folder cannot be read or holds no audio.
+    ConfigError
+        As for `denoise_file`, and for a number of jobs below 1.
+    """
+    setup = load_setup(method, preset, config, overrides)
+    return run_folder(
+        setup,
+        Path(source),
+        Path(target) if target else None,
+        overwrite=overwrite,
+        jobs=jobs,
+        progress=progress,
+        after_file=after_file,
+    )
+
+
+def run_folder(
+    setup: Setup,
+    source: Path,
+    target: Path | None,
+    *,
+    overwrite: bool = False,
+    jobs: int | None = None,
+    progress: FolderProgress | None = None,
+    after_file: AfterFile | None = None,
+) -> FolderReport:
+    """Like `denoise_folder`, with settings that are loaded already."""
+    started = perf_counter()
+    if jobs is not None and jobs < 1:
+        raise ConfigError(f"jobs={jobs} must be at least 1")
+    target = target if target is not None else beside(source, setup.label)
+    require_different(source, target)
+    if target.exists() and not target.is_dir():
+        raise AudioFileError(f"{target}: is a file; a folder in gives a folder out")
+    tasks, skipped = _plan(source, target, overwrite=overwrite)
+    outcomes: list[Outcome] = []
+    jobs_used = 1
+    if progress is not None:
+        progress(0, len(tasks))
+    with closing(_run(setup, tasks, jobs, after_file)) as running:
+        for outcome in running:
+            outcomes.append(outcome)
+            jobs_used = max(jobs_used, outcome.jobs)
+            if progress is not None:
+                progress(len(outcomes), len(tasks))
+    outcomes.sort(key=lambda outcome: outcome.task.source)
+    return FolderReport(
+        source=str(source),
+        target=str(target),
+        files=tuple(outcome.report for outcome in outcomes if outcome.report is not None),
+        failed={str(outcome.task.source): outcome.error for outcome in outcomes if outcome.report is None},
+        skipped=tuple(skipped),
+        jobs=jobs_used,
+        elapsed_seconds=perf_counter() - started,
+    )
+
+
+def _run(
+    setup: Setup, tasks: list[Task], jobs: int | None, after_file: AfterFile | None
+) -> Generator[Outcome, None, None]:
+    """The first file here, which also compiles what is missing and shows how long the others will take."""
+    streams = Streams(setup)
+    first, rest = tasks[:1], tasks[1:]
+    if first:
+        yield run_here(streams, first[0], after_file)  # compiles, and warms the cache that processes load
+        if rest and jobs is None:
+            started = perf_counter()
+            yield run_here(streams, rest[0], after_file)
+            pace = (perf_counter() - started) / max(1, rest[0].size)
+            rest = rest[1:]
+            worth = pace * sum(task.size for task in rest) > _WORTH_PROCESSES_SECONDS
+            jobs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            jobs = jobs if worth else 1
+    jobs = min(jobs or 1, len(rest))
+    if jobs > 1:
+        yield from run_in_processes(setup, rest, jobs, after_file)
+    else:
+        yield from (run_here(streams, task, after_file) for task in rest)
+
+
+def _plan(source: Path, target: Path, *, overwrite: bool) -> tuple[list[Task], list[str]]:
+    if not source.is_dir():
+        raise AudioFileError(f"{source}: no such folder")
+    found = list(_audio_files(source, target))
+    if not found:
+        raise AudioFileError(f"{source}: holds no audio ({' '.join(sorted(AUDIO_SUFFIXES))})")
+    tasks, skipped = [], []
+    for path in found:
+        out = target / path.relative_to(source)
+        if out.exists() and not overwrite:
+            skipped.append(str(path))
+        else:
+            tasks.append(Task(path, out, path.stat().st_size if path.exists() else 0, overwrite))
+    return tasks, skipped
+
+
+def _audio_files(source: Path, target: Path) -> Iterator[Path]:
+    """Audio in the tree, sorted; without hidden names, our own outputs and the target, which may lie inside."""
+
+    def wanted(name: str) -> bool:
+        return not name.startswith(".") and not Path(name).stem.endswith(DENOISED)
+
+    def unreadable(error: OSError) -> None:
+        raise AudioFileError(f"{error.filename}: cannot be read: {error.strerror}") from error
+
+    inside = os.path.realpath(target)
+    for folder, folders, names in os.walk(source, onerror=unreadable):
+        here = Path(folder)
+        folders[:] = sorted(name for name in folders if wanted(name) and os.path.realpath(here / name) != inside)
+        for name in sorted(names):
+            if wanted(name) and Path(name).suffix.lower() in AUDIO_SUFFIXES:
+                yield here / name

@@ -1,0 +1,127 @@
+"""Denoise what comes through standard input or goes to standard output, hop by hop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+from rtdenoise.files.encoding import encoding_for
+from rtdenoise.files.flow import Flow
+from rtdenoise.files.levels import LevelMeter
+from rtdenoise.files.pcm import SAMPLE_BYTES, SUBTYPES
+from rtdenoise.files.report import FileReport
+from rtdenoise.files.setup import Setup, Streams
+from rtdenoise.files.signals import DeferredSignals
+from rtdenoise.files.single import make_report, notes
+from rtdenoise.files.source import Source
+from rtdenoise.files.stdio import RAW_FORMS, PipeFormat, StdinAudio, StdoutAudio
+from rtdenoise.files.target import Target
+
+STDIO = "-"
+"""Stands for standard input or output where a path may stand."""
+
+_FILE_BLOCK_SAMPLES = 1 << 14
+_WAVE_BYTES_MAX = 0x7FFF_0000  # more is taken for "unknown" by readers, ours among them
+_FORMS = {subtype: form for form, subtype in SUBTYPES.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipeJob:
+    """What `denoise_pipe` is to do.
+
+    Attributes
+    ----------
+    source, target : path or "-"
+    carried : PipeFormat
+    aligned : bool
+        Leave out the first `latency_samples` of the output, which are silence, so that it is exactly as long as the
+        input; otherwise that silence stays in front.
+    overwrite : bool
+        Replace a target file.
+    """
+
+    source: str
+    target: str
+    carried: PipeFormat
+    aligned: bool = True
+    overwrite: bool = False
+
+
+def denoise_pipe(setup: Setup, job: PipeJob, on_ready: Callable[[], None] = lambda: None) -> FileReport:
+    """Denoise from standard input, to standard output, or both.
+
+    Input is used as soon as it arrives and each hop is written as soon as it is enhanced; the output ends with the
+    input's last sample.  From a pipe into a file, Ctrl-C ends the input and keeps the file.
+
+    Parameters
+    ----------
+    setup : Setup
+    job : PipeJob
+    on_ready : callable
+        Called when the method is built and audio begins to flow.
+
+    Raises
+    ------
+    AudioFileError
+        If what comes cannot be read or the output cannot be written.
+    BrokenPipeError
+        If nobody reads the output any more.
+    ConfigError
+        If raw input comes without a rate.
+    """
+    with ExitStack() as stack:
+        signals = stack.enter_context(DeferredSignals())
+        reader = _open_reader(job, signals, stack)
+        encoding = reader.encoding
+        with signals.allowed():  # building may compile for seconds
+            denoiser, stream = Streams(setup).get(job.source, encoding.sample_rate, encoding.channels)
+        writer = _open_writer(job, reader, stack)
+        on_ready()
+        started = perf_counter()
+        meter = LevelMeter(encoding.sample_rate)
+        flow = Flow(stream, writer.write, meter, aligned=job.aligned)
+        blocks = reader.blocks() if isinstance(reader, StdinAudio) else reader.blocks(_FILE_BLOCK_SAMPLES)
+        flow.run(blocks, _after_block(job, signals))
+    name = "standard input" if job.source == STDIO else job.source
+    warnings = [*reader.warnings, *notes(name, flow, writer if isinstance(writer, Target) else None)]
+    return make_report(
+        setup,
+        (job.source, job.target),
+        encoding,
+        denoiser,
+        flow,
+        meter,
+        perf_counter() - started,
+        writer.clipped,
+        warnings,
+    )
+
+
+def _after_block(job: PipeJob, signals: DeferredSignals) -> Callable[[], None]:
+    if job.source == STDIO and job.target != STDIO:
+        return lambda: None  # an interruption waits for the next read, which takes it for the end
+    return signals.check
+
+
+def _open_reader(job: PipeJob, signals: DeferredSignals, stack: ExitStack) -> StdinAudio | Source:
+    if job.source == STDIO:
+        return StdinAudio(job.carried, signals, interrupt_ends=job.target != STDIO)
+    return stack.enter_context(Source(Path(job.source)))
+
+
+def _open_writer(job: PipeJob, reader: StdinAudio | Source, stack: ExitStack) -> StdoutAudio | Target:
+    encoding, n_samples = reader.encoding, reader.n_samples
+    if job.target != STDIO:
+        path = Path(job.target)
+        target = encoding_for(path, encoding, n_samples)
+        return stack.enter_context(Target(path, target, {}, overwrite=job.overwrite, may_shrink=n_samples is None))
+    raw_input = isinstance(reader, StdinAudio) and reader.header is None
+    wanted = job.carried.form
+    as_wave = wanted == "wav" or (wanted is None and not raw_input)
+    form = wanted if wanted in RAW_FORMS else _FORMS.get(encoding.subtype, "s16")
+    size = (n_samples or 0) * encoding.channels * SAMPLE_BYTES[form]
+    known = n_samples is not None and job.aligned and size < _WAVE_BYTES_MAX
+    return StdoutAudio(form, encoding, as_wave=as_wave, data_bytes=size if known else None)

@@ -1,0 +1,73 @@
+"""What was done to a file, for people and programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rtdenoise.files.levels import LevelMeter
+from rtdenoise.typing import Denoiser
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileReport:
+    """One denoised file or pipe.
+
+    Levels are RMS in dB re full scale, None for digital silence.  `noise_reduction_db` is how much quieter the quietest
+    fifth of all 20 ms frames became.  `rtf` is the whole time taken, reading and writing included, over the duration.
+    `latency_ms` has the method's parts, which a live stream would have; the file itself is aligned with its source.
+    """
+
+    source: str
+    target: str
+    method: str
+    preset: str
+    seconds: float
+    sample_rate: int
+    channels: int
+    container: str
+    subtype: str
+    elapsed_seconds: float
+    rtf: float
+    latency_ms: dict[str, float]
+    level_before_dbfs: float | None
+    level_after_dbfs: float | None
+    peak_before_dbfs: float | None
+    peak_after_dbfs: float | None
+    noise_reduction_db: float | None
+    non_finite: int
+    clipped: int
+    warnings: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self) | {"warnings": list(self.warnings)}
+
+    def line(self) -> str:
+        """The report in one line."""
+        reduction = self.noise_reduction_db
+        noise = "silence" if reduction is None else f"noise {-reduction:+.1f} dB"
+        name = "standard output" if self.target == "-" else self.target
+        return (
+            f"{name}: {self.seconds:.1f} s, {self.method} {self.preset}, {noise}, "
+            f"RTF {self.rtf:.4f}, delay if live {self.latency_ms['total']:.1f} ms"
+        )
+
+
+def latency_parts_ms(denoiser: Denoiser) -> dict[str, float]:
+    """The method's own delay: what it waits for (`algorithm`) and gathering one `hop`."""
+    to_ms = 1e3 / denoiser.sample_rate
+    algorithm, hop = denoiser.latency_samples * to_ms, denoiser.hop * to_ms
+    return {"algorithm": round(algorithm, 3), "hop": round(hop, 3), "total": round(algorithm + hop, 3)}
+
+
+def level_fields(meter: LevelMeter) -> dict[str, float | None]:
+    """The levels of a report, rounded to what they mean."""
+    values = {
+        "level_before_dbfs": meter.noisy.level_db(),
+        "level_after_dbfs": meter.clean.level_db(),
+        "peak_before_dbfs": meter.noisy.peak_db(),
+        "peak_after_dbfs": meter.clean.peak_db(),
+        "noise_reduction_db": meter.noise_reduction_db(),
+    }
+    return {name: None if value is None else round(value, 2) for name, value in values.items()}

@@ -1,0 +1,95 @@
+"""The method a job runs with, and its streams, built once per rate and number of channels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rtdenoise import registry
+from rtdenoise.config import Settings, load_settings
+from rtdenoise.errors import AudioFileError, ConfigError
+from rtdenoise.streaming.session import Stream
+from rtdenoise.typing import Denoiser
+
+FILE_PRESET = "quality"
+PIPE_PRESET = "low"
+_STREAMS_KEPT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Settings and the name of the preset they started from; can be sent to another process."""
+
+    settings: Settings
+    preset: str
+
+    @property
+    def label(self) -> str:
+        """The method's name as it stands in the names of new files."""
+        return self.settings.method.upper()
+
+
+def load_setup(
+    method: str | None = None,
+    preset: str | None = None,
+    config: str | Path | Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    default_preset: str = FILE_PRESET,
+) -> Setup:
+    """Settings by `rtdenoise.config.load_settings`, with the preset's name."""
+    settings = load_settings(
+        method=method, preset=preset, config=config, overrides=overrides, default_preset=default_preset
+    )
+    return Setup(settings, preset or _preset_of(overrides) or _preset_of(config) or default_preset)
+
+
+def _preset_of(config: str | Path | Mapping[str, Any] | None) -> str | None:
+    if config is None:
+        return None
+    given = config if isinstance(config, Mapping) else yaml.safe_load(Path(config).read_text(encoding="utf-8")) or {}
+    name = given.get("preset")
+    return None if name is None else str(name)
+
+
+class Streams:
+    """Streams of one setup, kept for the next file of the same rate and channels.
+
+    Parameters
+    ----------
+    setup : Setup
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self._built: dict[tuple[int, int], tuple[Denoiser, Stream]] = {}
+
+    def get(self, name: str, sample_rate: int, channels: int) -> tuple[Denoiser, Stream]:
+        """A denoiser and a fresh stream over it.
+
+        Parameters
+        ----------
+        name : str
+            Of the file, for the message of an error.
+        sample_rate, channels : int
+
+        Raises
+        ------
+        AudioFileError
+            If the method cannot run at this rate or with so many channels.
+        """
+        key = (sample_rate, channels)
+        if key not in self._built:
+            while len(self._built) >= _STREAMS_KEPT:
+                self._built.pop(next(iter(self._built)))
+            try:
+                denoiser = registry.build(self.setup.settings, sample_rate, channels)
+            except ConfigError as error:
+                raise AudioFileError(f"{name}: {error}") from error
+            self._built[key] = (denoiser, Stream(denoiser))
+        denoiser, stream = self._built[key]
+        stream.reset()
+        return denoiser, stream

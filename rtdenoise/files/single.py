@@ -1,0 +1,180 @@
+"""Denoise one audio file into another, in constant memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from rtdenoise.files.encoding import Encoding, encoding_for
+from rtdenoise.files.flow import Flow
+from rtdenoise.files.levels import LevelMeter
+from rtdenoise.files.naming import beside, require_different
+from rtdenoise.files.report import FileReport, latency_parts_ms, level_fields
+from rtdenoise.files.setup import Setup, Streams, load_setup
+from rtdenoise.files.signals import DeferredSignals
+from rtdenoise.files.source import Source
+from rtdenoise.files.target import Target
+from rtdenoise.typing import Denoiser
+
+_log = logging.getLogger(__name__)
+
+Progress = Callable[[float, float], None]
+"""Called with the seconds of audio done and the seconds there are: first with 0 when work begins, then per block."""
+
+_BLOCK_SECONDS = 2.0
+_BLOCK_VALUES_MAX = 1 << 20  # all channels together: 4 MB of float32
+
+
+def denoise_file(
+    source: str | Path,
+    target: str | Path | None = None,
+    *,
+    method: str | None = None,
+    preset: str | None = None,
+    config: str | Path | Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> FileReport:
+    """Denoise an audio file of any length in constant memory.
+
+    The new file is aligned with the source and exactly as long; it keeps the container, sample type, rate, channels and
+    text tags.  It appears when it is whole; after an error there is none.
+
+    Parameters
+    ----------
+    source : path
+    target : path, optional
+        ``noisy_WF_denoised.wav`` beside ``noisy.wav`` if there is none.  Its suffix chooses the container.
+    method, preset, config
+        As for `rtdenoise.stream`; the preset is "quality" if nobody names one.
+    overrides : mapping, optional
+        Nested like a configuration, and stronger.
+    overwrite : bool
+        Replace a file that is there.
+    progress : callable, optional
+        See `Progress`.
+
+    Returns
+    -------
+    FileReport
+
+    Raises
+    ------
+    AudioFileError
+        If the source cannot be read, or the target cannot be written, exists or is the source.
+    ConfigError
+        As for `rtdenoise.stream`.
+    """
+    streams = Streams(load_setup(method, preset, config, overrides))
+    source = Path(source)
+    return run_file(streams, source, Path(target) if target else None, overwrite=overwrite, progress=progress)
+
+
+def run_file(
+    streams: Streams,
+    source: Path,
+    target: Path | None,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> FileReport:
+    """Like `denoise_file`, with streams that may serve more files."""
+    started = perf_counter()
+    with Source(source) as opened:
+        if target is None:
+            target = beside(source, streams.setup.label)
+        require_different(source, target)
+        encoding = encoding_for(target, opened.encoding, opened.n_samples)
+        denoiser, stream = streams.get(str(source), encoding.sample_rate, encoding.channels)
+        meter = LevelMeter(encoding.sample_rate)
+        with DeferredSignals() as signals, Target(target, encoding, opened.tags, overwrite=overwrite) as written:
+            flow = Flow(stream, written.write, meter)
+            tell = _teller(progress, opened)
+
+            def after_block() -> None:
+                signals.check()
+                tell()
+
+            flow.run(opened.blocks(_block_samples(encoding)), after_block)
+        warnings = [*opened.warnings, *notes(str(source), flow, written)]
+    return make_report(
+        streams.setup,
+        (str(source), str(target)),
+        encoding,
+        denoiser,
+        flow,
+        meter,
+        perf_counter() - started,
+        written.clipped,
+        warnings,
+    )
+
+
+def _teller(progress: Progress | None, opened: Source) -> Callable[[], None]:
+    rate = opened.encoding.sample_rate
+
+    def tell() -> None:
+        if progress is not None:
+            progress(opened.n_read / rate, opened.n_samples / rate)
+
+    tell()
+    return tell
+
+
+def _block_samples(encoding: Encoding) -> int:
+    return max(1, min(int(_BLOCK_SECONDS * encoding.sample_rate), _BLOCK_VALUES_MAX // encoding.channels))
+
+
+def notes(name: str, flow: Flow, written: Target | None) -> list[str]:
+    """What the user should know about the samples and tags; logged as warnings, too."""
+    found = []
+    if flow.n_samples == 0:
+        found.append(f"{name}: has no samples; the output is empty, too")
+    if flow.non_finite:
+        found.append(f"{name}: {flow.non_finite} samples are NaN or infinite; they count as 0")
+    if written is not None and written.clipped:
+        found.append(f"{written.path}: {written.clipped} samples beyond full scale were limited to it")
+    if written is not None and written.lost_tags:
+        found.append(
+            f"{written.path}: {written.encoding.container} cannot keep the tags {', '.join(written.lost_tags)}"
+        )
+    for text in found:
+        _log.warning("%s", text)
+    return found
+
+
+def make_report(
+    setup: Setup,
+    names: tuple[str, str],
+    encoding: Encoding,
+    denoiser: Denoiser,
+    flow: Flow,
+    meter: LevelMeter,
+    elapsed_seconds: float,
+    clipped: int,
+    warnings: list[str],
+) -> FileReport:
+    """Collect the figures of a finished job."""
+    seconds = flow.n_samples / encoding.sample_rate
+    return FileReport(
+        source=names[0],
+        target=names[1],
+        method=setup.settings.method,
+        preset=setup.preset,
+        seconds=seconds,
+        sample_rate=encoding.sample_rate,
+        channels=encoding.channels,
+        container=encoding.container,
+        subtype=encoding.subtype,
+        elapsed_seconds=round(elapsed_seconds, 6),
+        rtf=round(elapsed_seconds / seconds, 6) if seconds else 0.0,
+        latency_ms=latency_parts_ms(denoiser),
+        **level_fields(meter),
+        non_finite=flow.non_finite,
+        clipped=clipped,
+        warnings=tuple(warnings),
+    )

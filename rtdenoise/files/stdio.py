@@ -1,0 +1,211 @@
+"""Audio on standard input and standard output: raw samples or WAV, used and passed on as they come."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rtdenoise.errors import AudioFileError, ConfigError
+from rtdenoise.files.encoding import Encoding
+from rtdenoise.files.pcm import SAMPLE_BYTES, SUBTYPES, from_bytes, to_bytes
+from rtdenoise.files.signals import DeferredSignals
+from rtdenoise.files.wave import MAGIC_BYTES, WaveHeader, is_wave, read_wave_header, wave_header
+from rtdenoise.typing import F32
+
+_log = logging.getLogger(__name__)
+
+RAW_FORMS = ("s16", "s24", "s32", "f32")
+_STDIN, _STDOUT = 0, 1
+_READ_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipeFormat:
+    """What a pipe carries if nothing in it says so.
+
+    `form` is "s16", "s24", "s32" or "f32" for raw samples, "wav" for a WAV on the output, None for: like the input.
+    `sample_rate` and `channels` belong to raw input; a WAV brings its own.
+    """
+
+    form: str | None = None
+    sample_rate: int | None = None
+    channels: int = 1
+
+    def __post_init__(self) -> None:
+        if self.form not in (None, "wav", *RAW_FORMS):
+            raise ConfigError(f"format={self.form!r} must be one of: {', '.join(RAW_FORMS)}, wav")
+        if self.channels < 1:
+            raise ConfigError(f"channels={self.channels} on a pipe must be at least 1")
+
+
+class StdinAudio:
+    """Standard input as blocks of samples; a WAV is recognised by its header.
+
+    Parameters
+    ----------
+    carried : PipeFormat
+    signals : DeferredSignals
+    interrupt_ends : bool
+        Take Ctrl-C for the end of the input, as someone who records expects.
+
+    Attributes
+    ----------
+    encoding : Encoding
+    form : str
+    header : WaveHeader or None
+    n_samples : int or None
+        Per channel, if a header says so.
+    warnings : list of str
+
+    Raises
+    ------
+    AudioFileError
+        If it is a container that cannot be read from a pipe, or damaged.
+    ConfigError
+        If it is raw and nobody says its rate, or a WAV whose rate is not the one somebody said.
+    """
+
+    def __init__(self, carried: PipeFormat, signals: DeferredSignals, *, interrupt_ends: bool) -> None:
+        _binary(_STDIN)
+        self._signals = signals
+        self._interrupt_ends = interrupt_ends
+        self.warnings: list[str] = []
+        magic = self._exactly(MAGIC_BYTES)
+        self.header: WaveHeader | None = read_wave_header(magic, self._exactly) if is_wave(magic) else None
+        if self.header is not None:
+            self._first = b""
+            self.form, rate, channels = self.header.form, self.header.sample_rate, self.header.channels
+            if carried.sample_rate not in (None, rate):
+                raise ConfigError(f"rate={carried.sample_rate} Hz, but the WAV on standard input has {rate} Hz")
+        else:
+            self._first = magic
+            if carried.sample_rate is None:
+                raise ConfigError(
+                    "raw audio on standard input needs its rate, for example --rate 16000; a WAV needs none"
+                )
+            self.form = carried.form if carried.form in RAW_FORMS else "s16"
+            rate, channels = carried.sample_rate, carried.channels
+        self.encoding = Encoding("WAV", SUBTYPES[self.form], "FILE", rate, channels)
+        size = self.header.data_bytes if self.header is not None else None
+        self.n_samples = None if size is None else size // (channels * SAMPLE_BYTES[self.form])
+
+    def _exactly(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            more = self._read(size - len(data))
+            if not more:
+                break
+            data += more
+        return data
+
+    def _read(self, size: int) -> bytes:
+        """What is there, at least one byte; nothing at the end of the input."""
+        with self._signals.allowed():
+            try:
+                return os.read(_STDIN, size)
+            except OSError as error:
+                raise AudioFileError(f"standard input: cannot be read: {error.strerror}") from error
+
+    def _chunks(self) -> Iterator[bytes]:
+        """Bytes of samples, up to the end that the WAV's header names or the end of the pipe."""
+        left = self.header.data_bytes if self.header is not None else None
+        chunk = self._first
+        while chunk or left is None or left > 0:
+            yield chunk
+            try:
+                chunk = self._read(_READ_BYTES if left is None else min(_READ_BYTES, left))
+            except (KeyboardInterrupt, SystemExit):
+                if not self._interrupt_ends:
+                    raise
+                return
+            left = None if left is None else left - len(chunk)
+            if not chunk:
+                break
+        if left:
+            self._warn(f"standard input: ends {left} bytes before the end that its header names")
+        while left == 0 and self._read(_READ_BYTES):
+            pass  # what stands behind the samples: tags; the writer must not find the pipe closed
+
+    def blocks(self) -> Iterator[F32]:
+        """All samples, as they come.
+
+        Yields
+        ------
+        (n, channels) float32
+        """
+        channels = self.encoding.channels
+        frame_bytes = channels * SAMPLE_BYTES[self.form]
+        rest = b""
+        for chunk in self._chunks():
+            data = rest + chunk
+            whole = len(data) // frame_bytes * frame_bytes
+            rest = data[whole:]
+            if whole:
+                yield from_bytes(data[:whole], self.form, channels)
+        if rest:
+            self._warn(f"standard input: ends inside a sample; its last {len(rest)} bytes are left out")
+
+    def _warn(self, message: str) -> None:
+        self.warnings.append(message)
+        _log.warning("%s", message)
+
+
+class StdoutAudio:
+    """Standard output for samples, without any buffer of ours.
+
+    Parameters
+    ----------
+    form : str
+    encoding : Encoding
+        Rate and channels.
+    as_wave : bool
+        Whether a WAV header goes first.
+    data_bytes : int, optional
+        Length of all samples for that header, if known.
+
+    Attributes
+    ----------
+    clipped : int
+        Samples that were beyond full scale and were limited to it.
+    """
+
+    def __init__(self, form: str, encoding: Encoding, *, as_wave: bool, data_bytes: int | None) -> None:
+        _binary(_STDOUT)
+        self._form = form
+        self.clipped = 0
+        if as_wave:
+            self._send(wave_header(form, encoding.sample_rate, encoding.channels, data_bytes))
+
+    def write(self, samples: F32) -> None:
+        """Send ``(n, channels)`` float32 samples.
+
+        Raises
+        ------
+        BrokenPipeError
+            If nobody reads any more.
+        AudioFileError
+            If they cannot be sent for another reason.
+        """
+        data, clipped = to_bytes(samples, self._form)
+        self.clipped += clipped
+        self._send(data)
+
+    def _send(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(_STDOUT, view) :]
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                raise AudioFileError(f"standard output: cannot be written: {error.strerror}") from error
+
+
+def _binary(descriptor: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.setmode(descriptor, os.O_BINARY)

@@ -1,0 +1,141 @@
+"""Files of a folder, one after the other or in several processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import connection, get_context, parent_process
+from pathlib import Path
+from typing import Any
+
+from rtdenoise.errors import AudioFileError, RtDenoiseError
+from rtdenoise.files.report import FileReport
+from rtdenoise.files.setup import Setup, Streams
+from rtdenoise.files.single import run_file
+
+AfterFile = Callable[[FileReport], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One file of a folder; `size` in bytes."""
+
+    source: Path
+    target: Path
+    size: int
+    overwrite: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A report, or None and the message of the error."""
+
+    task: Task
+    report: FileReport | None
+    error: str
+    jobs: int = 1
+
+
+class _StoppedError(RtDenoiseError):
+    """The parent wants no more."""
+
+
+def run_here(streams: Streams, task: Task, after_file: AfterFile | None, jobs: int = 1) -> Outcome:
+    """Denoise one file in this process; an error becomes part of the outcome."""
+    try:
+        report = _run(streams, task, after_file, lambda: None)
+    except (RtDenoiseError, OSError) as error:
+        return Outcome(task, None, str(error), jobs)
+    return Outcome(task, report, "", jobs)
+
+
+def _run(streams: Streams, task: Task, after_file: AfterFile | None, check: Callable[[], None]) -> FileReport:
+    try:
+        task.target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AudioFileError(f"{task.target.parent}: cannot be made: {error.strerror}") from error
+    report = run_file(
+        streams, task.source, task.target, overwrite=task.overwrite, progress=lambda _done, _total: check()
+    )
+    if after_file is not None:
+        after_file(report)
+    return report
+
+
+def run_in_processes(setup: Setup, tasks: list[Task], jobs: int, after_file: AfterFile | None) -> Iterator[Outcome]:
+    """Denoise many files in new processes; closing the iterator stops them within a block of audio.
+
+    Yields
+    ------
+    Outcome
+        As they come.
+    """
+    context = get_context("spawn")
+    stop = context.Event()
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(setup, stop, after_file))
+    try:
+        largest_first = sorted(tasks, key=lambda task: -task.size)
+        with _born_deaf():
+            futures = {pool.submit(_work, task): task for task in largest_first}
+        for future in as_completed(futures):
+            yield _outcome(future, futures[future], jobs)
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _born_deaf() -> Iterator[None]:
+    """Processes started inside ignore Ctrl-C from their first instruction on; it is the parent's to handle."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _outcome(future: Future[Outcome], task: Task, jobs: int) -> Outcome:
+    try:
+        outcome = future.result()
+    except BrokenProcessPool:
+        return Outcome(task, None, f"{task.source}: the process that worked on it, or on another file, died", jobs)
+    return Outcome(task, outcome.report, outcome.error, jobs)
+
+
+_worker: dict[str, Any] = {}
+
+
+def _begin(setup: Setup, stop: Any, after_file: AfterFile | None) -> None:
+    """Prepare a worker: signals go to the parent alone, and if that dies, so does the worker."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    _worker.update(streams=Streams(setup), stop=stop, after_file=after_file)
+
+
+def _die_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _work(task: Task) -> Outcome:
+    def check() -> None:
+        if _worker["stop"].is_set():
+            raise _StoppedError(f"{task.source}: stopped")
+
+    try:
+        report = _run(_worker["streams"], task, _worker["after_file"], check)
+    except (RtDenoiseError, OSError) as error:
+        return Outcome(task, None, str(error))
+    return Outcome(task, report, "")

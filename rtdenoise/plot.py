@@ -1,0 +1,256 @@
+"""A picture of what was done: spectrograms before and after, level and gain over time, whatever the length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rtdenoise.errors import AudioFileError
+from rtdenoise.files.report import FileReport
+from rtdenoise.files.source import Source
+from rtdenoise.files.target import PartFile
+from rtdenoise.typing import F32, F64
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_FRAME_SECONDS = 0.032
+_COLUMNS_MAX = 1200
+_FRAMES_PER_COLUMN = 2
+_LEVEL_SECONDS = 0.02
+_BLOCK_VALUES = 1 << 19
+_ROWS_MAX = 320
+_RANGE_DB = 70.0
+_FLOOR_POWER = 1e-14
+_BEFORE, _AFTER = "#E69F00", "#0072B2"  # orange and blue of Okabe & Ito, told apart by everyone
+_COLOURS = "magma"  # even in lightness, also in grey and for the colour-blind
+
+
+def picture_path(audio: Path) -> Path:
+    """``clean.png`` beside ``clean.wav``."""
+    return audio.with_suffix(".png")
+
+
+def require_free(path: Path, *, overwrite: bool) -> None:
+    """Raise if the picture cannot be written there, before any work is done."""
+    part = PartFile(path, overwrite=overwrite)
+    part.discard()
+
+
+def plot_report(report: FileReport, *, overwrite: bool = False) -> Path:
+    """Draw what `denoise_file` did, beside its output.
+
+    Returns
+    -------
+    Path
+        Of the PNG.
+
+    Raises
+    ------
+    AudioFileError
+        If there is nothing to draw or the picture cannot be written.
+    """
+    picture = picture_path(Path(report.target))
+    title = f"{report.method} {report.preset}"
+    plot_pair(Path(report.source), Path(report.target), picture, title=title, overwrite=overwrite)
+    return picture
+
+
+def plot_pair(noisy: Path, clean: Path, picture: Path, *, title: str, overwrite: bool = False) -> None:
+    """Draw two aligned recordings of equal rate into a PNG.
+
+    Parameters
+    ----------
+    noisy, clean : Path
+    picture : Path
+    title : str
+        What was done, for the heading of the second spectrogram.
+    overwrite : bool
+
+    Raises
+    ------
+    AudioFileError
+        If there is nothing to draw or the picture cannot be written.
+    """
+    before = _overview(noisy)
+    after = _overview(clean)
+    figure = _draw(before, after, (noisy.name, f"{clean.name} ({title})"))
+    part = PartFile(picture, overwrite=overwrite)
+    try:
+        figure.savefig(part.file, format="png", dpi=110)
+    except BaseException as error:
+        part.discard()
+        if isinstance(error, OSError):
+            raise AudioFileError(f"{picture}: cannot be written: {error.strerror}") from error
+        raise
+    part.commit()
+
+
+@dataclass(frozen=True, slots=True)
+class _Overview:
+    """A recording of any length as a picture's worth of numbers.
+
+    `power` is (columns, bins), mean over the channels; `level` mean square per equal stretch of time.
+    """
+
+    seconds: float
+    rate: int
+    power: F64
+    level: F64
+
+
+class _Gatherer:
+    """Collects an overview from consecutive blocks."""
+
+    def __init__(self, n_samples: int, rate: int) -> None:
+        self.frame = 2 * max(8, round(_FRAME_SECONDS * rate / 2))
+        self.n_samples = n_samples
+        columns = int(np.clip(2 * n_samples // self.frame, 1, _COLUMNS_MAX))
+        levels = int(np.clip(n_samples / (_LEVEL_SECONDS * rate), 1, _COLUMNS_MAX))
+        n_frames = columns if 2 * n_samples // self.frame <= _COLUMNS_MAX else columns * _FRAMES_PER_COLUMN
+        self._starts = np.linspace(0, max(0, n_samples - self.frame), n_frames).astype(np.int64)
+        self._window = np.hanning(self.frame).astype(np.float32)
+        self._column_of = np.arange(n_frames) * columns // n_frames
+        self.power = np.zeros((columns, self.frame // 2 + 1))
+        self.energy = np.zeros(levels)
+        self._held: F32 | None = None
+        self._held_start = 0
+        self._next = 0
+
+    def take(self, block: F32, start: int) -> None:
+        levels = len(self.energy)
+        index = np.minimum(np.arange(start, start + len(block)) * levels // self.n_samples, levels - 1)
+        share = np.mean(np.square(block, dtype=np.float64), axis=1)
+        self.energy += np.bincount(index, share, minlength=levels)
+        self._held = block if self._held is None else np.concatenate([self._held, block])
+        self._take_frames(start + len(block))
+
+    def _take_frames(self, end: int) -> None:
+        assert self._held is not None
+        while self._next < len(self._starts) and self._starts[self._next] + self.frame <= end:
+            self._add_frame(int(self._starts[self._next]) - self._held_start)
+        wanted = int(self._starts[self._next]) if self._next < len(self._starts) else end
+        gone = max(0, min(wanted - self._held_start, len(self._held)))
+        self._held, self._held_start = self._held[gone:], self._held_start + gone
+
+    def _add_frame(self, offset: int) -> None:
+        assert self._held is not None
+        cut = self._held[offset : offset + self.frame]
+        padded = np.zeros((self.frame, cut.shape[1]), np.float32)
+        padded[: len(cut)] = cut
+        spectrum = np.fft.rfft(padded * self._window[:, np.newaxis], axis=0)
+        self.power[self._column_of[self._next]] += np.mean(np.abs(spectrum) ** 2, axis=1)
+        self._next += 1
+
+    def finish(self) -> None:
+        """Take what is shorter than a frame."""
+        if self._held is not None and self._next < len(self._starts):
+            self._add_frame(0)
+
+
+def _overview(path: Path) -> _Overview:
+    with Source(path) as source:
+        n, rate = source.n_samples, source.encoding.sample_rate
+        if n == 0:
+            raise AudioFileError(f"{path}: has no samples; there is nothing to draw")
+        gatherer = _Gatherer(n, rate)
+        start = 0
+        for block in source.blocks(max(1, _BLOCK_VALUES // source.encoding.channels)):
+            gatherer.take(np.nan_to_num(block, nan=0.0, posinf=0.0, neginf=0.0), start)
+            start += len(block)
+        gatherer.finish()
+    frames_per_column = np.bincount(gatherer._column_of, minlength=len(gatherer.power))
+    scale = float(np.sum(gatherer._window)) ** 2 / 4.0  # a full-scale sine shows as 0 dB
+    power = gatherer.power / (frames_per_column[:, np.newaxis] * scale)
+    counts = np.diff(np.ceil(np.arange(len(gatherer.energy) + 1) * n / len(gatherer.energy)))
+    return _Overview(n / rate, rate, _fewer_rows(power), gatherer.energy / np.maximum(counts, 1))
+
+
+def _fewer_rows(power: F64) -> F64:
+    """Neighbouring bins averaged until a picture can show each."""
+    group = -(-power.shape[1] // _ROWS_MAX)
+    rows: F64 = np.add.reduceat(power, np.arange(0, power.shape[1], group), axis=1) / group
+    return rows
+
+
+def _decibels(power: F64) -> F64:
+    result: F64 = 10.0 * np.log10(np.maximum(power, _FLOOR_POWER))
+    return result
+
+
+def _draw(before: _Overview, after: _Overview, names: tuple[str, str]) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11.0, 8.4), facecolor="white")
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(
+        4, 2, height_ratios=(3, 3, 1.5, 1.2), width_ratios=(60, 1), hspace=0.36, wspace=0.03,
+        left=0.075, right=0.925, top=0.955, bottom=0.065,
+    )  # fmt: skip
+    axes: list[Any] = [figure.add_subplot(grid[0, 0])]
+    axes += [figure.add_subplot(grid[row, 0], sharex=axes[0]) for row in (1, 2, 3)]
+    top = float(np.percentile(_decibels(before.power), 99.9))
+    for axis, overview, name in zip(axes[:2], (before, after), names, strict=True):
+        image = _spectrogram(axis, overview, name, top)
+    figure.colorbar(image, cax=figure.add_subplot(grid[0:2, 1]), label="dB re full scale")
+    _levels(axes[2], before, after)
+    _gain(axes[3], before, after)
+    axes[0].set_xlim(0.0, max(before.seconds, 1e-3))
+    for axis in axes[:3]:
+        axis.tick_params(labelbottom=False)
+    return figure
+
+
+def _spectrogram(axis: Axes, overview: _Overview, name: str, top_db: float) -> Any:
+    extent = (0.0, overview.seconds, 0.0, overview.rate / 2000.0)
+    image = axis.imshow(
+        _decibels(overview.power).T, origin="lower", aspect="auto", extent=extent, cmap=_COLOURS,
+        vmin=top_db - _RANGE_DB, vmax=top_db, interpolation="nearest",
+    )  # fmt: skip
+    axis.set_ylabel("kHz")
+    _title(axis, name)
+    return image
+
+
+def _title(axis: Axes, text: str) -> None:
+    text = text if len(text) <= 90 else f"{text[:42]} ... {text[-42:]}"
+    axis.set_title(text.replace("$", r"\$"), loc="left", fontsize=10)
+
+
+def _levels(axis: Axes, before: _Overview, after: _Overview) -> None:
+    for overview, colour, label in ((before, _BEFORE, "noisy"), (after, _AFTER, "denoised")):
+        level_db = _decibels(overview.level)
+        axis.plot(_times(overview), np.maximum(level_db, -100.0), color=colour, linewidth=1.0, label=label)
+    _title(axis, "Level")
+    axis.set_ylabel("dBFS")
+    axis.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, frameon=False, fontsize=9, borderaxespad=0.1)
+    axis.grid(alpha=0.25)
+    _bare(axis)
+
+
+def _gain(axis: Axes, before: _Overview, after: _Overview) -> None:
+    n = min(len(before.level), len(after.level))
+    heard = before.level[:n] > _FLOOR_POWER
+    gain_db = np.where(heard, _decibels(after.level[:n]) - _decibels(before.level[:n]), np.nan)
+    axis.axhline(0.0, color="0.6", linewidth=0.8)
+    axis.plot(_times(before)[:n], gain_db, color="0.15", linewidth=1.0)
+    _title(axis, "Gain (level after minus level before)")
+    axis.set_ylabel("dB")
+    axis.set_xlabel("s")
+    axis.grid(alpha=0.25)
+    _bare(axis)
+
+
+def _times(overview: _Overview) -> F64:
+    n = len(overview.level)
+    times: F64 = (np.arange(n) + 0.5) * overview.seconds / n
+    return times
+
+
+def _bare(axis: Axes) -> None:
+    axis.spines[["top", "right"]].set_visible(False)

@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rtdenoise.can import models
 from rtdenoise.can.graph import input_shapes, network_step
 from rtdenoise.can.rings import plan_rings
@@ -133,24 +131,12 @@ def network_from_checkpoint(path: Path, spec: CanSpec, *, averaged: bool = True)
 
     checkpoint = load_checkpoint(path)
     model = build_network(spec)
-    arrays = list(checkpoint.weights)
-    if averaged:
-        arrays = averaged_arrays(model, checkpoint.weights, checkpoint.optimiser)
+    arrays = checkpoint.averages if averaged else checkpoint.weights
     if [tuple(w.shape) for w in model.weights] != [a.shape for a in arrays]:
         raise ModelError(f"{path}: the checkpoint does not fit the specification {spec.name!r}")
     for variable, array in zip(model.weights, arrays, strict=True):
         variable.assign(array)
     return from_keras(spec, model), checkpoint.facts
-
-
-def averaged_arrays(model: Any, weights: list[Any], optimiser: list[Any]) -> list[Any]:
-    """`weights` with the trainable ones replaced by their moving averages, which Keras keeps last in the optimiser."""
-    n = len(model.trainable_variables)
-    averages = optimiser[-n:]
-    if [np.shape(a) for a in averages] != [tuple(v.shape) for v in model.trainable_variables]:
-        return list(weights)
-    by_variable = {id(v): a for v, a in zip(model.trainable_variables, averages, strict=True)}
-    return [by_variable.get(id(v), a) for v, a in zip(model.weights, weights, strict=True)]
 
 
 def export_checkpoint(

@@ -75,11 +75,11 @@ def _shallow_parts(
 
 
 def masked_spectrum(
-    tf: Any, spec: CanSpec, outputs: Tensor, real: Tensor, imag: Tensor, gain_min: Tensor
+    tf: Any, spec: CanSpec, outputs: Tensor, around: Tensor, real: Tensor, imag: Tensor, gain_min: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The spectrum after the mask that `outputs` stand for; the gain is raised to the specification's power and floored."""
+    """The spectrum after the mask that `outputs` and `around` stand for; the gain is raised to the specification's power and floored."""
     n = spec.n_bins
-    gain = tf.sigmoid(outputs[:, :n])
+    gain = tf.sigmoid(outputs[:, :n] + around)
     if spec.mask_power != 1.0:
         gain = tf.pow(gain, spec.mask_power)
     gain = tf.maximum(gain, gain_min)
@@ -91,13 +91,38 @@ def masked_spectrum(
     return gain * (across * real - along * imag), gain * (across * imag + along * real)
 
 
-def spectral_rows(tf: Any, spec: CanSpec, real: Tensor, imag: Tensor) -> Tensor:
-    """What the stack reads of one spectrum per stream: log power, for complex masks also the compressed spectrum."""
+def spectral_rows(
+    tf: Any, spec: CanSpec, real: Tensor, imag: Tensor, means: Tensor
+) -> tuple[Tensor, list[Tensor], Tensor]:
+    """What the network reads of one spectrum per stream.
+
+    Parameters
+    ----------
+    means : (streams, 2, n_bins + 1) tensor
+        Recursive means of log power and of its negative power, and in the last column of ones: what the others are
+        divided by, so that they start with the first frame.
+
+    Returns
+    -------
+    rows : (streams, n_inputs) tensor
+        Log power, its height above its mean and above its floor; for complex masks the compressed spectrum too.
+    heights : list of two (streams, n_bins) tensors
+    means : tensor like `means`
+        For the next step.
+    """
+    n = spec.n_bins
     log_power = tf.math.log(real * real + imag * imag + features.POWER_FLOOR)
-    if spec.mask == "magnitude":
-        return log_power
-    shrink = tf.exp(features.SHRINK * log_power)
-    return tf.concat([log_power, real * shrink, imag * shrink], -1)
+    one = tf.ones_like(log_power[:, :1])
+    mean, floor = means[:, 0], means[:, 1]
+    mean += features.MEAN_STEP * (tf.concat([log_power, one], -1) - mean)
+    floor += features.FLOOR_STEP * (tf.concat([tf.exp(features.FLOOR_EXPONENT * log_power), one], -1) - floor)
+    low = tf.math.log(floor[:, :n] / floor[:, n:]) * (1.0 / features.FLOOR_EXPONENT)
+    heights = [log_power - mean[:, :n] / mean[:, n:], log_power - low]
+    parts = [log_power, *heights]
+    if spec.mask == "complex":
+        shrink = tf.exp(features.SHRINK * log_power)
+        parts += [real * shrink, imag * shrink]
+    return tf.concat(parts, -1), heights, tf.stack([mean, floor], 1)
 
 
 def network_step(
@@ -108,26 +133,28 @@ def network_step(
     Parameters
     ----------
     inputs : dict
-        ``taps`` and ``past0..`` as in `stack_step`; ``rows`` (wave), or ``real``, ``imag`` ``(streams, n_bins)`` and
-        ``gain_min`` ``(1,)`` (spectral).
+        ``taps`` and ``past0..`` as in `stack_step`; ``rows`` (wave), or ``real``, ``imag`` ``(streams, n_bins)``,
+        ``gain_min`` ``(1,)`` and ``past_means`` (spectral).
 
     Returns
     -------
     dict
-        ``rows``, or ``real`` and ``imag``; ``written``; ``past0..`` for the next step.
+        ``rows``, or ``real`` and ``imag``; ``written``; ``past..`` for the next step.
     """
     spec = network.spec
     pasts = [inputs[f"past{i}"] for i in range(len(plan.shallow))]
-    spectral = spec.domain == "spectral"
-    rows = spectral_rows(tf, spec, inputs["real"], inputs["imag"]) if spectral else inputs["rows"]
-    outputs, written, kept = stack_step(tf, network, plan, rows, inputs["taps"], pasts)
-    answer = {f"past{i}": past for i, past in enumerate(kept)}
-    if plan.deep:
-        answer["written"] = written
-    if not spectral:
-        return answer | {"rows": outputs}
-    real, imag = masked_spectrum(tf, spec, outputs, inputs["real"], inputs["imag"], inputs["gain_min"])
-    return answer | {"real": real, "imag": imag}
+    if spec.domain == "wave":
+        rows, written, kept = stack_step(tf, network, plan, inputs["rows"], inputs["taps"], pasts)
+        answer = {"rows": rows}
+    else:
+        real, imag = inputs["real"], inputs["imag"]
+        rows, heights, means = spectral_rows(tf, spec, real, imag, inputs["past_means"])
+        outputs, written, kept = stack_step(tf, network, plan, rows, inputs["taps"], pasts)
+        around = sum(height * weight for height, weight in zip(heights, network.skip, strict=True))
+        real, imag = masked_spectrum(tf, spec, outputs, around, real, imag, inputs["gain_min"])
+        answer = {"real": real, "imag": imag, "past_means": means}
+    answer |= {f"past{i}": past for i, past in enumerate(kept)}
+    return answer | ({"written": written} if plan.deep else {})
 
 
 def input_shapes(spec: CanSpec, plan: RingPlan, streams: int = 1) -> dict[str, tuple[int, ...]]:
@@ -139,4 +166,4 @@ def input_shapes(spec: CanSpec, plan: RingPlan, streams: int = 1) -> dict[str, t
         shapes[f"past{number}"] = (streams, (spec.kernel - 1) * spec.dilations[index], width)
     if spec.domain == "wave":
         return shapes | {"rows": (n_rows, 1)}
-    return shapes | {"real": (streams, spec.n_bins), "imag": (streams, spec.n_bins), "gain_min": (1,)}
+    return shapes | {**dict.fromkeys(("real", "imag"), (streams, spec.n_bins)), "gain_min": (1,), "past_means": (streams, 2, spec.n_bins + 1)}

@@ -47,7 +47,9 @@ def build_network(spec: CanSpec, *, compute_dtype: str = "float32") -> Any:
         estimate = keras.ops.squeeze(rows, -1)
     else:
         real, imag = analyse(keras, spec, noisy)
-        outputs = _stack(keras, spec, spectral_inputs(keras.ops, spec, real, imag), compute_dtype)
+        rows, heights = spectral_inputs(keras.ops, spec, real, imag)
+        outputs = _stack(keras, spec, rows, compute_dtype)
+        outputs = outputs + _skip(keras, spec, heights)
         real, imag = apply_mask(keras.ops, spec, outputs, real, imag)
         estimate = synthesise(keras, spec, real, imag)
     return keras.Model(noisy, estimate, name=spec.name.replace("-", "_"))
@@ -175,20 +177,51 @@ def synthesise(keras: Any, spec: CanSpec, real: Tensor, imag: Tensor) -> Tensor:
     return keras.layers.Reshape((-1,))(total)
 
 
-def spectral_inputs(ops: Any, spec: CanSpec, real: Tensor, imag: Tensor) -> Tensor:
-    """What the stack reads of a spectrum: scaled log power, for complex masks also the compressed spectrum.
+def spectral_inputs(ops: Any, spec: CanSpec, real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:
+    """What the network reads of spectra.
 
     Returns
     -------
-    (batch, n_hops, n_inputs) tensor
+    rows : (batch, n_hops, n_inputs) tensor
+        Log power, its height above its running mean and above its floor; for complex masks the compressed spectrum too.
+    heights : (batch, n_hops, 2, n_bins) tensor
+        Both heights again, for the way around the stack.
     """
     power = real * real + imag * imag + features.POWER_FLOOR
     log_power = ops.log(power)
-    inputs = (log_power + features.LOG_OFFSET) * features.LOG_SCALE
-    if spec.mask == "magnitude":
-        return inputs
-    shrink = ops.exp(features.SHRINK * log_power)
-    return ops.concatenate([inputs, real * shrink, imag * shrink], -1)
+    mean = _running_mean(ops, log_power, features.MEAN_STEP)
+    floor = ops.log(_running_mean(ops, ops.exp(features.FLOOR_EXPONENT * log_power), features.FLOOR_STEP))
+    heights = [log_power - mean, log_power - floor / features.FLOOR_EXPONENT]
+    inputs = [(log_power + features.LOG_OFFSET) * features.LOG_SCALE, *(h * features.LOG_SCALE for h in heights)]
+    if spec.mask == "complex":
+        shrink = ops.exp(features.SHRINK * log_power)
+        inputs += [real * shrink, imag * shrink]
+    return ops.concatenate(inputs, -1), ops.stack(heights, 2)
+
+
+def _running_mean(ops: Any, values: Tensor, step: float) -> Tensor:
+    """Recursive mean over frames that starts with the first frame, ``(batch, n_hops, n_bins)`` in and out.
+
+    ``s[t] = s[t-1] + step (x[t] - s[t-1])``, divided by the same recursion over ones; as one product with a triangular
+    matrix, because a loop over frames would be slower than the network.
+    """
+    time = ops.cumsum(ops.ones_like(values[0, :, 0]))
+    age = ops.expand_dims(time, 1) - ops.expand_dims(time, 0)
+    weight = ops.where(age >= 0.0, ops.exp(float(np.log1p(-step)) * ops.maximum(age, 0.0)), 0.0)
+    weight = weight / ops.sum(weight, 1, keepdims=True)
+    return ops.matmul(weight, values)
+
+
+def _skip(keras: Any, spec: CanSpec, heights: Tensor) -> Tensor:
+    """Each bin's heights weighed into its own gain, around the stack: ``(batch, n_hops, n_outputs)``."""
+    start = np.stack([np.zeros(spec.n_bins), np.full(spec.n_bins, features.FLOOR_SKIP_START)]).astype(np.float32)
+    skip = keras.layers.EinsumDense(
+        "btkf,kf->btf",
+        output_shape=(None, spec.n_bins),
+        kernel_initializer=lambda shape, dtype=None: keras.ops.convert_to_tensor(start, dtype),
+        name="skip",
+    )(heights)
+    return keras.ops.pad(skip, [[0, 0], [0, 0], [0, spec.n_outputs - spec.n_bins]])
 
 
 def apply_mask(ops: Any, spec: CanSpec, outputs: Tensor, real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:

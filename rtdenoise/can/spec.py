@@ -99,13 +99,14 @@ class CanSpec:
 
     @property
     def n_inputs(self) -> int:
-        """Numbers per row that the stack reads: the sample, or log power (and compressed real and imaginary parts)."""
-        return {"none": 1, "magnitude": self.n_bins, "complex": 3 * self.n_bins}[self.mask]
+        """Numbers per row that the stack reads: the sample; or log power, its heights above mean and floor (and the
+        compressed spectrum) of every bin."""
+        return {"none": 1, "magnitude": 3 * self.n_bins, "complex": 5 * self.n_bins}[self.mask]
 
     @property
     def n_outputs(self) -> int:
         """Numbers per row that the stack writes: the sample, or gain (and rotation, two numbers) per bin."""
-        return self.n_inputs
+        return {"none": 1, "magnitude": self.n_bins, "complex": 3 * self.n_bins}[self.mask]
 
     @property
     def rows_per_hop(self) -> int:
@@ -210,7 +211,7 @@ SPECS: dict[str, CanSpec] = {
             channels=256,
             dilations=_PYRAMID * 2,
             residual=True,
-            mask="complex",
+            mask="magnitude",
         ),
         CanSpec(
             name="can-small",

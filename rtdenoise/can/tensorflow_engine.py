@@ -75,7 +75,7 @@ class TensorFlowEngine:
         rings = v1.get_variable("rings", (max(plan.n_slots, 1), *slots), tf.float32, v1.zeros_initializer(), use_resource=True)
         inputs["taps"] = tf.reshape(tf.gather(rings, reads), shapes["taps"])
         pasts = {}
-        for name in (f"past{i}" for i in range(len(plan.shallow))):
+        for name in (name for name in shapes if name.startswith("past")):
             pasts[name] = v1.get_variable(name, shapes[name], tf.float32, v1.zeros_initializer(), use_resource=True)
             inputs[name] = pasts[name].read_value()
         answer = network_step(tf, network, plan, inputs)

@@ -28,6 +28,8 @@ class Network:
         One for each of the specification's dilations; the last tap is the present row of a causal network.
     biases : tuple of (channels,) float32
     last : tuple of (channels, n_outputs) and (n_outputs,) float32
+    skip : (2, n_bins) float32, or None
+        How much a bin's heights above its running mean and its floor count for its own gain, around the stack.
     """
 
     spec: CanSpec
@@ -35,20 +37,22 @@ class Network:
     kernels: tuple[F32, ...]
     biases: tuple[F32, ...]
     last: tuple[F32, F32]
+    skip: F32 | None = None
 
     def __post_init__(self) -> None:
         spec = self.spec
         c, n = spec.channels, len(spec.dilations)
         widths = [1 if spec.domain == "wave" and i == 0 else c for i in range(n)]
         expected = [(spec.kernel, w, c) for w in widths] + [(c,)] * n + [(c, spec.n_outputs), (spec.n_outputs,)]
-        expected += [(spec.n_inputs, c), (c,)] if spec.domain == "spectral" else []
+        expected += [(spec.n_inputs, c), (c,), (2, spec.n_bins)] if spec.domain == "spectral" else []
         found = [a.shape for a in self.arrays()]
         if sorted(found) != sorted(expected):
             raise ModelError(f"weights do not fit the specification {spec.name!r}: shapes {_difference(found, expected)}")
 
     def arrays(self) -> list[F32]:
         """All weights in a fixed order."""
-        return [*self.kernels, *self.biases, *self.last, *(self.first or ())]
+        skip = [] if self.skip is None else [self.skip]
+        return [*self.kernels, *self.biases, *self.last, *(self.first or ()), *skip]
 
     @property
     def n_weights(self) -> int:
@@ -71,7 +75,7 @@ def from_keras(spec: CanSpec, model: Any) -> Network:
     """
 
     def arrays(name: str) -> list[F32]:
-        return [np.asarray(w.numpy() if hasattr(w, "numpy") else w, np.float32) for w in model.get_layer(name).weights]
+        return [w.numpy().astype(np.float32) for w in model.get_layer(name).weights]
 
     kernels: list[F32] = []
     biases: list[F32] = []
@@ -87,14 +91,15 @@ def from_keras(spec: CanSpec, model: Any) -> Network:
         kernels.append(kernel * share)
         biases.append(bias[0] * share)
     first = _first_of_log_power(spec, *arrays("input")) if spec.domain == "spectral" else None
-    last = tuple(arrays("output"))
-    return Network(spec, first, tuple(kernels), tuple(biases), last)  # type: ignore[arg-type]  # a pair
+    kernel, bias_ = arrays("output")
+    skip = arrays("skip")[0] if spec.domain == "spectral" else None
+    return Network(spec, first, tuple(kernels), tuple(biases), (kernel, bias_), skip)
 
 
 def _first_of_log_power(spec: CanSpec, kernel: F32, bias: F32) -> tuple[F32, F32]:
-    """The first layer reading log power itself: offset and scale of the training's inputs folded in."""
+    """The first layer reading log power and heights themselves: offset and scale of the training's inputs folded in."""
     kernel = kernel.copy()
-    kernel[: spec.n_bins] *= np.float32(features.LOG_SCALE)
+    kernel[: 3 * spec.n_bins] *= np.float32(features.LOG_SCALE)
     return kernel, bias + np.float32(features.LOG_OFFSET) * kernel[: spec.n_bins].sum(axis=0)
 
 
@@ -102,7 +107,7 @@ def _normalisation_arrays(model: Any, index: int) -> list[F32]:
     layer = model.get_layer(f"norm{index}")
     batchnorm = layer.batchnorm
     variables = (layer.w0, layer.w1, batchnorm.beta, batchnorm.moving_mean, batchnorm.moving_variance)
-    return [np.asarray(v.numpy(), np.float32) for v in variables]
+    return [v.numpy().astype(np.float32) for v in variables]
 
 
 def rounded(network: Network) -> Network:
@@ -113,7 +118,8 @@ def rounded(network: Network) -> Network:
 
     first = None if network.first is None else pair(network.first)
     kernels = tuple(_round(a) for a in network.kernels)
-    return Network(network.spec, first, kernels, tuple(_round(a) for a in network.biases), pair(network.last))
+    skip = None if network.skip is None else _round(network.skip)
+    return Network(network.spec, first, kernels, tuple(_round(a) for a in network.biases), pair(network.last), skip)
 
 
 def _round(array: F32) -> F32:
@@ -127,6 +133,8 @@ def weights_as_bytes(network: Network) -> bytes:
     named |= {"last_kernel": network.last[0], "last_bias": network.last[1]}
     if network.first is not None:
         named |= {"first_kernel": network.first[0], "first_bias": network.first[1]}
+    if network.skip is not None:
+        named["skip"] = network.skip
     file = io.BytesIO()
     np.savez(file, **{name: a.astype(np.float16) for name, a in named.items()})  # type: ignore[arg-type]  # numpy stubs
     return file.getvalue()
@@ -147,7 +155,8 @@ def load_weights(path: Path, spec: CanSpec) -> Network:
         first = (named["first_kernel"], named["first_bias"]) if spec.domain == "spectral" else None
         kernels = tuple(named[f"kernel{i}"] for i in range(n))
         biases = tuple(named[f"bias{i}"] for i in range(n))
-        return Network(spec, first, kernels, biases, (named["last_kernel"], named["last_bias"]))
+        skip = named["skip"] if spec.domain == "spectral" else None
+        return Network(spec, first, kernels, biases, (named["last_kernel"], named["last_bias"]), skip)
     except KeyError as error:
         raise ModelError(f"{path}: does not fit the specification {spec.name!r} (no array {error})") from error
     except ModelError:

@@ -44,7 +44,9 @@ def random_network(name: str) -> Network:
     widths = [1 if spec.domain == "wave" and i == 0 else c for i in range(len(spec.dilations))]
     first = (matrix(spec.n_inputs, c) / 4, bias(c)) if spec.domain == "spectral" else None
     kernels = tuple(matrix(spec.kernel, w, c) for w in widths)
-    return Network(spec, first, kernels, tuple(bias(c) for _ in widths), (matrix(c, spec.n_outputs), bias(spec.n_outputs)))
+    skip = matrix(2, spec.n_bins) if spec.domain == "spectral" else None
+    last = (matrix(c, spec.n_outputs), bias(spec.n_outputs))
+    return Network(spec, first, kernels, tuple(bias(c) for _ in widths), last, skip)
 
 
 def lively(n: int, seed: int = 0) -> np.ndarray:

@@ -31,6 +31,16 @@ def stack(network: Network, rows: np.ndarray) -> np.ndarray:
     return rows @ network.last[0].astype(np.float64) + network.last[1]
 
 
+def running_mean(values: np.ndarray, step: float) -> np.ndarray:
+    """``s[t] = (1 - step) s[t-1] + step x[t]``, divided by the same recursion over ones."""
+    total, weight, means = 0.0, 0.0, []
+    for value in values:
+        total = (1 - step) * total + step * value
+        weight = (1 - step) * weight + step
+        means.append(total / weight)
+    return np.array(means)
+
+
 def whole_signal(network: Network, signal: np.ndarray) -> np.ndarray:
     """The streamed output of a causal network for ``(n_hops * hop,)`` samples, delayed by its latency."""
     spec = network.spec
@@ -42,13 +52,17 @@ def whole_signal(network: Network, signal: np.ndarray) -> np.ndarray:
     frames = np.stack([padded[t * spec.hop : t * spec.hop + spec.frame] for t in range(n_hops)])
     spectra = np.fft.rfft(frames * analysis)
     log_power = np.log(np.abs(spectra) ** 2 + features.POWER_FLOOR)
-    rows = log_power
+    mean = running_mean(log_power, features.MEAN_STEP)
+    floor = np.log(running_mean(np.exp(features.FLOOR_EXPONENT * log_power), features.FLOOR_STEP))
+    heights = [log_power - mean, log_power - floor / features.FLOOR_EXPONENT]
+    rows = np.concatenate([log_power, *heights], -1)
     if spec.mask == "complex":
         shrunk = spectra * np.exp(features.SHRINK * log_power)
         rows = np.concatenate([rows, shrunk.real, shrunk.imag], -1)
     outputs = stack(network, rows)
+    around = heights[0] * network.skip[0] + heights[1] * network.skip[1]
     n = spec.n_bins
-    mask = np.maximum((1 / (1 + np.exp(-outputs[:, :n]))) ** spec.mask_power, 10 ** (spec.gain_min_db / 20))
+    mask = np.maximum((1 / (1 + np.exp(-outputs[:, :n] - around))) ** spec.mask_power, 10 ** (spec.gain_min_db / 20))
     if spec.mask == "complex":
         turn = 1 + np.tanh(outputs[:, n : 2 * n]) + 1j * np.tanh(outputs[:, 2 * n :])
         mask = mask * turn / np.sqrt(np.abs(turn) ** 2 + features.ROTATION_FLOOR)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from rtdenoise.errors import ModelError
 
 Arrays = list[npt.NDArray[Any]]
+_KINDS = ("weights", "averages", "optimiser")
 
 
 @dataclass
@@ -26,14 +27,17 @@ class Checkpoint:
         Steps taken; the next batch has this number.
     weights : list of array
         The network's variables, in Keras' order.
+    averages : list of array
+        The same with averaged weights: what is validated and exported.
     optimiser : list of array
-        The optimiser's variables, averaged weights included.
+        The optimiser's variables.
     facts : dict
         What else must survive: best score, audio heard, settings.
     """
 
     step: int
     weights: Arrays
+    averages: Arrays
     optimiser: Arrays
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -46,8 +50,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     ModelError
         If the file cannot be written; the former checkpoint stays.
     """
-    arrays = {f"weight{i}": a for i, a in enumerate(checkpoint.weights)}
-    arrays |= {f"optimiser{i}": a for i, a in enumerate(checkpoint.optimiser)}
+    arrays = {f"{kind}{i}": a for kind in _KINDS for i, a in enumerate(getattr(checkpoint, kind))}
     head = json.dumps({"step": checkpoint.step, "facts": checkpoint.facts})
     partial = path.with_name(path.name + ".partial")
     try:
@@ -71,11 +74,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
         If the file is missing, cut short or something else.
     """
     try:
-        with np.load(path) as file:
+        with path.open("rb") as opened, np.load(opened) as file:
             head = json.loads(file["head"].tobytes())
-            names = set(file.files)
-            weights = [file[f"weight{i}"] for i in range(sum(n.startswith("weight") for n in names))]
-            optimiser = [file[f"optimiser{i}"] for i in range(sum(n.startswith("optimiser") for n in names))]
+            counts = {kind: sum(name.startswith(kind) for name in file.files) for kind in _KINDS}
+            arrays = {kind: [file[f"{kind}{i}"] for i in range(n)] for kind, n in counts.items()}
     except FileNotFoundError as error:
         raise ModelError(f"{path}: no such checkpoint") from error
     except (OSError, ValueError, KeyError, EOFError) as error:
@@ -84,4 +86,4 @@ def load_checkpoint(path: Path) -> Checkpoint:
         if type(error).__name__ != "BadZipFile":
             raise
         raise ModelError(f"{path}: not a checkpoint, or a damaged one ({error})") from error
-    return Checkpoint(int(head["step"]), weights, optimiser, head["facts"])
+    return Checkpoint(int(head["step"]), facts=head["facts"], **arrays)

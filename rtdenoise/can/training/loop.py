@@ -68,7 +68,7 @@ class Trainer:
             If it belongs to another network or optimiser.
         """
         checkpoint = load_checkpoint(path)
-        _assign(self.model.weights, checkpoint.weights, path)
+        _assign(self.network.weights, checkpoint.weights, path)
         _assign(self.optimiser.variables, checkpoint.optimiser, path)
         self.step = checkpoint.step
         self.facts.update(checkpoint.facts)
@@ -76,9 +76,9 @@ class Trainer:
     def checkpoint(self, name: str = "last.npz") -> None:
         """Write the present state to the run's folder."""
         facts = self.facts | {"settings": dataclasses.asdict(self.settings)}
-        weights = [np.asarray(_numpy(v)) for v in self.model.weights]
-        optimiser = [np.asarray(_numpy(v)) for v in self.optimiser.variables]
-        save_checkpoint(self.folder / name, Checkpoint(self.step, weights, optimiser, facts))
+        weights = [v.numpy() for v in self.network.weights]
+        optimiser = [v.numpy() for v in self.optimiser.variables]
+        save_checkpoint(self.folder / name, Checkpoint(self.step, weights, self.averaged_weights(), optimiser, facts))
 
     def train_step(self, batch: Batch) -> float:
         """One step on one batch; returns its loss.
@@ -104,16 +104,16 @@ class Trainer:
 
     def averaged_weights(self) -> list[Any]:
         """The network's variables with the averages in place of the trained ones, as arrays."""
-        values = {id(v): np.array(_numpy(v)) for v in self.network.weights}
+        values = {id(v): v.numpy() for v in self.network.weights}
         if self.settings.ema > 0.0:
             averages = self.optimiser._model_variables_moving_average  # no public way to read them without assigning
             for variable, average in zip(self.model.trainable_variables, averages, strict=True):
-                values[id(variable)] = np.array(_numpy(average))
+                values[id(variable)] = average.numpy()
         return [values[id(v)] for v in self.network.weights]
 
     def validate(self, noisy: F32, target: F32) -> dict[str, float]:
         """Figures of the averaged weights on the validation set."""
-        trained = [np.array(_numpy(v)) for v in self.network.weights]
+        trained = [v.numpy() for v in self.network.weights]
         _assign(self.network.weights, self.averaged_weights(), self.folder)
         try:
             parts = [_numpy(self.network(noisy[k : k + 8], training=False)) for k in range(0, len(noisy), 8)]
@@ -212,7 +212,7 @@ def append_row(path: Path, row: dict[str, Any]) -> None:
 
 
 def _numpy(value: Any) -> Any:
-    """A backend tensor or variable as an array."""
+    """A backend tensor as an array."""
     convert: Callable[[Any], Any] = import_keras().ops.convert_to_numpy
     return convert(value)
 

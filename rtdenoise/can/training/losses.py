@@ -39,22 +39,21 @@ def compressed_stft(frame: int, hop: int, complex_share: float) -> Term:
     if not 0.0 <= complex_share <= 1.0:
         raise ConfigError(f"complex_share={complex_share} must be between 0 and 1")
 
-    def term(ops: Any, estimate: Tensor, target: Tensor) -> Tensor:
-        scale = 1.0 / np.sqrt(np.sum(hann(frame) ** 2))
-        both = ops.concatenate([estimate, target], 0) * scale
-        real, imag = ops.rfft(_frames(ops, both, frame, hop))
+    scale = float(1.0 / np.sqrt(np.sum(hann(frame) ** 2)))
+
+    def compressed(ops: Any, signal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        real, imag = ops.rfft(_frames(ops, signal * scale, frame, hop))
         power = real * real + imag * imag + _POWER_FLOOR
         shrink = ops.exp((0.5 * (_COMPRESSION - 1.0)) * ops.log(power))
-        magnitude = power * shrink * ops.rsqrt(power)
-        batch = ops.shape(estimate)[0]
+        return shrink * ops.sqrt(power), real * shrink, imag * shrink
 
-        def error(values: Tensor) -> Tensor:
-            return ops.mean(ops.square(values[:batch] - values[batch:]))
-
-        plain = error(magnitude)
-        if complex_share == 0.0:
-            return plain
-        return (1.0 - complex_share) * plain + complex_share * (error(real * shrink) + error(imag * shrink))
+    def term(ops: Any, estimate: Tensor, target: Tensor) -> Tensor:
+        # apart, not as one batch: no gradient is computed for the target
+        pairs = list(zip(compressed(ops, estimate), compressed(ops, target), strict=True))
+        errors = [ops.mean(ops.square(e - t)) for e, t in pairs[: 3 if complex_share else 1]]
+        if not complex_share:
+            return errors[0]
+        return (1.0 - complex_share) * errors[0] + complex_share * (errors[1] + errors[2])
 
     return term
 

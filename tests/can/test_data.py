@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from rtdenoise.can.training.batches import batches, make_batch
+from rtdenoise.can.training.collection import find_recordings
+from rtdenoise.can.training.library import open_shelf
+from rtdenoise.can.training.mixtures import MixParams, active_rms, rms
+from rtdenoise.can.training.procedural import GENERATORS, procedural_noise
+from rtdenoise.can.training.session import open_mixer
+from rtdenoise.errors import ConfigError
+
+soundfile = pytest.importorskip("soundfile")
+N = 16000
+
+
+@pytest.fixture(scope="module")
+def mixer(data_folder, tmp_path_factory):
+    return open_mixer(data_folder, "train", MixParams(), cache=tmp_path_factory.mktemp("cache"), sample_rate=16000)
+
+
+def test_folders_are_read_with_their_splits(data_folder):
+    found = find_recordings(data_folder)
+    count = {(k, s): sum(r.kind == k and r.split == s for r in found) for k in ("speech", "noise") for s in ("train", "dev")}
+    assert count == {("speech", "train"): 8, ("speech", "dev"): 6, ("noise", "train"): 2, ("noise", "dev"): 2}
+    train, dev = ({r.group for r in found if r.kind == "speech" and r.split == s} for s in ("train", "dev"))
+    assert not train & dev
+
+
+def test_manifest_is_read_and_tier_c_is_no_target(data_folder, tmp_path):
+    root = tmp_path / "m"
+    root.mkdir()
+    rows = []
+    for r in find_recordings(data_folder):
+        tier = "C" if r.path.name == "1.wav" and r.kind == "speech" else "A"
+        rows.append({"path": str(r.path), "kind": r.kind, "split": r.split, "speaker": r.group, "tier": tier})
+    with (root / "manifest.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    found = find_recordings(root)
+    kw = {"cache": tmp_path / "c", "sample_rate": 16000}
+    assert len(open_shelf(found, "speech", "train", **kw)) == 8
+    assert len(open_shelf(found, "speech", "train", targets_only=True, **kw)) == 4
+
+
+def test_voicebank_layout_gives_speech_and_the_noise_alone(tmp_path):
+    rng = np.random.default_rng(0)
+    for part in ("trainset_28spk_wav", "testset_wav"):
+        for kind in ("clean", "noisy"):
+            (tmp_path / f"{kind}_{part}").mkdir()
+        clean, noise = 0.1 * rng.standard_normal(16000), 0.05 * np.sin(np.arange(16000) * 0.3)
+        soundfile.write(tmp_path / f"clean_{part}" / "p226_001.wav", clean, 16000, subtype="FLOAT")
+        soundfile.write(tmp_path / f"noisy_{part}" / "p226_001.wav", clean + noise, 16000, subtype="FLOAT")
+    found = find_recordings(tmp_path)
+    assert {(r.kind, r.split) for r in found} == {(k, s) for k in ("speech", "noise") for s in ("train", "dev")}
+    shelf = open_shelf(found, "noise", "train", cache=tmp_path / "c", sample_rate=16000)
+    heard = shelf.recording(0)
+    assert abs(np.corrcoef(heard, np.sin(np.arange(16000) * 0.3))[0, 1]) > 0.999
+
+
+def test_files_at_other_rates_and_with_two_channels_are_read(tmp_path):
+    pytest.importorskip("soxr")
+    for kind in ("speech", "noise"):
+        (tmp_path / kind / "train").mkdir(parents=True)
+        tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(48000) / 48000)
+        soundfile.write(tmp_path / kind / "train" / "a.wav", np.stack([tone, tone], 1), 48000)
+    shelf = open_shelf(find_recordings(tmp_path), "speech", "train", cache=tmp_path / "c", sample_rate=16000)
+    assert len(shelf.recording(0)) == 16000
+    assert np.argmax(np.abs(np.fft.rfft(shelf.recording(0)))) == 440
+
+
+def test_unreadable_and_missing_data_are_named(tmp_path):
+    with pytest.raises(ConfigError, match="no such data folder"):
+        find_recordings(tmp_path / "nothing")
+    with pytest.raises(ConfigError, match=r"no speech to train with; expected manifest\.csv"):
+        find_recordings(tmp_path)
+    for kind in ("speech", "noise"):
+        (tmp_path / kind / "train").mkdir(parents=True)
+        (tmp_path / kind / "train" / "a.wav").write_bytes(b"not sound")
+    with pytest.raises(ConfigError, match="none of 1 speech files for 'train' can be used"):
+        open_shelf(find_recordings(tmp_path), "speech", "train", cache=tmp_path / "c", sample_rate=16000)
+
+
+def test_a_batch_is_a_function_of_seed_and_number(mixer):
+    first, again, other = (make_batch(mixer, seed=3, number=k, batch_size=3, n_samples=N) for k in (7, 7, 8))
+    assert_array_equal(first.noisy, again.noisy)
+    assert_array_equal(first.target, again.target)
+    assert not np.array_equal(first.noisy, other.noisy)
+
+
+def test_the_sequence_goes_on_from_any_number(mixer):
+    whole = batches(mixer, seed=1, first=0, batch_size=2, n_samples=4000)
+    from_two = batches(mixer, seed=1, first=2, batch_size=2, n_samples=4000)
+    three = [next(whole) for _ in range(3)]
+    assert_array_equal(three[2].noisy, next(from_two).noisy)
+
+
+def test_mixtures_are_finite_in_range_and_have_their_levels(mixer):
+    for number in range(40):
+        batch = make_batch(mixer, seed=2, number=number, batch_size=2, n_samples=N)
+        for signal in (batch.noisy, batch.target):
+            assert np.all(np.isfinite(signal))
+            assert np.abs(signal).max() <= 1.01
+        assert np.allclose(batch.scale[:, 0] * [rms(x) for x in batch.noisy], 1.0, rtol=1e-4)
+
+
+def test_snr_is_the_one_asked_for(mixer, data_folder, tmp_path):
+    nothing = dict.fromkeys(("noise_alone", "speech_alone", "room", "speed", "colour", "band_limit", "pause"), 0.0)
+    nothing |= dict.fromkeys(("level_step", "clipping", "second_noise", "babble", "procedural"), 0.0)
+    params = MixParams(snr_db=(7.0, 7.0), level_db=(-30.0, -30.0), **nothing)
+    plain = open_mixer(data_folder, "train", params, cache=tmp_path, sample_rate=16000)
+    noisy, target = plain.mix(np.random.default_rng(0), N)
+    assert 20 * np.log10(active_rms(target) / rms(noisy - target)) == pytest.approx(7.0, abs=0.2)
+    assert 20 * np.log10(rms(noisy)) == pytest.approx(-30.0, abs=0.2)
+
+
+def test_noise_alone_and_speech_alone(mixer, data_folder, tmp_path):
+    alone = open_mixer(data_folder, "train", MixParams(noise_alone=1.0), cache=tmp_path, sample_rate=16000)
+    noisy, target = alone.mix(np.random.default_rng(0), N)
+    assert not target.any()
+    assert noisy.any()
+    clean = MixParams(noise_alone=0.0, speech_alone=1.0, clipping=0.0)
+    quiet = open_mixer(data_folder, "train", clean, cache=tmp_path, sample_rate=16000)
+    noisy, target = quiet.mix(np.random.default_rng(0), N)
+    assert rms(noisy - target) < 1e-3 * max(rms(target), 0.1)
+
+
+def test_impossible_mixtures_are_refused():
+    with pytest.raises(ConfigError, match="room=1.5 must be a probability"):
+        MixParams(room=1.5)
+    with pytest.raises(ConfigError, match=r"snr_db=\[5.0, 1.0\] must be"):
+        MixParams(snr_db=(5.0, 1.0))
+
+
+@pytest.mark.parametrize("generator", GENERATORS, ids=lambda g: g.__name__)
+def test_computed_noises_are_sound(generator):
+    for seed in range(5):
+        noise = generator(np.random.default_rng(seed), N)
+        assert noise.shape == (N,)
+        assert noise.dtype == np.float32
+        assert np.all(np.isfinite(noise))
+        assert rms(noise) > 0
+
+
+def test_computed_noise_has_unit_level_and_no_offset():
+    for seed in range(12):
+        noise = procedural_noise(np.random.default_rng(seed), N)
+        assert rms(noise) == pytest.approx(1.0, rel=1e-3)
+        assert abs(noise.mean()) < 0.2

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rtdenoise.can.training.losses import TERMS, build_loss, compressed_stft
+from rtdenoise.errors import ConfigError
+
+keras = pytest.importorskip("keras", reason="losses are Keras operations")
+
+
+def signals(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    target = rng.normal(0, 1, (3, 4096)).astype(np.float32)
+    return target, (target + rng.normal(0, 0.3, target.shape)).astype(np.float32)
+
+
+ENTRIES = {
+    "l1": {},
+    "l2": {},
+    "compressed_stft": {"frame": 256, "hop": 64, "complex_share": 0.3},
+    "clipped_sdr": {"ceiling_db": 30.0},
+}
+
+
+def value(entries, target, estimate) -> float:
+    return float(build_loss(entries)(keras.ops.convert_to_tensor(target), keras.ops.convert_to_tensor(estimate)))
+
+
+def test_every_term_is_tried_here():
+    assert set(ENTRIES) == set(TERMS)
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_nothing_is_better_than_the_target(name):
+    target, estimate = signals()
+    entries = [{"term": name, **ENTRIES[name]}]
+    assert value(entries, target, target) < value(entries, target, estimate)
+    nearer = target + 0.5 * (estimate - target)
+    assert value(entries, target, nearer) < value(entries, target, estimate)
+
+
+def test_waveform_terms_equal_their_definition():
+    target, estimate = signals()
+    assert value([{"term": "l1"}], target, estimate) == pytest.approx(np.abs(target - estimate).mean(), rel=1e-5)
+    assert value([{"term": "l2"}], target, estimate) == pytest.approx(np.square(target - estimate).mean(), rel=1e-5)
+
+
+def test_compressed_stft_equals_its_definition():
+    target, estimate = signals()
+    frame, hop, share = 256, 64, 0.3
+    window = np.hanning(frame + 1)[:-1]
+
+    def spectra(signal):
+        starts = range(0, signal.shape[1] - frame + 1, hop)
+        frames = np.stack([signal[:, s : s + frame] for s in starts], 1) * window / np.sqrt(np.sum(window**2))
+        power = np.abs(np.fft.rfft(frames)) ** 2 + 1e-8
+        return power**0.15, np.fft.rfft(frames) * power**-0.35
+
+    (m1, c1), (m2, c2) = spectra(estimate.astype(float)), spectra(target.astype(float))
+    expected = (1 - share) * np.mean((m1 - m2) ** 2) + share * np.mean(np.abs(c1 - c2) ** 2)
+    found = value([{"term": "compressed_stft", "frame": frame, "hop": hop, "complex_share": share}], target, estimate)
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_clipped_sdr_equals_its_definition_and_knows_the_level():
+    target, estimate = signals()
+    reference = np.mean(target**2, -1) + 0.01
+    expected = np.mean(10 * np.log10((np.mean((target - estimate) ** 2, -1) + 1e-3 * reference) / reference))
+    entries = [{"term": "clipped_sdr", "ceiling_db": 30.0}]
+    assert value(entries, target, estimate) == pytest.approx(expected, rel=1e-4)
+    assert value(entries, target, 0.5 * target) > value(entries, target, target)
+
+
+def test_silence_gives_numbers():
+    silence = np.zeros((2, 4096), np.float32)
+    entries = [{"term": name, **arguments} for name, arguments in ENTRIES.items()]
+    assert np.isfinite(value(entries, silence, silence))
+    assert np.isfinite(value(entries, silence, signals()[0][:2]))
+
+
+def test_terms_add_with_their_weights():
+    target, estimate = signals()
+    both = value([{"term": "l1", "weight": 2.0}, {"term": "l2", "weight": 0.5}], target, estimate)
+    one, other = (value([{"term": name}], target, estimate) for name in ("l1", "l2"))
+    assert both == pytest.approx(2.0 * one + 0.5 * other, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ([], "loss is empty"),
+        ([{"term": "loudness"}], "unknown loss term 'loudness'; known terms are l1"),
+        ([{"term": "l1", "power": 2}], "loss term l1"),
+        ([{"term": "compressed_stft", "frame": 100, "hop": 64, "complex_share": 0.3}], "frame=100 must be a multiple"),
+        ([{"term": "compressed_stft", "frame": 128, "hop": 64, "complex_share": 1.5}], "complex_share=1.5"),
+    ],
+)
+def test_impossible_losses_are_refused(entries, message):
+    with pytest.raises(ConfigError, match=message):
+        build_loss(entries)
+
+
+def test_term_is_built_once_and_used_for_any_batch():
+    term = compressed_stft(256, 128, 0.0)
+    target, estimate = signals()
+    parts = [float(term(keras.ops, estimate[k : k + 1], target[k : k + 1])) for k in range(3)]
+    assert float(term(keras.ops, estimate, target)) == pytest.approx(np.mean(parts), rel=1e-5)

@@ -1,0 +1,210 @@
+"""The loop on a tiny network: it learns, resumes exactly, and stops safely."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from tests.can import reference
+from tests.can.networks import lively
+from tests.can.tolerances import CAN_EXACT_ATOL
+
+from rtdenoise.can.spec import CanSpec
+from rtdenoise.can.training.batches import Batch, make_batch
+from rtdenoise.can.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from rtdenoise.can.training.mixtures import MixParams
+from rtdenoise.can.training.session import open_mixer
+from rtdenoise.can.training.settings import TrainSettings, load_settings, settings_from_mapping
+from rtdenoise.errors import ConfigError, ModelError
+
+pytest.importorskip("keras", reason="training needs Keras")
+
+TINY = CanSpec(name="tiny", domain="spectral", channels=8, dilations=(1, 2), residual=True, mask="magnitude")
+SETTINGS = TrainSettings(
+    network=TINY,
+    loss=[{"term": "compressed_stft", "frame": 512, "hop": 256, "complex_share": 0.3}],
+    batch_size=2,
+    crop_seconds=0.4,
+    warmup_steps=5,
+    steps=12,
+    validation_clips=2,
+    validation_seconds=1.0,
+)
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("can-*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def mixer(data_folder, tmp_path_factory):
+    return open_mixer(data_folder, "train", MixParams(), cache=tmp_path_factory.mktemp("cache"), sample_rate=16000)
+
+
+def trainer(folder, settings=SETTINGS):
+    from rtdenoise.can.training.loop import Trainer
+
+    return Trainer(settings, folder)
+
+
+def batch(mixer, number, settings=SETTINGS):
+    return make_batch(mixer, seed=1, number=number, batch_size=settings.batch_size, n_samples=settings.n_samples)
+
+
+def test_loss_falls_on_one_batch(mixer, tmp_path):
+    run = trainer(tmp_path, replace(SETTINGS, learning_rate=5e-3))
+    losses = [run.train_step(batch(mixer, 0)) for _ in range(30)]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_resuming_gives_the_same_weights_bit_for_bit(mixer, tmp_path):
+    whole = trainer(tmp_path / "whole")
+    for number in range(6):
+        whole.train_step(batch(mixer, number))
+    half = trainer(tmp_path / "parts")
+    for number in range(3):
+        half.train_step(batch(mixer, number))
+    half.checkpoint()
+    rest = trainer(tmp_path / "parts")
+    rest.resume(tmp_path / "parts" / "last.npz")
+    assert rest.step == 3
+    for number in range(3, 6):
+        rest.train_step(batch(mixer, number))
+    for name in ("whole", "parts"):
+        {"whole": whole, "parts": rest}[name].checkpoint()
+    ends = [load_checkpoint(tmp_path / name / "last.npz") for name in ("whole", "parts")]
+    for kind in ("weights", "averages", "optimiser"):
+        for one, other in zip(*(getattr(end, kind) for end in ends), strict=True):
+            assert_array_equal(one, other)
+    assert ends[0].facts["audio_seconds"] == ends[1].facts["audio_seconds"] > 0
+
+
+def test_run_ends_after_its_steps_with_logs_and_checkpoints(mixer, tmp_path):
+    run = trainer(tmp_path)
+    rng = np.random.default_rng(0)
+    validation = tuple(rng.normal(0, 0.1, (2, 16000)).astype(np.float32) for _ in range(2))
+    assert run.run(mixer, validation) == "all steps taken"
+    assert load_checkpoint(tmp_path / "last.npz").step == 12
+    assert (tmp_path / "best.npz").is_file()
+    with (tmp_path / "validation.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["step"] == "12"
+    assert np.isfinite(float(rows[0]["si_sdr_db"]))
+
+
+def test_validation_does_not_change_what_is_trained(mixer, tmp_path):
+    run = trainer(tmp_path)
+    run.train_step(batch(mixer, 0))
+    before = [w.numpy() for w in run.network.weights]
+    run.validate(*(np.zeros((2, 16000), np.float32) + 0.01 for _ in range(2)))
+    for one, other in zip(before, run.network.weights, strict=True):
+        assert_array_equal(one, other.numpy())
+
+
+def test_a_signal_stops_the_run_with_a_checkpoint(mixer, tmp_path):
+    run = trainer(tmp_path, replace(SETTINGS, steps=10**9))
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    assert run.run(mixer, None) == "asked to stop"
+    assert load_checkpoint(tmp_path / "last.npz").step == run.step > 0
+
+
+def test_bad_batches_do_not_touch_the_weights_and_many_stop_the_run(mixer, tmp_path):
+    run = trainer(tmp_path, replace(SETTINGS, weight_decay=0.0))
+    run.train_step(batch(mixer, 0))
+    good = batch(mixer, 1)
+    bad = Batch(np.full_like(good.noisy, np.nan), good.target, good.scale)
+    with pytest.raises(ModelError, match=r"loss is not finite at step 20, 20 times in a row.*last\.npz"):
+        for _ in range(30):
+            run.train_step(bad)
+    assert all(np.all(np.isfinite(w.numpy())) for w in run.network.weights)
+
+
+def test_checkpoints_of_other_networks_are_refused(mixer, tmp_path):
+    trainer(tmp_path).checkpoint()
+    wider = replace(SETTINGS, network=replace(TINY, channels=9))
+    with pytest.raises(ModelError, match="belongs to another network"):
+        trainer(tmp_path / "wider", wider).resume(tmp_path / "last.npz")
+
+
+def test_exported_run_streams_like_the_trained_network(mixer, tmp_path):
+    from rtdenoise.can.export import network_from_checkpoint
+
+    run = trainer(tmp_path)
+    for number in range(4):
+        run.train_step(batch(mixer, number))
+    run.checkpoint()
+    network, facts = network_from_checkpoint(tmp_path / "last.npz", TINY, averaged=False)
+    x = lively(128 * 40)
+    assert facts["audio_seconds"] == pytest.approx(4 * 2 * 0.4)
+    assert np.abs(reference.whole_signal(network, x) - np.array(run.network(x[None]))[0]).max() < CAN_EXACT_ATOL
+
+
+def test_damaged_and_missing_checkpoints_are_refused(tmp_path):
+    with pytest.raises(ModelError, match="no such checkpoint"):
+        load_checkpoint(tmp_path / "last.npz")
+    path = tmp_path / "last.npz"
+    save_checkpoint(path, Checkpoint(3, [np.ones(4)], [np.ones(4)], [np.zeros(2)]))
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(ModelError, match="not a checkpoint, or a damaged one"):
+        load_checkpoint(path)
+
+
+def test_a_full_disk_keeps_the_former_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "last.npz"
+    save_checkpoint(path, Checkpoint(3, [np.ones(4)], [], []))
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ModelError, match="No space left on device.*former one is kept"):
+        save_checkpoint(path, Checkpoint(4, [np.ones(4)], [], []))
+    assert load_checkpoint(path).step == 3
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_shipped_configurations_are_valid(path):
+    settings = load_settings(path)
+    assert settings.network.name == path.stem
+    assert settings.n_samples % settings.network.hop == 0
+
+
+def test_changes_on_the_command_line_reach_the_settings():
+    settings = load_settings(CONFIGS[0], ["steps=7", "mixtures.room=0.5", "network=can-small"])
+    assert (settings.steps, settings.mixtures.room, settings.network.name) == (7, 0.5, "can-small")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stepz": 3}, "unknown key 'stepz'.*known are network"),
+        ({"mixtures": {"rooms": 0.1}}, "unknown key 'rooms' in mixtures"),
+        ({"network": "huge"}, "no network specification 'huge'"),
+        ({"network": None}, "needs network"),
+        ({"batch_size": 0}, "batch_size=0 must be above 0"),
+        ({"ema": 1.0}, r"ema=1.0"),
+        ({"compute_dtype": "int4"}, "compute_dtype='int4' must be one of"),
+    ],
+)
+def test_impossible_settings_are_refused(change, message):
+    with pytest.raises(ConfigError, match=message):
+        settings_from_mapping({"network": "can-small", "loss": [{"term": "l1"}]} | change)
+
+
+def test_missing_and_broken_configuration_files_are_named(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_settings(tmp_path / "a.yaml")
+    (tmp_path / "a.yaml").write_text("a: [")
+    with pytest.raises(ConfigError, match="not YAML"):
+        load_settings(tmp_path / "a.yaml")
+    (tmp_path / "a.yaml").write_text("- 1")
+    with pytest.raises(ConfigError, match="mapping of keys"):
+        load_settings(tmp_path / "a.yaml")
+    with pytest.raises(ConfigError, match="'steps': changes are written key=value"):
+        load_settings(CONFIGS[0], ["steps"])

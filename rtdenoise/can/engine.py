@@ -67,7 +67,9 @@ class LiteRtEngine:
         if not plan.deep:
             expected.pop("taps")
         if found != expected:
-            raise ModelError(f"the LiteRT file does not fit the specification {spec.name!r}: inputs {found}, not {expected}")
+            raise ModelError(
+                f"the LiteRT file does not fit the specification {spec.name!r}: inputs {found}, not {expected}"
+            )
         self._inputs = {name: int(d["index"]) for name, d in inputs.items()}
         self._outputs = {name: int(d["index"]) for name, d in outputs.items()}
         self._memory = RingMemory(spec, plan, streams)

@@ -150,8 +150,11 @@ def export_checkpoint(
 ) -> dict[str, Any]:
     """Export the averaged weights of a run; returns the run's facts for the card."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    changes = {"mask_power": mask_power, "gain_min_db": gain_min_db}
-    used = replace(spec, **{name: value for name, value in changes.items() if value is not None})
+    used = replace(
+        spec,
+        mask_power=spec.mask_power if mask_power is None else mask_power,
+        gain_min_db=spec.gain_min_db if gain_min_db is None else gain_min_db,
+    )
     network, facts = network_from_checkpoint(checkpoint, used)
     write_model(network, folder, int8=int8)
     return facts

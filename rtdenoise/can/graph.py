@@ -77,7 +77,7 @@ def _shallow_parts(
 def masked_spectrum(
     tf: Any, spec: CanSpec, outputs: Tensor, around: Tensor, real: Tensor, imag: Tensor, gain_min: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The spectrum after the mask that `outputs` and `around` stand for; the gain is raised to the specification's power and floored."""
+    """The spectrum after the mask that `outputs` and `around` stand for, its gain raised to a power and floored."""
     n = spec.n_bins
     gain = tf.sigmoid(outputs[:, :n] + around)
     if spec.mask_power != 1.0:
@@ -125,9 +125,7 @@ def spectral_rows(
     return tf.concat(parts, -1), heights, tf.stack([mean, floor], 1)
 
 
-def network_step(
-    tf: Any, network: Network, plan: RingPlan, inputs: dict[str, Tensor]
-) -> dict[str, Tensor]:
+def network_step(tf: Any, network: Network, plan: RingPlan, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     """One whole step: signal or spectrum in, signal or spectrum out.
 
     Parameters
@@ -150,7 +148,8 @@ def network_step(
         real, imag = inputs["real"], inputs["imag"]
         rows, heights, means = spectral_rows(tf, spec, real, imag, inputs["past_means"])
         outputs, written, kept = stack_step(tf, network, plan, rows, inputs["taps"], pasts)
-        around = sum(height * weight for height, weight in zip(heights, network.skip, strict=True))
+        assert network.skip is not None  # spectral networks have it: checked when they are made
+        around = heights[0] * network.skip[0] + heights[1] * network.skip[1]
         real, imag = masked_spectrum(tf, spec, outputs, around, real, imag, inputs["gain_min"])
         answer = {"real": real, "imag": imag, "past_means": means}
     answer |= {f"past{i}": past for i, past in enumerate(kept)}
@@ -166,4 +165,8 @@ def input_shapes(spec: CanSpec, plan: RingPlan, streams: int = 1) -> dict[str, t
         shapes[f"past{number}"] = (streams, (spec.kernel - 1) * spec.dilations[index], width)
     if spec.domain == "wave":
         return shapes | {"rows": (n_rows, 1)}
-    return shapes | {**dict.fromkeys(("real", "imag"), (streams, spec.n_bins)), "gain_min": (1,), "past_means": (streams, 2, spec.n_bins + 1)}
+    return shapes | {
+        **dict.fromkeys(("real", "imag"), (streams, spec.n_bins)),
+        "gain_min": (1,),
+        "past_means": (streams, 2, spec.n_bins + 1),
+    }

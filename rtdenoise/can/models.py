@@ -87,7 +87,9 @@ def _checked(folder: Path, name: str) -> bytes:
     except OSError as error:
         raise ModelError(f"{folder / name}: cannot be read ({error.strerror})") from error
     if hashlib.sha256(content).hexdigest() != sums[name]:
-        raise ModelError(f"{folder / name}: checksum differs; the file is damaged or was changed, install the model again")
+        raise ModelError(
+            f"{folder / name}: checksum differs; the file is damaged or was changed, install the model again"
+        )
     return content
 
 

@@ -17,8 +17,8 @@ I32 = npt.NDArray[np.int32]
 class RingPlan:
     """The memory of a causal stack that takes `block` rows per step, and which part of it a step reads and writes.
 
-    A layer whose dilation is a multiple of the block keeps whole blocks in a ring of ``(kernel - 1) * dilation / block``
-    slots: no block ever wraps, each row is computed once.  A layer with a shorter dilation keeps its last
+    A layer whose dilation is a multiple of the block keeps whole blocks in a ring of ``(kernel - 1) * dilation /
+    block`` slots: no block ever wraps, each row is computed once.  A layer with a shorter dilation keeps its last
     ``(kernel - 1) * dilation`` rows.
 
     Attributes
@@ -78,8 +78,8 @@ def plan_rings(spec: CanSpec, block: int | None = None) -> RingPlan:
     lengths = np.array([past * spec.dilations[i] // rows for i in deep], np.int32)
     bases = (np.cumsum(lengths) - lengths).astype(np.int32)
     steps = np.array([spec.dilations[i] // rows for i in deep], np.int32)
-    ages = steps[:, None] * np.arange(past, 0, -1, dtype=np.int32)
-    return RingPlan(rows, deep, shallow, bases, lengths, ages.reshape(len(deep), past))
+    ages = (steps[:, None] * np.arange(past, 0, -1)).astype(np.int32)
+    return RingPlan(rows, deep, shallow, bases, lengths, ages)
 
 
 class RingMemory:

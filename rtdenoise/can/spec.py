@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,7 +52,7 @@ class CanSpec:
     hop : int
         Samples per step of the stream.
     frame, span : int
-        Analysis and synthesis windows of the spectral domain, in samples; see `rtdenoise.streaming.windows.window_pair`.
+        Analysis and synthesis windows of the spectral domain; see `rtdenoise.streaming.windows.window_pair`.
     """
 
     name: str
@@ -99,8 +99,7 @@ class CanSpec:
 
     @property
     def n_inputs(self) -> int:
-        """Numbers per row that the stack reads: the sample; or log power, its heights above mean and floor (and the
-        compressed spectrum) of every bin."""
+        """Numbers per row that the stack reads: the sample, or three (complex masks: five) of every bin."""
         return {"none": 1, "magnitude": 3 * self.n_bins, "complex": 5 * self.n_bins}[self.mask]
 
     @property
@@ -120,7 +119,10 @@ class CanSpec:
 
     @property
     def receptive_field(self) -> int:
-        """Input samples one output sample depends on."""
+        """Input samples one output sample depends on.
+
+        The running means that a spectral network reads besides are not counted: they fade, over about a second.
+        """
         if self.domain == "wave":
             return self.receptive_rows
         overlapping = self.span // self.hop
@@ -143,10 +145,6 @@ class CanSpec:
     def as_json(self) -> str:
         """The specification as readable JSON."""
         return json.dumps(asdict(self), indent=2) + "\n"
-
-    def with_use(self, *, mask_power: float, gain_min_db: float) -> CanSpec:
-        """The same network, used with other values of what is set after training."""
-        return replace(self, mask_power=mask_power, gain_min_db=gain_min_db)
 
 
 def spec_from_mapping(values: dict[str, Any]) -> CanSpec:

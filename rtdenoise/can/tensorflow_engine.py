@@ -72,7 +72,9 @@ class TensorFlowEngine:
         reads = v1.placeholder(tf.int32, (None,), "reads")
         writes = v1.placeholder(tf.int32, (None,), "writes")
         slots = shapes["taps"][2:]
-        rings = v1.get_variable("rings", (max(plan.n_slots, 1), *slots), tf.float32, v1.zeros_initializer(), use_resource=True)
+        rings = v1.get_variable(
+            "rings", (max(plan.n_slots, 1), *slots), tf.float32, v1.zeros_initializer(), use_resource=True
+        )
         inputs["taps"] = tf.reshape(tf.gather(rings, reads), shapes["taps"])
         pasts = {}
         for name in (name for name in shapes if name.startswith("past")):

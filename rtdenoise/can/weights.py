@@ -47,7 +47,9 @@ class Network:
         expected += [(spec.n_inputs, c), (c,), (2, spec.n_bins)] if spec.domain == "spectral" else []
         found = [a.shape for a in self.arrays()]
         if sorted(found) != sorted(expected):
-            raise ModelError(f"weights do not fit the specification {spec.name!r}: shapes {_difference(found, expected)}")
+            raise ModelError(
+                f"weights do not fit the specification {spec.name!r}: shapes {_difference(found, expected)}"
+            )
 
     def arrays(self) -> list[F32]:
         """All weights in a fixed order."""
@@ -68,7 +70,7 @@ def _difference(found: list[Any], expected: list[Any]) -> str:
 
 
 def from_keras(spec: CanSpec, model: Any) -> Network:
-    """The weights of a Keras network from `rtdenoise.can.model.build_network`, running statistics and residual share folded in.
+    """The weights of a Keras network, its running statistics, offsets and residual share folded in.
 
     ``w0 x + w1 ((x - mean) / sqrt(var + eps) + beta) = g x + w1 (beta - mean / sqrt(var + eps))``, ``g = w0 + w1 /
     sqrt(var + eps)``.

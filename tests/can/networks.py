@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from rtdenoise.can.spec import CanSpec
-from rtdenoise.can.weights import Network
+from rtdenoise.can.weights import Network, rounded
 
 SMALL = {
     "wave": CanSpec(name="wave", domain="wave", channels=8, dilations=(1, 2, 64, 128, 512, 1)),
@@ -22,7 +22,13 @@ SMALL = {
         name="8 ms", domain="spectral", channels=12, dilations=(1, 3), mask="complex", hop=64, span=128, mask_power=0.75
     ),
     "wide overlap": CanSpec(
-        name="wide overlap", domain="spectral", channels=8, dilations=(1, 2), mask="magnitude", hop=64, gain_min_db=-20.0
+        name="wide overlap",
+        domain="spectral",
+        channels=8,
+        dilations=(1, 2),
+        mask="magnitude",
+        hop=64,
+        gain_min_db=-20.0,
     ),
 }
 
@@ -46,7 +52,7 @@ def random_network(name: str) -> Network:
     kernels = tuple(matrix(spec.kernel, w, c) for w in widths)
     skip = matrix(2, spec.n_bins) if spec.domain == "spectral" else None
     last = (matrix(c, spec.n_outputs), bias(spec.n_outputs))
-    return Network(spec, first, kernels, tuple(bias(c) for _ in widths), last, skip)
+    return rounded(Network(spec, first, kernels, tuple(bias(c) for _ in widths), last, skip))
 
 
 def lively(n: int, seed: int = 0) -> np.ndarray:

@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from tests.can import reference
-from tests.can.networks import SMALL, random_network
 
 from rtdenoise.can.rings import plan_rings
 from rtdenoise.can.spec import SPECS, CanSpec, load_spec, shipped_spec, spec_from_mapping
 from rtdenoise.errors import ConfigError, ModelError
+from tests.can import reference
+from tests.can.networks import SMALL, random_network
 
 
 def test_json_round_trip(tmp_path):
@@ -62,21 +62,23 @@ def test_published_network_has_the_published_size():
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_receptive_field_is_what_an_output_sample_depends_on(name):
-    """Samples older than the receptive field change nothing; the oldest inside it does."""
+def test_receptive_rows_are_what_an_output_row_depends_on(name):
+    """Rows older than the receptive field change nothing; the oldest inside it does."""
     network = random_network(name)
-    spec = network.spec
-    n = (spec.receptive_field // spec.hop + 4) * spec.hop
-    signal = np.random.default_rng(1).normal(0, 0.1, n)
-    plain = reference.whole_signal(network, signal)
-    last_hop_end = n
-    reach = spec.receptive_field
-    older = signal.copy()
-    older[: last_hop_end - reach - (spec.hop if spec.domain == "wave" else 0)] += 1.0
-    assert np.array_equal(reference.whole_signal(network, older)[-1], plain[-1])
-    inside = signal.copy()
-    inside[last_hop_end - reach : last_hop_end - reach + spec.hop] += 1.0
-    assert not np.array_equal(reference.whole_signal(network, inside)[-spec.hop :], plain[-spec.hop :])
+    reach = network.spec.receptive_rows
+    rows = np.random.default_rng(1).normal(0, 1, (reach + 5, network.spec.n_inputs))
+    plain = reference.stack(network, rows)[-1]
+    older, inside = rows.copy(), rows.copy()
+    older[:5] += 1.0
+    inside[5] += 1.0
+    assert np.array_equal(reference.stack(network, older)[-1], plain)
+    assert not np.array_equal(reference.stack(network, inside)[-1], plain)
+
+
+def test_receptive_field_in_samples():
+    assert SPECS["can-wave"].receptive_field == 16385
+    live = SPECS["can-live"]
+    assert live.receptive_field == 512 + (2 * 2 * 63 + 1) * 128  # 252 earlier frames, and one more by overlap
 
 
 def test_rings_read_exactly_the_past_they_should():

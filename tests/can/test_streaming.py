@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from tests.can import reference
-from tests.can.networks import SMALL, lively, random_network, stream
-from tests.can.tolerances import CAN_EXACT_ATOL
 
 from rtdenoise.can.engine import LiteRtEngine
 from rtdenoise.can.streaming import SpectralCan, WaveCan
 from rtdenoise.streaming.rechunk import Rechunked
+from tests.can import reference
+from tests.can.networks import SMALL, lively, random_network, stream
+from tests.can.tolerances import CAN_EXACT_ATOL
 
 pytest.importorskip("tensorflow", reason="random networks are converted with TensorFlow")
 pytest.importorskip("ai_edge_litert", reason="the LiteRT engine is under test")

@@ -12,9 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from tests.can import reference
-from tests.can.networks import lively
-from tests.can.tolerances import CAN_EXACT_ATOL
 
 from rtdenoise.can.spec import CanSpec
 from rtdenoise.can.training.batches import Batch, make_batch
@@ -23,6 +20,9 @@ from rtdenoise.can.training.mixtures import MixParams
 from rtdenoise.can.training.session import open_mixer
 from rtdenoise.can.training.settings import TrainSettings, load_settings, settings_from_mapping
 from rtdenoise.errors import ConfigError, ModelError
+from tests.can import reference
+from tests.can.networks import lively
+from tests.can.tolerances import CAN_EXACT_ATOL
 
 pytest.importorskip("keras", reason="training needs Keras")
 
@@ -162,7 +162,7 @@ def test_a_full_disk_keeps_the_former_checkpoint(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ModelError, match="No space left on device.*former one is kept"):
+    with pytest.raises(ModelError, match=r"No space left on device.*former one is kept"):
         save_checkpoint(path, Checkpoint(4, [np.ones(4)], [], []))
     assert load_checkpoint(path).step == 3
     assert list(tmp_path.iterdir()) == [path]

@@ -7,7 +7,7 @@ import logging
 import sys
 from pathlib import Path
 
-from rtdenoise.can.training.session import default_cache, train
+from rtdenoise.can.training.session import default_cache, preview, train
 from rtdenoise.can.training.settings import load_settings
 from rtdenoise.errors import RtDenoiseError
 
@@ -20,12 +20,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--run", type=Path, help="folder of the run; default runs/NAME")
     parser.add_argument("--cache", type=Path, default=default_cache(), help="folder of decoded recordings")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting")
+    parser.add_argument("--dry-run", action="store_true", help="only write spectrograms and WAVs of what it will hear")
     parser.add_argument("--restart", action="store_true", help="do not go on from an earlier checkpoint")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
     try:
         settings = load_settings(options.config, options.set)
         folder = options.run or Path("runs") / settings.network.name
+        if options.dry_run:
+            page = preview(settings, data=options.data, folder=folder / "dry-run", cache=options.cache)
+            logging.getLogger(__name__).info("written: %s", page)
+            return 0
         reason = train(settings, data=options.data, folder=folder, cache=options.cache, resume=not options.restart)
     except RtDenoiseError as error:
         sys.stderr.write(f"Error: {error}\n")

@@ -32,9 +32,7 @@ class Batch:
 
 def make_batch(mixer: Mixer, *, seed: int, number: int, batch_size: int, n_samples: int) -> Batch:
     """Batch `number` of the endless sequence that `seed` names."""
-    pairs = [
-        mixer.mix(np.random.default_rng([seed, number, item]), n_samples) for item in range(batch_size)
-    ]
+    pairs = [mixer.mix(np.random.default_rng([seed, number, item]), n_samples) for item in range(batch_size)]
     noisy = np.stack([a for a, _ in pairs])
     target = np.stack([b for _, b in pairs])
     scale = np.array([[1.0 / max(rms(a), _DEAD_LEVEL)] for a in noisy], np.float32)
@@ -48,9 +46,7 @@ def batches(
     with ThreadPoolExecutor(workers) as pool:
 
         def submit(number: int) -> Future[Batch]:
-            return pool.submit(
-                make_batch, mixer, seed=seed, number=number, batch_size=batch_size, n_samples=n_samples
-            )
+            return pool.submit(make_batch, mixer, seed=seed, number=number, batch_size=batch_size, n_samples=n_samples)
 
         waiting = [submit(first + k) for k in range(ahead)]
         number = first + ahead

@@ -56,7 +56,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            np.savez(file, head=np.frombuffer(head.encode(), np.uint8), **arrays)  # type: ignore[arg-type]  # numpy stubs
+            np.savez(file, head=np.frombuffer(head.encode(), np.uint8), **arrays)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

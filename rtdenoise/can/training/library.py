@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import signal
 
 from rtdenoise.can.training.collection import Recording
 from rtdenoise.errors import ConfigError, MissingExtraError
@@ -106,7 +108,7 @@ def _decoded(chosen: list[Recording], cache: Path, sample_rate: int) -> dict[str
     cache.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         parts = list(pool.map(lambda r: _decode(r, sample_rate), chosen))
-    table = {"file": str(cache / f"{key}.npy"), "lengths": [len(p) for p in parts]}
+    table: dict[str, Any] = {"file": str(cache / f"{key}.npy"), "lengths": [len(p) for p in parts]}
     np.save(table["file"], np.concatenate(parts) if parts else np.zeros(0, np.int16))
     index.write_text(json.dumps(table), encoding="utf-8")
     unreadable = sum(len(p) == 0 for p in parts)
@@ -121,12 +123,11 @@ def read_audio(path: Path, sample_rate: int) -> F32:
         import soundfile
     except ImportError as error:
         raise MissingExtraError("reading audio files needs soundfile: pip install soundfile") from error
-    signal, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    mono: F32 = np.ascontiguousarray(signal.mean(axis=1, dtype=np.float32))
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    mono: F32 = np.ascontiguousarray(samples.mean(axis=1, dtype=np.float32))
     if rate != sample_rate:
-        import soxr
-
-        mono = soxr.resample(mono, rate, sample_rate).astype(np.float32)
+        common = math.gcd(rate, sample_rate)
+        mono = np.asarray(signal.resample_poly(mono, sample_rate // common, rate // common), np.float32)
     return mono
 
 
@@ -134,15 +135,15 @@ def _decode(recording: Recording, sample_rate: int) -> npt.NDArray[np.int16]:
     """Samples scaled to a common peak; empty if they cannot be used."""
     nothing = np.zeros(0, np.int16)
     try:
-        signal = read_audio(recording.path, sample_rate)
+        samples = read_audio(recording.path, sample_rate)
         if recording.without is not None:
             clean = read_audio(recording.without, sample_rate)
-            n = min(len(signal), len(clean))
-            signal = signal[:n] - clean[:n]
+            n = min(len(samples), len(clean))
+            samples = samples[:n] - clean[:n]
     except (OSError, RuntimeError):  # soundfile's errors derive from RuntimeError
         return nothing
-    peak = float(np.max(np.abs(signal), initial=0.0))
+    peak = float(np.max(np.abs(samples), initial=0.0))
     shortest = 0 if recording.kind == "rooms" else _SHORTEST_SECONDS * sample_rate
-    if not np.isfinite(peak) or peak < 1e-5 or len(signal) < shortest:
+    if not np.isfinite(peak) or peak < 1e-5 or len(samples) < shortest:
         return nothing
-    return np.round(signal * (_PEAK / peak)).astype(np.int16)
+    return np.round(samples * (_PEAK / peak)).astype(np.int16)

@@ -13,7 +13,7 @@ from rtdenoise.streaming.windows import hann
 
 Tensor: TypeAlias = Any
 Term: TypeAlias = Callable[[Any, Tensor, Tensor], Tensor]
-"""``term(ops, estimate, target) -> scalar``; both signals are ``(batch, n_samples)``, at the noisy signal's unit level."""
+"""``term(ops, estimate, target) -> scalar``; signals are ``(batch, n_samples)``, the noisy one at unit level."""
 
 _COMPRESSION = 0.3
 _POWER_FLOOR = 1e-8  # relative to a mixture of unit level; bounds the slope of |X|**0.3 at silence

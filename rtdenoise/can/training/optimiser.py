@@ -14,9 +14,7 @@ _LAST_RATE = 0.02  # share of the highest learning rate at the end of the decay
 def build_optimiser(settings: TrainSettings) -> Any:
     """The run's ``keras.optimizers.Optimizer``."""
     schedule_class, optimiser_class = _classes()
-    schedule = schedule_class(
-        settings.learning_rate, settings.warmup_steps, settings.decay_from, settings.decay_steps
-    )
+    schedule = schedule_class(settings.learning_rate, settings.warmup_steps, settings.decay_from, settings.decay_steps)
     return optimiser_class(
         learning_rate=schedule,
         clip_to=settings.clip_norm,
@@ -30,7 +28,7 @@ def build_optimiser(settings: TrainSettings) -> Any:
 @functools.cache
 def _classes() -> tuple[Any, Any]:
     """Schedule and optimiser classes; a factory, because Keras is imported late."""
-    keras = import_keras()
+    keras: Any = import_keras()
     ops = keras.ops
 
     class WarmupConstantDecay(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # untyped

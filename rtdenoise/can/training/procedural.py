@@ -48,7 +48,8 @@ def modulated(rng: np.random.Generator, n: int) -> F32:
         envelope = 1.0 + rng.uniform(0.3, 1.0) * np.sin(2 * np.pi * rng.uniform(0.5, 20.0) * time + rng.uniform(0, 6))
     else:
         envelope = 0.1 + _slow(rng, n, rng.uniform(0.5, 8.0)) ** rng.uniform(1.0, 4.0)
-    return (coloured(rng, n) * envelope).astype(np.float32)
+    swelling: F32 = (coloured(rng, n) * envelope).astype(np.float32)
+    return swelling
 
 
 def hum(rng: np.random.Generator, n: int) -> F32:
@@ -131,4 +132,5 @@ def procedural_noise(rng: np.random.Generator, n: int) -> F32:
     noise = GENERATORS[rng.integers(len(GENERATORS))](rng, n)
     noise = signal.lfilter([1.0, -1.0], [1.0, -0.995], noise).astype(np.float32)
     rms = float(np.sqrt(np.mean(noise * noise))) + 1e-9
-    return np.asarray(noise / rms, np.float32)
+    unit: F32 = np.asarray(noise / rms, np.float32)
+    return unit

@@ -10,6 +10,7 @@ from rtdenoise.can.training.library import open_shelf
 from rtdenoise.can.training.mixtures import Mixer, MixParams
 from rtdenoise.can.training.settings import TrainSettings
 from rtdenoise.can.training.validation import validation_set
+from rtdenoise.errors import RtDenoiseError
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,8 +36,18 @@ def open_mixer(data: Path, split: str, params: MixParams, *, cache: Path, sample
     ]
     for (kind, targets), shelf in zip(kinds, shelves, strict=True):
         what = f"{kind}{' (targets)' if targets else ''}"
-        _LOG.info("%s %s: %d files, %d groups, %.0f min", split, what, len(shelf), len(shelf.groups), shelf.seconds / 60)
+        _LOG.info(
+            "%s %s: %d files, %d groups, %.0f min", split, what, len(shelf), len(shelf.groups), shelf.seconds / 60
+        )
     return Mixer(params, *shelves)
+
+
+def preview(settings: TrainSettings, *, data: Path, folder: Path, cache: Path) -> Path:
+    """A page of spectrograms and WAV files of what the network will hear; returns the page."""
+    from rtdenoise.can.training.pictures import dry_run
+
+    mixer = open_mixer(data, "train", settings.mixtures, cache=cache, sample_rate=settings.network.sample_rate)
+    return dry_run(settings, mixer, folder)
 
 
 def train(settings: TrainSettings, *, data: Path, folder: Path, cache: Path, resume: bool = True) -> str:
@@ -62,4 +73,17 @@ def train(settings: TrainSettings, *, data: Path, folder: Path, cache: Path, res
         trainer.resume(last)
         _LOG.info("going on from step %d", trainer.step)
     _LOG.info("%s: %d weights", settings.network.name, trainer.network.count_params())
-    return trainer.run(mixer, validation)
+    try:
+        return trainer.run(mixer, validation)
+    finally:
+        _draw(folder)
+
+
+def _draw(folder: Path) -> None:
+    """The curves, if there is anything to draw and to draw with; a run must not fail for want of a picture."""
+    from rtdenoise.can.training.pictures import draw_curves
+
+    try:
+        draw_curves(folder)
+    except RtDenoiseError as error:
+        _LOG.info("no curves drawn: %s", error)

@@ -112,7 +112,9 @@ def settings_from_mapping(values: dict[str, Any]) -> TrainSettings:
     mixtures = given.get("mixtures", {})
     unknown = sorted(set(mixtures) - set(MixParams.__dataclass_fields__))
     if unknown:
-        raise ConfigError(f"unknown key {unknown[0]!r} in mixtures; known are {', '.join(MixParams.__dataclass_fields__)}")
+        raise ConfigError(
+            f"unknown key {unknown[0]!r} in mixtures; known are {', '.join(MixParams.__dataclass_fields__)}"
+        )
     given["mixtures"] = MixParams(**mixtures)
     try:
         return TrainSettings(**given)

@@ -1,0 +1,190 @@
+"""Model folders: written, read back, and refused when anything in them is wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from rtdenoise.can.models import CHECKSUMS, LITERT, SPEC, WEIGHTS, model_names, open_model, write_checksums
+from rtdenoise.can.streaming import build_can
+from rtdenoise.can.weights import Network, load_weights, rounded, weights_as_bytes
+from rtdenoise.errors import ConfigError, DeviceError, MissingExtraError, ModelError
+from tests.can import reference
+from tests.can.networks import SMALL, lively, random_network, stream
+from tests.can.tolerances import CAN_EXACT_ATOL
+
+SHIPPED = model_names()
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    pytest.importorskip("tensorflow", reason="converting needs TensorFlow")
+    from rtdenoise.can.export import write_model
+
+    folder = tmp_path_factory.mktemp("models") / "complex"
+    write_model(random_network("complex"), folder, int8=True)
+    return folder
+
+
+@pytest.fixture
+def folder(written, tmp_path):
+    return shutil.copytree(written, tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_weights_survive_the_disk(name, tmp_path):
+    network = random_network(name)
+    (tmp_path / "w.npz").write_bytes(weights_as_bytes(network))
+    back = load_weights(tmp_path / "w.npz", network.spec)
+    for one, other in zip(network.arrays(), back.arrays(), strict=True):
+        assert_array_equal(one, other)
+    for one, other in zip(network.arrays(), rounded(network).arrays(), strict=True):
+        assert_array_equal(one, other)
+
+
+def test_written_model_streams_like_its_weights(folder):
+    for engine in ("litert", "tf"):
+        denoiser = build_can(folder, engine=engine)
+        signal = lively(50 * denoiser.hop)
+        expected = reference.whole_signal(random_network("complex"), signal)
+        assert_allclose(stream(denoiser, signal), expected, atol=CAN_EXACT_ATOL, err_msg=engine)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_models_stream_like_their_weights(name):
+    pytest.importorskip("ai_edge_litert")
+    model = open_model(name)
+    denoiser = build_can(name)
+    signal = lively(40 * denoiser.hop)
+    assert_allclose(stream(denoiser, signal), reference.whole_signal(model.network(), signal), atol=CAN_EXACT_ATOL)
+    assert denoiser.latency_samples == model.spec.latency_samples
+    assert (model.folder / "README.md").is_file()
+
+
+def test_attenuation_limit_is_kept(folder):
+    signal = np.random.default_rng(0).normal(0, 0.05, 128 * 60).astype(np.float32)
+    free, limited = build_can(folder), build_can(folder, attenuation_limit_db=0.0)
+    out = stream(limited, signal)
+    late = limited.latency_samples
+    power = np.mean(out[late:] ** 2) / np.mean(signal[:-late] ** 2)
+    assert power > np.mean(stream(free, signal)[late:] ** 2) / np.mean(signal[:-late] ** 2)
+    assert power == pytest.approx(1.0, abs=0.2)
+
+
+@pytest.mark.parametrize("name", [SPEC, LITERT, WEIGHTS])
+def test_changed_files_are_noticed(folder, name):
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(ModelError, match=rf"{name}: checksum differs"):
+        build_can(folder)
+        open_model(folder).network()
+
+
+@pytest.mark.parametrize("name", [SPEC, LITERT, WEIGHTS, CHECKSUMS])
+def test_missing_files_are_named(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(ModelError, match=rf"{name}: cannot be read"):
+        build_can(folder)
+        open_model(folder).network()
+
+
+def test_damaged_litert_file_with_a_right_checksum_is_refused(folder):
+    (folder / LITERT).write_bytes(b"not a network" * 100)
+    write_checksums(folder)
+    with pytest.raises(ModelError, match="LiteRT file is damaged"):
+        build_can(folder)
+
+
+def test_specification_and_weights_that_disagree_are_refused(folder):
+    values = json.loads((folder / SPEC).read_text()) | {"channels": 13}
+    (folder / SPEC).write_text(json.dumps(values))
+    write_checksums(folder)
+    with pytest.raises(ModelError, match="LiteRT file does not fit the specification 'complex'"):
+        build_can(folder)
+    with pytest.raises(ModelError, match="weights do not fit the specification 'complex'"):
+        open_model(folder).network()
+
+
+def test_arrays_of_a_wrong_shape_are_refused():
+    network = random_network("wave")
+    with pytest.raises(ModelError, match=r"shapes \(3, 4\) where one of"):
+        Network(network.spec, None, network.kernels, network.biases, (np.ones((3, 4), "f4"), network.last[1]))
+
+
+def test_impossible_requests_are_refused(folder):
+    with pytest.raises(ModelError, match="no model 'can-huge'; shipped are"):
+        build_can("can-huge")
+    with pytest.raises(ConfigError, match="engine='onnx' must be one of litert, tf"):
+        build_can(folder, engine="onnx")
+    with pytest.raises(ConfigError, match="attenuation_limit_db=-3 must not be negative"):
+        build_can(folder, attenuation_limit_db=-3)
+    with pytest.raises(ConfigError, match="device='gpu' needs engine='tf'"):
+        build_can(folder, device="gpu")
+    with pytest.raises(ConfigError, match="device='tpu' must be one of cpu, gpu, auto"):
+        build_can(folder, engine="tf", device="tpu")
+
+
+def test_gpu_is_asked_for_where_there_is_none(folder):
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(DeviceError, match="no GPU that TensorFlow can use"):
+        build_can(folder, engine="tf", device="gpu")
+    build_can(folder, engine="tf", device="auto")
+
+
+@pytest.mark.parametrize(
+    ("package", "engine", "message"),
+    [("ai_edge_litert.interpreter", "litert", "pip install ai-edge-litert"), ("tensorflow", "tf", r"rtdenoise\[tf\]")],
+)
+def test_missing_packages_are_named(folder, monkeypatch, package, engine, message):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=message):
+        build_can(folder, engine=engine)
+
+
+def test_streaming_through_litert_never_loads_tensorflow(folder):
+    script = (
+        "import sys, numpy as np\n"
+        "import rtdenoise.can.streaming as s\n"
+        "assert 'ai_edge_litert' not in sys.modules\n"
+        f"d = s.build_can({str(folder)!r})\n"
+        "d.process(np.zeros(d.hop, 'f4'), np.zeros(d.hop, 'f4'))\n"
+        "print([m for m in ('tensorflow', 'keras', 'torch', 'jax') if m in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_saved_model_for_servers_computes_the_same_step(tmp_path):
+    tf = pytest.importorskip("tensorflow")
+    from rtdenoise.can.export import export_saved_model
+    from rtdenoise.can.rings import RingMemory, plan_rings
+
+    network = random_network("wave")
+    spec = network.spec
+    export_saved_model(network, tmp_path / "1")
+    step = tf.saved_model.load(str(tmp_path / "1")).signatures["step"]
+    plan = plan_rings(spec)
+    memory = RingMemory(spec, plan)
+    shapes = {name: t.shape for name, t in step.structured_input_signature[1].items()}
+    state = {name: np.zeros(shape, "f4") for name, shape in shapes.items() if name.startswith("past")}
+    signal = lively(20 * spec.hop)
+    parts = []
+    for start in range(0, len(signal), spec.hop):
+        memory.gather()
+        rows = signal[start : start + spec.hop, None]
+        inputs = {"rows": rows, "taps": memory.taps, **state}
+        answer = {n: v.numpy() for n, v in step(**{n: tf.constant(a) for n, a in inputs.items()}).items()}
+        memory.scatter(answer["written"])
+        state = {name: answer[name] for name in state}
+        parts.append(answer["rows"][:, 0])
+    assert_allclose(np.concatenate(parts), reference.whole_signal(network, signal), atol=CAN_EXACT_ATOL)

@@ -94,6 +94,14 @@ def test_run_ends_after_its_steps_with_logs_and_checkpoints(mixer, tmp_path):
         rows = list(csv.DictReader(file))
     assert rows[0]["step"] == "12"
     assert np.isfinite(float(rows[0]["si_sdr_db"]))
+    assert float(rows[0]["audio_hours"]) == pytest.approx(12 * 2 * 0.4 / 3600)
+    keras = pytest.importorskip("keras")
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        events = [e for p in tmp_path.glob("events.out*") for e in tf.compat.v1.train.summary_iterator(str(p))]
+        tags = {v.tag: v.simple_value for e in events for v in e.summary.value}
+        assert tags["validation/si_sdr_db"] == pytest.approx(float(rows[0]["si_sdr_db"]))
 
 
 def test_validation_does_not_change_what_is_trained(mixer, tmp_path):
@@ -208,3 +216,32 @@ def test_missing_and_broken_configuration_files_are_named(tmp_path):
         load_settings(tmp_path / "a.yaml")
     with pytest.raises(ConfigError, match="'steps': changes are written key=value"):
         load_settings(CONFIGS[0], ["steps"])
+
+
+def test_export_command_writes_a_model_that_runs(mixer, tmp_path, capsys):
+    pytest.importorskip("tensorflow")
+    import yaml
+
+    from rtdenoise.can.export import main
+    from rtdenoise.can.streaming import build_can
+
+    run = trainer(tmp_path)
+    run.train_step(batch(mixer, 0))
+    run.checkpoint()
+    network = {"name": "tiny", "domain": "spectral", "channels": 8, "dilations": [1, 2], "residual": True}
+    config = {"network": network | {"mask": "magnitude"}, "loss": [{"term": "l1"}]}
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(config))
+    folder = tmp_path / "model"
+    arguments = [str(tmp_path / "last.npz"), str(tmp_path / "tiny.yaml"), str(folder)]
+    assert main([*arguments, "--mask-power", "0.75", "--saved-model"]) == 0
+    assert "hours of sound heard" in capsys.readouterr().out
+    denoiser = build_can(folder)
+    denoiser.process(np.zeros(128, np.float32), np.zeros(128, np.float32))
+    assert '"past_means" output_name: "past_means"' in (folder / "saved_model" / "config.pbtxt").read_text()
+    config["network"]["channels"] = 9
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(config))
+    assert main(arguments) == 1
+    assert (
+        capsys.readouterr().err
+        == f"Error: {tmp_path / 'last.npz'}: the checkpoint does not fit the specification 'tiny'\n"
+    )

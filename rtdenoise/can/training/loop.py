@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 import logging
@@ -17,6 +16,7 @@ import numpy as np
 from rtdenoise.can.model import build_network, import_keras
 from rtdenoise.can.training.batches import Batch, batches
 from rtdenoise.can.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from rtdenoise.can.training.journal import Journal
 from rtdenoise.can.training.losses import build_loss
 from rtdenoise.can.training.mixtures import Mixer
 from rtdenoise.can.training.optimiser import build_optimiser
@@ -37,7 +37,7 @@ class Trainer:
     ----------
     settings : TrainSettings
     folder : Path
-        Holds ``last.npz`` (exact resume), ``best.npz``, ``train.csv`` and ``validation.csv``.
+        Holds ``last.npz`` (exact resume), ``best.npz``, and the run's `Journal`.
     """
 
     def __init__(self, settings: TrainSettings, folder: Path) -> None:
@@ -56,6 +56,7 @@ class Trainer:
         self.optimiser.build(self.model.trainable_variables)
         self.step = 0
         self.facts: dict[str, Any] = {"audio_seconds": 0.0, "train_seconds": 0.0, "best": None, "stale": 0}
+        self._journal = Journal(folder)
         self._bad_steps = 0
         self._stop = False
 
@@ -185,30 +186,19 @@ class Trainer:
             "step %d loss %.5f, %.1f h heard, %.0f audio-seconds a second, %.0f min left",
             self.step, loss, hours, speed, left / 60.0,
         )  # fmt: skip
-        row = {"step": self.step, "loss": loss, "audio_hours": hours, "audio_seconds_per_second": speed}
-        append_row(self.folder / "train.csv", row)
+        row = {"loss": loss, "audio_hours": hours, "audio_seconds_per_second": speed}
+        self._journal.add("train", self.step, row)
 
     def _judge(self, figures: dict[str, float]) -> None:
         """Log the figures of a validation; keep the weights if they are the best so far."""
         score = figures["si_sdr_db"] + 4.0 * figures.get("pesq", 0.0)
         _LOG.info("step %d validation %s", self.step, json.dumps({k: round(v, 4) for k, v in figures.items()}))
-        row = {"step": self.step, "audio_hours": self.facts["audio_seconds"] / 3600.0, **figures}
-        append_row(self.folder / "validation.csv", row)
+        self._journal.add("validation", self.step, {"audio_hours": self.facts["audio_seconds"] / 3600.0, **figures})
         if self.facts["best"] is None or score > self.facts["best"]:
             self.facts["best"], self.facts["stale"] = score, 0
             self.checkpoint("best.npz")
         else:
             self.facts["stale"] += 1
-
-
-def append_row(path: Path, row: dict[str, Any]) -> None:
-    """Append one row to a CSV file, with a header if it is new."""
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 def _numpy(value: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Live audio: microphone to speaker through a denoiser, watched, measured and recoverable."""

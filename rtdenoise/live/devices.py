@@ -1,0 +1,209 @@
+"""Audio devices: what there is, which one a name means, and in words what is wrong when one refuses.
+
+PortAudio can hang when its server dies, so the program that watches asks for the list in a process it can end
+(`list_devices`); only audio processes call the functions with ``_here``.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rtdenoise.errors import DeviceError
+
+DEFAULT_NAMES = {"input": ("mic", "microphone", "default"), "output": ("speaker", "speakers", "default")}
+_PREFIXES = {"input": ("mic:", "microphone:"), "output": ("speaker:", "speakers:")}
+_LIST_TIMEOUT_SECONDS = 8.0
+_LATENCY_MAX_SECONDS = 10.0  # PortAudio 19.6 subtracts a JACK period from 0, unsigned: about a day
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """One device as PortAudio lists it; latencies in seconds, 0 channels where it has none."""
+
+    index: int
+    name: str
+    host_api: str
+    channels_in: int
+    channels_out: int
+    rate_hz: int
+    latency_in_seconds: float
+    latency_out_seconds: float
+    default_input: bool
+    default_output: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields, for JSON."""
+        return asdict(self)
+
+
+def sane_latency(seconds: float) -> float:
+    """A latency as reported, or 0 where the report cannot be true."""
+    return float(seconds) if 0.0 <= seconds < _LATENCY_MAX_SECONDS else 0.0
+
+
+def list_devices() -> list[Device]:
+    """All devices, asked for in a process of their own.
+
+    Raises
+    ------
+    DeviceError
+        If PortAudio is missing or does not answer.
+    """
+    command = [sys.executable, "-m", "rtdenoise.live.devices"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_LIST_TIMEOUT_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise DeviceError(
+            f"the sound system gave no list of devices within {_LIST_TIMEOUT_SECONDS:.0f} s; restart its server"
+        ) from error
+    lines = done.stdout.strip().splitlines()
+    if done.returncode != 0 or not lines:
+        reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        raise DeviceError(f"PortAudio cannot list devices: {reason[0]}")
+    answer = json.loads(lines[-1])
+    if "error" in answer:
+        raise DeviceError(answer["error"])
+    return [Device(**entry) for entry in answer["devices"]]
+
+
+def load_portaudio_here() -> Any:
+    """The sounddevice module.
+
+    Raises
+    ------
+    DeviceError
+        If the PortAudio library is not installed or finds no sound system.
+    """
+    try:
+        import sounddevice
+    except OSError as error:
+        raise DeviceError(
+            "the PortAudio library is missing; install it (Debian, Ubuntu: apt install libportaudio2; macOS: brew install portaudio)"
+        ) from error
+    except Exception as error:  # PortAudioError cannot be named before the import worked
+        raise DeviceError(f"PortAudio does not start: {' '.join(str(error).split())}") from error
+    return sounddevice
+
+
+def list_devices_here() -> list[Device]:
+    """All devices, by PortAudio in this process; it lists them once per process."""
+    sd = load_portaudio_here()
+    apis = sd.query_hostapis()
+    default_in, default_out = _defaults(sd)
+    return [
+        Device(
+            index=index,
+            name=entry["name"],
+            host_api=apis[entry["hostapi"]]["name"],
+            channels_in=entry["max_input_channels"],
+            channels_out=entry["max_output_channels"],
+            rate_hz=round(entry["default_samplerate"]),
+            latency_in_seconds=sane_latency(entry["default_low_input_latency"]),
+            latency_out_seconds=sane_latency(entry["default_low_output_latency"]),
+            default_input=index == default_in,
+            default_output=index == default_out,
+        )
+        for index, entry in enumerate(sd.query_devices())
+    ]
+
+
+def _defaults(sd: Any) -> tuple[int, int]:
+    found = []
+    for kind in ("input", "output"):
+        try:
+            found.append(int(sd.query_devices(kind=kind)["index"]))
+        except (sd.PortAudioError, ValueError):
+            found.append(-1)
+    return found[0], found[1]
+
+
+def find_device(devices: list[Device], wanted: str, kind: str) -> Device:
+    """The device that a person means.
+
+    Parameters
+    ----------
+    devices : list of Device
+    wanted : str
+        "mic" or "speaker" for the default one; an index; or parts of the name and host API in any case, in order,
+        optionally behind "mic:" or "speaker:".
+    kind : "input" or "output"
+
+    Raises
+    ------
+    DeviceError
+        For no device, no match or several; the message lists what there is.
+    """
+    able = [d for d in devices if (d.channels_in if kind == "input" else d.channels_out) > 0]
+    if not able:
+        raise DeviceError(
+            f"there is no {kind} device; connect one, or start the sound server, and see `rtdenoise devices`"
+        )
+    if wanted.lower() in DEFAULT_NAMES[kind]:
+        chosen = [d for d in able if (d.default_input if kind == "input" else d.default_output)]
+        return chosen[0] if chosen else able[0]
+    name = wanted
+    for prefix in _PREFIXES[kind]:
+        if name.lower().startswith(prefix):
+            name = name[len(prefix) :]
+    if name.strip().isdigit():
+        matches = [d for d in able if d.index == int(name)]
+    else:
+        exact = [d for d in able if d.name.lower() == name.strip().lower()]
+        matches = exact or [d for d in able if _matches(name, d)]
+    if len(matches) == 1:
+        return matches[0]
+    listed = "; ".join(f"{d.index}: {d.name} ({d.host_api})" for d in matches or able)
+    if matches:
+        raise DeviceError(f"{kind} device {name!r} is ambiguous; give its index or more of its name: {listed}")
+    raise DeviceError(f"there is no {kind} device {name!r}; there are: {listed}")
+
+
+def _matches(name: str, device: Device) -> bool:
+    """All words of `name` occur in order in "name, host API", in any case."""
+    text, start = f"{device.name}, {device.host_api}".lower(), 0
+    words = name.lower().split()
+    for word in words:
+        at = text.find(word, start)
+        if at < 0:
+            return False
+        start = at + len(word)
+    return bool(words)
+
+
+def explain(error: Exception, what: str) -> str:
+    """One line for a PortAudio error: what happened to `what`, and the remedy."""
+    text = " ".join(str(error).split())
+    remedies = {
+        -9997: "it refuses this sample rate; `rtdenoise devices` shows the one it runs at",
+        -9998: "it does not have that many channels; try --channels 1 or see `rtdenoise devices`",
+        -9985: "it is busy; close the program that uses it, or choose the sound server's device",
+        -9996: "it is gone or has no such direction; see `rtdenoise devices`",
+        -9993: "input and output belong to different sound systems; choose both from one host API of `rtdenoise devices`",
+    }
+    code = next((a for a in getattr(error, "args", ()) if isinstance(a, int)), None)
+    remedy = remedies.get(code) if code is not None else None
+    if "ermission" in text:
+        remedy = (
+            "no permission; on Linux add yourself to the group `audio`, on macOS allow the microphone for your terminal"
+        )
+    return (
+        f"{what} does not open: {remedy}"
+        if remedy
+        else f"{what} does not open: {text}; `rtdenoise doctor` looks for the reason"
+    )
+
+
+def _main() -> None:
+    try:
+        answer: dict[str, Any] = {"devices": [d.as_dict() for d in list_devices_here()]}
+    except DeviceError as error:
+        answer = {"error": str(error)}
+    sys.stdout.write(json.dumps(answer) + "\n")
+
+
+if __name__ == "__main__":
+    _main()

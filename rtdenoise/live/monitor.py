@@ -1,0 +1,223 @@
+"""Reads the record of a running stream and says what it means; writes nothing into it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.live.record import FLAGS, HISTOGRAM_BINS, percentile_ns
+from rtdenoise.units import db_from_power
+
+_SHARES = {"p50": 0.50, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
+_SUMS = (
+    "callbacks",
+    "n",
+    "late_blocks",
+    "dry_blocks",
+    "dry_samples",
+    "inserted",
+    "missing",
+    "bad_samples",
+    "limited",
+    "howls",
+    "engine_steps",
+    "engine_skipped",
+)
+_LEVEL_SECONDS = 0.1
+_QUIET_SHARE = 0.2
+_QUIET_MEMORY = 100  # readings, 10 s
+_LOST_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Reading:
+    """Counters and histograms of one moment, or their difference between two; summable."""
+
+    seconds: float = 0.0
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_SUMS, 0))
+    flags: np.ndarray = field(default_factory=lambda: np.zeros(len(FLAGS), np.int64))
+    compute: np.ndarray = field(default_factory=lambda: np.zeros(HISTOGRAM_BINS, np.int64))
+    jitter: np.ndarray = field(default_factory=lambda: np.zeros(HISTOGRAM_BINS, np.int64))
+    engine: np.ndarray = field(default_factory=lambda: np.zeros(HISTOGRAM_BINS, np.int64))
+    energy_in: float = 0.0
+    energy_out: float = 0.0
+
+    def minus(self, other: Reading) -> Reading:
+        """What happened between `other` and this."""
+        return self._combined(other, -1)
+
+    def plus(self, other: Reading) -> Reading:
+        """Both together."""
+        return self._combined(other, 1)
+
+    def _combined(self, other: Reading, sign: int) -> Reading:
+        return Reading(
+            seconds=self.seconds + sign * other.seconds,
+            counts={name: self.counts[name] + sign * other.counts[name] for name in _SUMS},
+            flags=self.flags + sign * other.flags,
+            compute=self.compute + sign * other.compute,
+            jitter=self.jitter + sign * other.jitter,
+            engine=self.engine + sign * other.engine,
+            energy_in=self.energy_in + sign * other.energy_in,
+            energy_out=self.energy_out + sign * other.energy_out,
+        )
+
+
+def take_reading(live: Any) -> Reading:
+    """The record's counters now; `live` is (1,) `LIVE`."""
+    record = live[0]
+    return Reading(
+        seconds=time.monotonic(),
+        counts={name: int(record[name]) for name in _SUMS},
+        flags=record["flag_counts"].copy(),
+        compute=record["compute_histogram"].copy(),
+        jitter=record["jitter_histogram"].copy(),
+        engine=record["engine_histogram"].copy(),
+        energy_in=float(record["energy_in"]),
+        energy_out=float(record["energy_out"]),
+    )
+
+
+class Monitor:
+    """Follows one stream after another through their records, so that sums go on over reopenings.
+
+    Call `update` about ten times a second; `interval` and `total` then say what happened since the last `interval`, and
+    since the start.
+    """
+
+    def __init__(self) -> None:
+        self._live: Any = None
+        self._past = Reading()
+        self._at_open = Reading()
+        self._at_interval = Reading()
+        self._at_level = Reading()
+        self._levels: deque[tuple[float, float]] = deque(maxlen=_QUIET_MEMORY)
+        self._ahead: deque[tuple[float, float]] = deque()
+        self._floor: float | None = None
+        self.lost = 0
+        self.devices: dict[str, Any] = {}
+        self.level_in_db = self.level_out_db = -200.0
+
+    def open(self, live: Any, devices: dict[str, Any]) -> None:
+        """A stream runs: follow this record from now on."""
+        if self._live is not None:
+            self._past = self._sum()
+        self._live = live
+        self.devices = devices
+        self._at_open = Reading(seconds=time.monotonic())
+        self._at_level = take_reading(live)
+        self._ahead.clear()
+        self._floor = None
+
+    def freeze(self) -> None:
+        """The stream ended: keep its sums, forget its record."""
+        if self._live is not None:
+            self._live = self._live.copy()
+
+    def _sum(self) -> Reading:
+        return self._past if self._live is None else self._past.plus(take_reading(self._live).minus(self._at_open))
+
+    def update(self) -> None:
+        """Look at the levels and at the clock."""
+        if self._live is None:
+            return
+        now = take_reading(self._live)
+        step = now.minus(self._at_level)
+        if step.seconds >= _LEVEL_SECONDS * 0.9 and step.counts["n"] > 0:
+            n = step.counts["n"] * int(self._live["channels"][0])
+            self.level_in_db, self.level_out_db = db_from_power(step.energy_in / n), db_from_power(step.energy_out / n)
+            if step.energy_in > 0.0:
+                self._levels.append((self.level_in_db, self.level_out_db))
+            self._at_level = now
+        self._look_at_clock()
+
+    def _look_at_clock(self) -> None:
+        """Count samples that the clock says passed and no callback brought.
+
+        Callbacks may be late and catch up; the lowest lead of the clock over a second is what they cannot catch up.
+        When that floor rises by more than two blocks, those samples are lost; slower rises are the device's own clock.
+        """
+        record = self._live[0]
+        if record["callbacks"] < 2:
+            return
+        rate, n, last = float(record["rate"]), int(record["n"]), int(record["last_ns"])
+        ahead = (last - int(record["first_ns"])) * 1e-9 * rate - n
+        now = last * 1e-9
+        self._ahead.append((now, ahead))
+        if self._ahead[-1][0] - self._ahead[0][0] < _LOST_SECONDS:
+            return
+        while self._ahead[-1][0] - self._ahead[0][0] > _LOST_SECONDS * 1.5:
+            self._ahead.popleft()
+        floor = min(value for _, value in self._ahead)
+        if self._floor is not None and floor - self._floor > 2.0 * float(record["block"]):
+            self.lost += round(floor - self._floor)
+        self._floor = floor
+
+    def noise_reduction_db(self) -> float | None:
+        """How much quieter the output is in the quietest fifth of the last ten seconds; None without signal."""
+        if len(self._levels) < 10:
+            return None
+        ordered = sorted(self._levels)[: max(2, int(len(self._levels) * _QUIET_SHARE))]
+        return float(np.median([before - after for before, after in ordered]))
+
+    def budget(self) -> dict[str, float]:
+        """The latency in parts, in ms; "measured" would be their sum."""
+        if self._live is None:
+            return {}
+        record = self._live[0]
+        per_ms = float(record["rate"]) / 1000.0
+        block = int(record["block"])
+        parts = {
+            "device_in": 1000.0 * float(self.devices.get("latency_in_seconds") or 0.0),
+            "block": block / per_ms,
+            "algorithm": int(record["latency"]) / per_ms,
+            "queue": max(0, int(record["wait"])) / per_ms,
+            "compute": percentile_ns(record["compute_histogram"], 0.5) / 1e6,
+            "device_out": 1000.0 * float(self.devices.get("latency_out_seconds") or 0.0),
+        }
+        parts["total"] = sum(parts.values())
+        return {name: round(value, 3) for name, value in parts.items()}
+
+    def interval(self) -> dict[str, Any]:
+        """Everything since the last call."""
+        now = self._sum()
+        now.seconds = time.monotonic()
+        report = self._report(now.minus(self._at_interval))
+        self._at_interval = now
+        return report
+
+    def total(self) -> dict[str, Any]:
+        """Everything since the start."""
+        return self._report(self._sum())
+
+    def _report(self, span: Reading) -> dict[str, Any]:
+        live = None if self._live is None else self._live[0]
+        block_ns = 0.0 if live is None or not live["block"] else float(live["block"]) / float(live["rate"]) * 1e9
+        compute = _times(span.compute)
+        return {
+            "seconds": round(span.seconds, 3),
+            **span.counts,
+            "lost": self.lost,
+            "xruns": {name: int(count) for name, count in zip(FLAGS, span.flags, strict=True)},
+            "block_ms": round(block_ns / 1e6, 3),
+            "compute_us": compute,
+            "budget_used_percent": {name: round(100e3 * us / block_ns, 2) for name, us in compute.items()}
+            if block_ns
+            else {},
+            "jitter_us": _times(span.jitter),
+            **({"engine_us": _times(span.engine)} if span.engine.any() else {}),
+            "level_in_dbfs": round(self.level_in_db, 1),
+            "level_out_dbfs": round(self.level_out_db, 1),
+            "noise_reduction_db": self.noise_reduction_db(),
+            "latency_ms": self.budget(),
+        }
+
+
+def _times(histogram: np.ndarray) -> dict[str, float]:
+    """Percentiles and the largest entry, in us."""
+    times = {name: round(percentile_ns(histogram, share) / 1e3, 1) for name, share in _SHARES.items()}
+    return {**times, "max": round(percentile_ns(histogram, 1.0) / 1e3, 1)}

@@ -1,0 +1,182 @@
+"""The record and the rings that the audio thread, the engine and the program that watches them share."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.typing import F32
+
+CHANNELS_MAX = 8
+BINS_PER_OCTAVE = 16
+HISTOGRAM_FLOOR_NS = 500
+HISTOGRAM_BINS = 24 * BINS_PER_OCTAVE  # 0.5 us to 8 s
+RINGS = ("noisy", "wet", "clean", "source")
+"""`noisy` what came in, `wet` what the method made of it, `clean` what went out, `source` what a file feeds."""
+
+FLAGS = ("input_underflow", "input_overflow", "output_underflow", "output_overflow", "priming_output")
+"""PortAudio's status bits, lowest first."""
+
+RUNNING, STOPPING, FINISHED = range(3)
+"""Values of the field ``phase``."""
+
+# One meaning for every position: sample number p of the stream, counted from the first callback.  The noisy sample p is
+# what came in; the wet sample q is the method's q-th output; the clean sample p plays ``wet[p - wait]``, and the dry
+# signal of equal age is ``noisy[p - wait - latency]``.
+_SET_UP = [
+    ("rate", "f8"),  # Hz
+    ("noisy", "i8"),  # addresses of the rings, each (capacity, channels) float32
+    ("wet_ring", "i8"),
+    ("clean", "i8"),
+    ("source", "i8"),
+    ("capacity", "i8"),  # samples per ring, a multiple of `hop`
+    ("channels", "i8"),  # processed
+    ("channels_in", "i8"),  # of the device; 0: the input is the source ring
+    ("channels_out", "i8"),  # of the device; 0: the output is the clean ring alone
+    ("hop", "i8"),
+    ("latency", "i8"),  # of the method
+    ("queue", "i8"),  # samples an engine process has to answer; 0 for a compiled hop
+    ("wake_fd", "i8"),  # eventfd of the engine; -1 if none waits
+    ("scratch", "i8", (2,)),  # for the clock
+    ("fade_step", "f4"),  # per sample, of the start-up fade
+    ("cross_step", "f4"),  # per sample, of the change between wet and dry
+    ("offset_decay", "f4"),  # per sample, of the step left by a late block
+    ("ceiling", "f4"),  # amplitude no output sample exceeds
+    ("limiter_release", "f4"),  # per sample
+]
+_PARAMETERS = [
+    ("phase", "i8"),
+    ("rule", "i8"),  # of a spectral method
+    ("gain_min", "f4"),  # amplitude
+    ("mix", "f4"),  # enhanced share
+    ("wet_target", "f4"),  # 1 enhanced, 0 bypass
+    ("loudness", "f4"),  # output gain, amplitude
+    ("source_end", "i8"),  # total length of the source, -1 while unknown
+    ("n_source", "i8"),  # samples written to the source ring
+    ("howl_guard", "i8"),  # 0 switches the howl detector off
+    ("stall_ns", "i8"),  # tests: sleep this long in the next callback
+]
+_ENGINE = [
+    ("n_wet", "i8"),  # wet samples ready
+    ("wet_from", "i8"),  # first of them that is valid (an engine that fell behind skips)
+    ("engine_steps", "i8"),
+    ("engine_skipped", "i8"),  # samples it jumped over to catch up
+    ("engine_heartbeat_ns", "i8"),
+    ("engine_histogram", "i8", (HISTOGRAM_BINS,)),
+    ("engine_max_ns", "i8"),
+]
+_COUNTERS = [
+    ("n_in", "i8"),  # samples that came in so far
+    ("n", "i8"),  # samples that went out so far
+    ("n_taken", "i8"),  # samples taken from the source ring
+    ("wait", "i8"),  # samples by which the wet signal is held back to have whole blocks; -1 before the first
+    ("block", "i8"),  # samples of the last callback
+    ("callbacks", "i8"),
+    ("thread_id", "i8"),
+    ("first_ns", "i8"),  # monotonic time of the first, and of the last callback
+    ("last_ns", "i8"),
+    ("flag_counts", "i8", (len(FLAGS),)),
+    ("late_blocks", "i8"),  # callbacks that took longer than their block lasts
+    ("dry_blocks", "i8"),  # callbacks in which the engine's answer was not there in time
+    ("dry_samples", "i8"),
+    ("inserted", "i8"),  # samples by which the wait had to grow after the start
+    ("missing", "i8"),  # source samples that were not there in time
+    ("bad_samples", "i8"),  # NaN or infinite input
+    ("zero_run", "i8"),  # exact zeros at the input, in a row, up to now
+    ("compute_histogram", "i8", (HISTOGRAM_BINS,)),
+    ("compute_max_ns", "i8"),
+    ("compute_sum_ns", "i8"),
+    ("jitter_histogram", "i8", (HISTOGRAM_BINS,)),
+    ("jitter_max_ns", "i8"),
+    ("energy_in", "f8"),  # sums of squares over all channels
+    ("energy_out", "f8"),
+    ("peak_in", "f4"),  # slowly falling
+    ("peak_out", "f4"),
+    ("limited", "i8"),  # samples the limiter lowered
+    ("adc_seconds", "f8"),  # PortAudio's times of the last callback
+    ("now_seconds", "f8"),
+    ("dac_seconds", "f8"),
+]
+_MEMORY = [
+    ("fade", "f4"),
+    ("weight", "f4"),  # share of wet against dry
+    ("difference", "f4", (CHANNELS_MAX,)),  # what the last sample owed to wet
+    ("offset", "f4", (CHANNELS_MAX,)),  # of it, what is still fading
+    ("was_wet", "i8"),
+    ("limiter", "f4"),
+    ("howl_gain", "f4"),
+    ("howls", "i8"),
+    ("howl_hz", "f4"),
+    ("howl_sums", "f8", (4,)),
+    ("howl_recent", "f4", (2,)),
+    ("howl_mean", "f4"),  # decimation: running sum and count
+    ("howl_count", "i8"),
+    ("howl_cosine", "f4"),
+    ("howl_run", "i8"),
+    ("howl_energy", "f4"),
+]
+LIVE = np.dtype([*_SET_UP, *_PARAMETERS, *_ENGINE, *_COUNTERS, *_MEMORY], align=True)
+"""Everything about one live stream that does not depend on the method, as one record in shared memory."""
+
+
+def histogram_value_ns(index: float) -> float:
+    """Time at the middle of a histogram bin, in ns."""
+    return HISTOGRAM_FLOOR_NS * 2.0 ** ((index + 0.5) / BINS_PER_OCTAVE)
+
+
+def percentile_ns(histogram: np.ndarray, share: float) -> float:
+    """Time that a share of all entries does not exceed, in ns, to 2 %; 0 for an empty histogram.
+
+    Parameters
+    ----------
+    histogram : (HISTOGRAM_BINS,) int64, read
+    share : float
+        0.5 is the median.
+    """
+    total = int(histogram.sum())
+    if total == 0:
+        return 0.0
+    wanted = max(1, math.ceil(share * total))
+    return histogram_value_ns(int(np.searchsorted(np.cumsum(histogram), wanted)))
+
+
+def ring_capacity(rate: float, hop: int, seconds: float) -> int:
+    """Samples of a ring of at least `seconds`: a multiple of `hop`, so that no hop is cut at its end."""
+    return math.ceil(rate * seconds / hop) * hop
+
+
+def prepare(
+    live: Any, *, rate: float, channels: int, channels_in: int, channels_out: int, hop: int, latency: int, queue: int
+) -> None:
+    """Fill the set-up of a new record; everything else starts at zero.
+
+    Parameters
+    ----------
+    live : (1,) `LIVE`, written
+    rate : float
+        Hz.
+    channels, channels_in, channels_out : int
+        Processed, of the input device (0: none), of the output device (0: none).
+    hop, latency, queue : int
+        Samples.
+    """
+    live["rate"] = rate
+    live["channels"], live["channels_in"], live["channels_out"] = channels, channels_in, channels_out
+    live["hop"], live["latency"], live["queue"] = hop, latency, queue
+    live["wake_fd"] = live["source_end"] = live["wait"] = -1
+    live["fade_step"] = 1.0 / (0.05 * rate)
+    live["cross_step"] = 1.0 / (0.02 * rate)
+    live["offset_decay"] = math.exp(-1.0 / (0.003 * rate))
+    live["ceiling"] = 10.0 ** (-0.1 / 20.0)
+    live["limiter_release"] = 1.0 - math.exp(-1.0 / (0.1 * rate))
+    live["limiter"] = live["howl_gain"] = live["loudness"] = live["mix"] = 1.0
+    live["wet_target"] = live["weight"] = live["was_wet"] = live["howl_guard"] = 1
+
+
+def attach_rings(live: Any, rings: dict[str, F32]) -> None:
+    """Write the addresses and the capacity of the rings of this process into the record."""
+    live["noisy"], live["wet_ring"] = rings["noisy"].ctypes.data, rings["wet"].ctypes.data
+    live["clean"], live["source"] = rings["clean"].ctypes.data, rings["source"].ctypes.data
+    live["capacity"] = rings["noisy"].shape[0]

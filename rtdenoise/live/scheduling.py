@@ -1,0 +1,95 @@
+"""Ask the system for what steady audio needs, and say in words what it granted."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+
+PRIORITY_AUDIO = 70
+PRIORITY_ENGINE = 65
+_RTKIT_PRIORITY = 15
+_RTKIT_CPU_MICROSECONDS = 200_000
+_MCL_CURRENT_AND_FUTURE = 3
+_HOW_PRIORITY = "add `@audio - rtprio 80` and `@audio - memlock unlimited` to /etc/security/limits.d/audio.conf and log in again, or install rtkit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """One thing asked for: its name, whether it was granted, and how, or how to get it."""
+
+    name: str
+    granted: bool
+    detail: str
+
+
+def request_priority(thread: int, priority: int) -> Grant:
+    """Real-time priority for a thread of this process.
+
+    Parameters
+    ----------
+    thread : int
+        The system's thread number; 0 is the caller.
+    priority : int
+        1 to 99; higher runs first.
+    """
+    name = "real-time priority"
+    if not hasattr(os, "sched_setscheduler"):
+        return Grant(name=name, granted=True, detail="left to the sound system's own threads")
+    with suppress(OSError):
+        if os.sched_getscheduler(thread) & ~os.SCHED_RESET_ON_FORK in (os.SCHED_FIFO, os.SCHED_RR):
+            return Grant(name=name, granted=True, detail="the sound server's threads have it")
+    try:
+        os.sched_setscheduler(thread, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
+    except PermissionError:
+        return _ask_rtkit(name, thread)
+    except OSError as error:
+        return Grant(name=name, granted=False, detail=str(error.strerror))
+    return Grant(name=name, granted=True, detail=f"SCHED_FIFO {priority}")
+
+
+def _ask_rtkit(name: str, thread: int) -> Grant:
+    """The desktop's service that grants real-time priority to ordinary users."""
+    busctl = shutil.which("busctl")
+    if busctl:
+        import resource
+
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_RTTIME, (_RTKIT_CPU_MICROSECONDS, _RTKIT_CPU_MICROSECONDS))
+        target = ["org.freedesktop.RealtimeKit1", "/org/freedesktop/RealtimeKit1", "org.freedesktop.RealtimeKit1"]
+        call = ["MakeThreadRealtimeWithPID", "ttu", str(os.getpid()), str(thread or os.getpid()), str(_RTKIT_PRIORITY)]
+        with suppress(OSError, subprocess.SubprocessError):
+            subprocess.run([busctl, "--system", "call", *target, *call], check=True, capture_output=True, timeout=2.0)
+            return Grant(name=name, granted=True, detail=f"rtkit, priority {_RTKIT_PRIORITY}")
+    return Grant(name=name, granted=False, detail=_HOW_PRIORITY)
+
+
+def lock_memory() -> Grant:
+    """Keep this process's memory from being swapped out."""
+    name = "memory lock"
+    if sys.platform != "linux":
+        return Grant(name=name, granted=False, detail="not offered by this system")
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.mlockall(_MCL_CURRENT_AND_FUTURE) == 0:
+        return Grant(name=name, granted=True, detail="all of it")
+    return Grant(name=name, granted=False, detail=f"{os.strerror(ctypes.get_errno())}; {_HOW_PRIORITY}")
+
+
+def freeze_garbage() -> Grant:
+    """No garbage collection from now on; what exists is never looked at again."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    return Grant(name="garbage collection", granted=True, detail="off")
+
+
+def end_with_parent() -> None:
+    """Linux ends this process when its parent goes, however it goes; elsewhere the closed pipe does."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL

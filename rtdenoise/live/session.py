@@ -1,0 +1,253 @@
+"""A live session: its processes, its watchdog, and what a user may change while it runs."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rtdenoise import errors
+from rtdenoise.errors import DeviceError, RtDenoiseError
+from rtdenoise.live.children import Child
+from rtdenoise.live.monitor import Monitor
+from rtdenoise.live.pipes import encode
+from rtdenoise.live.plan import LivePlan
+from rtdenoise.live.record import FINISHED, STOPPING
+from rtdenoise.live.region import Region
+from rtdenoise.live.watch import Watch
+from rtdenoise.units import amplitude_from_db
+
+_BACKOFF_SECONDS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
+_OPEN_SECONDS = 10.0
+_COMPILE_SECONDS = 180.0
+_STOP_SECONDS = 0.45
+
+Tell = Callable[[str], None]
+
+
+class Session:
+    """Opens a plan's devices in a process, watches it, and starts over whenever that is needed.
+
+    Drive it by calling `step` some twenty times a second until it returns False; then `close`.
+
+    Parameters
+    ----------
+    plan : LivePlan
+    tell : callable
+        Gets one line for everything a user should know.
+
+    Attributes
+    ----------
+    monitor : Monitor
+    region : Region
+        Of the stream that runs now; a new one after every reopening.
+    state : str
+        "starting", "running", "waiting" (for a device to come back) or "finished".
+    """
+
+    def __init__(self, plan: LivePlan, tell: Tell) -> None:
+        self.plan, self._tell = plan, tell
+        self.monitor = Monitor()
+        self.region = Region()
+        self.state = "starting"
+        self.reopened = 0
+        self.engine_restarts = 0
+        self.grants: list[dict[str, Any]] = []
+        self._worker: Child | None = None
+        self._engine: Child | None = None
+        self._spare: Child | None = None
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) if hasattr(os, "eventfd") else -1
+        self._ever_ran = False
+        self._attempts = 0
+        self._not_before = 0.0
+        self._deadline = 0.0
+        self._rate = 0
+        self._watch = Watch()
+        self._wanted: dict[str, float] = {}
+        self._open()
+
+    # --- starting ---------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        if self._attempts:
+            self.region.close()
+            self.region = Region()
+        self._attempts += 1
+        self.state = "starting"
+        self._deadline = time.monotonic() + _COMPILE_SECONDS
+        fds = (self.region.fd, self._wake_fd)
+        self._worker = Child("rtdenoise.live.worker", fds, "audio")
+        self._worker.order("run", plan=encode(self.plan), region=self.region.handle, wake_fd=self._wake_fd)
+        if self.plan.uses_engine:
+            self._start_engine()
+
+    def _start_engine(self) -> None:
+        """Take the spare engine, or start one; build it as soon as the rate is known."""
+        if self._spare is not None and self._spare.alive:
+            self._engine, self._spare = self._spare, None
+        else:
+            self._engine = self._new_engine()
+
+    def _new_engine(self) -> Child:
+        engine = Child("rtdenoise.live.engine", (self.region.fd, self._wake_fd), "engine")
+        engine.order("plan", plan=encode(self.plan))
+        if self._rate:
+            engine.order("build", rate=self._rate)
+        return engine
+
+    # --- running ----------------------------------------------------------------------------------------------
+
+    def step(self) -> bool:
+        """Look after everything once; False when the session is over.
+
+        Raises
+        ------
+        DeviceError, ConfigError, ModelError, MissingExtraError
+            If it cannot even start.
+        """
+        if self.state == "waiting":
+            if time.monotonic() >= self._not_before:
+                self._open()
+            return True
+        self._hear_worker()
+        if self.plan.uses_engine and self.state != "waiting":
+            self._hear_engine()
+        if self.state == "running":
+            self.monitor.update()
+            trouble = self._watch.trouble(self.region.live, self._tell)
+            if trouble:
+                self._reopen(trouble)
+        elif self.state == "starting" and time.monotonic() > self._deadline:
+            self._reopen("the sound system does not answer")
+        return self.state != "finished"
+
+    def _hear_worker(self) -> None:
+        worker = self._worker
+        while worker is not None and worker is self._worker and (event := worker.event()) is not None:
+            self._on_worker(event)
+        if worker is self._worker and worker is not None and not worker.alive and self.state in ("starting", "running"):
+            time.sleep(0.05)
+            while worker is self._worker and (event := worker.event()) is not None:
+                self._on_worker(event)
+            if worker is self._worker and self.state in ("starting", "running"):
+                self._reopen("the audio process ended" + (": the sound server is gone" if worker.flooding else ""))
+
+    def _on_worker(self, event: dict[str, Any]) -> None:
+        kind = event["event"]
+        if kind == "rate":
+            if self._engine is not None and self._rate not in (0, int(event["rate"])):
+                self._engine.end()
+                self._rate = 0
+                self._engine = self._new_engine()
+            if self._engine is not None and not self._rate:
+                self._engine.order("build", rate=event["rate"])
+            self._rate = int(event["rate"])
+        elif kind == "prepared" and self._engine is not None:
+            self._engine.order("run", region=self.region.handle, wake_fd=self._wake_fd)
+        elif kind == "opening":
+            self._deadline = time.monotonic() + _OPEN_SECONDS
+        elif kind == "running":
+            self._on_running(event)
+        elif kind == "error":
+            self._on_error(event)
+        elif kind == "finished":
+            self.state = "finished"
+
+    def _on_running(self, event: dict[str, Any]) -> None:
+        self.state = "running"
+        self.grants = event["grants"]
+        for name, value in self._wanted.items():
+            self.region.live[name] = value
+        self.monitor.open(self.region.live, event)
+        self._watch = Watch(event["source"])
+        if self._ever_ran:
+            self.reopened += 1
+            self._tell("audio is back")
+        self._ever_ran = True
+        self._attempts = 1
+        if self.plan.uses_engine and self._spare is None:
+            self._spare = self._new_engine()
+
+    def _on_error(self, event: dict[str, Any]) -> None:
+        if not self._ever_ran:
+            self.close()
+            kind = getattr(errors, event["kind"], DeviceError)
+            raise kind(event["message"])
+        self._reopen(event["message"])
+
+    def _hear_engine(self) -> None:
+        engine = self._engine
+        while engine is not None and (event := engine.event()) is not None:
+            if event["event"] == "built" and self._worker is not None:
+                self._worker.order("engine", hop=event["hop"], latency=event["latency"])
+            elif event["event"] == "error":
+                if not self._ever_ran:
+                    self.close()
+                    raise getattr(errors, event["kind"], RtDenoiseError)(event["message"])
+                self._tell(f"the engine process: {event['message']}")
+        if engine is not None and not engine.alive and self.state == "running":
+            self.engine_restarts += 1
+            engine.end()
+            self._tell("the engine process ended and is started again; the sound is unprocessed meanwhile")
+            self._start_engine()
+            if self._engine is not None:
+                self._engine.order("run", region=self.region.handle, wake_fd=self._wake_fd)
+            self._spare = self._new_engine()
+
+    def _reopen(self, reason: str) -> None:
+        """Abandon the audio process and try again, sooner at first and later less often."""
+        delay = _BACKOFF_SECONDS[min(self._attempts - 1, len(_BACKOFF_SECONDS) - 1)]
+        if self._attempts <= 2 or self._attempts % 10 == 0:
+            self._tell(f"{reason}; opening the devices again")
+        self._end_children(keep_spare=True)
+        self.state = "waiting"
+        self._not_before = time.monotonic() + delay
+
+    # --- what a user may change -------------------------------------------------------------------------------
+
+    def set_parameter(self, name: str, value: float) -> None:
+        """Write a parameter of the record ("wet_target", "rule", "gain_min", "loudness", "mix"); it outlives reopening."""
+        self._wanted[name] = value
+        self.region.live[name] = value
+
+    def set_bypass(self, on: bool) -> None:
+        """Hear the dry signal, of equal age, or the enhanced one; cross-faded."""
+        self.set_parameter("wet_target", 0.0 if on else 1.0)
+
+    def set_attenuation_limit_db(self, limit_db: float) -> None:
+        """How far noise may be lowered, in dB above 0."""
+        self.set_parameter("gain_min", amplitude_from_db(-limit_db))
+
+    @property
+    def attenuation_limit_db(self) -> float:
+        """The present limit in dB."""
+        return -20.0 * math.log10(max(float(self.region.live["gain_min"][0]), 1e-5))
+
+    # --- ending -----------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Fade out, end every process, free everything; at most half a second."""
+        worker = self._worker
+        if worker is not None and worker.alive and self.state == "running" and self.region.live["phase"][0] != FINISHED:
+            self.region.live["phase"] = STOPPING
+            worker.end(_STOP_SECONDS)
+        self.monitor.freeze()
+        self._end_children(keep_spare=False)
+        self.state = "finished"
+        self.region.close()
+        if self._wake_fd >= 0:
+            os.close(self._wake_fd)
+            self._wake_fd = -1
+
+    def _end_children(self, *, keep_spare: bool) -> None:
+        for child in (self._worker, self._engine, None if keep_spare else self._spare):
+            if child is not None:
+                child.end()
+        self._worker = self._engine = None
+        if not keep_spare or not self.plan.uses_engine:
+            self._spare = None
+        elif self._spare is not None:
+            self._spare.end()  # it holds the old region
+            self._spare = None

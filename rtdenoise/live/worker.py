@@ -1,0 +1,203 @@
+"""The audio process: opens the devices, runs the compiled callback, and does nothing else.
+
+It is a process of its own because PortAudio's calls can hang when a sound server dies: the session then ends it and
+starts another.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.errors import DeviceError, RtDenoiseError
+from rtdenoise.live import devices, scheduling
+from rtdenoise.live.devices import Device
+from rtdenoise.live.pipes import ChildEnd, decode
+from rtdenoise.live.plan import LivePlan
+from rtdenoise.live.record import FINISHED, attach_rings, prepare
+from rtdenoise.live.region import Region
+
+_ENGINE_START_SECONDS = 120.0
+_FIRST_CALLBACK_SECONDS = 5.0
+_POLL_SECONDS = 0.02
+_CLOSE_SECONDS = 0.3
+
+
+class Worker:
+    """One opening of the devices, from their names to the end of the stream."""
+
+    def __init__(self, plan: LivePlan, region: Region, wake_fd: int, parent: ChildEnd) -> None:
+        self._plan, self._region, self._wake_fd, self._parent = plan, region, wake_fd, parent
+        self._live = region.live
+        self._stop = False
+
+    def run(self) -> None:
+        """Open, start, watch, close."""
+        from rtdenoise.live.portaudio import Opening, open_stream, reported_latency
+
+        plan = self._plan
+        listed = devices.list_devices_here()
+        source = devices.find_device(listed, plan.source, "input") if plan.source is not None else None
+        target = devices.find_device(listed, plan.target, "output") if plan.target is not None else None
+        rate = self._rate(source, target)
+        channels_in = min(plan.channels, source.channels_in) if source else 0
+        channels_out = min(max(2, plan.channels), target.channels_out) if target else 0
+        self._parent.send("rate", rate=rate)
+        hop, callback, userdata = self._prepare(rate, channels_in, channels_out)
+        opening = Opening(
+            rate=rate,
+            source=source,
+            target=target,
+            channels_in=channels_in,
+            channels_out=channels_out,
+            block=self._block(hop, source, target),
+            latency={"low": "low", "safe": "high"}.get(str(plan.latency), plan.latency),
+        )
+        self._parent.send("opening", rate=rate)
+        stream = open_stream(opening, callback, userdata)
+        latency_in, latency_out = reported_latency(stream, opening)
+        stream.start()
+        grants = self._grants()
+        self._parent.send(
+            "running",
+            rate=rate,
+            source=source and source.as_dict(),
+            target=target and target.as_dict(),
+            latency_in_seconds=latency_in,
+            latency_out_seconds=latency_out,
+            grants=[asdict(grant) for grant in grants],
+        )
+        self._watch(stream)
+
+    def _rate(self, source: Device | None, target: Device | None) -> int:
+        if source is not None and target is not None and source.rate_hz != target.rate_hz:
+            raise DeviceError(
+                f"{source.name!r} runs at {source.rate_hz} Hz and {target.name!r} at {target.rate_hz} Hz; set both to one rate "
+                "in the system's sound settings"
+            )
+        device = source or target
+        if device is None:
+            raise DeviceError("no device to open")
+        return device.rate_hz
+
+    def _block(self, hop: int, source: Device | None, target: Device | None) -> int:
+        if self._plan.block is not None:
+            return self._plan.block
+        if any(d is not None and "JACK" in d.host_api for d in (source, target)):
+            return 0  # JACK's own period: any other length adds one block
+        return hop if self._plan.latency == "low" else 2 * hop
+
+    def _prepare(self, rate: int, channels_in: int, channels_out: int) -> tuple[int, Any, np.ndarray]:
+        """Record, rings, compiled callback and user data for this rate."""
+        if self._plan.uses_engine:
+            return self._prepare_engine(rate, channels_in, channels_out)
+        from rtdenoise.live.callback import spectral_callback, spectral_userdata
+        from rtdenoise.live.spectral import spectral_start
+
+        start = spectral_start(self._plan.settings, rate, self._plan.channels)
+        self._fill(rate, channels_in, channels_out, start.hop, start.latency_samples, 0)
+        live = self._live
+        live["rule"], live["gain_min"], live["mix"] = start.rule, start.state["gain_min"][0], start.state["mix"][0]
+        callback = spectral_callback(start.state.dtype)
+        return start.hop, callback, spectral_userdata(start.state, live.ctypes.data)
+
+    def _prepare_engine(self, rate: int, channels_in: int, channels_out: int) -> tuple[int, Any, np.ndarray]:
+        from rtdenoise.live.callback import engine_callback, engine_userdata
+
+        callback = engine_callback()
+        limit = time.monotonic() + _ENGINE_START_SECONDS
+        order = None
+        while order is None or order.get("order") != "engine":
+            order = self._parent.wait(limit - time.monotonic())
+            if order is None:
+                raise DeviceError("the engine process did not start")
+        hop, latency = int(order["hop"]), int(order["latency"])
+        self._fill(rate, channels_in, channels_out, hop, latency, hop if self._plan.latency != "safe" else 3 * hop)
+        self._live["mix"] = self._plan.settings.spectral.mix
+        self._live["wake_fd"] = self._wake_fd
+        self._parent.send("prepared")
+        return hop, callback, engine_userdata(self._live.ctypes.data)
+
+    def _fill(self, rate: int, channels_in: int, channels_out: int, hop: int, latency: int, queue: int) -> None:
+        kept = {name: self._live[name].copy() for name in ("source_end", "wet_target", "loudness")}
+        first = self._live["rate"][0] == 0
+        prepare(
+            self._live,
+            rate=rate,
+            channels=self._plan.channels,
+            channels_in=channels_in,
+            channels_out=channels_out,
+            hop=hop,
+            latency=latency,
+            queue=queue,
+        )
+        if not first:
+            for name, value in kept.items():
+                self._live[name] = value
+        self._live["howl_guard"] = int(self._plan.howl_guard)
+        bypassed = self._plan.settings.method == "bypass"
+        self._live["wet_target"] = self._live["weight"] = 0.0 if bypassed else 1.0
+        attach_rings(self._live, self._region.rings(rate, hop, self._plan.channels))
+
+    def _grants(self) -> list[scheduling.Grant]:
+        """Once the first callback has run its thread is known, and may be asked to run first."""
+        limit = time.monotonic() + _FIRST_CALLBACK_SECONDS
+        while self._live["callbacks"][0] == 0 and time.monotonic() < limit and not self._stop:
+            time.sleep(0.002)
+        thread = int(self._live["thread_id"][0])
+        priority = (
+            scheduling.request_priority(thread, scheduling.PRIORITY_AUDIO)
+            if thread
+            else scheduling.Grant(
+                name="real-time priority", granted=True, detail="left to the sound system's own threads"
+            )
+        )
+        return [priority, scheduling.lock_memory(), scheduling.freeze_garbage()]
+
+    def _watch(self, stream: Any) -> None:
+        live = self._live
+        while live["phase"][0] != FINISHED:
+            time.sleep(_POLL_SECONDS)
+        time.sleep(min(0.1, 3 * float(live["block"][0]) / float(live["rate"][0])))
+        self._parent.send("finished")
+        closing = threading.Thread(target=_close, args=(stream,), daemon=True)
+        closing.start()
+        closing.join(_CLOSE_SECONDS)
+
+
+def _close(stream: Any) -> None:
+    """Close the stream and leave the sound server in good order; hangs if the server is dead, so in a thread."""
+    stream.close()
+    devices.load_portaudio_here()._terminate()
+
+
+def main() -> None:
+    """Read the plan from the first order, run it, report what went wrong in one line."""
+    scheduling.end_with_parent()
+    parent = ChildEnd()
+    order = parent.wait(30.0)
+    if order is None:
+        return
+    region = Region(order["region"])
+    worker = Worker(decode(order["plan"]), region, int(order["wake_fd"]), parent)
+    code = 0
+    try:
+        worker.run()
+    except RtDenoiseError as error:
+        parent.send("error", kind=type(error).__name__, message=str(error))
+        code = 1
+    except Exception as error:  # noqa: BLE001 - reported to the session, which decides
+        parent.send("error", kind="DeviceError", message=f"{type(error).__name__}: {' '.join(str(error).split())}")
+        code = 1
+    sys.stderr.flush()
+    os._exit(code)  # not through atexit: PortAudio's goodbye can hang
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The virtual card: one server for all tests that only listen, private ones for those that break it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.virtual_card.server import Server, missing
+
+REQUIRED = "RTDENOISE_REQUIRE_CARD"
+
+
+def _need_card() -> None:
+    reason = missing()
+    if reason and os.environ.get(REQUIRED):
+        pytest.fail(f"{REQUIRED} is set, but {reason}")
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def server_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Server]]:
+    """Start a private server with these settings; this process and its children then see it alone."""
+    _need_card()
+    servers: list[Server] = []
+
+    def start(**settings: object) -> Server:
+        server = Server(**settings).start()  # type: ignore[arg-type]
+        servers.append(server)
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+def may_run_in_real_time() -> bool:
+    """Whether this user may have real-time priority."""
+    if not hasattr(os, "sched_setscheduler"):
+        return False
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def server(server_of: Callable[..., Server]) -> Server:
+    """16 kHz, blocks of 128 samples, lossless."""
+    return server_of(realtime=may_run_in_real_time())

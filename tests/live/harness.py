@@ -1,0 +1,110 @@
+"""Run a live session beside a test, and the engines that tests put into it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.config import Settings, load_settings
+from rtdenoise.live.plan import LivePlan
+from rtdenoise.live.session import Session
+from rtdenoise.typing import F32
+
+STEP_SECONDS = 0.02
+
+
+def settings(method: str = "WF", preset: str = "low") -> Settings:
+    return load_settings(method=method, preset=preset)
+
+
+def plan(method: str = "WF", preset: str = "low", **fields: Any) -> LivePlan:
+    devices = {"source": "virtual_microphone", "target": "virtual_speaker"}
+    return LivePlan(settings=settings(method, preset), **(devices | fields))
+
+
+class Running:
+    """A session that a thread looks after, as the command line does."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.failure: BaseException | None = None
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._drive)
+        self._thread.start()
+
+    def _drive(self) -> None:
+        try:
+            while not self._end.is_set() and self.session.step():
+                time.sleep(STEP_SECONDS)
+        except BaseException as error:  # handed to the test
+            self.failure = error
+
+    def wait(self, condition: Callable[[], bool], timeout_seconds: float = 60.0) -> float:
+        """Until `condition`; returns the seconds it took."""
+        started = time.monotonic()
+        while not condition():
+            if self.failure is not None:
+                raise self.failure
+            if time.monotonic() - started > timeout_seconds:
+                raise TimeoutError(f"still {self.session.state} after {timeout_seconds} s")
+            time.sleep(0.005)
+        return time.monotonic() - started
+
+    def join(self) -> None:
+        self._end.set()
+        self._thread.join(5)
+
+
+@contextmanager
+def running(live_plan: LivePlan, told: list[str] | None = None) -> Iterator[Running]:
+    """A session that runs: the devices are open and the first blocks have passed."""
+    lines: list[str] = told if told is not None else []
+    session = Session(live_plan, lines.append)
+    runner = Running(session)
+    try:
+        runner.wait(lambda: session.state == "running" and session.region.live["fade"][0] == 1.0, 120.0)
+        yield runner
+    finally:
+        runner.join()
+        session.close()
+    if runner.failure is not None:
+        raise runner.failure
+
+
+class HalfAmplitude:
+    """A slow engine: works `seconds` on every hop, halves the amplitude, has a latency of its own."""
+
+    def __init__(self, sample_rate: int, channels: int, seconds: float) -> None:
+        self.sample_rate, self.channels, self.hop, self.latency_samples = sample_rate, channels, 64, 96
+        self._seconds = seconds
+        shape = (self.latency_samples + self.hop,) + (() if channels == 1 else (channels,))
+        self._line = np.zeros(shape, np.float32)
+
+    def process(self, block: F32, out: F32) -> None:
+        until = time.perf_counter() + self._seconds
+        self._line[self.latency_samples :] = block
+        out[:] = np.float32(0.5) * self._line[: self.hop]
+        self._line[: self.latency_samples] = self._line[self.hop :].copy()
+        while time.perf_counter() < until:
+            pass
+
+    def reset(self) -> None:
+        self._line[:] = 0.0
+
+
+def quick_engine(_settings: Settings, rate: int, channels: int) -> HalfAmplitude:
+    return HalfAmplitude(rate, channels, 0.0)
+
+
+def slow_engine(_settings: Settings, rate: int, channels: int) -> HalfAmplitude:
+    """Half of a hop's time, every hop."""
+    return HalfAmplitude(rate, channels, 0.5 * 64 / rate)
+
+
+def broken_engine(_settings: Settings, rate: int, channels: int) -> HalfAmplitude:
+    raise ValueError("no such network")

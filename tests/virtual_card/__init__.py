@@ -1,0 +1,1 @@
+"""A sound card without hardware, for tests and benchmarks: JACK's dummy driver, a microphone and a speaker on it."""

@@ -92,22 +92,26 @@ def test_any_cuts_give_the_same_signal(denoiser):
     assert_array_equal(out[extra:], whole[: n - extra])
 
 
-def test_two_streams_in_one_step_are_two_streams():
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("kind", ["litert", "tf"])
+def test_streams_computed_together_are_the_streams_alone(name, kind):
+    from rtdenoise.can.export import convert_litert
+    from rtdenoise.can.many import ManyStreams
     from rtdenoise.can.tensorflow_engine import TensorFlowEngine
 
-    for name in ("wave", "complex"):
-        network = random_network(name)
-        spec = network.spec
-        rng = np.random.default_rng(3)
-        names = ("rows",) if spec.domain == "wave" else ("real", "imag")
-        width = 1 if spec.domain == "wave" else spec.n_bins
-        inputs = [{n: rng.normal(0, 1, (2, spec.rows_per_hop, width)).astype("f4") for n in names} for _ in range(12)]
-        floor = {} if spec.domain == "wave" else {"gain_min": np.zeros(1, np.float32)}
-        both, alone = TensorFlowEngine(network, streams=2), [TensorFlowEngine(network) for _ in range(2)]
-        for step in inputs:
-            joint = both.step({n: a.reshape(-1, width) for n, a in step.items()} | floor)
-            for number, engine in enumerate(alone):
-                single = engine.step({n: a[number] for n, a in step.items()} | floor)
-                for n in names:
-                    part = joint[n].reshape(2, -1, width)[number]
-                    assert_allclose(part, single[n], atol=CAN_EXACT_ATOL, err_msg=name)
+    network = random_network(name)
+    spec, n = network.spec, 3
+    if kind == "tf":
+        many = ManyStreams(spec, TensorFlowEngine(network, streams=n), n)
+    else:
+        many = ManyStreams(spec, LiteRtEngine(spec, convert_litert(network, streams=n), streams=n), n)
+    signals = np.stack([lively(20 * spec.hop, seed) for seed in range(n)])
+    for _ in range(2):
+        out = np.zeros_like(signals)
+        for start in range(0, signals.shape[1], spec.hop):
+            blocks = np.ascontiguousarray(signals[:, start : start + spec.hop])
+            many.process(blocks, blocks)
+            out[:, start : start + spec.hop] = blocks
+        for signal, one in zip(signals, out, strict=True):
+            assert_allclose(one, reference.whole_signal(network, signal), atol=CAN_EXACT_ATOL)
+        many.reset()

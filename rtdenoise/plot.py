@@ -35,12 +35,6 @@ def picture_path(audio: Path) -> Path:
     return audio.with_suffix(".png")
 
 
-def require_free(path: Path, *, overwrite: bool) -> None:
-    """Raise if the picture cannot be written there, before any work is done."""
-    part = PartFile(path, overwrite=overwrite)
-    part.discard()
-
-
 def plot_report(report: FileReport, *, overwrite: bool = False) -> Path:
     """Draw what `denoise_file` did, beside its output.
 

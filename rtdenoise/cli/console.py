@@ -24,7 +24,7 @@ def stderr_console(*, quiet: bool) -> Console:
 class Preparing:
     """Says that the method is being prepared, if that takes long enough for someone to wonder.
 
-    On a terminal a spinner, elsewhere one line.
+    On a terminal a spinner, elsewhere one line; nothing for the identity, which needs no preparation.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Preparing:
         self._console = console
         self._text = f"preparing {method}: the first use after an installation compiles it for this machine"
         self._status: Status | None = None
-        self._finished = False
+        self._finished = method == "bypass"
         self._lock = threading.Lock()
         self._timer = threading.Timer(_PATIENCE_SECONDS, self._show)
         self._timer.daemon = True

@@ -46,7 +46,8 @@ def run_file(options: Options) -> int:
     if target.is_dir():
         target = target / beside(source, setup.label).name
     if options.plot:
-        from rtdenoise.plot import picture_path, require_free
+        from rtdenoise.files.naming import require_free
+        from rtdenoise.plot import picture_path
 
         require_free(picture_path(target), overwrite=options.overwrite)
     console = stderr_console(quiet=options.quiet)
@@ -113,8 +114,7 @@ def run_folder(options: Options) -> int:
     with Preparing(console, setup.settings.method) as preparing, Bar(console, options.source) as bar:
 
         def progress(done: int, total: int) -> None:
-            if done or not total:
-                preparing.done()
+            preparing.done()
             bar.update(done, total)
 
         report = denoise(
@@ -157,9 +157,9 @@ def _table(report: FolderReport) -> Table:
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD)
-    table.add_column("file", overflow="fold")
-    for name in ("seconds", "Hz", "channels", "before dBFS", "after dBFS", "noise dB", "RTF"):
-        table.add_column(name, justify="right")
+    table.add_column("file", overflow="fold", min_width=16)
+    for name in ("s", "Hz", "ch", "dBFS", "after", "noise dB", "RTF"):
+        table.add_column(name, justify="right", no_wrap=True)
     for item in report.files[:_ROWS_MAX]:
         levels = (item.level_before_dbfs, item.level_after_dbfs)
         reduction = item.noise_reduction_db

@@ -17,7 +17,7 @@ from rtdenoise.evaluate.mixing import SAMPLE_RATE_HZ, mix_at_snr, read_mono
 from rtdenoise.files.encoding import Encoding
 from rtdenoise.files.report import latency_parts_ms
 from rtdenoise.files.setup import Setup, Streams
-from rtdenoise.files.target import PartFile, Target
+from rtdenoise.files.target import Target
 from rtdenoise.plot import plot_pair
 from rtdenoise.typing import F32, Denoiser
 
@@ -96,7 +96,6 @@ def run_demo(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise AudioFileError(f"{folder}: cannot be made: {error.strerror}") from error
-    PartFile(folder / _PICTURE, overwrite=overwrite).discard()
     speech = read_mono(Path(__file__).with_name("clip.flac"))
     clean, noisy = mix_at_snr(speech, room_noise(len(speech), SAMPLE_RATE_HZ, _SEED), SNR_DB, _LEVEL_DB)
     denoiser, _ = Streams(setup).get("the clip", SAMPLE_RATE_HZ, 1)

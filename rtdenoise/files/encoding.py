@@ -111,7 +111,9 @@ def compression(encoding: Encoding) -> tuple[float | None, str | None]:
         return _level(kbps, low, high), None
     if encoding.subtype == "MPEG_LAYER_III" and encoding.container == "MP3":
         low, high = next((low, high) for rate_hz, low, high in _MP3_KBPS if encoding.sample_rate >= rate_hz)
-        return _level(encoding.kbps or _NEW_MP3_KBPS * encoding.channels, low, high), "CONSTANT"
+        return _level(
+            encoding.kbps or _NEW_MP3_KBPS * encoding.channels, low, high
+        ), "AVERAGE"  # at a constant low rate the frame that holds the exact length does not fit
     return None, None
 
 

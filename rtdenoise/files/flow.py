@@ -59,7 +59,7 @@ class Flow:
             self._give(np.zeros((0, self._stream.channels), np.float32), self._stream.flush())
 
     def _give(self, noisy: F32, clean: F32) -> None:
-        clean = clean.reshape(len(clean), -1)
+        clean = clean.reshape(-1, self._stream.channels)
         dropped = min(self._late, len(clean))
         self._late -= dropped
         aligned = clean[dropped:]

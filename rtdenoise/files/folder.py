@@ -18,7 +18,7 @@ from rtdenoise.files.setup import Setup, Streams, load_setup
 from rtdenoise.files.workers import AfterFile, Outcome, Task, run_here, run_in_processes
 
 FolderProgress = Callable[[int, int], None]
-"""Called with the number of files done and the number there are: first with 0."""
+"""Called with the number of files done and the number there are: first with 0, when the method is ready."""
 
 _WORTH_PROCESSES_SECONDS = 3.0  # starting them takes one to two
 
@@ -128,9 +128,12 @@ def run_folder(
     tasks, skipped = _plan(source, target, overwrite=overwrite)
     outcomes: list[Outcome] = []
     jobs_used = 1
-    if progress is not None:
-        progress(0, len(tasks))
-    with closing(_run(setup, tasks, jobs, after_file)) as running:
+
+    def begin() -> None:
+        if progress is not None:
+            progress(0, len(tasks))
+
+    with closing(_run(setup, tasks, jobs, after_file, begin)) as running:
         for outcome in running:
             outcomes.append(outcome)
             jobs_used = max(jobs_used, outcome.jobs)
@@ -149,13 +152,13 @@ def run_folder(
 
 
 def _run(
-    setup: Setup, tasks: list[Task], jobs: int | None, after_file: AfterFile | None
+    setup: Setup, tasks: list[Task], jobs: int | None, after_file: AfterFile | None, begin: Callable[[], None]
 ) -> Generator[Outcome, None, None]:
     """The first file here, which also compiles what is missing and shows how long the others will take."""
     streams = Streams(setup)
     first, rest = tasks[:1], tasks[1:]
     if first:
-        yield run_here(streams, first[0], after_file)  # compiles, and warms the cache that processes load
+        yield run_here(streams, first[0], after_file, begin)  # compiles, and warms the cache that processes load
         if rest and jobs is None:
             started = perf_counter()
             yield run_here(streams, rest[0], after_file)

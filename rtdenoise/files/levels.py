@@ -25,10 +25,9 @@ class _Track:
         self.frames: list[F64] = []
 
     def take(self, samples: F32) -> None:
-        flat = samples.reshape(len(samples), -1)
-        if flat.size == 0:
+        if samples.size == 0:
             return
-        flat = np.clip(flat, -_MAX_VALUE, _MAX_VALUE)
+        flat = np.clip(samples.reshape(len(samples), -1), -_MAX_VALUE, _MAX_VALUE)
         power = np.mean(np.square(flat), axis=1, dtype=np.float32)
         self.energy += float(np.sum(power, dtype=np.float64)) * flat.shape[1]
         self.peak = max(self.peak, float(np.max(np.abs(flat))))

@@ -21,6 +21,24 @@ def beside(source: Path, label: str) -> Path:
     return source.with_name(f"{source.stem}_{label}{DENOISED}{source.suffix}")
 
 
+def require_free(path: Path, *, overwrite: bool) -> None:
+    """Raise unless the name is free, or belongs to a file that may be overwritten.
+
+    Raises
+    ------
+    AudioFileError
+    """
+    final = Path(os.path.realpath(path))
+    if not final.exists():
+        return
+    if final.is_dir():
+        raise AudioFileError(f"{path}: is a folder; name a file")
+    if not final.is_file():
+        raise AudioFileError(f"{path}: is not a regular file and cannot be replaced")
+    if not overwrite:
+        raise AudioFileError(f"{path}: exists already; --overwrite replaces it, --output names another")
+
+
 def require_different(source: Path, target: Path) -> None:
     """Raise if both are one file, by whatever name, link or spelling.
 

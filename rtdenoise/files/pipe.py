@@ -11,6 +11,7 @@ from time import perf_counter
 from rtdenoise.files.encoding import encoding_for
 from rtdenoise.files.flow import Flow
 from rtdenoise.files.levels import LevelMeter
+from rtdenoise.files.naming import require_free
 from rtdenoise.files.pcm import SAMPLE_BYTES, SUBTYPES
 from rtdenoise.files.report import FileReport
 from rtdenoise.files.setup import Setup, Streams
@@ -72,6 +73,8 @@ def denoise_pipe(setup: Setup, job: PipeJob, on_ready: Callable[[], None] = lamb
     ConfigError
         If raw input comes without a rate.
     """
+    if job.target != STDIO:
+        require_free(Path(job.target), overwrite=job.overwrite)
     with ExitStack() as stack:
         signals = stack.enter_context(DeferredSignals())
         reader = _open_reader(job, signals, stack)

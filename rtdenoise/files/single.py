@@ -11,7 +11,7 @@ from typing import Any
 from rtdenoise.files.encoding import Encoding, encoding_for
 from rtdenoise.files.flow import Flow
 from rtdenoise.files.levels import LevelMeter
-from rtdenoise.files.naming import beside, require_different
+from rtdenoise.files.naming import beside, require_different, require_free
 from rtdenoise.files.report import FileReport, latency_parts_ms, level_fields
 from rtdenoise.files.setup import Setup, Streams, load_setup
 from rtdenoise.files.signals import DeferredSignals
@@ -83,13 +83,14 @@ def run_file(
     progress: Progress | None = None,
 ) -> FileReport:
     """Like `denoise_file`, with streams that may serve more files."""
-    started = perf_counter()
     with Source(source) as opened:
         if target is None:
             target = beside(source, streams.setup.label)
         require_different(source, target)
+        require_free(target, overwrite=overwrite)
         encoding = encoding_for(target, opened.encoding, opened.n_samples)
         denoiser, stream = streams.get(str(source), encoding.sample_rate, encoding.channels)
+        started = perf_counter()
         meter = LevelMeter(encoding.sample_rate)
         with DeferredSignals() as signals, Target(target, encoding, opened.tags, overwrite=overwrite) as written:
             flow = Flow(stream, written.write, meter)

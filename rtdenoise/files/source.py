@@ -19,7 +19,7 @@ from rtdenoise.typing import F32
 _log = logging.getLogger(__name__)
 
 _FRAMES_UNKNOWN = 1 << 60
-_EMPTY_FILE_BYTES = 8192  # an Ogg without audio is smaller: its headers take some 4 kB
+_OGG_PAGE_BYTES_MAX = 65_307
 
 
 class Source:
@@ -50,6 +50,8 @@ class Source:
     def __init__(self, path: Path) -> None:
         self.path = path
         size = _regular_file_size(path)
+        if path.suffix.lower() == ".raw":
+            raise AudioFileError(f"{path}: raw samples say nothing about themselves; --input - --rate HZ reads them")
         try:
             self._file = soundfile.SoundFile(str(path))
         except (soundfile.SoundFileError, OSError, RuntimeError) as error:
@@ -59,10 +61,12 @@ class Source:
         self.warnings: list[str] = []
         self.tags = {name: text for name, text in self._file.copy_metadata().items() if text}
         self.encoding = self._encoding(size)
-        lossy = self.encoding.subtype in LOSSY
-        if self.n_samples == 0 and lossy and size > _EMPTY_FILE_BYTES:
+        cut = self.encoding.container == "OGG" and not _has_last_page(path)
+        if self.n_samples == 0 and cut:
             self._file.close()
-            raise AudioFileError(f"{path}: damaged: {size} bytes, but the end of the recording is missing")
+            raise AudioFileError(f"{path}: damaged: {size} bytes, none of which can be decoded")
+        if cut:
+            self._warn(f"{path}: its end is missing; what is there is used")
         if "(should be" in self._data_line():
             self._warn(f"{path}: shorter than its header says; what is there is used")
 
@@ -122,6 +126,16 @@ class Source:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _has_last_page(path: Path) -> bool:
+    """Whether the last page of an Ogg says that it is the last (RFC 3533, section 6)."""
+    with path.open("rb") as file:
+        file.seek(0, 2)
+        file.seek(max(0, file.tell() - _OGG_PAGE_BYTES_MAX))
+        end = file.read()
+    start = end.rfind(b"OggS")
+    return start >= 0 and len(end) > start + 5 and bool(end[start + 5] & 0x04)
 
 
 def reason(error: BaseException) -> str:

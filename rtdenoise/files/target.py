@@ -16,6 +16,7 @@ import soundfile
 
 from rtdenoise.errors import AudioFileError
 from rtdenoise.files.encoding import FLOATING, LOSSY, Encoding, compression
+from rtdenoise.files.naming import require_free
 from rtdenoise.files.source import reason
 from rtdenoise.typing import F32
 
@@ -45,29 +46,18 @@ class PartFile:
         self.path = path
         self._final = Path(os.path.realpath(path))
         self._overwrite = overwrite
-        self.check_free()
+        require_free(self.path, overwrite=self._overwrite)
         self.part = self._final.with_name(f".rtdenoise-{secrets.token_hex(6)}.part")
         try:
             self.file = self.part.open("x+b", buffering=0)
         except OSError as error:
-            raise AudioFileError(f"{path}: cannot be written: {_why(error, self._final)}") from error
-
-    def check_free(self) -> None:
-        """Raise unless the name is free or may be overwritten."""
-        if not self._final.exists():
-            return
-        if self._final.is_dir():
-            raise AudioFileError(f"{self.path}: is a folder; name a file")
-        if not self._final.is_file():
-            raise AudioFileError(f"{self.path}: is not a regular file and cannot be replaced")
-        if not self._overwrite:
-            raise AudioFileError(f"{self.path}: exists already; --overwrite replaces it, --output names another")
+            raise AudioFileError(f"{path}: cannot be written: {_why(error, path)}") from error
 
     def commit(self) -> None:
         """Close it and give it its name."""
         try:
             self.file.close()
-            self.check_free()
+            require_free(self.path, overwrite=self._overwrite)
             if self._final.exists():
                 shutil.copymode(self._final, self.part)
             self.part.replace(self._final)
@@ -183,8 +173,8 @@ class Target:
             if name not in tags:
                 continue
             try:
-                setattr(self._sound, name, tags[name])
-            except (soundfile.SoundFileError, RuntimeError):
+                setattr(self._sound, name, _Latin1(tags[name]) if self.encoding.container == "MP3" else tags[name])
+            except (soundfile.SoundFileError, RuntimeError, UnicodeEncodeError):
                 self.lost_tags.append(name)
 
     def write(self, samples: F32) -> None:
@@ -260,12 +250,21 @@ class Target:
                 ) from error
             raise AudioFileError(f"{self.path}: was not written whole ({reason(error)})") from error
         if not whole:
-            raise AudioFileError(f"{self.path}: was not written whole; is the disk full?")
+            raise AudioFileError(
+                f"{self.path}: {written.frames} of {self.n_written} samples were written; is the disk full?"
+            )
 
     def _abandon(self) -> None:
         with suppress(soundfile.SoundFileError, RuntimeError):  # the error that brought us here is the one to report
             self._sound.close()
         self._part.discard()
+
+
+class _Latin1(str):
+    """Text whose bytes are Latin-1: what libsndfile's MP3 encoder takes every tag for."""
+
+    def encode(self, encoding: str = "latin-1", errors: str = "strict") -> bytes:
+        return super().encode(encoding, errors)
 
 
 def _prefer_plain_wave(sound: soundfile.SoundFile) -> None:

@@ -46,13 +46,25 @@ class _StoppedError(RtDenoiseError):
     """The parent wants no more."""
 
 
-def run_here(streams: Streams, task: Task, after_file: AfterFile | None, jobs: int = 1) -> Outcome:
-    """Denoise one file in this process; an error becomes part of the outcome."""
+def run_here(
+    streams: Streams, task: Task, after_file: AfterFile | None, begin: Callable[[], None] = lambda: None
+) -> Outcome:
+    """Denoise one file in this process; an error becomes part of the outcome.
+
+    Parameters
+    ----------
+    streams : Streams
+    task : Task
+    after_file : callable or None
+    begin : callable
+        Called once, when the method is built and samples begin to flow.
+    """
+    waiting = [begin]
     try:
-        report = _run(streams, task, after_file, lambda: None)
+        report = _run(streams, task, after_file, lambda: waiting.pop()() if waiting else None)
     except (RtDenoiseError, OSError) as error:
-        return Outcome(task, None, str(error), jobs)
-    return Outcome(task, report, "", jobs)
+        return Outcome(task, None, str(error))
+    return Outcome(task, report, "")
 
 
 def _run(streams: Streams, task: Task, after_file: AfterFile | None, check: Callable[[], None]) -> FileReport:

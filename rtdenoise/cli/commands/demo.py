@@ -53,7 +53,8 @@ def text(report: DemoReport) -> str:
             "  computing one block      us   of its time",
             *(f"    {name:<15} {compute[name]:10.1f} {budget[name]:11.2f} %" for name in ("p50", "p99", "max")),
             "",
-            f"  SI-SDR {report.si_sdr_before_db:.1f} -> {report.si_sdr_after_db:.1f} dB ({gained:+.1f}), RTF {report.rtf:.4f}",
+            f"  SI-SDR {report.si_sdr_before_db:.1f} dB -> {report.si_sdr_after_db:.1f} dB ({gained:+.1f} dB)",
+            f"  RTF {report.rtf:.4f}",
             "",
             *(f"  {name}" for name in report.files),
         ]

@@ -1,0 +1,149 @@
+"""Help, version, the list of methods, the demonstration, and how little is imported for them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import rtdenoise
+from rtdenoise.cli.app import app
+from rtdenoise.config import METHODS, preset_names
+from rtdenoise.demo.noise import room_noise
+from rtdenoise.evaluate.metrics import si_sdr_db
+from tests.cli.conftest import COMMAND, names, start
+
+HEAVY = {"numpy", "numba", "scipy", "soundfile", "matplotlib", "tensorflow", "llvmlite", "sounddevice"}
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys, rtdenoise.cli.entry as e\n"
+        "for arguments in (['--help'], ['demo', '--help'], ['methods', '--help'], ['--version'], []):\n"
+        "    assert e.run(arguments) == 0, arguments\n"
+        "print(sorted(m for m in sys.modules if '.' not in m), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    loaded = set(done.stderr.strip("[]\n").replace("'", "").split(", "))
+    assert "click" in loaded and not loaded & HEAVY
+    assert f"rtdenoise {rtdenoise.__version__}\n" in done.stdout
+
+
+def test_every_command_is_a_module_and_is_described(call):
+    from importlib import import_module
+
+    from rtdenoise.cli import commands
+
+    names = sorted(path.stem for path in Path(commands.__file__).parent.glob("*.py") if path.stem != "__init__")
+    shown = call("--help").out
+    for name in names:
+        command = import_module(f"rtdenoise.cli.commands.{name}").command
+        assert f"\n  {name} " in shown and command.help
+    assert app.list_commands(None) == names and {"demo", "methods"} <= set(names)
+
+
+def test_methods_lists_what_can_be_chosen(call):
+    listing = json.loads(call("methods", "--json").out)
+    assert list(listing["methods"]) == list(METHODS)
+    assert list(listing["presets"]) == preset_names()
+    delays = [preset["delay_ms"] for preset in listing["presets"].values()]
+    assert delays == sorted(delays, reverse=True) and delays[-1] == 4.0
+    shown = call("methods").out
+    for key in ("noise.tracker", "wiener.rule", "attenuation_limit_db", "framing.span_seconds"):
+        assert f"  {key} " in shown
+    assert "quality" in shown and "32.0 ms" in shown
+
+
+def test_listed_delays_are_those_of_the_streams(call):
+    presets = json.loads(call("methods", "--json").out)["presets"]
+    for name in ("low", "quality"):
+        stream = rtdenoise.stream("WF", sample_rate=16000, preset=name)
+        assert presets[name]["delay_ms"] == (stream.latency_samples + stream.hop) / 16
+        assert presets[name]["hop_ms"] == stream.hop / 16
+
+
+def test_demo_in_an_empty_folder(call, tmp_path):
+    done = call("demo")
+    assert done.code == 0
+    files = ["clean.wav", "demo.png", "denoised.wav", "noisy.wav"]
+    assert names(tmp_path / "rtdenoise-demo") == files
+    assert (tmp_path / "rtdenoise-demo" / "demo.png").read_bytes().startswith(b"\x89PNG")
+    for text in ("waiting for what comes next    8.0", "together                      16.0", "p99", "%\n", "SI-SDR"):
+        assert text in done.out
+
+    again = json.loads(call("demo", "--json", "--preset", "low", "--method", "SS").out)
+
+    assert again["folder"] == "rtdenoise-demo-2" and (again["method"], again["preset"]) == ("SS", "low")
+    clean, noisy, denoised = (
+        soundfile.read(tmp_path / "rtdenoise-demo-2" / name, dtype="float32")[0] for name in (
+            "clean.wav", "noisy.wav", "denoised.wav")
+    )  # fmt: skip
+    assert again["si_sdr_before_db"] == pytest.approx(si_sdr_db(clean, noisy), abs=0.02)
+    assert again["si_sdr_after_db"] == pytest.approx(si_sdr_db(clean, denoised), abs=0.02)
+    assert again["si_sdr_after_db"] > again["si_sdr_before_db"] + 2.0
+    whole = rtdenoise.denoise(noisy, 16000, "SS", preset="low")
+    np.testing.assert_allclose(denoised, whole, atol=2e-4)  # both files are rounded to 16 bits
+    assert again["latency_ms"] == {"algorithm": 4.0, "hop": 4.0, "total": 8.0}
+    compute, budget = again["compute_us"], again["budget_percent"]
+    assert 0 < compute["p50"] <= compute["p99"] <= compute["max"]
+    assert budget["p99"] == pytest.approx(compute["p99"] / 4000 * 100, rel=0.05)
+    assert again["hops"] == -(-(len(noisy) + 64) // 64)
+
+
+def test_demo_never_overwrites_unasked(call, tmp_path):
+    assert call("demo", "-o", "here", "-a", "bypass").code == 0
+    before = (tmp_path / "here" / "denoised.wav").read_bytes()
+    refused = call("demo", "-o", "here", "-a", "WF")
+    assert refused.code == 1 and "--overwrite replaces it" in refused.err
+    assert (tmp_path / "here" / "denoised.wav").read_bytes() == before
+    assert call("demo", "-o", "here", "-a", "WF", "--overwrite").code == 0
+    assert (tmp_path / "here" / "denoised.wav").read_bytes() != before
+    assert call("demo", "-o", "/proc/none").err.startswith("rtdenoise: error: /proc/none: cannot be made")
+
+
+def test_demo_noise_comes_from_its_seed():
+    first, again, other = (room_noise(16000, 16000, seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert np.any(first != other) and np.sqrt(np.mean(first**2)) == pytest.approx(1.0)
+
+
+def test_output_that_nobody_reads_to_its_end():
+    with start("methods") as process:
+        process.stdout.close()
+        assert process.wait(timeout=60) == 0
+        assert process.stderr.read() == b""
+
+
+def test_output_to_a_full_device():
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "methods"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == "rtdenoise: error: No space left on device\n"
+
+
+def test_slow_preparation_is_announced_once_and_quick_preparation_not(capsys):
+    import time
+
+    from rtdenoise.cli.console import Preparing, stderr_console
+
+    with Preparing(stderr_console(quiet=False), "WF") as preparing:
+        preparing.done()
+        time.sleep(0.9)
+    assert capsys.readouterr().err == ""
+    with Preparing(stderr_console(quiet=False), "WF"):
+        time.sleep(1.0)
+    assert capsys.readouterr().err == (
+        "rtdenoise: note: preparing WF: the first use after an installation compiles it for this machine\n"
+    )
+    with Preparing(stderr_console(quiet=True), "WF"):
+        time.sleep(1.0)
+    assert capsys.readouterr().err == ""

@@ -4,8 +4,8 @@ Example::
 
     python benchmarks/memory.py --hours 10
 
-Makes the file in a temporary folder (1.2 GB for 10 h of 16 kHz mono, and as much again for the output), denoises it in a
-process of its own, and prints that process's peak beside the peak for one minute.
+Makes the file in a temporary folder (1.2 GB for 10 h of 16 kHz mono, and as much again for the output), denoises it in
+a process of its own, and prints that process's peak beside the peak for one minute.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import struct
+import tempfile
 import wave
 from pathlib import Path
 
@@ -404,12 +405,26 @@ def test_a_target_that_is_no_file_or_has_no_folder(make, tmp_path):
             denoise_file(source, target, method="bypass", overwrite=True)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
-def test_a_read_only_folder(make, tmp_path):
-    source, folder = make(), tmp_path / "locked"
-    folder.mkdir(mode=0o500)
-    with pytest.raises(AudioFileError, match="cannot be written: permission denied"):
-        denoise_file(source, folder / "b.wav", method="bypass")
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs POSIX permissions")
+def test_a_read_only_folder_and_an_unreadable_file(make):
+    with tempfile.TemporaryDirectory() as name:  # not below tmp_path, which only its owner may enter
+        folder = Path(name)
+        source = folder / "a.wav"
+        source.write_bytes(make().read_bytes())
+        (folder / "secret.wav").write_bytes(source.read_bytes())
+        (folder / "secret.wav").chmod(0)
+        folder.chmod(0o555)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)  # permissions do not bind the superuser
+        try:
+            with pytest.raises(AudioFileError, match=r"b\.wav: cannot be written: permission denied"):
+                denoise_file(source, folder / "b.wav", method="bypass")
+            with pytest.raises(AudioFileError, match=r"secret\.wav: permission denied"):
+                denoise_file(folder / "secret.wav", folder / "b.wav", method="bypass")
+        finally:
+            os.seteuid(user)
+            folder.chmod(0o755)
 
 
 def test_unknown_names_are_errors_before_anything_is_written(make):

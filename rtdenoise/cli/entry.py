@@ -27,7 +27,7 @@ def run(arguments: Sequence[str]) -> int:
     """
     _speak_utf8()
     signal.signal(signal.SIGTERM, _terminate)
-    return _finish_output(_invoke(arguments))
+    return _invoke(arguments)
 
 
 def _invoke(arguments: Sequence[str]) -> int:
@@ -94,16 +94,3 @@ def _speak_utf8() -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-
-
-def _finish_output(code: int) -> int:
-    """Flush what was printed; a closed or full standard output must not end in a traceback at exit."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError as error:
-        if not isinstance(error, BrokenPipeError):
-            complain(f"standard output: {error.strerror}")
-            code = code or FAILED
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return code

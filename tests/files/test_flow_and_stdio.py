@@ -76,6 +76,8 @@ def fed(data: bytes, sizes: list[int], carried: PipeFormat) -> tuple[StdinAudio,
         with DeferredSignals() as signals:
             audio = StdinAudio(carried, signals, interrupt_ends=False)
             samples = list(audio.blocks())
+        thread.join()
+        assert os.read(reader, 10) == b""  # to its end: the writer must not find the pipe closed
     finally:
         stdio._STDIN = original
         thread.join()

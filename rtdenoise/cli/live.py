@@ -1,20 +1,196 @@
-"""Where the root command goes if its source or target is an audio device."""
+"""Where a command line goes if its source or target is an audio device: build the session and run it to its end."""
 
 from __future__ import annotations
 
-from rtdenoise.cli.options import Options
-from rtdenoise.errors import DeviceError
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rtdenoise.cli.live_options import LiveOptions
+from rtdenoise.cli.options import STDIO, Options, is_live
+
+if TYPE_CHECKING:
+    from rtdenoise.config import Settings
+    from rtdenoise.live.plan import LivePlan
+    from rtdenoise.live.session import Session
+    from rtdenoise.live.taps import Sink
+
+LIVE_PRESET = "low"
+VIRTUAL = "virtual-mic"
+_FILE_BLOCK = 4096
 
 
-def run_live(_options: Options) -> int:
-    """Denoise from or to an audio device.
+def run_live(options: Options) -> int:
+    """Denoise from or to an audio device until it is stopped.
 
     Raises
     ------
     DeviceError
-        Always: this build has no live audio.
+        If a device cannot be used; the message says what to do.
     """
-    raise DeviceError(
-        "live audio is not in this build; a recorder can be piped in: "
-        "arecord -f S16_LE -r 16000 -t raw | rtdenoise -f - -o - --rate 16000 | aplay -f S16_LE -r 16000"
+    from rtdenoise.config import load_settings
+
+    own = getattr(options, "live", None)
+    live = own if isinstance(own, LiveOptions) else LiveOptions()
+    method = options.method
+    settings = load_settings(
+        method=method.method,
+        preset=method.preset,
+        config=method.config,
+        overrides=method.overrides,
+        default_preset=LIVE_PRESET,
     )
+    with ExitStack() as stack:
+        target = options.target if options.target is not None else "speaker"
+        if target.partition(":")[0].lower() == VIRTUAL:
+            from rtdenoise.live.virtual_microphone import virtual_microphone
+
+            target = stack.enter_context(virtual_microphone())
+        plan = _plan(settings, options, live, target)
+        from rtdenoise.cli.live_run import LiveRun
+
+        run = LiveRun(plan, options, live)
+        try:
+            _attach(run.session, plan, options, live, target, stack, run.tell)
+            return run.drive()
+        finally:
+            run.close()
+
+
+def _plan(settings: Settings, options: Options, live: LiveOptions, target: str) -> LivePlan:
+    from rtdenoise.live.plan import LivePlan
+
+    is_device = is_live(target) or target.startswith("speaker:")
+    return LivePlan(
+        settings=settings,
+        source=options.source if is_live(options.source) else None,
+        target=target if is_device and not live.monitor_only else None,
+        channels=live.live_channels,
+        block=live.block,
+        latency=live.latency,
+    )
+
+
+def _attach(
+    session: Session,
+    plan: LivePlan,
+    options: Options,
+    live: LiveOptions,
+    target: str,
+    stack: ExitStack,
+    tell: Any,
+) -> None:
+    """Everything beside the devices: a file that is played, a file or a pipe that is written, recordings."""
+    from rtdenoise.live.taps import Feeder, Tap, TapThread
+
+    pairs: list[tuple[Tap, Sink]] = []
+    if plan.target is None and not live.monitor_only:
+        pairs.append((Tap(session, "clean", aligned=options.aligned), _LazySink(session, stack, options, target)))
+    if live.record is not None:
+        pairs += _recordings(session, stack, Path(live.record), plan.settings.method)
+    if plan.source is None:
+        blocks, rate = _source(options, stack)
+        feeder = Feeder(session, blocks, rate)
+        stack.callback(feeder.finish)
+    if pairs:
+        thread = TapThread(pairs, tell)
+        stack.callback(thread.finish)
+        stack.callback(session.close)  # first of all: the taps then carry what is left
+
+
+def _source(options: Options, stack: ExitStack) -> tuple[Iterator[Any], int]:
+    from rtdenoise.files.source import Source
+
+    if options.source == STDIO:
+        raise click.UsageError("standard input to a speaker: pipe it through `rtdenoise -f - -o -` into a player")
+    source = stack.enter_context(Source(Path(options.source)))
+    return source.blocks(_FILE_BLOCK), source.encoding.sample_rate
+
+
+class _LazySink:
+    """A file or standard output, opened with the first samples, when the device's rate is known."""
+
+    def __init__(self, session: Session, stack: ExitStack, options: Options, target: str) -> None:
+        self._session, self._options, self._target = session, options, target
+        self._stack = stack.enter_context(ExitStack())
+        self._write: Any = None
+
+    def write(self, samples: Any) -> None:
+        """Append (n, channels) float32."""
+        if self._write is None:
+            self._open(int(self._session.region.live["rate"][0]), samples.shape[1])
+        self._write(samples)
+
+    def _open(self, rate: int, channels: int) -> None:
+        if self._target == STDIO:
+            self._write = _pipe_writer(self._options.form or "s16", rate, channels)
+            return
+        self._write = self._stack.enter_context(
+            _new_file(Path(self._target), rate, channels, overwrite=self._options.overwrite)
+        ).write
+
+
+def _pipe_writer(form: str, rate: int, channels: int) -> Any:
+    from rtdenoise.files.pcm import to_bytes
+    from rtdenoise.files.wave import wave_header
+
+    raw = "s16" if form == "wav" else form
+    if form == "wav":
+        os.write(1, wave_header(raw, rate, channels, None))
+
+    def write(samples: Any) -> None:
+        data = memoryview(to_bytes(samples, raw)[0])
+        while data:
+            data = data[os.write(1, data) :]
+
+    return write
+
+
+@contextmanager
+def _new_file(path: Path, rate: int, channels: int, *, overwrite: bool, lossless: bool = False) -> Iterator[Any]:
+    from rtdenoise.files.encoding import Encoding, encoding_for
+    from rtdenoise.files.target import Target
+
+    kept = Encoding("WAV", "FLOAT" if lossless else "PCM_24", "FILE", rate, channels, 0.0)
+    with Target(path, encoding_for(path, kept, None), {}, overwrite=overwrite, may_shrink=True) as target:
+        yield target
+
+
+def _recordings(session: Session, stack: ExitStack, folder: Path, method: str) -> list[tuple[Any, Sink]]:
+    """Taps and files for the two recordings: noisy and enhanced, of equal start."""
+    import time
+
+    from rtdenoise.errors import AudioFileError
+    from rtdenoise.live.taps import Tap
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AudioFileError(f"{folder}: cannot be made: {error.strerror}") from error
+    stem = time.strftime("%Y%m%d-%H%M%S")
+    return [
+        (Tap(session, "noisy", aligned=False), _Recording(session, stack, folder / f"{stem}-noisy.wav")),
+        (Tap(session, "clean", aligned=True), _Recording(session, stack, folder / f"{stem}-{method}.wav")),
+    ]
+
+
+class _Recording:
+    """One file of float samples, opened when the rate is known."""
+
+    def __init__(self, session: Session, stack: ExitStack, path: Path) -> None:
+        self._session, self._path = session, path
+        self._stack = stack.enter_context(ExitStack())
+        self._file: Any = None
+
+    def write(self, samples: Any) -> None:
+        """Append (n, channels) float32."""
+        if self._file is None:
+            rate = int(self._session.region.live["rate"][0])
+            self._file = self._stack.enter_context(
+                _new_file(self._path, rate, samples.shape[1], overwrite=False, lossless=True)
+            )
+        self._file.write(samples)

@@ -100,7 +100,9 @@ def take_source(live: Record, n_block: int, source: F32, noisy: F32) -> None:
             noisy[at, channel] = taken if np.isfinite(taken) else _ZERO
         at = at + 1 if at + 1 < noisy.shape[0] else 0
     live.n_taken += there
-    if live.source_end < 0 or live.n_taken < live.source_end:
+    if live.source_end >= 0 and live.n_taken >= live.source_end:
+        live.drained += n_block - there
+    elif live.n_taken > 0:
         live.missing += n_block - there
     fence()
     live.n_in += n_block
@@ -257,7 +259,7 @@ def finish(live: Record, started: int, n_block: int) -> int:
     """Publish the block and count its time; returns PortAudio's 0 to go on or 1 when the stream is complete."""
     fence()
     live.n += n_block
-    played = live.source_end >= 0 and live.n >= live.source_end + live.wait + live.latency
+    played = live.source_end >= 0 and live.drained >= live.wait + live.latency
     if played or (live.phase == STOPPING and live.fade == _ZERO):
         live.phase = FINISHED
     count_end(live, started, now_ns(live), n_block)

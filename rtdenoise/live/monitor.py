@@ -185,7 +185,6 @@ class Monitor:
     def interval(self) -> dict[str, Any]:
         """Everything since the last call."""
         now = self._sum()
-        now.seconds = time.monotonic()
         report = self._report(now.minus(self._at_interval))
         self._at_interval = now
         return report

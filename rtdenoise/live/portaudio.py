@@ -47,7 +47,6 @@ def open_stream(opening: Opening, callback: Any, userdata: np.ndarray) -> Any:
     def pick(source: Any, target: Any) -> Any:
         return (source, target) if both else source if opening.source is not None else target
 
-    what = " and ".join(f"{d.name!r} ({d.host_api})" for d in dict.fromkeys((opening.source, opening.target)) if d)
     try:
         stream = sd._StreamBase(
             kind=kind,
@@ -64,9 +63,28 @@ def open_stream(opening: Opening, callback: Any, userdata: np.ndarray) -> Any:
             wrap_callback=None,
         )
     except (sd.PortAudioError, ValueError) as error:
-        raise DeviceError(explain(error, what)) from error
+        raise DeviceError(explain(error, _names(opening))) from error
     stream.rtdenoise_keeps = (callback, userdata)
     return stream
+
+
+def start_stream(stream: Any, opening: Opening) -> None:
+    """Start it.
+
+    Raises
+    ------
+    DeviceError
+        With the remedy, if PortAudio refuses.
+    """
+    sd = load_portaudio_here()
+    try:
+        stream.start()
+    except sd.PortAudioError as error:
+        raise DeviceError(explain(error, _names(opening))) from error
+
+
+def _names(opening: Opening) -> str:
+    return " and ".join(f"{d.name!r} ({d.host_api})" for d in dict.fromkeys((opening.source, opening.target)) if d)
 
 
 def reported_latency(stream: Any, opening: Opening) -> tuple[float, float]:

@@ -71,6 +71,7 @@ _COUNTERS = [
     ("n_in", "i8"),  # samples that came in so far
     ("n", "i8"),  # samples that went out so far
     ("n_taken", "i8"),  # samples taken from the source ring
+    ("drained", "i8"),  # samples played after the last of the source
     ("wait", "i8"),  # samples by which the wet signal is held back to have whole blocks; -1 before the first
     ("block", "i8"),  # samples of the last callback
     ("callbacks", "i8"),

@@ -15,7 +15,7 @@ PRIORITY_AUDIO = 70
 PRIORITY_ENGINE = 65
 _RTKIT_PRIORITY = 15
 _RTKIT_CPU_MICROSECONDS = 200_000
-_MCL_CURRENT_AND_FUTURE = 3
+_MCL_CURRENT_FUTURE_ON_FAULT = 7  # what is never touched (most of the region) takes no memory
 _HOW_PRIORITY = "add `@audio - rtprio 80` and `@audio - memlock unlimited` to /etc/security/limits.d/audio.conf and log in again, or install rtkit"
 
 
@@ -75,7 +75,7 @@ def lock_memory() -> Grant:
     if sys.platform != "linux":
         return Grant(name=name, granted=False, detail="not offered by this system")
     library = ctypes.CDLL(None, use_errno=True)
-    if library.mlockall(_MCL_CURRENT_AND_FUTURE) == 0:
+    if library.mlockall(_MCL_CURRENT_FUTURE_ON_FAULT) == 0:
         return Grant(name=name, granted=True, detail="all of it")
     return Grant(name=name, granted=False, detail=f"{os.strerror(ctypes.get_errno())}; {_HOW_PRIORITY}")
 

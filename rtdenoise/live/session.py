@@ -22,7 +22,7 @@ from rtdenoise.units import amplitude_from_db
 _BACKOFF_SECONDS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
 _OPEN_SECONDS = 10.0
 _COMPILE_SECONDS = 180.0
-_STOP_SECONDS = 0.45
+_STOP_SECONDS = 0.75
 
 Tell = Callable[[str], None]
 
@@ -150,14 +150,14 @@ class Session:
             self._deadline = time.monotonic() + _OPEN_SECONDS
         elif kind == "running":
             self._on_running(event)
+        elif kind == "granted":
+            self.grants = event["grants"]
         elif kind == "error":
             self._on_error(event)
         elif kind == "finished":
             self.state = "finished"
 
     def _on_running(self, event: dict[str, Any]) -> None:
-        self.state = "running"
-        self.grants = event["grants"]
         for name, value in self._wanted.items():
             self.region.live[name] = value
         self.monitor.open(self.region.live, event)
@@ -167,6 +167,7 @@ class Session:
             self._tell("audio is back")
         self._ever_ran = True
         self._attempts = 1
+        self.state = "running"
         if self.plan.uses_engine and self._spare is None:
             self._spare = self._new_engine()
 
@@ -228,7 +229,7 @@ class Session:
     # --- ending -----------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Fade out, end every process, free everything; at most half a second."""
+        """Fade out, end every process, free everything; less than a second."""
         worker = self._worker
         if worker is not None and worker.alive and self.state == "running" and self.region.live["phase"][0] != FINISHED:
             self.region.live["phase"] = STOPPING

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -25,8 +26,8 @@ from rtdenoise.live.region import Region
 
 _ENGINE_START_SECONDS = 120.0
 _FIRST_CALLBACK_SECONDS = 5.0
-_POLL_SECONDS = 0.02
-_CLOSE_SECONDS = 0.3
+_POLL_SECONDS = 0.01
+_CLOSE_SECONDS = 0.6
 
 
 class Worker:
@@ -35,11 +36,11 @@ class Worker:
     def __init__(self, plan: LivePlan, region: Region, wake_fd: int, parent: ChildEnd) -> None:
         self._plan, self._region, self._wake_fd, self._parent = plan, region, wake_fd, parent
         self._live = region.live
-        self._stop = False
+        self.stream: Any = None
 
     def run(self) -> None:
         """Open, start, watch, close."""
-        from rtdenoise.live.portaudio import Opening, open_stream, reported_latency
+        from rtdenoise.live.portaudio import Opening, open_stream, reported_latency, start_stream
 
         plan = self._plan
         listed = devices.list_devices_here()
@@ -62,8 +63,8 @@ class Worker:
         self._parent.send("opening", rate=rate)
         stream = open_stream(opening, callback, userdata)
         latency_in, latency_out = reported_latency(stream, opening)
-        stream.start()
-        grants = self._grants()
+        start_stream(stream, opening)
+        self._await_callback()
         self._parent.send(
             "running",
             rate=rate,
@@ -71,8 +72,8 @@ class Worker:
             target=target and target.as_dict(),
             latency_in_seconds=latency_in,
             latency_out_seconds=latency_out,
-            grants=[asdict(grant) for grant in grants],
         )
+        self._parent.send("granted", grants=[asdict(grant) for grant in self._grants()])
         self._watch(stream)
 
     def _rate(self, source: Device | None, target: Device | None) -> int:
@@ -143,13 +144,19 @@ class Worker:
         self._live["howl_guard"] = int(self._plan.howl_guard)
         bypassed = self._plan.settings.method == "bypass"
         self._live["wet_target"] = self._live["weight"] = 0.0 if bypassed else 1.0
-        attach_rings(self._live, self._region.rings(rate, hop, self._plan.channels))
+        rings = self._region.rings(rate, hop, self._plan.channels)
+        for ring in rings.values():
+            ring[:] = 0.0  # touched now, so that the audio thread meets no page fault
+        attach_rings(self._live, rings)
+
+    def _await_callback(self) -> None:
+        """A stream may start and never call; the session's watchdog then decides."""
+        limit = time.monotonic() + _FIRST_CALLBACK_SECONDS
+        while self._live["callbacks"][0] == 0 and time.monotonic() < limit:
+            time.sleep(0.002)
 
     def _grants(self) -> list[scheduling.Grant]:
-        """Once the first callback has run its thread is known, and may be asked to run first."""
-        limit = time.monotonic() + _FIRST_CALLBACK_SECONDS
-        while self._live["callbacks"][0] == 0 and time.monotonic() < limit and not self._stop:
-            time.sleep(0.002)
+        """After the first callback its thread is known, and may be asked to run first."""
         thread = int(self._live["thread_id"][0])
         priority = (
             scheduling.request_priority(thread, scheduling.PRIORITY_AUDIO)
@@ -166,15 +173,22 @@ class Worker:
             time.sleep(_POLL_SECONDS)
         time.sleep(min(0.1, 3 * float(live["block"][0]) / float(live["rate"][0])))
         self._parent.send("finished")
-        closing = threading.Thread(target=_close, args=(stream,), daemon=True)
-        closing.start()
-        closing.join(_CLOSE_SECONDS)
+        self.stream = stream
 
 
-def _close(stream: Any) -> None:
-    """Close the stream and leave the sound server in good order; hangs if the server is dead, so in a thread."""
-    stream.close()
-    devices.load_portaudio_here()._terminate()
+def _in_time(action: Callable[[], object]) -> None:
+    """Do something that hangs if the sound server is dead."""
+    thread = threading.Thread(target=action, daemon=True)
+    thread.start()
+    thread.join(_CLOSE_SECONDS)
+
+
+def _leave_portaudio(stream: Any) -> None:
+    """Say goodbye to the sound server: one that is left without waits for its client."""
+    if stream is not None:
+        stream.close()
+    if "sounddevice" in sys.modules:
+        sys.modules["sounddevice"]._terminate()
 
 
 def main() -> None:
@@ -195,6 +209,7 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - reported to the session, which decides
         parent.send("error", kind="DeviceError", message=f"{type(error).__name__}: {' '.join(str(error).split())}")
         code = 1
+    _in_time(lambda: _leave_portaudio(worker.stream))
     sys.stderr.flush()
     os._exit(code)  # not through atexit: PortAudio's goodbye can hang
 

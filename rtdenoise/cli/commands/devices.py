@@ -1,0 +1,50 @@
+"""List audio devices."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(*, as_json: bool) -> None:
+    """List audio devices: channels, rate, latency, and which one is the default.
+
+    \b
+    Example:
+        rtdenoise devices
+        rtdenoise --input mic:2 --output "speaker:usb"
+    """
+    from rtdenoise.live.devices import list_devices
+
+    devices = list_devices()
+    if as_json:
+        click.echo(json.dumps([device.as_dict() for device in devices]))
+        return
+    if not devices:
+        click.echo("PortAudio finds no audio device; `rtdenoise doctor` looks for the reason")
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD)
+    for name in ("", "device", "host API", "in", "out", "Hz", "ms in", "ms out", "default"):
+        table.add_column(name, justify="left" if name in ("device", "host API", "default") else "right")
+    for device in devices:
+        marks = [word for word, is_it in (("mic", device.default_input), ("speaker", device.default_output)) if is_it]
+        table.add_row(
+            str(device.index),
+            Text(device.name),
+            Text(device.host_api),
+            str(device.channels_in),
+            str(device.channels_out),
+            str(device.rate_hz),
+            f"{1000 * device.latency_in_seconds:.1f}",
+            f"{1000 * device.latency_out_seconds:.1f}",
+            " ".join(marks),
+        )
+    Console(highlight=False).print(table)

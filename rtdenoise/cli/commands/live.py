@@ -1,0 +1,35 @@
+"""Live audio with all its options."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rtdenoise.cli.live_options import live_options, take_live_options
+from rtdenoise.cli.options import method_options, take_method_options
+
+
+@click.command()
+@click.option("-f", "--input", "source", default="mic", metavar="SOURCE", help="mic, mic:NAME or a file.")
+@click.option("-o", "--output", "target", metavar="TARGET", help="speaker, speaker:NAME, virtual-mic, a file or -.")
+@method_options
+@live_options
+@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON at the end.")
+@click.option("--format", "form", type=click.Choice(["s16", "s24", "s32", "f32", "wav"]), help="Samples on a pipe.")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+def command(**values: Any) -> int:
+    """Take the noise out of a microphone while it is spoken into.
+
+    \b
+    Example:
+        rtdenoise live --method WF --record takes
+        rtdenoise live --output virtual-mic
+        rtdenoise live --monitor-only --json --every 1
+    """
+    from rtdenoise.cli.live import run_live
+    from rtdenoise.cli.live_request import LiveRequest
+
+    method, live = take_method_options(values), take_live_options(values)
+    return run_live(LiveRequest(method=method, live=live, **values))

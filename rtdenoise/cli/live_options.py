@@ -1,0 +1,77 @@
+"""The options of live audio, for the root command and for `rtdenoise live`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveOptions:
+    """What only live audio has; times in seconds."""
+
+    block: int | None = None
+    latency: str | float = "low"
+    duration: float | None = None
+    live_channels: int = 1
+    monitor_only: bool = False
+    record: str | None = None
+    every: float | None = None
+
+
+class _Latency(click.ParamType):
+    name = "latency"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | float:
+        """Low, safe, or a positive number of seconds."""
+        if value in ("low", "safe"):
+            return str(value)
+        try:
+            seconds = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither low nor safe nor a number of seconds", param, ctx)
+        if not 0.0 < seconds <= 2.0:
+            self.fail(f"{value} s: give more than 0 and at most 2 seconds", param, ctx)
+        return seconds
+
+
+def live_options(function: F) -> F:
+    """Give a command the options of live audio; `take_live_options` collects them."""
+    decorators = (
+        click.option("--block", type=click.IntRange(0, 16384), metavar="N", help="Live: samples per device block."),
+        click.option(
+            "--latency",
+            type=_Latency(),
+            default="low",
+            metavar="low|safe|S",
+            help="Live: of the device.  [default: low]",
+        ),
+        click.option(
+            "--duration", type=click.FloatRange(min=0.0, min_open=True), metavar="S", help="Live: stop after."
+        ),
+        click.option(
+            "--live-channels", type=click.IntRange(1, 8), default=1, metavar="N", help="Live: channels.  [default: 1]"
+        ),
+        click.option("--monitor-only", is_flag=True, help="Live: listen and measure; play nothing."),
+        click.option("--record", metavar="DIR", help="Live: write noisy and enhanced side by side into this folder."),
+        click.option(
+            "--every",
+            type=click.FloatRange(min=0.1),
+            metavar="S",
+            help="Live: with --json, one object every S seconds.",
+        ),
+    )
+    for decorate in reversed(decorators):
+        function = decorate(function)
+    return function
+
+
+def take_live_options(values: dict[str, Any]) -> LiveOptions:
+    """Remove from `values` what `live_options` put there."""
+    names = ("block", "latency", "duration", "live_channels", "monitor_only", "record", "every")
+    return LiveOptions(**{name: values.pop(name) for name in names})

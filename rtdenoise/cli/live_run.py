@@ -1,0 +1,201 @@
+"""Run a live session from a command line: signals, the clock, lines or a screen, and the summary at the end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import click
+
+from rtdenoise.cli.entry import complain
+from rtdenoise.cli.live_options import LiveOptions
+from rtdenoise.cli.options import STDIO, Options
+from rtdenoise.live.plan import LivePlan
+from rtdenoise.live.session import Session
+
+_STEP_SECONDS = 0.05
+_LINE_SECONDS = 10.0
+_PATIENCE_SECONDS = 0.7
+_STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class LiveRun:
+    """One session on the command line.
+
+    Parameters
+    ----------
+    plan : LivePlan
+    options : Options
+    live : LiveOptions
+    """
+
+    def __init__(self, plan: LivePlan, options: Options, live: LiveOptions) -> None:
+        self._plan, self._options, self._live = plan, options, live
+        self._stop = self._granted = False
+        self._handlers: dict[int, Any] = {}
+        self._catch_signals()
+        self._screen: Any = None
+        self.session = Session(plan, self.tell)
+
+    def tell(self, line: str) -> None:
+        """One line for the user."""
+        if self._screen is not None:
+            self._screen.tell(line)
+        elif not self._options.quiet:
+            complain(line, kind="note")
+
+    def _catch_signals(self) -> None:
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            self._stop = True
+
+        for name in _STOP_SIGNALS:
+            if hasattr(signal, name):
+                number = getattr(signal, name)
+                self._handlers[number] = signal.signal(number, stop)
+
+    def drive(self) -> int:
+        """Until the end of the duration, of the file, or of the user's patience.
+
+        Returns
+        -------
+        exit code
+            0, also after Ctrl-C: that is how live audio ends.
+        """
+        session, started, said = self.session, time.monotonic(), False
+        show = self._view()
+        ran: float | None = None
+        while not self._stop and session.step():
+            now = time.monotonic()
+            if session.state == "running" and ran is None:
+                ran = now
+                self._announce()
+            if ran is None and not said and now - started > _PATIENCE_SECONDS:
+                said = True
+                self.tell("preparing: the first use of a method at a rate compiles it for this machine")
+            if ran is not None and self._live.duration is not None and now - ran >= self._live.duration:
+                break
+            if ran is not None:
+                show(now)
+                self._tell_grants()
+            time.sleep(_STEP_SECONDS)
+        self.close()
+        self._summary()
+        return 0
+
+    def _view(self) -> Callable[[float], None]:
+        """What shows the state while audio runs, called twenty times a second."""
+        if self._options.as_json:
+            return self._json_view() if self._live.every else lambda _now: None
+        if self._options.quiet:
+            return lambda _now: None
+        if sys.stderr.isatty() and sys.stdin.isatty():
+            from rtdenoise.cli.live_screen import Screen
+
+            self._screen = Screen(self.session, self._plan, self._quit)
+            update: Callable[[float], None] = self._screen.update
+            return update
+        return self._line_view()
+
+    def _quit(self) -> None:
+        self._stop = True
+
+    def _json_view(self) -> Callable[[float], None]:
+        every = self._live.every or 1.0
+        due = time.monotonic() + every
+
+        def show(now: float) -> None:
+            nonlocal due
+            if now >= due:
+                due += every * max(1, int((now - due) / every) + 1)
+                self._print(json.dumps({"state": self.session.state, **self.session.monitor.interval()}))
+
+        return show
+
+    def _line_view(self) -> Callable[[float], None]:
+        due = 0.0
+
+        def show(now: float) -> None:
+            nonlocal due
+            due = due or now + _LINE_SECONDS
+            if now >= due:
+                due = now + _LINE_SECONDS
+                click.echo(line(self.session.monitor.interval()), err=True)
+
+        return show
+
+    def _announce(self) -> None:
+        """What was opened and what the system granted."""
+        if self._options.quiet or self._screen is not None:
+            return
+        devices, budget = self.session.monitor.devices, self.session.monitor.budget()
+        names = [devices[key]["name"] if devices.get(key) else None for key in ("source", "target")]
+        source, target = names[0] or self._options.source, names[1] or self._options.target or "nowhere"
+        click.echo(
+            f"{self._plan.settings.method}: {source} -> {target} at {devices['rate']:.0f} Hz, "
+            f"{budget['total']:.1f} ms from microphone to speaker",
+            err=True,
+        )
+
+    def _tell_grants(self) -> None:
+        """Once: what the system refused, and how to get it."""
+        if not self._granted and self.session.grants:
+            self._granted = True
+            for grant in self.session.grants:
+                if not grant["granted"]:
+                    self.tell(f"{grant['name']} was not granted: {grant['detail']}")
+
+    def summary(self) -> dict[str, Any]:
+        """The whole run, for JSON."""
+        monitor = self.session.monitor
+        devices = {key: (monitor.devices.get(key) or {}).get("name") for key in ("source", "target")}
+        return {
+            "method": self._plan.settings.method,
+            "rate_hz": monitor.devices.get("rate"),
+            "devices": devices,
+            "reopened": self.session.reopened,
+            "engine_restarts": self.session.engine_restarts,
+            "grants": self.session.grants,
+            **monitor.total(),
+        }
+
+    def _summary(self) -> None:
+        if self._options.as_json:
+            self._print(json.dumps({"state": "summary", **self.summary()}))
+        elif not self._options.quiet:
+            click.echo(line(self.session.monitor.total()), err=True)
+
+    def _print(self, text: str) -> None:
+        click.echo(text, err=self._options.target == STDIO)
+
+    def close(self) -> None:
+        """End the session and give the signals back; fine to call twice."""
+        if self._screen is not None:
+            self._screen.close()
+            self._screen = None
+        self.session.close()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+
+def line(report: dict[str, Any]) -> str:
+    """A report in one line."""
+    budget, used = report["latency_ms"], report["budget_used_percent"]
+    reduction = report["noise_reduction_db"]
+    parts = [
+        f"{report['seconds']:.0f} s",
+        f"in {report['level_in_dbfs']:.0f} dBFS",
+        f"out {report['level_out_dbfs']:.0f} dBFS",
+        f"noise {-reduction:+.1f} dB" if reduction is not None else "noise -",
+        f"latency {budget.get('total', 0.0):.1f} ms",
+        f"budget used {used.get('p50', 0.0):.1f} % (p99.9 {used.get('p99.9', 0.0):.1f} %)",
+        f"late {report['late_blocks'] + report['dry_blocks']}",
+        f"xruns {sum(count for name, count in report['xruns'].items() if name != 'priming_output')}",
+        f"lost {report['lost']}",
+    ]
+    return "  ".join(parts)

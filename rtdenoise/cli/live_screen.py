@@ -1,0 +1,191 @@
+"""The live screen: meters, latency parts, counters, and keys."""
+
+from __future__ import annotations
+
+import select
+import sys
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from rtdenoise.live.plan import LivePlan
+from rtdenoise.live.session import Session
+
+_REFRESH_SECONDS = 0.2
+_INTERVAL_SECONDS = 1.0
+_METER_WIDTH = 40
+_METER_FLOOR_DB = -70.0
+_LIMIT_STEP_DB = 3.0
+_LINES = 4
+_KEYS = "[b] bypass  [s] SS/WF  [+/-] attenuation limit  [m] mark  [r] record  [q] quit"
+
+
+class Screen:
+    """Draws a session five times a second and takes its keys.
+
+    Parameters
+    ----------
+    session : Session
+    plan : LivePlan
+    quit_ : callable
+        Called for the key q.
+    record : callable
+        Called for the key r; says whether a recording runs then.
+    """
+
+    def __init__(
+        self, session: Session, plan: LivePlan, quit_: Callable[[], None], record: Callable[[], bool] | None = None
+    ) -> None:
+        self._session, self._plan, self._quit, self._record = session, plan, quit_, record
+        self._lines: deque[str] = deque(maxlen=_LINES)
+        self._method = plan.settings.method
+        self._bypassed = self._method == "bypass"
+        self._recording = False
+        self._marks = 0
+        self._drawn = self._reported = 0.0
+        self._report: dict[str, Any] = session.monitor.interval()
+        self._restore = _keys_at_once()
+        self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+        self._live.start()
+
+    def tell(self, line: str) -> None:
+        """Show a line for the user."""
+        self._lines.append(line)
+
+    def update(self, now: float) -> None:
+        """Look for a key and draw if it is time."""
+        while (key := _key()) is not None:
+            self.press(key)
+        if now - self._reported >= _INTERVAL_SECONDS:
+            self._reported, self._report = now, self._session.monitor.interval()
+        if now - self._drawn >= _REFRESH_SECONDS:
+            self._drawn = now
+            self._live.update(self.render(), refresh=True)
+
+    def press(self, key: str) -> None:
+        """Do what a key says."""
+        session = self._session
+        if key == "q":
+            self._quit()
+        elif key == "b":
+            self._bypassed = not self._bypassed
+            session.set_bypass(self._bypassed)
+        elif key == "s":
+            self._switch()
+        elif key in "+-=":
+            limit = session.attenuation_limit_db + (_LIMIT_STEP_DB if key in "+=" else -_LIMIT_STEP_DB)
+            session.set_attenuation_limit_db(min(60.0, max(0.0, limit)))
+        elif key == "m":
+            self._marks += 1
+            self.tell(f"mark {self._marks} at {session.monitor.total()['seconds']:.1f} s")
+        elif key == "r":
+            self._toggle_recording()
+
+    def _switch(self) -> None:
+        if self._plan.uses_engine:
+            self.tell(f"{self._plan.settings.method} runs in its own process; start again to change the method")
+            return
+        from rtdenoise.live.spectral import rules
+
+        codes = rules(self._plan.settings)
+        self._method = "SS" if self._method == "WF" else "WF"
+        self._bypassed = False
+        self._session.set_parameter("rule", codes[self._method])
+        self._session.set_bypass(False)
+
+    def _toggle_recording(self) -> None:
+        if self._record is None:
+            self.tell("start with --record DIR to record")
+            return
+        self._recording = self._record()
+        self.tell("recording" if self._recording else "recording stopped")
+
+    def render(self) -> Group:
+        """Everything, as one picture."""
+        session, report = self._session, self._report
+        live = session.region.live[0]
+        method = "bypass" if self._bypassed else self._method
+        head = Text(f"rtdenoise  {method}  {session.state}", style="bold")
+        table = Table.grid(padding=(0, 2))
+        table.add_row("in", meter(session.monitor.level_in_db, float(live["peak_in"])))
+        table.add_row("out", meter(session.monitor.level_out_db, float(live["peak_out"])))
+        reduction = report["noise_reduction_db"]
+        limit = f"limit {session.attenuation_limit_db:.0f} dB"
+        table.add_row("noise", f"{-reduction:+.1f} dB ({limit})" if reduction is not None else f"- ({limit})")
+        parts = session.monitor.budget()
+        table.add_row(
+            "latency", "  ".join(f"{name.replace('_', ' ')} {value:.1f}" for name, value in parts.items()) + " ms"
+        )
+        used = report["budget_used_percent"]
+        table.add_row("CPU", f"{used.get('p50', 0.0):.1f} % of a block, p99 {used.get('p99', 0.0):.1f} %")
+        xruns = sum(report["xruns"].values())
+        total = session.monitor.total()
+        late = total["late_blocks"] + total["dry_blocks"]
+        table.add_row("late", f"{late} blocks, {xruns} xruns in the last second, {total['lost']} samples lost")
+        if int(live["howls"]):
+            self._warn_of_howl(int(live["howls"]))
+        return Group(head, table, Text(_KEYS, style="dim"), *(Text(line) for line in self._lines))
+
+    def _warn_of_howl(self, howls: int) -> None:
+        line = f"feedback {howls}: the microphone hears the speaker; use headphones"
+        if line not in self._lines:
+            self.tell(line)
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        with suppress(OSError, ValueError):
+            self._live.stop()
+        self._restore()
+
+
+def meter(level_db: float, peak: float) -> Text:
+    """A bar from -70 dBFS to 0 with the level in numbers; red where it clips."""
+    share = min(1.0, max(0.0, 1.0 - level_db / _METER_FLOOR_DB))
+    filled = round(share * _METER_WIDTH)
+    style = "red" if peak >= 1.0 else "yellow" if level_db > -12.0 else "green"
+    bar = Text("█" * filled, style=style)
+    bar.append("─" * (_METER_WIDTH - filled), style="dim")
+    bar.append(f" {level_db:6.1f} dBFS" if level_db > -200.0 else "  silence")
+    return bar
+
+
+def _keys_at_once() -> Callable[[], None]:
+    """Let keys arrive without the return key; what is returned undoes it."""
+    try:
+        import termios
+        import tty
+    except ImportError:
+        return lambda: None
+    try:
+        descriptor = sys.stdin.fileno()
+        before = termios.tcgetattr(descriptor)
+        tty.setcbreak(descriptor)
+    except (termios.error, OSError, ValueError):
+        return lambda: None
+
+    def restore() -> None:
+        with suppress(termios.error, OSError):
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+    return restore
+
+
+def _key() -> str | None:
+    """A key that was pressed, or None."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        return msvcrt.getwch() if msvcrt.kbhit() else None
+    with suppress(OSError, ValueError):
+        if select.select([sys.stdin], [], [], 0.0)[0]:
+            import os
+
+            pressed = os.read(sys.stdin.fileno(), 1).decode(errors="replace")
+            return pressed or None
+    return None

@@ -1,0 +1,186 @@
+"""Samples out of and into a running session, by threads that cannot disturb the audio: recordings, files, pipes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from rtdenoise.errors import RtDenoiseError
+from rtdenoise.live.region import Region, span_of
+from rtdenoise.live.session import Session
+from rtdenoise.typing import F32
+
+if TYPE_CHECKING:
+    from rtdenoise.streaming.resampler import Resampler
+
+_POLL_SECONDS = 0.04
+_MARGIN_SECONDS = 0.5  # of the ring that the audio thread may write next
+
+
+class Sink(Protocol):
+    """Where samples go."""
+
+    def write(self, samples: F32) -> None:
+        """Append (n, channels) float32."""
+
+
+@dataclass(slots=True)
+class Tap:
+    """What passes one ring of a session, in order; a reopened stream continues where the last ended.
+
+    `aligned`: leave out the first samples of every stream by which the output is later than the input.  `lost` counts
+    samples that were overwritten before they were read.
+    """
+
+    session: Session
+    ring: str
+    aligned: bool
+    lost: int = 0
+    _region: Region | None = None
+    _position: int = 0
+    _rings: dict[str, F32] = field(default_factory=dict)
+
+    def pull(self) -> F32:
+        """The samples since the last call; (n, channels) float32."""
+        region = self.session.region
+        live = region.live[0]
+        if live["capacity"] == 0 or live["wait"] < 0:
+            return np.zeros((0, max(1, int(live["channels"]))), np.float32)
+        if region is not self._region:
+            self._region, self._rings = region, region.attached_rings()
+            self._position = int(live["wait"] + live["latency"]) if self.aligned else 0
+        n, ring = int(live["n"]), self._rings[self.ring]
+        oldest = n - ring.shape[0] + int(_MARGIN_SECONDS * float(live["rate"]))
+        if self._position < oldest:
+            self.lost += oldest - self._position
+            self._position = oldest
+        samples = span_of(ring, self._position, n)
+        self._position = max(self._position, n)
+        return samples
+
+
+class TapThread:
+    """Carries samples from taps to sinks until told to stop; a sink that fails is left alone, the audio goes on.
+
+    Parameters
+    ----------
+    pairs : iterable of (Tap, Sink)
+    tell : callable
+        Gets one line if a sink fails.
+    """
+
+    def __init__(self, pairs: Iterable[tuple[Tap, Sink]], tell: Callable[[str], None]) -> None:
+        self._pairs, self._tell = list(pairs), tell
+        self.failed: BaseException | None = None
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._end.wait(_POLL_SECONDS):
+            self._carry()
+        self._carry()
+
+    def _carry(self) -> None:
+        for pair in list(self._pairs):
+            tap, sink = pair
+            samples = tap.pull()
+            if samples.shape[0] == 0:
+                continue
+            try:
+                sink.write(samples)
+            except (OSError, RtDenoiseError) as error:
+                self._pairs.remove(pair)
+                self.failed = error
+                self._tell(str(error))
+
+    def finish(self, timeout_seconds: float = 2.0) -> None:
+        """Carry what is left and stop."""
+        self._end.set()
+        self._thread.join(timeout_seconds)
+
+
+class Feeder:
+    """Feeds blocks of samples to a session without an input device, at its pace and at its rate.
+
+    Parameters
+    ----------
+    session : Session
+    blocks : iterable of (n, channels) float32
+    rate : int
+        Of the blocks, in Hz.
+    """
+
+    def __init__(self, session: Session, blocks: Iterable[F32], rate: int) -> None:
+        self._session, self._blocks, self._rate = session, blocks, rate
+        self.failed: BaseException | None = None
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            live = self._session.region.live
+            while live["capacity"][0] == 0:
+                if self._end.wait(_POLL_SECONDS):
+                    return
+            self._feed()
+        except (OSError, RtDenoiseError) as error:
+            self.failed = error
+        finally:
+            live = self._session.region.live
+            live["source_end"] = live["n_source"]
+
+    def _feed(self) -> None:
+        region = self._session.region
+        rate, channels = int(region.live["rate"][0]), int(region.live["channels"][0])
+        ring = region.attached_rings()["source"]
+        resamplers = _resamplers(self._rate, rate, channels)
+        for block in self._blocks:
+            samples = fit_channels(block, channels)
+            if resamplers:
+                samples = np.stack([r.push(samples[:, c].copy()) for c, r in enumerate(resamplers)], axis=1)
+            if not self._put(region, ring, samples):
+                return
+
+    def _put(self, region: Region, ring: F32, samples: F32) -> bool:
+        live, start = region.live, 0
+        while start < samples.shape[0]:
+            room = ring.shape[0] // 2 - int(live["n_source"][0] - live["n_taken"][0])
+            if room <= 0:
+                if self._end.wait(_POLL_SECONDS):
+                    return False
+                continue
+            piece = samples[start : start + room]
+            first = int(live["n_source"][0])
+            ring[np.arange(first, first + piece.shape[0]) % ring.shape[0]] = piece
+            live["n_source"] += piece.shape[0]
+            start += piece.shape[0]
+        return not self._end.is_set()
+
+    def finish(self, timeout_seconds: float = 1.0) -> None:
+        """Stop feeding."""
+        self._end.set()
+        self._thread.join(timeout_seconds)
+
+
+def _resamplers(rate_in: int, rate_out: int, channels: int) -> list[Resampler]:
+    """One per channel, or none if there is nothing to convert."""
+    if rate_in == rate_out:
+        return []
+    from rtdenoise.streaming.resampler import Resampler  # loads the compiler, which a session else does without
+
+    return [Resampler(rate_in, rate_out) for _ in range(channels)]
+
+
+def fit_channels(block: F32, channels: int) -> F32:
+    """(n, k) samples as (n, channels): mixed down to one, repeated from one, else the first of them."""
+    if block.shape[1] == channels:
+        return block
+    if channels == 1:
+        return block.mean(axis=1, keepdims=True, dtype=np.float32)
+    return block[:, np.minimum(np.arange(channels), block.shape[1] - 1)]

@@ -1,0 +1,212 @@
+"""What happens to a live session in a bad world, each against the real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtdenoise.errors import ConfigError, DeviceError
+from rtdenoise.live.record import FLAGS
+from tests.live.conftest import may_run_in_real_time
+from tests.live.harness import plan, running
+from tests.live.test_exactness import noise
+from tests.virtual_card.card import VirtualCard
+from tests.virtual_card.server import Server
+
+LIVE = [sys.executable, "-m", "rtdenoise", "live", "--input", "mic:virtual", "--output", "speaker:virtual"]
+
+
+def ours(server: Server) -> list[int]:
+    """Processes of a live session that use this server."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command, environment = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if b"\0-m\0rtdenoise" in command and server.name.encode() in environment and int(folder.name) != os.getpid():
+            found.append(int(folder.name))
+    return found
+
+
+def wait_until(condition, timeout_seconds: float) -> float:
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < timeout_seconds, "it never happened"
+        time.sleep(0.01)
+    return time.monotonic() - started
+
+
+def start_live(*arguments: str, **options) -> subprocess.Popen:
+    return subprocess.Popen([*LIVE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def wait_for_line(process: subprocess.Popen) -> None:
+    """Until it says that audio runs."""
+    for line in process.stderr:
+        if b"from microphone to speaker" in line:
+            return
+    raise AssertionError("it ended")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_end_within_a_second_and_leave_nothing(server_of, number):
+    server = server_of(synchronous=False, realtime=may_run_in_real_time())
+    with VirtualCard(server.name):
+        process = start_live("--json")
+        wait_for_line(process)
+        assert len(ours(server)) == 2
+        sent = time.monotonic()
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=5)
+        took = time.monotonic() - sent
+    assert took < 1.0
+    assert process.returncode == 0
+    assert json.loads(out.splitlines()[-1])["callbacks"] > 0
+    assert ours(server) == []
+
+
+def test_a_killed_session_takes_its_children_with_it(server_of):
+    server = server_of(synchronous=False, realtime=False)
+    with VirtualCard(server.name):
+        process = start_live()
+        wait_for_line(process)
+        process.kill()
+        process.communicate(timeout=5)
+        assert wait_until(lambda: ours(server) == [], 2.0) < 1.0
+
+
+def test_closed_terminal_ends_it(server_of):
+    server = server_of(synchronous=False, realtime=may_run_in_real_time())
+    leader, follower = pty.openpty()
+    with VirtualCard(server.name) as card:
+        process = subprocess.Popen(
+            LIVE, stdin=follower, stdout=follower, stderr=follower, start_new_session=True, preexec_fn=_own_terminal
+        )
+        os.close(follower)
+        card.wait_connected(30.0)
+        time.sleep(0.5)
+        os.close(leader)
+        process.wait(3)
+        assert wait_until(lambda: ours(server) == [], 2.0) < 1.0
+
+
+def _own_terminal() -> None:
+    import fcntl
+    import termios
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def test_killed_server_is_noticed_and_the_session_goes_on_when_it_is_back(server_of):
+    server = server_of(realtime=False)
+    told: list[str] = []
+    with running(plan("WF", source="mic", target="speaker"), told) as live:
+        server.kill()
+        live.wait(lambda: live.session.state == "waiting", 3.0)
+        server.start()
+        back = live.wait(lambda: live.session.state == "running", 20.0)
+        live.wait(lambda: live.session.region.live["callbacks"][0] > 10, 5.0)
+        assert live.session.reopened == 1
+        assert live.session.monitor.total()["callbacks"] > 10
+    assert any("opening the devices again" in line for line in told)
+    assert told[-1] == "audio is back"
+    assert back < 15.0
+
+
+def test_restart_at_another_rate_is_followed(server_of):
+    server = server_of(realtime=False)
+    with running(plan("bypass", source="mic", target="speaker")) as live:
+        assert live.session.region.live["rate"][0] == 16000
+        server.kill()
+        live.wait(lambda: live.session.state == "waiting", 3.0)
+        server.rate = 32000
+        server.start()
+        live.wait(lambda: live.session.state == "running", 90.0)
+        assert live.session.region.live["rate"][0] == 32000
+
+
+def test_vanished_microphone_is_noticed_by_its_zeros(server):
+    told: list[str] = []
+    second = VirtualCard(server.name, "other_microphone", "other_speaker").__enter__()
+    with VirtualCard(server.name), running(plan("WF", source="other_microphone"), told) as live:
+        second.__exit__()
+        live.wait(lambda: live.session.state == "waiting", 30.0)
+    assert any("digital silence" in line for line in told)
+    assert any("gone" in line for line in told)
+
+
+def test_stalled_audio_process_is_ended_and_replaced(server_of):
+    server = server_of(realtime=False, synchronous=False)
+    with VirtualCard(server.name), running(plan("WF")) as live:
+        os.kill(live.session._worker.pid, signal.SIGSTOP)
+        live.wait(lambda: live.session.state == "waiting", 3.0)
+        live.wait(lambda: live.session.state == "running", 30.0)
+        assert live.session.reopened == 1
+
+
+def test_a_stall_adds_no_latency(server):
+    """Half a second inside the callback: afterwards the delay is what it was, to the sample."""
+    with VirtualCard(server.name) as card, running(plan("bypass")) as live:
+        card.wait_connected()
+        record = live.session.region.live
+        delay = int(record["wait"][0] + record["latency"][0])
+        late = int(record["late_blocks"][0])
+        record["stall_ns"] = 450_000_000
+        live.wait(lambda: record["stall_ns"][0] == 0, 5.0)
+        live.wait(lambda: record["late_blocks"][0] > late, 5.0)
+        signal_in = noise(0.5, card.rate)
+        heard = card.play_record(signal_in)
+    np.testing.assert_array_equal(heard[delay : delay + signal_in.size], signal_in)
+
+
+def test_drop_outs_are_counted(server_of):
+    """An asynchronous server does not wait for a client that sleeps: those samples are gone, and counted."""
+    server = server_of(synchronous=False, realtime=False)
+    with VirtualCard(server.name), running(plan("bypass")) as live:
+        time.sleep(2.5)
+        before = live.session.monitor.lost
+        live.session.region.live["stall_ns"] = 300_000_000
+        live.wait(lambda: live.session.monitor.lost > before, 10.0)
+        lost = (live.session.monitor.lost - before) / server.rate
+        xruns = dict(zip(FLAGS, live.session.region.live["flag_counts"][0], strict=True))
+    assert lost == pytest.approx(0.3, abs=0.15)
+    assert xruns["input_overflow"] > 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "words"),
+    [
+        ({"source": "mic:nobody"}, DeviceError, "no input device 'nobody'; there are: .*virtual_microphone"),
+        ({"target": "speaker:JACK"}, DeviceError, "ambiguous; give its index.*virtual_speaker"),
+        ({"target": "virtual_microphone"}, DeviceError, "no output device"),
+        ({"source": "97"}, DeviceError, "no input device '97'"),
+    ],
+)
+def test_wrong_names_are_one_line_that_lists_what_there_is(server, fields, error, words):
+    with VirtualCard(server.name), pytest.raises(error, match=words), running(plan("bypass", **fields)):
+        pass
+
+
+def test_no_server_is_one_line(server_of):
+    server = server_of()
+    server.kill()
+    with pytest.raises(DeviceError, match="no input device"), running(plan("bypass", source="mic", target="speaker")):
+        pass
+
+
+@pytest.mark.parametrize(
+    "fields", [{"channels": 9}, {"block": -1}, {"latency": "lower"}, {"latency": 9.0}, {"source": None, "target": None}]
+)
+def test_impossible_plans_are_refused(fields):
+    with pytest.raises(ConfigError):
+        plan("bypass", **fields)

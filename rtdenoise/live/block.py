@@ -8,7 +8,7 @@ from numba import carray
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.live.howl import guard_against_howl
 from rtdenoise.live.meters import count_end, count_levels, count_start
-from rtdenoise.live.native import fence, floats_at, flush_denormals, now_ns, pause, thread_id
+from rtdenoise.live.native import fence, floats_at, flush_denormals, now_ns_at, pause, thread_id
 from rtdenoise.live.record import FINISHED, STOPPING
 from rtdenoise.spectral.hop import hop_linked
 from rtdenoise.typing import F32, Record
@@ -28,7 +28,7 @@ def begin(live: Record, times: np.ndarray, flags: int, n_block: int) -> int:
         PortAudio's times of the block's input, of now and of the block's output, in seconds.
     flags, n_block : int
     """
-    started = now_ns(live)
+    started = now_ns_at(live.scratch)
     if live.callbacks == 0:
         flush_denormals()
         live.thread_id = thread_id(live)
@@ -262,7 +262,7 @@ def finish(live: Record, started: int, n_block: int) -> int:
     played = live.source_end >= 0 and live.drained >= live.wait + live.latency
     if played or (live.phase == STOPPING and live.fade == _ZERO):
         live.phase = FINISHED
-    count_end(live, started, now_ns(live), n_block)
+    count_end(live, started, now_ns_at(live.scratch), n_block)
     return 1 if live.phase == FINISHED else 0
 
 

@@ -24,10 +24,13 @@ from rtdenoise.live.block import (
     take_device,
     take_source,
 )
-from rtdenoise.live.native import live_at, wake
+from rtdenoise.live.drift import PHASES, TAPS, play_block
+from rtdenoise.live.native import floats_at, live_at, now_ns_at, wake
+from rtdenoise.live.record import FLAGS
 
 _FLOATS = types.CPointer(types.float32)
 _TIMES = types.CPointer(types.float64)
+_PHASES, _TAPS, _N_FLAGS = PHASES, TAPS, len(FLAGS)
 _POINTER = np.dtype([("live", "i8")])
 
 
@@ -80,6 +83,19 @@ def _engine(source: Any, target: Any, n_block: int, times: Any, flags: int, user
     return finish(live, started, n)
 
 
+def _playback(source: Any, target: Any, n_block: int, times: Any, flags: int, userdata: Any) -> int:
+    """PortAudio's callback of an output stream with a clock of its own: plays the clean ring at its own pace."""
+    live = carray(live_at(carray(userdata, (1,))[0].live), (1,))[0]
+    n = types.int64(n_block)
+    for bit in range(_N_FLAGS):
+        if flags & (1 << bit):
+            live.play_flag_counts[bit] += 1
+    table = carray(floats_at(live.play_table), (_PHASES + 1, _TAPS))
+    out = carray(target, (n, live.play_channels))
+    play_block(live, now_ns_at(live.play_scratch), table, ring(live.clean, live), out)
+    return 0
+
+
 def _compiled(function: Callable[..., int], userdata: np.dtype[Any]) -> Any:
     """A numba C callback for this user data, from the cache on disk if it is there.
 
@@ -108,6 +124,11 @@ def engine_callback() -> Any:
     return _compiled(_engine, _POINTER)
 
 
+def playback_callback() -> Any:
+    """The callback of an output stream beside an input stream; its user data is `engine_userdata`."""
+    return _compiled(_playback, _POINTER)
+
+
 def spectral_userdata(state: np.ndarray, live_address: int) -> np.ndarray:
     """User data for `spectral_callback`: (channels,) records, copied from `state`, of `userdata_dtype`."""
     userdata = np.zeros(state.shape, userdata_dtype(state.dtype))
@@ -122,4 +143,4 @@ def engine_userdata(live_address: int) -> np.ndarray:
     return np.array([(live_address,)], _POINTER)
 
 
-__all__ = ["engine_callback", "engine_userdata", "spectral_callback", "spectral_userdata"]
+__all__ = ["engine_callback", "engine_userdata", "playback_callback", "spectral_callback", "spectral_userdata"]

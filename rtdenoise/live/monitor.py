@@ -26,6 +26,8 @@ _SUMS = (
     "howls",
     "engine_steps",
     "engine_skipped",
+    "play_starved",
+    "play_jumps",
 )
 _LEVEL_SECONDS = 0.1
 _QUIET_SHARE = 0.2
@@ -73,7 +75,7 @@ def take_reading(live: Any) -> Reading:
     return Reading(
         seconds=time.monotonic(),
         counts={name: int(record[name]) for name in _SUMS},
-        flags=record["flag_counts"].copy(),
+        flags=record["flag_counts"] + record["play_flag_counts"],
         compute=record["compute_histogram"].copy(),
         jitter=record["jitter_histogram"].copy(),
         engine=record["engine_histogram"].copy(),
@@ -171,11 +173,12 @@ class Monitor:
         record = self._live[0]
         per_ms = float(record["rate"]) / 1000.0
         block = int(record["block"])
+        second_clock = max(0.0, float(record["play_target"]) - block)  # its lead holds the block, too
         parts = {
             "device_in": 1000.0 * float(self.devices.get("latency_in_seconds") or 0.0),
             "block": block / per_ms,
             "algorithm": int(record["latency"]) / per_ms,
-            "queue": max(0, int(record["wait"])) / per_ms,
+            "queue": (max(0, int(record["wait"])) + second_clock) / per_ms,
             "compute": percentile_ns(record["compute_histogram"], 0.5) / 1e6,
             "device_out": 1000.0 * float(self.devices.get("latency_out_seconds") or 0.0),
         }
@@ -212,6 +215,11 @@ class Monitor:
             "level_in_dbfs": round(self.level_in_db, 1),
             "level_out_dbfs": round(self.level_out_db, 1),
             "noise_reduction_db": self.noise_reduction_db(),
+            **(
+                {"clock_drift_ppm": round(1e6 * float(live["play_drift"]), 1)}
+                if live is not None and live["play_rate"]
+                else {}
+            ),
             "latency_ms": self.budget(),
         }
 

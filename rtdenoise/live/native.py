@@ -45,18 +45,18 @@ else:
 _MONOTONIC = 6 if sys.platform == "darwin" else 1
 
 
-def _now_windows(live: Any) -> int:  # pragma: no cover - compiled, on Windows only
-    """Time of a clock that never goes back, in ns."""
-    _frequency(live.scratch.ctypes)
-    ticks = live.scratch[0]
-    _counter(live.scratch.ctypes)
-    return live.scratch[0] // ticks * 1_000_000_000 + live.scratch[0] % ticks * 1_000_000_000 // ticks
+def _now_windows(scratch: Any) -> int:  # pragma: no cover - compiled, on Windows only
+    """Time of a clock that never goes back, in ns; `scratch` is (2,) int64 for the calling thread alone."""
+    _frequency(scratch.ctypes)
+    ticks = scratch[0]
+    _counter(scratch.ctypes)
+    return int(scratch[0] // ticks * 1_000_000_000 + scratch[0] % ticks * 1_000_000_000 // ticks)
 
 
-def _now_posix(live: Any) -> int:  # pragma: no cover - compiled
-    """Time of a clock that never goes back, in ns; Python's `time.monotonic_ns`."""
-    _gettime(_MONOTONIC, live.scratch.ctypes)
-    return live.scratch[0] * 1_000_000_000 + live.scratch[1]
+def _now_posix(scratch: Any) -> int:  # pragma: no cover - compiled
+    """Time of Python's `time.monotonic_ns`; `scratch` is (2,) int64 for the calling thread alone."""
+    _gettime(_MONOTONIC, scratch.ctypes)
+    return int(scratch[0] * 1_000_000_000 + scratch[1])
 
 
 def _wake_nobody(live: Any) -> None:  # pragma: no cover - compiled, on Windows only
@@ -72,7 +72,7 @@ def _wake_posix(live: Any) -> None:  # pragma: no cover - compiled
 
 def _thread_number(live: Any) -> int:  # pragma: no cover - compiled
     """The system's number of the calling thread."""
-    return _thread()
+    return int(_thread())
 
 
 def _thread_unknown(live: Any) -> int:  # pragma: no cover - compiled, on macOS only
@@ -91,7 +91,7 @@ def _pause_windows(nanoseconds: int) -> None:  # pragma: no cover - compiled, on
 
 
 _compile = numba.njit(nogil=True, error_model="numpy")
-now_ns = _compile(_now_windows if _WINDOWS else _now_posix)
+now_ns_at = _compile(_now_windows if _WINDOWS else _now_posix)
 wake = _compile(_wake_nobody if _WINDOWS else _wake_posix)
 thread_id = _compile(_thread_unknown if sys.platform == "darwin" else _thread_number)
 pause = _compile(_pause_windows if _WINDOWS else _pause_posix)

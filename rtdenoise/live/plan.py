@@ -18,7 +18,8 @@ class LivePlan:
 
     `source`, `target`: device names as `rtdenoise.live.devices.find_device` takes them; None: the rings (a file or a
     pipe).  `rate_hz` is the rate of a file or pipe; devices run at their own.  `block`: samples, None for the best the
-    host offers.  `latency`: "low", "safe" or seconds.  `engine`: "module:function" that builds the denoiser of an
+    host offers.  `latency`: "low", "safe" or seconds.  `two_clocks`: input and
+    output as two streams joined by a resampler that follows their drift; None decides by the devices.  `engine`: "module:function" that builds the denoiser of an
     engine process from settings, rate and channels.
     """
 
@@ -32,6 +33,7 @@ class LivePlan:
     engine: str = "rtdenoise.registry:build"
     engine_always: bool = False
     howl_guard: bool = True
+    two_clocks: bool | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.channels <= CHANNELS_MAX:

@@ -100,6 +100,23 @@ _COUNTERS = [
     ("now_seconds", "f8"),
     ("dac_seconds", "f8"),
 ]
+_PLAYBACK = [  # only where input and output are two streams, each with its own clock
+    ("play_table", "i8"),  # address of the (PHASES + 1, TAPS) float32 interpolator
+    ("play_channels", "i8"),
+    ("play_scratch", "i8", (2,)),  # for the clock
+    ("play_rate", "f8"),  # Hz, nominal
+    ("play_position", "f8"),  # in the clean stream; 0 before the first block
+    ("play_target", "f8"),  # samples between the newest input and the one that plays
+    ("play_error", "f8"),  # smoothed distance from it
+    ("play_drift", "f8"),  # the output clock against the input clock, relative
+    ("play_ratio", "f8"),  # input samples per output sample now
+    ("play_callbacks", "i8"),
+    ("play_flag_counts", "i8", (len(FLAGS),)),
+    ("play_starved", "i8"),  # output samples for which nothing was there
+    ("play_jumps", "i8"),
+    ("play_block", "i8"),
+    ("play_last", "f4", (CHANNELS_MAX,)),
+]
 _MEMORY = [
     ("fade", "f4"),
     ("weight", "f4"),  # share of wet against dry
@@ -118,7 +135,7 @@ _MEMORY = [
     ("howl_run", "i8"),
     ("howl_energy", "f4"),
 ]
-LIVE = np.dtype([*_SET_UP, *_PARAMETERS, *_ENGINE, *_COUNTERS, *_MEMORY], align=True)
+LIVE = np.dtype([*_SET_UP, *_PARAMETERS, *_ENGINE, *_COUNTERS, *_PLAYBACK, *_MEMORY], align=True)
 """Everything about one live stream that does not depend on the method, as one record in shared memory."""
 
 

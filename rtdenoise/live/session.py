@@ -172,6 +172,8 @@ class Session:
             self._spare = self._new_engine()
 
     def _on_error(self, event: dict[str, Any]) -> None:
+        if self._worker is not None:
+            self._worker.end(_STOP_SECONDS)  # it says goodbye to the sound server first
         if not self._ever_ran:
             self.close()
             kind = getattr(errors, event["kind"], DeviceError)

@@ -26,8 +26,8 @@ class Watch:
 
     def __init__(self, source: dict[str, Any] | None = None) -> None:
         self._source = source
-        self._callbacks = -1
-        self._moved = time.monotonic()
+        self._callbacks = [-1, -1]
+        self._moved = [time.monotonic()] * 2
         self._zeros_told = False
         self._gone = threading.Event()
         self._asleep = _suspended_seconds()
@@ -35,11 +35,13 @@ class Watch:
     def trouble(self, live: Any, tell: Any) -> str:
         """Why the devices must be opened again, or nothing; `live` is the (1,) record, `tell` gets remarks."""
         now, record = time.monotonic(), live[0]
-        if int(record["callbacks"]) != self._callbacks:
-            self._callbacks, self._moved = int(record["callbacks"]), now
+        for clock, name in enumerate(("callbacks", "play_callbacks")):
+            if int(record[name]) != self._callbacks[clock] or (clock == 1 and record["play_rate"] == 0.0):
+                self._callbacks[clock], self._moved[clock] = int(record[name]), now
         block_seconds = float(record["block"]) / max(1.0, float(record["rate"]))
-        if now - self._moved > max(_SILENT_SECONDS, _SILENT_BLOCKS * block_seconds):
-            return f"no audio for {now - self._moved:.1f} s: the device or its server is gone"
+        still = now - min(self._moved)
+        if still > max(_SILENT_SECONDS, _SILENT_BLOCKS * block_seconds):
+            return f"no audio for {still:.1f} s: the device or its server is gone"
         asleep = _suspended_seconds()
         if asleep - self._asleep > _SUSPEND_SECONDS:
             return "the computer was suspended"

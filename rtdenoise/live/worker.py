@@ -11,8 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from rtdenoise.live.pipes import ChildEnd, decode
 from rtdenoise.live.plan import LivePlan
 from rtdenoise.live.record import FINISHED, attach_rings, prepare
 from rtdenoise.live.region import Region
+
+if TYPE_CHECKING:
+    from rtdenoise.live.portaudio import Opening
 
 _ENGINE_START_SECONDS = 120.0
 _FIRST_CALLBACK_SECONDS = 5.0
@@ -36,7 +39,8 @@ class Worker:
     def __init__(self, plan: LivePlan, region: Region, wake_fd: int, parent: ChildEnd) -> None:
         self._plan, self._region, self._wake_fd, self._parent = plan, region, wake_fd, parent
         self._live = region.live
-        self.stream: Any = None
+        self.streams: list[Any] = []
+        self._second_latency = 0.0
 
     def run(self) -> None:
         """Open, start, watch, close."""
@@ -46,22 +50,28 @@ class Worker:
         listed = devices.list_devices_here()
         source = devices.find_device(listed, plan.source, "input") if plan.source is not None else None
         target = devices.find_device(listed, plan.target, "output") if plan.target is not None else None
-        rate = self._rate(source, target)
+        apart = self._apart(source, target)
+        rate = (source or target or _no_device()).rate_hz
         channels_in = min(plan.channels, source.channels_in) if source else 0
         channels_out = min(max(2, plan.channels), target.channels_out) if target else 0
         self._parent.send("rate", rate=rate)
-        hop, callback, userdata = self._prepare(rate, channels_in, channels_out)
+        hop, callback, userdata = self._prepare(rate, channels_in, 0 if apart else channels_out)
         opening = Opening(
             rate=rate,
             source=source,
-            target=target,
+            target=None if apart else target,
             channels_in=channels_in,
             channels_out=channels_out,
             block=self._block(hop, source, target),
             latency={"low": "low", "safe": "high"}.get(str(plan.latency), plan.latency),
         )
         self._parent.send("opening", rate=rate)
+        if apart and target is not None:
+            second = replace(opening, rate=target.rate_hz, source=None, target=target)
+            second = replace(second, block=opening.block and round(opening.block * target.rate_hz / rate))
+            self._open_second(second, rate)
         stream = open_stream(opening, callback, userdata)
+        self.streams.append(stream)
         latency_in, latency_out = reported_latency(stream, opening)
         start_stream(stream, opening)
         self._await_callback()
@@ -71,21 +81,35 @@ class Worker:
             source=source and source.as_dict(),
             target=target and target.as_dict(),
             latency_in_seconds=latency_in,
-            latency_out_seconds=latency_out,
+            latency_out_seconds=latency_out or self._second_latency,
         )
         self._parent.send("granted", grants=[asdict(grant) for grant in self._grants()])
-        self._watch(stream)
+        self._watch()
 
-    def _rate(self, source: Device | None, target: Device | None) -> int:
-        if source is not None and target is not None and source.rate_hz != target.rate_hz:
-            raise DeviceError(
-                f"{source.name!r} runs at {source.rate_hz} Hz and {target.name!r} at {target.rate_hz} Hz; set both to one rate "
-                "in the system's sound settings"
-            )
-        device = source or target
-        if device is None:
-            raise DeviceError("no device to open")
-        return device.rate_hz
+    def _apart(self, source: Device | None, target: Device | None) -> bool:
+        """Whether input and output have clocks of their own: JACK has one; so has a device that is both."""
+        if source is None or target is None:
+            return False
+        if self._plan.two_clocks is not None:
+            return self._plan.two_clocks
+        one_server = source.host_api == target.host_api and "JACK" in source.host_api
+        same = one_server or (source.name == target.name and source.host_api == target.host_api)
+        return not same or source.rate_hz != target.rate_hz
+
+    def _open_second(self, opening: Opening, rate_in: float) -> None:
+        """Open and start the output stream that plays the clean ring by its own clock."""
+        from rtdenoise.live.callback import engine_userdata, playback_callback
+        from rtdenoise.live.drift import interpolator
+        from rtdenoise.live.portaudio import open_stream, reported_latency, start_stream
+
+        live = self._live
+        self._table = interpolator(rate_in, opening.rate)
+        live["play_table"], live["play_channels"] = self._table.ctypes.data, opening.channels_out
+        live["play_rate"] = opening.rate
+        stream = open_stream(opening, playback_callback(), engine_userdata(live.ctypes.data))
+        self.streams.append(stream)
+        self._second_latency = reported_latency(stream, opening)[1]
+        start_stream(stream, opening)
 
     def _block(self, hop: int, source: Device | None, target: Device | None) -> int:
         if self._plan.block is not None:
@@ -167,13 +191,17 @@ class Worker:
         )
         return [priority, scheduling.lock_memory(), scheduling.freeze_garbage()]
 
-    def _watch(self, stream: Any) -> None:
+    def _watch(self) -> None:
         live = self._live
         while live["phase"][0] != FINISHED:
             time.sleep(_POLL_SECONDS)
-        time.sleep(min(0.1, 3 * float(live["block"][0]) / float(live["rate"][0])))
+        lead = float(live["play_target"][0]) + 3 * float(live["block"][0])
+        time.sleep(min(0.1, lead / float(live["rate"][0])))
         self._parent.send("finished")
-        self.stream = stream
+
+
+def _no_device() -> NoReturn:
+    raise DeviceError("there is no device to open")
 
 
 def _in_time(action: Callable[[], object]) -> None:
@@ -183,9 +211,9 @@ def _in_time(action: Callable[[], object]) -> None:
     thread.join(_CLOSE_SECONDS)
 
 
-def _leave_portaudio(stream: Any) -> None:
+def _leave_portaudio(streams: list[Any]) -> None:
     """Say goodbye to the sound server: one that is left without waits for its client."""
-    if stream is not None:
+    for stream in streams:
         stream.close()
     if "sounddevice" in sys.modules:
         sys.modules["sounddevice"]._terminate()
@@ -209,7 +237,7 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - reported to the session, which decides
         parent.send("error", kind="DeviceError", message=f"{type(error).__name__}: {' '.join(str(error).split())}")
         code = 1
-    _in_time(lambda: _leave_portaudio(worker.stream))
+    _in_time(lambda: _leave_portaudio(worker.streams))
     sys.stderr.flush()
     os._exit(code)  # not through atexit: PortAudio's goodbye can hang
 

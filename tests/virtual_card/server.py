@@ -71,7 +71,18 @@ class Server:
         return (self._folder / "jackd.log").read_text(encoding="utf-8", errors="replace")
 
     def start(self) -> Server:
-        """Start, or start again."""
+        """Start, or start again; servers that were killed before leave JACK's register full, so clear it if it is."""
+        try:
+            self._launch()
+        except RuntimeError:
+            if "Too many servers" not in self.log or _servers_run():
+                raise
+            for left in Path("/dev/shm").glob("jack*"):
+                left.unlink(missing_ok=True)
+            self._launch()
+        return self
+
+    def _launch(self) -> None:
         mode = "-S" if self.synchronous else "-s"
         priority = ["-R", "-P", "80"] if self.realtime else ["-r"]
         general = ["jackd", "-n", self.name, mode, *priority, "-m", "-t", str(_CLIENT_TIMEOUT_MS)]
@@ -86,7 +97,6 @@ class Server:
                 start_new_session=True,
             )
         self.wait_until_up()
-        return self
 
     def wait_until_up(self) -> None:
         """Return when clients can connect."""
@@ -126,3 +136,9 @@ class Server:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _servers_run() -> bool:
+    """Whether any JACK server runs on this machine."""
+    names = (folder / "comm" for folder in Path("/proc").glob("[0-9]*"))
+    return any(name.read_text().strip() == "jackd" for name in names if name.exists())

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ LIVE = [sys.executable, "-m", "rtdenoise", "live", "--input", "mic:virtual", "--
 
 
 @contextmanager
-def card_of(**settings: Any):
+def card_of(**settings: Any) -> Iterator[VirtualCard]:
     """A private server with its card, seen by this process and its children."""
     with Server(realtime=may_run_in_real_time(), **settings) as server:
         os.environ.update(server.environment)
@@ -75,7 +75,7 @@ def latency(_seconds: float) -> dict[str, Any]:
 
 
 @contextmanager
-def hogs():
+def hogs() -> Iterator[None]:
     """In this process: a busy Python thread, and C calls that hold the interpreter's lock for 40 ms."""
     stop = threading.Event()
     holding = ctypes.PyDLL(None).usleep
@@ -102,17 +102,18 @@ def hogs():
 
 def gil(seconds: float) -> dict[str, Any]:
     """WF in this very process beside threads that hog the interpreter: blocks lost, and compute times."""
-    from rtdenoise.live.devices import find_device, list_devices_here
+    from rtdenoise.live.devices import find_device, list_devices_here, load_portaudio_here
     from rtdenoise.live.pipes import ChildEnd
     from rtdenoise.live.portaudio import Opening, open_stream
     from rtdenoise.live.region import Region
     from rtdenoise.live.worker import Worker
 
-    with card_of() as card:
+    with Server(realtime=may_run_in_real_time()) as card:  # no virtual microphone: its callbacks are Python's
+        os.environ.update(card.environment)
         region = Region()
         worker = Worker(plan("WF", source=None, target="x"), region, -1, ChildEnd.__new__(ChildEnd))
         listed = list_devices_here()
-        source, target = (find_device(listed, name, kind) for name, kind in (("virtual", "input"), ("virtual", "output")))
+        source, target = (find_device(listed, name, kind) for name, kind in (("mic", "input"), ("speaker", "output")))
         _hop, callback, userdata = worker._prepare(card.rate, 1, 1)
         opening = Opening(
             rate=card.rate, source=source, target=target, channels_in=1, channels_out=1, block=0, latency="low"
@@ -127,6 +128,7 @@ def gil(seconds: float) -> dict[str, Any]:
                 time.sleep(0.5)
             after = live.copy()
         stream.close()
+        load_portaudio_here()._terminate()
     elapsed = int(after["last_ns"][0] - before["last_ns"][0]) * 1e-9
     callbacks = int(after["callbacks"][0] - before["callbacks"][0])
     compute = after["compute_histogram"][0] - before["compute_histogram"][0]
@@ -147,7 +149,8 @@ def start(_seconds: float) -> dict[str, Any]:
     with card_of() as card:
         for _ in range(6):
             began = time.monotonic()
-            process = subprocess.Popen([*LIVE, "--duration", "1", "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            command = [*LIVE, "--duration", "1", "--json"]
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
             card.wait_connected(120.0)
             times.append(time.monotonic() - began)
             process.communicate(timeout=30)

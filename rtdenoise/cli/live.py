@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rtdenoise.cli.live_options import LiveOptions
+from rtdenoise.cli.live_request import LiveRequest, from_root
 from rtdenoise.cli.options import STDIO, Options, is_live
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ VIRTUAL = "virtual-mic"
 _FILE_BLOCK = 4096
 
 
-def run_live(options: Options) -> int:
+def run_live(asked: Options | LiveRequest) -> int:
     """Denoise from or to an audio device until it is stopped.
 
     Raises
@@ -34,9 +35,8 @@ def run_live(options: Options) -> int:
     """
     from rtdenoise.config import load_settings
 
-    own = getattr(options, "live", None)
-    live = own if isinstance(own, LiveOptions) else LiveOptions()
-    method = options.method
+    options = asked if isinstance(asked, LiveRequest) else from_root(asked)
+    live, method = options.live, options.method
     settings = load_settings(
         method=method.method,
         preset=method.preset,
@@ -61,7 +61,7 @@ def run_live(options: Options) -> int:
             run.close()
 
 
-def _plan(settings: Settings, options: Options, live: LiveOptions, target: str) -> LivePlan:
+def _plan(settings: Settings, options: LiveRequest, live: LiveOptions, target: str) -> LivePlan:
     from rtdenoise.live.plan import LivePlan
 
     is_device = is_live(target) or target.startswith("speaker:")
@@ -78,7 +78,7 @@ def _plan(settings: Settings, options: Options, live: LiveOptions, target: str) 
 def _attach(
     session: Session,
     plan: LivePlan,
-    options: Options,
+    options: LiveRequest,
     live: LiveOptions,
     target: str,
     stack: ExitStack,
@@ -102,7 +102,7 @@ def _attach(
         stack.callback(session.close)  # first of all: the taps then carry what is left
 
 
-def _source(options: Options, stack: ExitStack) -> tuple[Iterator[Any], int]:
+def _source(options: LiveRequest, stack: ExitStack) -> tuple[Iterator[Any], int]:
     from rtdenoise.files.source import Source
 
     if options.source == STDIO:
@@ -114,7 +114,7 @@ def _source(options: Options, stack: ExitStack) -> tuple[Iterator[Any], int]:
 class _LazySink:
     """A file or standard output, opened with the first samples, when the device's rate is known."""
 
-    def __init__(self, session: Session, stack: ExitStack, options: Options, target: str) -> None:
+    def __init__(self, session: Session, stack: ExitStack, options: LiveRequest, target: str) -> None:
         self._session, self._options, self._target = session, options, target
         self._stack = stack.enter_context(ExitStack())
         self._write: Any = None

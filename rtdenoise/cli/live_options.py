@@ -24,7 +24,7 @@ class LiveOptions:
     every: float | None = None
 
 
-class _Latency(click.ParamType):
+class _Latency(click.ParamType[Any]):
     name = "latency"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rtdenoise.cli.live_options import LiveOptions
-from rtdenoise.cli.options import MethodOptions
+from rtdenoise.cli.options import MethodOptions, Options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,3 +21,19 @@ class LiveRequest:
     form: str | None = None
     aligned: bool = True
     quiet: bool = False
+
+
+def from_root(options: Options) -> LiveRequest:
+    """What the root command was told; it has `live` once it offers the options of live audio."""
+    live = getattr(options, "live", None)
+    return LiveRequest(
+        source=options.source,
+        target=options.target,
+        method=options.method,
+        live=live if isinstance(live, LiveOptions) else LiveOptions(),
+        overwrite=options.overwrite,
+        as_json=options.as_json,
+        form=options.form,
+        aligned=options.aligned,
+        quiet=options.quiet,
+    )

@@ -14,7 +14,8 @@ import click
 
 from rtdenoise.cli.entry import complain
 from rtdenoise.cli.live_options import LiveOptions
-from rtdenoise.cli.options import STDIO, Options
+from rtdenoise.cli.live_request import LiveRequest
+from rtdenoise.cli.options import STDIO
 from rtdenoise.live.plan import LivePlan
 from rtdenoise.live.session import Session
 
@@ -30,11 +31,11 @@ class LiveRun:
     Parameters
     ----------
     plan : LivePlan
-    options : Options
+    options : LiveRequest
     live : LiveOptions
     """
 
-    def __init__(self, plan: LivePlan, options: Options, live: LiveOptions) -> None:
+    def __init__(self, plan: LivePlan, options: LiveRequest, live: LiveOptions) -> None:
         self._plan, self._options, self._live = plan, options, live
         self._stop = self._granted = False
         self._handlers: dict[int, Any] = {}

@@ -17,7 +17,7 @@ from rich.text import Text
 from rtdenoise.live.plan import LivePlan
 from rtdenoise.live.session import Session
 
-_REFRESH_SECONDS = 0.2
+_REFRESH_SECONDS = 0.25
 _INTERVAL_SECONDS = 1.0
 _METER_WIDTH = 40
 _METER_FLOOR_DB = -70.0
@@ -27,7 +27,7 @@ _KEYS = "[b] bypass  [s] SS/WF  [+/-] attenuation limit  [m] mark  [r] record  [
 
 
 class Screen:
-    """Draws a session five times a second and takes its keys.
+    """Draws a session four times a second and takes its keys.
 
     Parameters
     ----------

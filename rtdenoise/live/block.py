@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import carray
 
@@ -18,7 +20,7 @@ _INAUDIBLE = np.float32(1e-6)
 
 
 @kernel
-def begin(live: Record, times: np.ndarray, flags: int, n_block: int) -> int:
+def begin(live: Record, times: np.ndarray, flags: int, n_block: int) -> Any:
     """Count the start of a callback, and set up its thread in the first; returns the time in ns.
 
     Parameters
@@ -181,7 +183,7 @@ def _follow(live: Record, ready: bool) -> bool:
 
 
 @kernel
-def _step_left(live: Record, channel: int) -> np.float32:
+def _step_left(live: Record, channel: int) -> Any:
     """What is left of the step between the last wet sample and the dry signal, one sample further."""
     offset = live.offset[channel]
     if offset != _ZERO:
@@ -267,6 +269,6 @@ def finish(live: Record, started: int, n_block: int) -> int:
 
 
 @kernel
-def ring(address: int, live: Record) -> F32:
+def ring(address: int, live: Record) -> Any:
     """The ring at an address: (capacity, channels) float32."""
     return carray(floats_at(address), (live.capacity, live.channels))

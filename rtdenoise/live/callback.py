@@ -109,7 +109,7 @@ def _compiled(function: Callable[..., int], userdata: np.dtype[Any]) -> Any:
     arguments, returned = sigutils.normalize_signature(signature)
     callback = CFunc(function, (arguments, returned), locals={}, options={"nopython": True, "error_model": "numpy"})
     with suppress(RuntimeError):  # no folder to write to: compiled in every process
-        callback._cache = SharedCache(function)
+        callback._cache = SharedCache(function)  # type: ignore[attr-defined]  # numba's own enable_caching sets it
     callback.compile()
     return callback
 

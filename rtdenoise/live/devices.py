@@ -82,7 +82,8 @@ def load_portaudio_here() -> Any:
         import sounddevice
     except OSError as error:
         raise DeviceError(
-            "the PortAudio library is missing; install it (Debian, Ubuntu: apt install libportaudio2; macOS: brew install portaudio)"
+            "the PortAudio library is missing; install it "
+            "(Debian, Ubuntu: apt install libportaudio2; macOS: brew install portaudio)"
         ) from error
     except Exception as error:  # PortAudioError cannot be named before the import worked
         raise DeviceError(f"PortAudio does not start: {' '.join(str(error).split())}") from error
@@ -182,7 +183,7 @@ def explain(error: Exception, what: str) -> str:
         -9998: "it does not have that many channels; try --channels 1 or see `rtdenoise devices`",
         -9985: "it is busy; close the program that uses it, or choose the sound server's device",
         -9996: "it is gone or has no such direction; see `rtdenoise devices`",
-        -9993: "input and output belong to different sound systems; choose both from one host API of `rtdenoise devices`",
+        -9993: "input and output belong to different sound systems; choose both of one host API (`rtdenoise devices`)",
     }
     code = next((a for a in getattr(error, "args", ()) if isinstance(a, int)), None)
     remedy = remedies.get(code) if code is not None else None

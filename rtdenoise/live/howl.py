@@ -59,7 +59,7 @@ def guard_against_howl(live: Record, noisy: F32, start: int, n_block: int) -> No
 
 @kernel
 def _judge(live: Record, factor: int) -> None:
-    """One segment is complete: is it the same loud tone as the last?"""
+    """One segment is complete: decide whether it is the same loud tone as the last."""
     sums = live.howl_sums
     energy = sums[0] / sums[3]
     cosine = np.float32(sums[1] / max(sums[0], 1e-12))

@@ -127,15 +127,17 @@ class Monitor:
         """Look at the levels and at the clock."""
         if self._live is None:
             return
+        self._look_at_clock()
+        if time.monotonic() - self._at_level.seconds < _LEVEL_SECONDS * 0.9:
+            return
         now = take_reading(self._live)
         step = now.minus(self._at_level)
-        if step.seconds >= _LEVEL_SECONDS * 0.9 and step.counts["n"] > 0:
+        if step.counts["n"] > 0:
             n = step.counts["n"] * int(self._live["channels"][0])
             self.level_in_db, self.level_out_db = db_from_power(step.energy_in / n), db_from_power(step.energy_out / n)
             if step.energy_in > 0.0:
                 self._levels.append((self.level_in_db, self.level_out_db))
             self._at_level = now
-        self._look_at_clock()
 
     def _look_at_clock(self) -> None:
         """Count samples that the clock says passed and no callback brought.

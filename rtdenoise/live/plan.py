@@ -18,9 +18,9 @@ class LivePlan:
 
     `source`, `target`: device names as `rtdenoise.live.devices.find_device` takes them; None: the rings (a file or a
     pipe).  `rate_hz` is the rate of a file or pipe; devices run at their own.  `block`: samples, None for the best the
-    host offers.  `latency`: "low", "safe" or seconds.  `two_clocks`: input and
-    output as two streams joined by a resampler that follows their drift; None decides by the devices.  `engine`: "module:function" that builds the denoiser of an
-    engine process from settings, rate and channels.
+    host offers.  `latency`: "low", "safe" or seconds.  `engine`: "module:function" that builds the denoiser of an
+    engine process from settings, rate and channels; `engine_always` uses it for every method.  `two_clocks`: input and
+    output as two streams joined by a resampler that follows their drift; None decides by the devices.
     """
 
     settings: Settings

@@ -141,7 +141,7 @@ LIVE = np.dtype([*_SET_UP, *_PARAMETERS, *_ENGINE, *_COUNTERS, *_PLAYBACK, *_MEM
 
 def histogram_value_ns(index: float) -> float:
     """Time at the middle of a histogram bin, in ns."""
-    return HISTOGRAM_FLOOR_NS * 2.0 ** ((index + 0.5) / BINS_PER_OCTAVE)
+    return HISTOGRAM_FLOOR_NS * float(2.0 ** ((index + 0.5) / BINS_PER_OCTAVE))
 
 
 def percentile_ns(histogram: np.ndarray, share: float) -> float:

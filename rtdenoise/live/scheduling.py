@@ -16,7 +16,10 @@ PRIORITY_ENGINE = 65
 _RTKIT_PRIORITY = 15
 _RTKIT_CPU_MICROSECONDS = 200_000
 _MCL_CURRENT_FUTURE_ON_FAULT = 7  # what is never touched (most of the region) takes no memory
-_HOW_PRIORITY = "add `@audio - rtprio 80` and `@audio - memlock unlimited` to /etc/security/limits.d/audio.conf and log in again, or install rtkit"
+_HOW_PRIORITY = (
+    "add `@audio - rtprio 80` and `@audio - memlock unlimited` to /etc/security/limits.d/audio.conf and log in again, "
+    "or install rtkit"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

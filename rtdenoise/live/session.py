@@ -211,7 +211,7 @@ class Session:
     # --- what a user may change -------------------------------------------------------------------------------
 
     def set_parameter(self, name: str, value: float) -> None:
-        """Write a parameter of the record ("wet_target", "rule", "gain_min", "loudness", "mix"); it outlives reopening."""
+        """Write a parameter of the record ("wet_target", "rule", "gain_min", "mix" ...); it outlives reopening."""
         self._wanted[name] = value
         self.region.live[name] = value
 

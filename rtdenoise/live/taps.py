@@ -182,5 +182,5 @@ def fit_channels(block: F32, channels: int) -> F32:
     if block.shape[1] == channels:
         return block
     if channels == 1:
-        return block.mean(axis=1, keepdims=True, dtype=np.float32)
-    return block[:, np.minimum(np.arange(channels), block.shape[1] - 1)]
+        return np.asarray(block.mean(axis=1, keepdims=True), np.float32)
+    return np.asarray(block[:, np.minimum(np.arange(channels), block.shape[1] - 1)], np.float32)

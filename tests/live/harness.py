@@ -41,7 +41,7 @@ class Running:
         try:
             while not self._end.is_set() and self.session.step():
                 time.sleep(STEP_SECONDS)
-        except BaseException as error:  # handed to the test
+        except BaseException as error:  # noqa: BLE001 - handed to the test
             self.failure = error
 
     def wait(self, condition: Callable[[], bool], timeout_seconds: float = 60.0) -> float:

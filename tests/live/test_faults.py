@@ -90,7 +90,12 @@ def test_closed_terminal_ends_it(server_of):
     leader, follower = pty.openpty()
     with VirtualCard(server.name) as card:
         process = subprocess.Popen(
-            LIVE, stdin=follower, stdout=follower, stderr=follower, start_new_session=True, preexec_fn=_own_terminal
+            LIVE,
+            stdin=follower,
+            stdout=follower,
+            stderr=follower,
+            start_new_session=True,
+            preexec_fn=_own_terminal,  # noqa: PLW1509 - one system call
         )
         os.close(follower)
         card.wait_connected(30.0)

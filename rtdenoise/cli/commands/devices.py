@@ -10,7 +10,7 @@ import click
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, as_json: bool) -> None:
-    """List audio devices: channels, rate, latency, and which one is the default.
+    r"""List audio devices: channels, rate, latency, and which one is the default.
 
     \b
     Example:

@@ -20,7 +20,7 @@ from rtdenoise.cli.options import method_options, take_method_options
 @click.option("--format", "form", type=click.Choice(["s16", "s24", "s32", "f32", "wav"]), help="Samples on a pipe.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 def command(**values: Any) -> int:
-    """Take the noise out of a microphone while it is spoken into.
+    r"""Take the noise out of a microphone while it is spoken into.
 
     \b
     Example:

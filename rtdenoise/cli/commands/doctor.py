@@ -1,0 +1,37 @@
+"""Check whether this machine can do live audio."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+_SIGNS = {"ok": "ok  ", "warning": "warn", "failed": "FAIL"}
+
+
+@click.command()
+@click.option("-a", "--method", "methods", multiple=True, metavar="NAME", help="Run these paced.  [default: SS and WF]")
+@click.option("--seconds", type=click.FloatRange(min=0.5), default=10.0, show_default=True, help="Of each paced run.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(*, methods: tuple[str, ...], seconds: float, as_json: bool) -> int:
+    r"""Check PortAudio, devices, permissions, priority, clock and compiler, and run each method paced.
+
+    Every finding comes with its remedy.  Exit code 1 if a check failed, 0 otherwise.
+
+    \b
+    Example:
+        rtdenoise doctor
+        rtdenoise doctor --method WF --seconds 2 --json
+    """
+    from rtdenoise.config import method_name
+    from rtdenoise.live.doctor import FAILED, examine
+
+    findings = []
+    for finding in examine(tuple(method_name(name) for name in methods or ("SS", "WF")), seconds):
+        findings.append(finding)
+        if not as_json:
+            remedy = f"  -> {finding.remedy}" if finding.remedy else ""
+            click.echo(f"{_SIGNS[finding.state]}  {finding.name}: {finding.found}{remedy}")
+    if as_json:
+        click.echo(json.dumps([finding.as_dict() for finding in findings]))
+    return 1 if any(finding.state == FAILED for finding in findings) else 0

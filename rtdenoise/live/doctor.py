@@ -1,0 +1,160 @@
+"""Whether this machine can do live audio: checks, each with its finding and its remedy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+from rtdenoise.config import load_settings
+from rtdenoise.errors import RtDenoiseError
+from rtdenoise.live.devices import list_devices
+
+OK, WARNING, FAILED = "ok", "warning", "failed"
+_PACED_SECONDS = 10.0
+_BUSY_PERCENT = 50.0
+_CLOCK_NS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One check: `state` is "ok", "warning" or "failed"; `remedy` is empty where there is nothing to do."""
+
+    name: str
+    state: str
+    found: str
+    remedy: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields, for JSON."""
+        return asdict(self)
+
+
+def examine(methods: tuple[str, ...], seconds: float = _PACED_SECONDS) -> Iterator[Finding]:
+    """All checks, one after the other, as they finish.
+
+    Parameters
+    ----------
+    methods : tuple of str
+        To be run paced for `seconds` each.
+    """
+    for check in (_devices, _priority, _clock, _compiler_cache, _desktop):
+        yield _safely(check)
+    for method in methods:
+        yield _safely(partial(paced, method, seconds))
+
+
+def _safely(check: Callable[[], Finding]) -> Finding:
+    try:
+        return check()
+    except (RtDenoiseError, OSError, ImportError) as error:
+        return Finding(name=getattr(check, "__name__", "check").strip("_"), state=FAILED, found=str(error))
+
+
+def _devices() -> Finding:
+    devices = list_devices()
+    inputs, outputs = [d for d in devices if d.channels_in], [d for d in devices if d.channels_out]
+    apis = sorted({d.host_api for d in devices})
+    found = f"{len(inputs)} inputs, {len(outputs)} outputs on {', '.join(apis) or 'no host API'}"
+    if inputs and outputs:
+        return Finding(name="devices", state=OK, found=found)
+    group = "" if sys.platform != "linux" or os.geteuid() == 0 else "; your user must be in the group audio"
+    return Finding(
+        name="devices", state=FAILED, found=found, remedy=f"connect a device or start PipeWire or JACK{group}"
+    )
+
+
+def _priority() -> Finding:
+    from rtdenoise.live.scheduling import PRIORITY_AUDIO, request_priority
+
+    if not hasattr(os, "sched_setscheduler"):
+        return Finding(name="priority", state=OK, found="left to the sound system")
+    before, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
+    grant = request_priority(0, PRIORITY_AUDIO)
+    os.sched_setscheduler(0, before, parameter)
+    state = OK if grant.granted else WARNING
+    return Finding(
+        name="priority",
+        state=state,
+        found=grant.detail if grant.granted else "refused",
+        remedy="" if grant.granted else grant.detail,
+    )
+
+
+def _clock() -> Finding:
+    """How late a sleep of one millisecond ends, at the worst of three hundred."""
+    worst = 0
+    for _ in range(300):
+        began = time.monotonic_ns()
+        time.sleep(0.001)
+        worst = max(worst, time.monotonic_ns() - began - 1_000_000)
+    late = f"timers are up to {worst / 1e6:.1f} ms late"
+    if worst < 5 * _CLOCK_NS:
+        return Finding(name="clock", state=OK, found=late)
+    return Finding(
+        name="clock",
+        state=WARNING,
+        found=late,
+        remedy="the machine is busy or saves power; close programs, try --latency safe",
+    )
+
+
+def _compiler_cache() -> Finding:
+    """Whether compiled code is kept, so that only the first start is slow."""
+    began = time.monotonic()
+    from rtdenoise.spectral import hop
+
+    cache = getattr(hop.hop_linked, "_cache", None)
+    took = time.monotonic() - began
+    folder = getattr(cache, "cache_path", None)
+    if folder is None:
+        return Finding(
+            name="compiler",
+            state=WARNING,
+            found="compiled code is not kept",
+            remedy="set NUMBA_CACHE_DIR to a folder you can write",
+        )
+    return Finding(name="compiler", state=OK, found=f"loaded in {took:.1f} s, cache in {folder}")
+
+
+def _desktop() -> Finding:
+    if sys.platform != "linux":
+        return Finding(name="virtual microphone", state=OK, found="by a driver; see --output virtual-mic")
+    if shutil.which("pactl"):
+        return Finding(name="virtual microphone", state=OK, found="pactl is there")
+    return Finding(
+        name="virtual microphone", state=WARNING, found="pactl is missing", remedy="apt install pulseaudio-utils"
+    )
+
+
+def paced(method: str, seconds: float) -> Finding:
+    """Run a method at 48 kHz at the pace of a device, and look how much of each hop's time it takes."""
+    import numpy as np
+
+    from rtdenoise import registry
+
+    settings = load_settings(method=method, default_preset="low")
+    denoiser = registry.build(settings, 48000)
+    hop_seconds = denoiser.hop / denoiser.sample_rate
+    block = np.random.default_rng(0).normal(0.0, 0.05, denoiser.hop).astype(np.float32)
+    out = np.zeros_like(block)
+    spent: list[float] = []
+    due = time.perf_counter()
+    while len(spent) * hop_seconds < seconds:
+        due += hop_seconds
+        time.sleep(max(0.0, due - time.perf_counter()))
+        began = time.perf_counter()
+        denoiser.process(block, out)
+        spent.append(time.perf_counter() - began)
+    p50, p99 = (100.0 * float(np.percentile(spent, share)) / hop_seconds for share in (50, 99))
+    found = f"{p50:.1f} % of each hop of {1000 * hop_seconds:.1f} ms (p99 {p99:.1f} %)"
+    if p99 < _BUSY_PERCENT:
+        return Finding(name=f"method {method}", state=OK, found=found)
+    state = FAILED if p50 > 100.0 else WARNING
+    remedy = "a longer preset, fewer programs, or another method"
+    return Finding(name=f"method {method}", state=state, found=found, remedy=remedy)

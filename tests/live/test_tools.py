@@ -1,0 +1,217 @@
+"""The commands around a live session: devices, latency, doctor, the screen, taps and files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+from scipy.signal import iirpeak
+
+from rtdenoise.errors import DeviceError
+from rtdenoise.live.devices import Device, find_device, list_devices, sane_latency
+from rtdenoise.live.loopback import chirp, find_chirp, measure
+from rtdenoise.live.monitor import Monitor
+from rtdenoise.live.record import HISTOGRAM_BINS, LIVE, histogram_value_ns, percentile_ns
+from rtdenoise.live.virtual_microphone import virtual_microphone
+from tests.live.harness import plan, running
+from tests.live.test_exactness import noise
+from tests.virtual_card.card import VirtualCard
+
+
+def device(index, name, channels_in=1, channels_out=0, default=False):
+    return Device(
+        index=index,
+        name=name,
+        host_api="ALSA",
+        channels_in=channels_in,
+        channels_out=channels_out,
+        rate_hz=48000,
+        latency_in_seconds=0.0,
+        latency_out_seconds=0.0,
+        default_input=default,
+        default_output=False,
+    )
+
+
+DEVICES = [device(0, "USB Mic"), device(1, "USB Mic Pro", default=True), device(2, "Speaker", 0, 2)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [("mic", 1), ("mic:usb mic", 0), ("USB Mic Pro", 1), ("pro", 1), ("0", 0), ("mic:usb pro alsa", 1), ("MIC", 1)],
+)
+def test_names_find_devices(wanted, index):
+    assert find_device(DEVICES, wanted, "input").index == index
+
+
+@pytest.mark.parametrize("wanted", ["usb", "pro usb", "7", "mic:speaker"])
+def test_ambiguous_or_unknown_names_list_what_there_is(wanted):
+    with pytest.raises(DeviceError, match=r"0: USB Mic \(ALSA\)"):
+        find_device(DEVICES, wanted, "input")
+
+
+def test_no_device_is_an_error_with_a_remedy():
+    with pytest.raises(DeviceError, match="rtdenoise devices"):
+        find_device(DEVICES[2:], "mic", "input")
+
+
+def test_latency_of_a_day_is_not_believed():
+    assert sane_latency(89478.485) == 0.0
+    assert sane_latency(0.012) == 0.012
+
+
+def test_percentiles_of_a_histogram():
+    histogram = np.zeros(HISTOGRAM_BINS, np.int64)
+    histogram[100], histogram[200] = 99, 1
+    assert percentile_ns(histogram, 0.5) == histogram_value_ns(100)
+    assert percentile_ns(histogram, 0.99) == histogram_value_ns(100)
+    assert percentile_ns(histogram, 1.0) == histogram_value_ns(200)
+    assert percentile_ns(np.zeros_like(histogram), 0.5) == 0.0
+
+
+def test_monitor_counts_samples_that_never_came():
+    live = np.zeros(1, LIVE)
+    live["rate"], live["block"], live["channels"] = 16000, 128, 1
+    monitor = Monitor()
+    monitor.open(live, {})
+    lost = 0
+    for block in range(1000):
+        lost += 4000 if block == 500 else 0
+        live["callbacks"], live["n"] = block + 2, block * 128
+        live["last_ns"] = int((block * 128 + lost) / 16000 * 1e9)
+        monitor.update()
+    assert monitor.lost == pytest.approx(4000, abs=128)
+
+
+def test_chirp_is_found_in_noise_and_nothing_is_found_without():
+    sent = chirp(16000)
+    heard = np.random.default_rng(1).normal(0, 0.02, 40000).astype(np.float32)
+    assert find_chirp(heard, sent, 1000) is None
+    heard[1000 + 321 : 1000 + 321 + sent.size] += 0.1 * sent
+    assert find_chirp(heard, sent, 1000) == 321
+
+
+def test_loopback_measures_the_virtual_cable(server):
+    """JACK's dummy card does not loop by itself: a wire between its ports does."""
+    with VirtualCard(server.name) as card:
+        card.set_feedback(1.0)
+        trip = measure("virtual_microphone", "virtual_speaker")
+    assert len(set(trip.samples)) == 1, "one clock: the same every time"
+    assert 0 < trip.samples[0] <= 8 * card.period
+
+
+def test_loopback_without_a_cable_says_so(server):
+    with VirtualCard(server.name), pytest.raises(DeviceError, match="did not hear"):
+        measure("virtual_microphone", "virtual_speaker")
+
+
+def test_devices_are_listed_by_their_names(server):
+    with VirtualCard(server.name):
+        listed = list_devices()
+        done = subprocess.run(
+            [sys.executable, "-m", "rtdenoise", "devices", "--json"], capture_output=True, text=True, check=True
+        )
+    names = {d.name for d in listed}
+    assert {"virtual_microphone", "virtual_speaker"} <= names
+    assert {d["name"] for d in json.loads(done.stdout)} == names
+
+
+def test_recording_and_file_are_aligned_and_of_equal_length(server, tmp_path):
+    with VirtualCard(server.name) as card:
+        card.set_idle(noise(4.0, card.rate))
+        live = [sys.executable, "-m", "rtdenoise", "live", "--method", "bypass", "--input", "mic:virtual", "--quiet"]
+        target = tmp_path / "out.wav"
+        subprocess.run(
+            [*live, "--output", str(target), "--record", str(tmp_path / "takes"), "--duration", "2"],
+            check=True,
+            timeout=120,
+        )
+    noisy_path, clean_path = sorted((tmp_path / "takes").iterdir())
+    noisy, rate = soundfile.read(noisy_path, dtype="float32")
+    clean, _ = soundfile.read(clean_path, dtype="float32")
+    faded = int(0.06 * rate)
+    n = min(noisy.size, clean.size) - 4 * 160  # the end is faded out
+    assert n > 1.5 * rate
+    np.testing.assert_array_equal(clean[faded:n], noisy[faded:n])
+    written, _ = soundfile.read(target, dtype="float32")
+    np.testing.assert_allclose(written[faded:n], noisy[faded:n], atol=2.0**-23)
+
+
+def test_file_is_played_whole_and_the_session_ends(server, tmp_path):
+    source = tmp_path / "in.wav"
+    soundfile.write(source, noise(1.0, server.rate), server.rate, subtype="FLOAT")
+    with VirtualCard(server.name):
+        live = [sys.executable, "-m", "rtdenoise", "live", "--method", "bypass", "--input", str(source), "--json"]
+        done = subprocess.run(
+            [*live, "--output", "speaker:virtual"], capture_output=True, text=True, check=True, timeout=120
+        )
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["n"] >= server.rate
+    assert summary["missing"] == 0
+
+
+def test_howling_is_noticed_and_turned_down(server):
+    """The card's speaker is heard by its microphone, louder: a loop."""
+    with VirtualCard(server.name) as card:
+        card.set_idle(noise(4.0, card.rate) * np.float32(0.01))
+        with running(plan("bypass")) as live:
+            card.wait_connected()
+            card.set_feedback(3.0, iirpeak(1200.0, 8.0, fs=card.rate))
+            record = live.session.region.live
+            live.wait(lambda: record["howls"][0] > 0, 20.0)
+            live.wait(lambda: record["howl_gain"][0] < 0.5, 5.0)
+
+
+def test_limiter_keeps_bursts_under_the_ceiling(server):
+    with VirtualCard(server.name) as card, running(plan("bypass")) as live:
+        card.wait_connected()
+        heard = card.play_record(8.0 * noise(0.5, card.rate), fast=True)
+        limited, ceiling = int(live.session.region.live["limited"][0]), live.session.region.live["ceiling"][0]
+    assert abs(heard).max() <= ceiling * np.float32(1 + 1e-6)
+    assert limited > 0
+
+
+def test_keys_change_what_is_heard(server):
+    from rtdenoise.cli.live_screen import Screen
+
+    with VirtualCard(server.name) as card, running(plan("WF")) as live:
+        card.wait_connected()
+        pressed = []
+        screen = Screen(live.session, live.session.plan, lambda: pressed.append("quit"))
+        record = live.session.region.live
+        try:
+            screen.press("b")
+            live.wait(lambda: record["weight"][0] == 0.0, 5.0)
+            screen.press("b")
+            live.wait(lambda: record["weight"][0] == 1.0, 5.0)
+            rule, gain_min = int(record["rule"][0]), float(record["gain_min"][0])
+            screen.press("s")
+            assert int(record["rule"][0]) != rule
+            screen.press("+")
+            assert float(record["gain_min"][0]) < gain_min
+            screen.press("q")
+            assert pressed == ["quit"]
+            assert screen.render() is not None
+        finally:
+            screen.close()
+
+
+def test_virtual_microphone_without_a_desktop_names_the_remedy(monkeypatch):
+    monkeypatch.setattr("rtdenoise.live.virtual_microphone.shutil", SimpleNamespace(which=lambda _name: None))
+    with pytest.raises(DeviceError, match="pulseaudio-utils"), virtual_microphone():
+        pass
+
+
+def test_doctor_reports_and_tells_scripts(server):
+    command = [sys.executable, "-m", "rtdenoise", "doctor", "--method", "WF", "--seconds", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    findings = {f["name"]: f for f in json.loads(done.stdout)}
+    assert findings["devices"]["state"] == "ok"
+    assert "method WF" in findings
+    assert done.returncode == int(any(f["state"] == "failed" for f in findings.values()))
+    assert all(f["remedy"] for f in findings.values() if f["state"] != "ok")

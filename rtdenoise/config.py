@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import yaml
 
 from rtdenoise.errors import ConfigError
-from rtdenoise.spectral.params import SpectralParams, require_choice
+from rtdenoise.shipped import data_folder
+from rtdenoise.spectral.params import SpectralParams, require_choice, require_range
 
 T = TypeVar("T")
 
@@ -23,28 +24,42 @@ _ALIASES = {"ML": "CAN"}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CanParams:
+    """Context aggregation network (CAN): the model's name or folder, the engine that runs it, and where.
+
+    `attenuation_limit_db`: the most it takes away; None leaves that to the model.
+    """
+
+    model: str = "can-live"
+    engine: str = "litert"
+    device: str = "cpu"
+    attenuation_limit_db: float | None = None
+
+    def __post_init__(self) -> None:
+        require_choice("can.engine", self.engine, ("litert", "tf"))
+        require_choice("can.device", self.device, ("cpu", "gpu", "auto"))
+        if self.attenuation_limit_db is not None:
+            require_range("can.attenuation_limit_db", self.attenuation_limit_db, 0.0, 100.0, "dB")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One complete set-up.
+    """One complete set-up; `preset` is the name of the one it started from.
 
     `channel_mode`: "linked" one gain for all channels, "each" every channel on its own, "downmix" their mean on all.
     `processing_rate_hz`: work at this rate behind resamplers; None works at the rate of the stream (SS and WF can).
     """
 
     method: str = "WF"
+    preset: str = "balanced"
     channel_mode: str = "linked"
     processing_rate_hz: int | None = None
     spectral: SpectralParams = dataclasses.field(default_factory=SpectralParams)
+    can: CanParams = dataclasses.field(default_factory=CanParams)
 
     def __post_init__(self) -> None:
         require_choice("method", self.method, METHODS)
         require_choice("channel_mode", self.channel_mode, CHANNEL_MODES)
-
-
-def data_folder(name: str) -> Path:
-    """Folder `name` ("configs", "models") that ships with the package, in a checkout or an installation."""
-    package = Path(__file__).resolve().parent
-    inside = package / name
-    return inside if inside.is_dir() else package.parent / name
 
 
 def preset_names() -> list[str]:
@@ -104,10 +119,11 @@ def load_settings(
     merged.pop("description", None)
     chosen = method_name(method or merged.pop("method", "WF"))
     merged.pop("method", None)
-    top = {f.name for f in dataclasses.fields(Settings)} - {"spectral", "method"}
+    can = from_mapping(CanParams, merged.pop("can", {}), "can")
+    top = {f.name for f in dataclasses.fields(Settings)} - {"spectral", "method", "preset", "can"}
     own = {key: merged.pop(key) for key in list(merged) if key in top}
-    also_valid = ["method", "preset", *sorted(top)]
-    return Settings(method=chosen, spectral=from_mapping(SpectralParams, merged, also_valid=also_valid), **own)
+    spectral = from_mapping(SpectralParams, merged, also_valid=["method", "preset", "can", *sorted(top)])
+    return Settings(method=chosen, preset=str(name), spectral=spectral, can=can, **own)
 
 
 def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from rtdenoise.errors import ConfigError
 from rtdenoise.streaming.bypass import Bypass
 from rtdenoise.streaming.channels import Downmix, PerChannel
 from rtdenoise.streaming.overlap_add import check_rate, scaled_framing
-from rtdenoise.streaming.rate import RateAdapter
 from rtdenoise.typing import Denoiser
 
 CHANNELS_MAX = 64
@@ -51,9 +50,28 @@ def _mono(settings: Settings, sample_rate: int) -> Denoiser:
             sample_rate, frame_seconds=times.frame_seconds, span_seconds=times.span_seconds, overlap=times.overlap
         )
         return Bypass(sample_rate, framing.hop)
-    rate = settings.processing_rate_hz or sample_rate
-    inner = _spectral(settings, rate, 1)
-    return inner if rate == sample_rate else RateAdapter(inner, sample_rate)
+    inner = (
+        _network(settings)
+        if settings.method == "CAN"
+        else _spectral(settings, settings.processing_rate_hz or sample_rate, 1)
+    )
+    if inner.sample_rate == sample_rate:
+        return inner
+    from rtdenoise.streaming.rate import RateAdapter  # loads numba
+
+    return RateAdapter(inner, sample_rate)
+
+
+def _network(settings: Settings) -> Denoiser:
+    from rtdenoise.can.streaming import build_can
+
+    chosen = settings.can
+    return build_can(
+        chosen.model,
+        engine=chosen.engine,
+        device=chosen.device,
+        attenuation_limit_db=chosen.attenuation_limit_db,
+    )
 
 
 def _spectral(settings: Settings, sample_rate: int, channels: int) -> Denoiser:

@@ -41,14 +41,23 @@ def synthesised(spectrum, overlap, synthesis, frame, hop):
     return overlap[:hop], np.concatenate([overlap[hop:], np.zeros(hop)])
 
 
-def track_presence(power, noise_psd, presence, smoothing_noise, smoothing_presence, xi_speech):
-    """Gerkmann & Hendriks (2012), eqs. 18, 22-25."""
-    gamma = power / noise_psd
-    p = 1 / (1 + (1 + xi_speech) * np.exp(-gamma * xi_speech / (1 + xi_speech)))
-    presence = smoothing_presence * presence + (1 - smoothing_presence) * p
-    p = np.where(presence > 0.99, np.minimum(p, 0.99), p)
-    periodogram = p * noise_psd + (1 - p) * power
-    return smoothing_noise * noise_psd + (1 - smoothing_noise) * periodogram, presence
+def track_presence(power, noise_psd, ratio, smoothing_noise, smoothing_ratio):
+    """Gerkmann & Hendriks (2012), eqs. 18 and 22, with evidence from 3 and 17 bins."""
+    gamma = np.minimum(power / noise_psd, 60)
+    ratio = smoothing_ratio * ratio + (1 - smoothing_ratio) * gamma
+
+    def mean(reach):
+        return np.array([ratio[max(0, k - reach) : k + reach + 1].mean() for k in range(len(ratio))])
+
+    q = -4.07 + 0.5 * gamma + 0.354 * mean(1) + 0.4 * mean(8)
+    p = 0.99 / (1 + np.exp(-np.clip(q, -30, 30)))
+    return smoothing_noise * noise_psd + (1 - smoothing_noise) * (p * noise_psd + (1 - p) * power), ratio
+
+
+def start_noise(recent):
+    """Recent power, limited by its local floor or by .35 of itself."""
+    floor = np.array([np.mean(recent[max(0, k - 16) : k + 17] ** -0.5) ** -2 for k in range(len(recent))])
+    return np.minimum(recent, np.maximum(floor, 0.35 * recent))
 
 
 def wiener_decision_directed(power, noise_psd, clean_psd, alpha, gain_min):
@@ -130,3 +139,43 @@ class MinimumStatistics:
         self.actmin[:] = np.inf
         self.actmin_sub[:] = np.inf
         self.subwc, self.position = 0, (self.position + 1) % self.U
+
+
+def band_features(power, noise, share_above, first_bin, averages, peak, smoothing, first):
+    """Seven logarithms per band, as the module docstring of the kernel has them; also the new averages and peaks."""
+    n_bands = len(peak)
+    shares = np.zeros((n_bands + 1, len(power)))
+    for band in range(n_bands):
+        k = slice(first_bin[band], first_bin[band + 1])
+        shares[band, k] += 1 - share_above[k]
+        shares[band + 1, k] += share_above[k]
+    shares = shares[:n_bands]
+    width = shares.sum(axis=1)
+    ratio = np.minimum(power / noise, 1e4)
+    energy, floor = shares @ power, shares @ noise
+    current = np.log(np.minimum(energy / floor, 1e4) + 0.05)
+    averages = np.array(
+        [current if first else s * a + (1 - s) * current for s, a in zip(smoothing[:3], averages, strict=True)]
+    )
+    peaky = np.log((shares @ ratio / width + 0.05) / ((shares @ np.sqrt(ratio) / width) ** 2 + 0.05))
+    level = np.log(energy / width)
+    peak = level if first else np.maximum(level, smoothing[3] * peak + (1 - smoothing[3]) * level)
+    tilt = np.log(floor / width)
+    return np.stack([current, *averages, peaky, level - peak, tilt - tilt.mean()]), averages, peak
+
+
+def band_correction(features, table, offset, n_maps):
+    """A softmax mixture of linear maps (Jordan & Jacobs 1994, eq. 1)."""
+    mixed = offset + features.reshape(-1) @ table
+    maps, scores = mixed[:-n_maps].reshape(n_maps, -1), mixed[-n_maps:]
+    weights = np.exp(scores - scores.max())
+    return weights / weights.sum() @ maps
+
+
+def wiener_log_linear(power, noise, clean_psd, correction, alpha, gain_min, starting):
+    """A Wiener gain behind ``xi = sqrt(xi_dd + .001) exp(c)``, with a soft floor."""
+    xi = alpha * clean_psd / noise + (1 - alpha) * np.maximum(np.minimum(power / noise, 1e8) - 1, 0)
+    decided = np.maximum(xi / (1 + xi), 0.178)
+    xi = np.sqrt(xi + 0.001) * np.exp(correction)
+    gain = gain_min + (1 - gain_min) * xi / (1 + xi)
+    return np.maximum(gain, decided) if starting else gain, decided**2 * power

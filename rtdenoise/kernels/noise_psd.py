@@ -13,70 +13,160 @@ from rtdenoise.typing import F32
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _TINY = np.float32(1e-20)  # float32-normal; far below a 24-bit noise floor
-_CAP = np.float32(0.99)  # speech presence a bin may not stay above for ever (Gerkmann & Hendriks, sec. IV)
-_E_RANGE = np.float32(60.0)  # exp(-60) is 0 against 1 in float32
+_CAP = np.float32(0.99)  # certainty that a bin may have, so that its noise is never frozen
+_RATIO_MAX = np.float32(60)  # an a posteriori SNR that is certain speech
+_WIDE_REACH = 8  # bins to either side, a quarter of a kilohertz
+_PRIOR, _OWN, _LOCAL, _WIDE = np.float32(-4.07), np.float32(0.5), np.float32(0.354), np.float32(0.4)  # fitted
+_START_REACH = 16  # bins to either side, half a kilohertz: wider than the gaps between harmonics
+_START_PEAK = np.float32(0.35)  # share of a peak that may be noise at the start: hum and engines have peaks too
+_E_RANGE = np.float32(30)  # exp(-30) is nothing against 1 in float32
 
 
 @kernel
-def exp_negative(x: np.float32) -> np.float32:
-    """``exp(-x)`` for x >= 0, to 2e-5 relative where it matters (x < 12), as plain arithmetic that vectorises.
+def exponential(x: np.float32) -> np.float32:
+    """``exp(x)`` for x limited to -30..30, to 5e-6 relative within 8 of 0, as plain arithmetic that vectorises.
 
-    Taylor's series of ``exp(x / 64)`` to the fifth power, squared six times, inverted.
+    Taylor's series of ``exp(x / 64)`` to the fifth power, squared six times.
     """
-    y = min(x, _E_RANGE) * np.float32(1.0 / 64.0)
-    e = _ONE + y * (
-        _ONE + y * (np.float32(1 / 2) + y * (np.float32(1 / 6) + y * (np.float32(1 / 24) + y * np.float32(1 / 120))))
-    )
+    y = min(max(x, -_E_RANGE), _E_RANGE) * np.float32(1.0 / 64.0)
+    cubic = np.float32(1 / 6) + y * (np.float32(1 / 24) + y * np.float32(1 / 120))
+    e = _ONE + y * (_ONE + y * (np.float32(1 / 2) + y * cubic))
     e2 = e * e
     e4 = e2 * e2
     e8 = e4 * e4
     e16 = e8 * e8
     e32 = e16 * e16
-    return _ONE / (e32 * e32)
+    return e32 * e32
 
 
 @kernel
 def track_presence(
     power: F32,
     noise_psd: F32,
-    presence: F32,
+    ratio: F32,
+    evidence: F32,
     smoothing_noise: np.float32,
-    smoothing_presence: np.float32,
-    xi_speech: np.float32,
+    smoothing_ratio: np.float32,
 ) -> None:
-    """One step of the speech-presence MMSE tracker.
+    """One step of the speech-presence MMSE tracker, with evidence from the neighbourhood of each bin.
 
-    ``P = 1 / (1 + (1 + xi) exp(-gamma xi / (1 + xi)))`` with the fixed a priori SNR `xi_speech` of speech;
-    where its smoothed value exceeds .99 it is held at .99, against stagnation;
+    ``q = -4.07 + .5 gamma + .354 local + .4 wide``, ``P = .99 / (1 + exp(-q))``,
     ``noise = s noise + (1 - s) (P noise + (1 - P) power)``.
+    `local` and `wide` are the a posteriori SNR, smoothed over time and averaged over 3 and 17 bins.
 
     Parameters
     ----------
     power : (n_bins,) float32, read
         ``|X|**2`` of this frame.
     noise_psd : (n_bins,) float32, read and written
-    presence : (n_bins,) float32, read and written
-        Smoothed speech presence probability.
-    smoothing_noise, smoothing_presence : float32 in [0, 1)
+    ratio : (n_bins,) float32, read and written
+        A posteriori SNR ``gamma``, at most 60, smoothed over time.
+    evidence : (n_bins,) float32, written
+        ``q``, the logarithm of the odds of speech.
+    smoothing_noise, smoothing_ratio : float32 in [0, 1)
         Per hop.
-    xi_speech : float32
-        Power ratio.
 
     Notes
     -----
     Gerkmann & Hendriks (2012), "Unbiased MMSE-based noise power estimation with low complexity and low tracking delay",
-    eqs. 18, 22-25.
+    eqs. 18 and 22.  Theirs is ``q = -ln(1 + xi) + gamma xi / (1 + xi)`` with xi = 15 dB, that is ``-3.48 + .97 gamma``;
+    a single bin is little evidence.  P never exceeds .99, so that no bin stays speech for ever: their eq. 23 lets it
+    until its smoothed value does.
     """
-    slope = xi_speech / (_ONE + xi_speech)
-    odds = _ONE + xi_speech
+    n_bins = power.size
+    for k in range(n_bins):
+        gamma = min(power[k] / max(noise_psd[k], _TINY), _RATIO_MAX)
+        ratio[k] = smoothing_ratio * ratio[k] + (_ONE - smoothing_ratio) * gamma
+        evidence[k] = _PRIOR + _OWN * gamma
+    total = _ZERO
+    for k in range(min(_WIDE_REACH, n_bins)):
+        total += ratio[k]
+    for k in range(n_bins):
+        if k + _WIDE_REACH < n_bins:
+            total += ratio[k + _WIDE_REACH]
+        if k > _WIDE_REACH:
+            total -= ratio[k - _WIDE_REACH - 1]
+        count = np.float32(min(k, _WIDE_REACH) + min(n_bins - 1 - k, _WIDE_REACH) + 1)
+        evidence[k] += _WIDE * (total / count)
+    last = n_bins - 1
+    evidence[0] += _LOCAL * np.float32(0.5) * (ratio[0] + ratio[1])
+    evidence[last] += _LOCAL * np.float32(0.5) * (ratio[last] + ratio[last - 1])
+    for k in range(1, last):
+        evidence[k] += _LOCAL * np.float32(1 / 3) * (ratio[k - 1] + ratio[k] + ratio[k + 1])
+    for k in range(n_bins):
+        p = _CAP / (_ONE + exponential(-evidence[k]))
+        periodogram = p * noise_psd[k] + (_ONE - p) * power[k]
+        noise_psd[k] = max(smoothing_noise * noise_psd[k] + (_ONE - smoothing_noise) * periodogram, _TINY)
+
+
+@kernel
+def smooth_power(power: F32, recent: F32, smoothing: np.float32) -> None:
+    """``recent = s recent + (1 - s) power``; (n_bins,) float32 read, (n_bins,) float32 read and written."""
     for k in range(power.size):
-        noise = max(noise_psd[k], _TINY)
-        p = _ONE / (_ONE + odds * exp_negative(power[k] / noise * slope))
-        smoothed = smoothing_presence * presence[k] + (_ONE - smoothing_presence) * p
-        presence[k] = smoothed
-        p = min(p, _CAP) if smoothed > _CAP else p
-        periodogram = p * noise + (_ONE - p) * power[k]
-        noise_psd[k] = max(smoothing_noise * noise + (_ONE - smoothing_noise) * periodogram, _TINY)
+        recent[k] = smoothing * recent[k] + (_ONE - smoothing) * power[k]
+
+
+@kernel
+def limit_noise(recent: F32, noise_psd: F32, lowest: F32, lowest_before: F32, new_window: bool) -> None:
+    """Keep the estimate between what the power has not fallen below for long and what it has fallen below now.
+
+    It falls at once where the power has been 6 dB below it for a while: recursive smoothing falls only 4.3 dB in a time
+    constant, which is long after a voice was taken for noise.  It rises at once to the lowest power of the last one to
+    two windows: no voice holds a bin that long without a gap, so a fan that was switched on is known within a second.
+
+    Parameters
+    ----------
+    recent : (n_bins,) float32, read
+        Power, smoothed over some tens of milliseconds.
+    noise_psd : (n_bins,) float32, read and written
+    lowest, lowest_before : (n_bins,) float32, read and written
+        Smallest `recent` of this window and of the one before.
+    new_window : bool
+        A window begins with this frame.
+
+    Notes
+    -----
+    The second rule is minimum statistics (Martin 1994) as a safety net, without its bias compensation.
+    """
+    for k in range(recent.size):
+        if new_window:
+            lowest_before[k] = lowest[k]
+            lowest[k] = recent[k]
+        lowest[k] = min(lowest[k], recent[k])
+        floor = min(lowest[k], lowest_before[k])
+        noise_psd[k] = max(min(noise_psd[k], np.float32(4) * recent[k]), floor, _TINY)
+
+
+@kernel
+def start_noise(recent: F32, noise_psd: F32, inverse_root: F32) -> None:
+    """A first noise estimate while there is no past to follow: recent power, limited by its own local floor.
+
+    The floor is the power mean of exponent -1/2 over 33 neighbouring bins, which peaks hardly move.
+    So noise is known from the first frame on, and the harmonics of a voice that is already there are not
+    taken for it.
+
+    Parameters
+    ----------
+    recent : (n_bins,) float32, read
+        Power, smoothed over some tens of milliseconds.
+    noise_psd : (n_bins,) float32, written
+    inverse_root : (n_bins,) float32, written
+        Scratch.
+    """
+    n_bins = recent.size
+    for k in range(n_bins):
+        inverse_root[k] = _ONE / np.sqrt(max(recent[k], _TINY))
+    total = _ZERO
+    for k in range(min(_START_REACH, n_bins)):
+        total += inverse_root[k]
+    for k in range(n_bins):
+        if k + _START_REACH < n_bins:
+            total += inverse_root[k + _START_REACH]
+        if k > _START_REACH:
+            total -= inverse_root[k - _START_REACH - 1]
+        count = np.float32(min(k + _START_REACH, n_bins - 1) - max(k - _START_REACH, 0) + 1)
+        root = count / max(total, inverse_root[k])
+        noise_psd[k] = max(min(recent[k], max(root * root, _START_PEAK * recent[k])), _TINY)
 
 
 @kernel

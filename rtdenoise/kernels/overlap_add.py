@@ -33,14 +33,19 @@ def analyse(block: F32, state: Record) -> None:
     block : (hop,) float32, read
         Unusable samples (NaN, infinite) count as 0, so that one bad sample cannot silence a stream for ever.
     state : record, read and written
-        Reads ``analysis``; shifts ``history``; writes ``windowed`` (scratch) and ``spectrum``.
+        Reads ``analysis``; shifts ``history``; writes ``windowed`` (scratch), ``spectrum`` and ``n_silent``, the length
+        of the digital silence that the input ends with.
     """
     history, analysis, windowed = state.history, state.analysis, state.windowed
     kept = history.size - block.size
     for n in range(kept):
         history[n] = history[n + block.size]
+    sounding = 0
     for n in range(block.size):
-        history[kept + n] = usable(block[n])
+        sample = usable(block[n])
+        history[kept + n] = sample
+        sounding |= sample != _ZERO
+    state.n_silent = 0 if sounding else state.n_silent + block.size
     for n in range(history.size):
         windowed[n] = history[n] * analysis[n]
     rfft(windowed, state.spectrum, state.axes)

@@ -7,7 +7,7 @@ import numpy as np
 from rtdenoise.errors import ConfigError
 from rtdenoise.spectral import hop as compiled
 from rtdenoise.spectral.params import SpectralParams
-from rtdenoise.spectral.state import BYPASS, LOG_MMSE, SUBTRACTION, WIENER, initial_state
+from rtdenoise.spectral.state import BYPASS, DECISION_DIRECTED, LOG_LINEAR, LOG_MMSE, SUBTRACTION, initial_state
 from rtdenoise.streaming.overlap_add import Framing, scaled_framing
 from rtdenoise.typing import F32
 
@@ -89,7 +89,8 @@ class SpectralDenoiser:
 
 def _rule(method: str, params: SpectralParams) -> int:
     if method == "WF":
-        return LOG_MMSE if params.wiener.rule == "log-mmse" else WIENER
+        rules = {"log-linear": LOG_LINEAR, "decision-directed": DECISION_DIRECTED, "log-mmse": LOG_MMSE}
+        return rules[params.wiener.rule]
     if method == "SS":
         return SUBTRACTION
     return BYPASS

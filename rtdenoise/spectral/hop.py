@@ -7,14 +7,18 @@ import numpy as np
 from rtdenoise.kernels.gain import log_mmse_decision_directed, subtract_power, wiener_decision_directed
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.noise_psd import (
+    limit_noise,
     minimum_bias,
     smooth_for_minimum,
+    smooth_power,
+    start_noise,
     track_beginning,
     track_minimum,
     track_presence,
 )
 from rtdenoise.kernels.overlap_add import analyse, apply_gain, spectrum_power, synthesise
-from rtdenoise.spectral.state import BEGINNING, BYPASS, LOG_MMSE, MINIMUM, SUBTRACTION
+from rtdenoise.kernels.prior import band_correction, band_features, wiener_log_linear
+from rtdenoise.spectral.state import BEGINNING, BYPASS, DECISION_DIRECTED, LOG_LINEAR, LOG_MMSE, MINIMUM, SUBTRACTION
 from rtdenoise.typing import F32, Record
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
@@ -23,6 +27,9 @@ _ZERO, _ONE = np.float32(0), np.float32(1)
 @kernel
 def track_noise(state: Record) -> None:
     """Update ``noise_psd`` from ``power`` by the tracker that the record names."""
+    smooth_power(state.power, state.recent, state.smoothing_recent)
+    if state.n_frames < state.n_start and state.tracker != BEGINNING:
+        start_noise(state.recent, state.noise_psd, state.scratch)
     if state.tracker == MINIMUM:
         smooth_for_minimum(
             state.power,
@@ -57,41 +64,77 @@ def track_noise(state: Record) -> None:
         track_beginning(state.power, state.noise_psd, state.n_frames, state.n_learnt)
     else:
         track_presence(
-            state.power,
-            state.noise_psd,
-            state.presence,
-            state.smoothing_noise,
-            state.smoothing_presence,
-            state.xi_speech,
+            state.power, state.noise_psd, state.ratio, state.scratch, state.smoothing_noise, state.smoothing_ratio
         )
+        new_window = state.n_frames % state.n_window == 0
+        limit_noise(state.recent, state.noise_psd, state.lowest, state.lowest_before, new_window)
+
+
+@kernel
+def log_linear_gain(state: Record) -> None:
+    """Gain of WF from the log-linear a priori SNR."""
+    band_features(
+        state.power,
+        state.noise_psd,
+        state.share_above,
+        state.first_bin,
+        state.inverse_width,
+        state.band_averages,
+        state.band_peak,
+        state.band_smoothing,
+        state.band_features,
+        state.band_sums,
+        state.n_frames,
+    )
+    band_correction(
+        state.band_features, state.band_table, state.band_offset, state.band_share, state.band_mixed, state.band_value
+    )
+    wiener_log_linear(
+        state.power,
+        state.noise_psd,
+        state.clean_psd,
+        state.gain,
+        state.band_value,
+        state.share_above,
+        state.first_bin,
+        state.alpha,
+        state.gain_min,
+        state.n_frames < state.n_trust,
+    )
 
 
 @kernel
 def gain_frame(state: Record) -> None:
-    """From ``power`` to ``gain``: follow the noise, apply the rule that the record names, mix."""
+    """From ``power`` to ``gain``: follow the noise, apply the rule that the record names, mix.
+
+    In digital silence nothing changes: a muted microphone says nothing about the room.
+    """
+    if state.n_silent >= state.history.size:
+        return
     track_noise(state)
-    state.n_frames += 1
-    if state.rule == SUBTRACTION:
+    power, noise_psd, gain = state.power, state.noise_psd, state.gain
+    if state.rule == LOG_LINEAR:
+        log_linear_gain(state)
+    elif state.rule == SUBTRACTION:
         subtract_power(
-            state.power,
+            power,
             state.smoothed,
-            state.noise_psd,
-            state.gain,
+            noise_psd,
+            gain,
             state.band_edges,
             state.band_weight,
             state.smoothing_power,
             state.floor,
             state.gain_min,
         )
+    elif state.rule == DECISION_DIRECTED:
+        wiener_decision_directed(power, noise_psd, state.clean_psd, gain, state.alpha, state.gain_min)
     elif state.rule == LOG_MMSE:
-        log_mmse_decision_directed(
-            state.power, state.noise_psd, state.clean_psd, state.gain, state.alpha, state.gain_min
-        )
-    else:
-        wiener_decision_directed(state.power, state.noise_psd, state.clean_psd, state.gain, state.alpha, state.gain_min)
+        log_mmse_decision_directed(power, noise_psd, state.clean_psd, gain, state.alpha, state.gain_min)
+    state.n_frames += 1
     mix = _ZERO if state.rule == BYPASS else state.mix
-    for k in range(state.gain.size):
-        state.gain[k] = _ONE + mix * (state.gain[k] - _ONE)
+    for k in range(gain.size):
+        gain[k] = _ONE + mix * (gain[k] - _ONE)
 
 
 @kernel

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rtdenoise.errors import ConfigError
 
 TRACKERS = ("presence", "minimum", "beginning")
-RULES = ("wiener", "log-mmse")
+RULES = ("log-linear", "decision-directed", "log-mmse")
 
 
 def require_range(name: str, value: object, low: float, high: float, unit: str = "") -> None:
@@ -43,30 +43,31 @@ class FramingParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseParams:
-    """How the noise PSD is followed; `smoothing_seconds` to `speech_snr_db` belong to the presence tracker."""
+    """How the noise PSD is followed; `smoothing_seconds` belongs to the presence tracker."""
 
     tracker: str = "presence"
-    smoothing_seconds: float = 0.0717
-    presence_smoothing_seconds: float = 0.152
-    speech_snr_db: float = 15.0
+    smoothing_seconds: float = 0.22
     minimum_window_seconds: float = 1.536
     beginning_seconds: float = 0.25
 
     def __post_init__(self) -> None:
         require_choice("noise.tracker", self.tracker, TRACKERS)
         require_range("noise.smoothing_seconds", self.smoothing_seconds, 0.0, 10.0, "s")
-        require_range("noise.presence_smoothing_seconds", self.presence_smoothing_seconds, 0.0, 10.0, "s")
-        require_range("noise.speech_snr_db", self.speech_snr_db, 0.0, 40.0, "dB")
         require_range("noise.minimum_window_seconds", self.minimum_window_seconds, 0.1, 10.0, "s")
         require_range("noise.beginning_seconds", self.beginning_seconds, 0.01, 60.0, "s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WienerParams:
-    """Wiener filter (WF): the gain rule and the smoothing of its a priori SNR."""
+    """Wiener filter (WF): the rule for a priori SNR and gain, the decision-directed smoothing, the fitted table.
 
-    rule: str = "wiener"
-    prior_smoothing_seconds: float = 0.05
+    "log-linear" and "decision-directed" are two estimates of the a priori SNR before a Wiener gain; "log-mmse" is the
+    log-spectral amplitude gain after the decision-directed one.
+    """
+
+    rule: str = "decision-directed"
+    prior_smoothing_seconds: float = 0.058
+    table: str = "balanced"
 
     def __post_init__(self) -> None:
         require_choice("wiener.rule", self.rule, RULES)
@@ -96,7 +97,7 @@ class SpectralParams:
     noise: NoiseParams = field(default_factory=NoiseParams)
     wiener: WienerParams = field(default_factory=WienerParams)
     subtraction: SubtractionParams = field(default_factory=SubtractionParams)
-    attenuation_limit_db: float = 18.0
+    attenuation_limit_db: float = 15.0
     mix: float = 1.0
 
     def __post_init__(self) -> None:

@@ -7,16 +7,22 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.spectral.params import SpectralParams
+from rtdenoise.spectral.prior import fill_prior, prior_fields
 from rtdenoise.streaming.overlap_add import Framing, fill_windows, overlap_add_fields
 from rtdenoise.units import amplitude_from_db, power_from_db, smoothing_per_hop
 
-BYPASS, SUBTRACTION, WIENER, LOG_MMSE = range(4)
+BYPASS, SUBTRACTION, LOG_LINEAR, DECISION_DIRECTED, LOG_MMSE = range(5)
 """Values of the field ``rule``."""
 
 PRESENCE, MINIMUM, BEGINNING = range(3)
 """Values of the field ``tracker``."""
 
 N_SUB_WINDOWS = 8  # of the minimum search; Martin (2001) uses 8
+_START_SECONDS = 0.06  # how long the first estimate is a mean
+_WINDOW_SECONDS = 0.6  # of the smallest power: longer than a vowel
+_TRUST_SECONDS = 0.5  # how long the averages of the log-linear prior need a past
+_RECENT_SECONDS = 0.03
+_RATIO_SECONDS = 0.02
 _MARTIN_HOP_SECONDS = 0.016  # the hop his bias table and smoothing factors belong to
 _MARTIN_LENGTHS = (1, 2, 5, 8, 10, 15, 20, 30, 40, 60, 80, 120, 140, 160)
 _MARTIN_TABLE = (0, 0.26, 0.48, 0.58, 0.61, 0.668, 0.705, 0.762, 0.8, 0.841, 0.865, 0.89, 0.9, 0.91)
@@ -28,12 +34,13 @@ def spectral_dtype(framing: Framing, n_bands: int) -> np.dtype[Any]:
     Fields without a shape may be written by another thread while audio runs; each is read once per hop.
     """
     n = framing.n_bins
-    bins = ("power", "noise_psd", "presence", "clean_psd", "smoothed", "gain")
+    bins = ("power", "noise_psd", "ratio", "clean_psd", "smoothed", "gain", "recent", "lowest", "lowest_before")
     minimum = ("minimum_mean", "minimum_square", "minimum_smoothed", "minimum", "minimum_sub", "inverse_dof", "scratch")
     fields = np.dtype(
         [
             *overlap_add_fields(framing),
             *((name, "f4", (n,)) for name in (*bins, *minimum)),
+            *prior_fields(n),
             ("minimum_stored", "f4", (N_SUB_WINDOWS, n)),
             ("minimum_local", "u1", (n,)),
             ("minimum_counters", "i8", (3,)),
@@ -46,9 +53,12 @@ def spectral_dtype(framing: Framing, n_bands: int) -> np.dtype[Any]:
             ("rule", "i8"),
             ("tracker", "i8"),
             ("n_learnt", "i8"),
+            ("n_start", "i8"),
+            ("n_trust", "i8"),
+            ("n_window", "i8"),
+            ("smoothing_recent", "f4"),
             ("smoothing_noise", "f4"),
-            ("smoothing_presence", "f4"),
-            ("xi_speech", "f4"),
+            ("smoothing_ratio", "f4"),
             ("alpha", "f4"),
             ("smoothing_power", "f4"),
             ("floor", "f4"),
@@ -78,6 +88,7 @@ def initial_state(framing: Framing, params: SpectralParams, rule: int) -> np.nda
     record["smoothing_power"] = smoothing_per_hop(params.subtraction.smoothing_seconds, hop)
     record["floor"] = power_from_db(params.subtraction.floor_db)
     _fill_bands(record, framing, params.subtraction.n_bands)
+    fill_prior(record, framing, params.wiener.table)
     _fill_noise(record, hop, params)
     return state
 
@@ -86,9 +97,13 @@ def _fill_noise(record: Any, hop: float, params: SpectralParams) -> None:
     noise = params.noise
     record["tracker"] = ("presence", "minimum", "beginning").index(noise.tracker)
     record["n_learnt"] = max(1, round(noise.beginning_seconds / hop))
+    record["smoothing_recent"] = smoothing_per_hop(_RECENT_SECONDS, hop)
+    record["n_start"] = max(1, round(_START_SECONDS / hop))
+    record["n_window"] = max(1, round(_WINDOW_SECONDS / hop))
+    record["n_trust"] = round(_TRUST_SECONDS / hop)
     record["smoothing_noise"] = smoothing_per_hop(noise.smoothing_seconds, hop)
-    record["smoothing_presence"] = smoothing_per_hop(noise.presence_smoothing_seconds, hop)
-    record["xi_speech"] = power_from_db(noise.speech_snr_db)
+    record["smoothing_ratio"] = smoothing_per_hop(_RATIO_SECONDS, hop)
+    record["ratio"] = 1.0
     record["minimum"] = record["minimum_sub"] = record["minimum_stored"] = np.inf
     record["minimum_correction"] = 1.0
     # .96, .3, .7 and .8 per 16 ms hop, as times: 0.392, 0.0133, 0.0449 and 0.0717 s

@@ -114,6 +114,7 @@ def overlap_add_fields(framing: Framing) -> list[tuple[Any, ...]]:
         ("windowed", "f4", (framing.frame,)),
         ("spectrum", "c8", (framing.n_bins,)),
         ("axes", "i8", (1,)),
+        ("n_silent", "i8"),
     ]
 
 

@@ -25,7 +25,8 @@ def to_float32(samples: Audio) -> F32:
         For any other dtype.
     """
     if samples.dtype == np.int16:
-        return np.divide(samples, _INT16_SCALE, dtype=np.float32)
+        scaled: F32 = np.divide(samples, _INT16_SCALE, dtype=np.float32)
+        return scaled
     if samples.dtype in (np.float32, np.float64):
         with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite, which denoisers take for 0
             return np.ascontiguousarray(samples, np.float32)
@@ -35,6 +36,7 @@ def to_float32(samples: Audio) -> F32:
 def from_float32(samples: F32, dtype: np.dtype[Any]) -> Audio:
     """Samples in the caller's `dtype`; int16 is rounded and limited to its range, never wrapped."""
     if dtype == np.int16:
-        return np.clip(np.rint(samples * np.float32(_INT16_SCALE)), -32768, 32767).astype(np.int16)
+        limited: Audio = np.clip(np.rint(samples * np.float32(_INT16_SCALE)), -32768, 32767).astype(np.int16)
+        return limited
     converted: Audio = samples.astype(dtype)
     return converted

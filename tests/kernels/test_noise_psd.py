@@ -14,32 +14,64 @@ from rtdenoise.spectral.params import NoiseParams, SpectralParams
 from rtdenoise.spectral.state import initial_state
 from rtdenoise.streaming.overlap_add import scaled_framing
 from tests import reference
-from tests.tolerances import EXPONENTIAL_RTOL, KERNEL_RTOL, TRACKER_RTOL
+from tests.tolerances import EXPONENTIAL_RTOL, KERNEL_RTOL, SLIDING_RTOL, TRACKER_RTOL
 
 N_BINS = 33
 psd = arrays(np.float32, N_BINS, elements=st.floats(2.0**-30, 2.0**10, width=32))
-probability = arrays(np.float32, N_BINS, elements=st.floats(0, 1, width=32))
 
 
-@pytest.mark.parametrize("x", [0.0, 1e-6, 0.1, 0.97, 3.0, 7.5, 12.0])
-def test_exponential_of_a_negative_number(x):
-    assert_allclose(kernels.exp_negative(np.float32(x)), np.exp(-np.float64(np.float32(x))), rtol=EXPONENTIAL_RTOL)
+@pytest.mark.parametrize("x", [0.0, 1e-6, -0.1, 0.97, -3.0, 7.5, -8.0])
+def test_exponential(x):
+    assert_allclose(kernels.exponential(np.float32(x)), np.exp(np.float64(np.float32(x))), rtol=EXPONENTIAL_RTOL)
 
 
-@pytest.mark.parametrize("x", [60.0, 1e4, 3e38, np.inf])
-def test_exponential_vanishes_far_out(x):
-    assert 0 <= kernels.exp_negative(np.float32(x)) < 1e-20
+def test_exponential_is_limited_far_out():
+    assert 0 < kernels.exponential(np.float32(-1e9)) < 1e-12
+    assert 1e12 < kernels.exponential(np.float32(1e9)) < np.inf
 
 
-@given(power=psd, noise=psd, presence=probability)
-def test_presence_tracker_matches_the_paper(power, noise, presence):
-    expected_noise, expected_presence = reference.track_presence(
-        power.astype(float), noise.astype(float), presence.astype(float), 0.8, 0.9, 31.6
+@given(power=psd, noise=psd, ratio=psd)
+def test_presence_tracker_matches_its_twin(power, noise, ratio):
+    ratio = np.minimum(ratio, np.float32(60))
+    expected_noise, expected_ratio = reference.track_presence(
+        power.astype(float), noise.astype(float), ratio.astype(float), 0.8, 0.5
     )
-    kernels.track_presence(power, noise, presence, np.float32(0.8), np.float32(0.9), np.float32(31.6))
+    kernels.track_presence(power, noise, ratio, np.empty_like(power), np.float32(0.8), np.float32(0.5))
     assert_allclose(noise, expected_noise, rtol=TRACKER_RTOL)
-    near_cap = np.abs(expected_presence - 0.99) < 1e-4  # either side of the cap is right there
-    assert_allclose(presence[~near_cap], expected_presence[~near_cap], rtol=TRACKER_RTOL, atol=1e-6)
+    assert_allclose(ratio, expected_ratio, rtol=KERNEL_RTOL)
+
+
+@given(recent=psd)
+def test_start_matches_its_twin(recent):
+    noise = np.empty_like(recent)
+    kernels.start_noise(recent, noise, np.empty_like(recent))
+    assert_allclose(noise, reference.start_noise(recent.astype(float)), rtol=SLIDING_RTOL)
+
+
+def test_start_does_not_take_peaks_for_noise():
+    recent = np.ones(257, np.float32)
+    recent[10::6] = 1000.0
+    noise = np.empty_like(recent)
+    kernels.start_noise(recent, noise, np.empty_like(recent))
+    assert noise[10::6].max() <= 350.0
+    assert noise[11::6].max() <= 1.0
+
+
+def test_limit_lets_the_estimate_fall_at_once():
+    noise, recent = np.array([1.0, 1.0, 1.0], np.float32), np.array([0.01, 0.5, 7.0], np.float32)
+    kernels.limit_noise(recent, noise, np.zeros(3, np.float32), np.zeros(3, np.float32), False)
+    assert_allclose(noise, [0.04, 1.0, 1.0], rtol=KERNEL_RTOL)
+
+
+def test_limit_lets_the_estimate_rise_after_two_windows():
+    noise, recent = np.ones(1, np.float32), np.full(1, 50.0, np.float32)
+    lowest, before = np.zeros(1, np.float32), np.zeros(1, np.float32)
+    levels = []
+    for n in range(21):
+        kernels.limit_noise(recent, noise, lowest, before, n % 10 == 0)
+        levels.append(float(noise[0]))
+    assert levels[:10] == [1.0] * 10
+    assert levels[10] == 50.0
 
 
 def test_beginning_is_the_mean_and_then_stays():
@@ -119,9 +151,9 @@ def test_minimum_statistics_are_unbiased_in_noise():
 
 def test_a_silent_frame_keeps_every_tracker_finite():
     power = np.zeros(N_BINS, np.float32)
-    noise, presence = np.full(N_BINS, 1e-3, np.float32), np.zeros(N_BINS, np.float32)
+    noise, ratio = np.full(N_BINS, 1e-3, np.float32), np.zeros(N_BINS, np.float32)
     for n in range(2000):
-        kernels.track_presence(power, noise, presence, np.float32(0.8), np.float32(0.9), np.float32(31.6))
+        kernels.track_presence(power, noise, ratio, np.empty_like(power), np.float32(0.8), np.float32(0.9))
         kernels.track_beginning(power, noise, n, 3000)
     assert np.all(noise > 0)
     assert np.all(np.isfinite(noise))

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from tests import reference
-from tests.tolerances import RESAMPLED_ATOL, RESAMPLER_TWIN_ATOL
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.streaming.bypass import Bypass
 from rtdenoise.streaming.rate import RateAdapter
 from rtdenoise.streaming.resampler import Resampler
+from tests import reference
+from tests.tolerances import RESAMPLED_ATOL, RESAMPLER_TWIN_ATOL
 
 PAIRS = ((48000, 16000), (16000, 48000), (44100, 16000), (16000, 11025), (8000, 16000), (16000, 192000))
 

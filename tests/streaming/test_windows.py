@@ -38,7 +38,9 @@ def test_asymmetric_analysis_window_is_long_and_falls_within_half_a_span():
     assert synthesis.size == 128
 
 
-@pytest.mark.parametrize(("frame", "span", "hop"), [(512, 129, 64), (512, 128, 128), (100, 128, 64), (512, 128, 48), (64, 64, 0)])
+@pytest.mark.parametrize(
+    ("frame", "span", "hop"), [(512, 129, 64), (512, 128, 128), (100, 128, 64), (512, 128, 48), (64, 64, 0)]
+)
 def test_impossible_windows_are_refused(frame, span, hop):
     with pytest.raises(ConfigError, match=f"frame={frame} span={span} hop={hop}"):
         window_pair(frame, span, hop)

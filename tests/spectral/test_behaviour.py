@@ -1,0 +1,158 @@
+"""What a listener notices: the first moment, onsets, quiet voices, limits, silence, jumps of level."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import rtdenoise
+
+RATE = 16000
+METHODS = ("WF", "SS")
+PRESETS = ("quality", "balanced", "low", "ultra")
+
+
+def noise(seconds: float, level: float = 0.01, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, level, int(seconds * RATE)).astype(np.float32)
+
+
+def voice(seconds: float, on_seconds: float = 0.25, off_seconds: float = 0.15, level: float = 0.1) -> np.ndarray:
+    """Vowels with a moving pitch and formants, and pauses between them."""
+    t = np.arange(int(seconds * RATE)) / RATE
+    pitch = 130 + 30 * np.sin(2 * np.pi * 0.9 * t) + 8 * np.sin(2 * np.pi * 5 * t)
+    phase = 2 * np.pi * np.cumsum(pitch) / RATE
+    out = np.zeros(t.size)
+    for k in range(1, 30):
+        hz = k * pitch
+        out += np.sin(k * phase) * (
+            np.exp(-(((hz - 600) / 300) ** 2)) + 0.5 * np.exp(-(((hz - 1700) / 500) ** 2)) + 0.02
+        )
+    place = t % (on_seconds + off_seconds)
+    envelope = np.clip(np.minimum(place, on_seconds - place) / 0.02, 0, 1)
+    return (level * out * envelope / np.abs(out).max()).astype(np.float32)
+
+
+def level_db(signal: np.ndarray) -> float:
+    return float(10 * np.log10(np.mean(signal.astype(float) ** 2) + 1e-20))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_noise_is_reduced_from_the_first_moment(method, preset):
+    x = noise(2)
+    y = rtdenoise.denoise(x, RATE, method, preset=preset)
+    assert level_db(y[:1600]) < level_db(x[:1600]) - 5
+    assert level_db(y[4800:8000]) < level_db(x[4800:8000]) - 7
+    assert level_db(y[16000:]) < level_db(x[16000:]) - 9
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_voice_at_the_very_start_is_not_learnt_as_noise(method, preset):
+    x = voice(3) + noise(3, 0.001)
+    y = rtdenoise.denoise(x, RATE, method, preset=preset)
+    loud = slice(320, 3700)  # the first vowel
+    assert level_db(y[loud]) > level_db(x[loud]) - 8  # learnt, it would be 15
+    later = slice(16000, None)
+    assert level_db(y[later]) > level_db(x[later]) - 2
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_quiet_voices_are_treated_like_loud_ones(method):
+    x = voice(2) + noise(2, 0.01)
+    loud = rtdenoise.denoise(x, RATE, method)
+    quiet = rtdenoise.denoise(x * np.float32(2**-8), RATE, method)
+    assert_allclose(quiet * 2**8, loud, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("limit_db", [6.0, 12.0, 18.0])
+def test_no_bin_is_ever_attenuated_beyond_the_limit(method, limit_db):
+    denoiser = rtdenoise.build(method, sample_rate=RATE, config={"attenuation_limit_db": limit_db})
+    x = voice(1) + noise(1, 0.02)
+    lowest, highest, block = 1.0, 0.0, np.empty(denoiser.hop, np.float32)
+    for start in range(0, x.size - denoiser.hop, denoiser.hop):
+        denoiser.process(x[start : start + denoiser.hop], block)
+        lowest = min(lowest, float(denoiser.state["gain"].min()))
+        highest = max(highest, float(denoiser.state["gain"].max()))
+    assert 10 ** (-limit_db / 20) * 0.999 <= lowest < 10 ** (-limit_db / 20) * 1.3
+    assert 0.9 < highest <= 1.0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_limit_of_0_db_changes_nothing(method):
+    x = voice(0.5) + noise(0.5)
+    assert_allclose(rtdenoise.denoise(x, RATE, method, config={"attenuation_limit_db": 0}), x, atol=2e-6)
+
+
+def test_mix_goes_from_the_input_to_the_enhanced_signal():
+    x = voice(1) + noise(1)
+    wet, half, dry = (rtdenoise.denoise(x, RATE, "WF", config={"mix": mix}) for mix in (1.0, 0.5, 0.0))
+    assert_allclose(dry, x, atol=2e-6)
+    assert_allclose(half, (wet + dry) / 2, atol=2e-6)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_digital_silence_teaches_nothing(method):
+    """A muted minute leaves the record as its first moment left it."""
+    denoiser = rtdenoise.build(method, sample_rate=RATE)
+    x = voice(1) + noise(1)
+    x = x[: x.size // denoiser.hop * denoiser.hop].copy()
+    denoiser.process_hops(x, x)
+    silence = np.zeros(60 * RATE // denoiser.hop * denoiser.hop, np.float32)
+    denoiser.process_hops(silence[: 8 * denoiser.hop], np.empty(8 * denoiser.hop, np.float32))
+    kept = denoiser.state.copy()
+    denoiser.process_hops(silence, silence)
+    for field in ("noise_psd", "clean_psd", "gain", "n_frames"):
+        assert_array_equal(kept[field], denoiser.state[field])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_noise_after_silence_is_reduced_as_from_the_start(method):
+    x = noise(2)
+    muted = np.concatenate([np.zeros(5 * RATE, np.float32), x])
+    y = rtdenoise.denoise(muted, RATE, method)[5 * RATE :]
+    assert level_db(y[4800:8000]) < level_db(x[4800:8000]) - 7
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_jump_of_the_noise_by_20_db_is_followed(method):
+    x = np.concatenate([noise(2, 0.002), noise(4, 0.02, seed=1)])
+    y = rtdenoise.denoise(x, RATE, method)
+    assert level_db(y[56000:64000]) < level_db(x[56000:64000]) - 8  # 1.5 s after the jump
+
+
+@pytest.mark.parametrize("rate", [8000, 44100, 48000])
+def test_other_rates_do_as_well(rate):
+    x = np.random.default_rng(0).normal(0, 0.01, 3 * rate).astype(np.float32)
+    y = rtdenoise.denoise(x, rate, "WF")
+    assert level_db(y[rate:]) < level_db(x[rate:]) - 9
+
+
+@pytest.mark.parametrize("tracker", ["presence", "minimum", "beginning"])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_tracker_works_with_every_method(tracker, method):
+    x = voice(4, level=0.2) + noise(4, 0.01)
+    x[:4000] = noise(0.25, 0.01, seed=2)
+    y = rtdenoise.denoise(x, RATE, method, config={"noise": {"tracker": tracker}})
+    pauses = np.concatenate([np.arange(s + 4480, s + 5760) for s in range(32000, 57000, 6400)])
+    assert level_db(y[pauses]) < level_db(x[pauses]) - 5
+    assert level_db(y[32000:]) > level_db(x[32000:]) - 2
+
+
+@pytest.mark.parametrize("rule", ["log-linear", "decision-directed", "log-mmse"])
+def test_every_rule_of_wiener_reduces_noise_and_keeps_the_voice(rule):
+    x = voice(3, level=0.2) + noise(3, 0.01)
+    y = rtdenoise.denoise(x, RATE, "WF", config={"wiener": {"rule": rule}})
+    pauses = np.concatenate([np.arange(s + 4480, s + 5760) for s in range(19200, 41000, 6400)])
+    assert level_db(y[pauses]) < level_db(x[pauses]) - 7
+    kept_db = {"log-linear": -4, "decision-directed": -2, "log-mmse": -2}[rule]  # the fitted one knows real voices only
+    assert level_db(y[16000:]) > level_db(x[16000:]) + kept_db
+
+
+def test_multi_band_subtraction_differs_from_one_band():
+    x = voice(1) + noise(1)
+    one = rtdenoise.denoise(x, RATE, "SS")
+    six = rtdenoise.denoise(x, RATE, "SS", config={"subtraction": {"n_bands": 6}})
+    assert np.abs(one - six).max() > 1e-3

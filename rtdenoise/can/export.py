@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rtdenoise.can import models
 from rtdenoise.can.graph import input_shapes, network_step
 from rtdenoise.can.rings import plan_rings
@@ -142,6 +144,15 @@ def network_from_checkpoint(path: Path, spec: CanSpec, *, averaged: bool = True)
     return from_keras(spec, model), checkpoint.facts
 
 
+def write_start(checkpoint: Path, path: Path) -> None:
+    """A small checkpoint to begin another run with: trained weights as 16-bit floats, no optimiser state."""
+    from rtdenoise.can.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+
+    found = load_checkpoint(checkpoint)
+    weights = [a.astype(np.float16) for a in found.weights]
+    save_checkpoint(path, Checkpoint(found.step, weights, [], [], {"audio_seconds": found.facts["audio_seconds"]}))
+
+
 def export_checkpoint(
     checkpoint: Path,
     spec: CanSpec,
@@ -216,6 +227,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="model folder to write")
     parser.add_argument("--mask-power", type=float, help="exponent of the gain; below 1 suppresses less")
     parser.add_argument("--gain-min-db", type=float, help="lowest gain")
+    parser.add_argument("--start", action="store_true", help="also write start.npz, to train on from")
     parser.add_argument("--int8", action="store_true", help="also write model-int8.tflite")
     parser.add_argument("--saved-model", action="store_true", help="also write a SavedModel and its server's config")
     options = parser.parse_args(arguments)
@@ -223,6 +235,8 @@ def main(arguments: list[str] | None = None) -> int:
         spec = load_settings(options.config).network
         use = {"mask_power": options.mask_power, "gain_min_db": options.gain_min_db}
         facts = export_checkpoint(options.checkpoint, spec, options.folder, int8=options.int8, **use)
+        if options.start:
+            write_start(options.checkpoint, options.folder / "start.npz")
         if options.saved_model:
             network = models.open_model(options.folder).network()
             export_saved_model(network, options.folder / "saved_model" / "1")

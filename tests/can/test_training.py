@@ -197,6 +197,7 @@ def test_changes_on_the_command_line_reach_the_settings():
         ({"network": None}, "needs network"),
         ({"batch_size": 0}, "batch_size=0 must be above 0"),
         ({"ema": 1.0}, r"ema=1.0"),
+        ({"learning_rate": "1e-3"}, "learning_rate='1e-3' must be a number"),
         ({"compute_dtype": "int4"}, "compute_dtype='int4' must be one of"),
     ],
 )
@@ -233,7 +234,13 @@ def test_export_command_writes_a_model_that_runs(mixer, tmp_path, capsys):
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(config))
     folder = tmp_path / "model"
     arguments = [str(tmp_path / "last.npz"), str(tmp_path / "tiny.yaml"), str(folder)]
-    assert main([*arguments, "--mask-power", "0.75", "--saved-model"]) == 0
+    assert main([*arguments, "--mask-power", "0.75", "--saved-model", "--start"]) == 0
+    later = trainer(tmp_path / "later")
+    later.start(folder / "start.npz")
+    assert later.facts["audio_seconds"] == run.facts["audio_seconds"]
+    for one, other, average in zip(later.network.weights, run.network.weights, later.averaged_weights(), strict=True):
+        assert_array_equal(one.numpy(), other.numpy().astype(np.float16))
+        assert_array_equal(one.numpy(), average)
     assert "hours of sound heard" in capsys.readouterr().out
     denoiser = build_can(folder)
     denoiser.process(np.zeros(128, np.float32), np.zeros(128, np.float32))

@@ -20,6 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--run", type=Path, help="folder of the run; default runs/NAME")
     parser.add_argument("--cache", type=Path, default=default_cache(), help="folder of decoded recordings")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting")
+    parser.add_argument("--start", type=Path, help="checkpoint whose weights a new run begins with")
     parser.add_argument("--dry-run", action="store_true", help="only write spectrograms and WAVs of what it will hear")
     parser.add_argument("--restart", action="store_true", help="do not go on from an earlier checkpoint")
     options = parser.parse_args(arguments)
@@ -31,7 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
             page = preview(settings, data=options.data, folder=folder / "dry-run", cache=options.cache)
             logging.getLogger(__name__).info("written: %s", page)
             return 0
-        reason = train(settings, data=options.data, folder=folder, cache=options.cache, resume=not options.restart)
+        begin = {"resume": not options.restart, "start": options.start}
+        reason = train(settings, data=options.data, folder=folder, cache=options.cache, **begin)
     except RtDenoiseError as error:
         sys.stderr.write(f"Error: {error}\n")
         return 1

@@ -74,6 +74,22 @@ class Trainer:
         self.step = checkpoint.step
         self.facts.update(checkpoint.facts)
 
+    def start(self, path: Path) -> None:
+        """Begin a new run from the weights of another: new optimiser, new schedule, the sound heard so far counted on.
+
+        Raises
+        ------
+        ModelError
+            If the weights belong to another network.
+        """
+        checkpoint = load_checkpoint(path)
+        _assign(self.network.weights, checkpoint.weights, path)
+        if self.settings.ema > 0.0:
+            averages = self.optimiser._model_variables_moving_average  # started at weights that are no more
+            for variable, average in zip(self.model.trainable_variables, averages, strict=True):
+                average.assign(variable)
+        self.facts["audio_seconds"] = checkpoint.facts["audio_seconds"]
+
     def checkpoint(self, name: str = "last.npz") -> None:
         """Write the present state to the run's folder."""
         facts = self.facts | {"settings": dataclasses.asdict(self.settings)}

@@ -50,8 +50,17 @@ def preview(settings: TrainSettings, *, data: Path, folder: Path, cache: Path) -
     return dry_run(settings, mixer, folder)
 
 
-def train(settings: TrainSettings, *, data: Path, folder: Path, cache: Path, resume: bool = True) -> str:
+def train(
+    settings: TrainSettings, *, data: Path, folder: Path, cache: Path, resume: bool = True, start: Path | None = None
+) -> str:
     """Train, or go on training from ``last.npz`` in `folder`; returns why the run ended.
+
+    Parameters
+    ----------
+    resume : bool
+        Whether to go on from an earlier checkpoint of this folder.
+    start : Path, optional
+        Checkpoint whose weights a new run begins with.
 
     Raises
     ------
@@ -72,6 +81,9 @@ def train(settings: TrainSettings, *, data: Path, folder: Path, cache: Path, res
     if resume and last.is_file():
         trainer.resume(last)
         _LOG.info("going on from step %d", trainer.step)
+    elif start is not None:
+        trainer.start(start)
+        _LOG.info("starting from the weights in %s", start)
     _LOG.info("%s: %d weights", settings.network.name, trainer.network.count_params())
     try:
         return trainer.run(mixer, validation)

@@ -68,6 +68,9 @@ class TrainSettings:
     validation_seconds: float = 5.0
 
     def __post_init__(self) -> None:
+        for name in (f.name for f in fields(self) if f.type in ("int", "float")):
+            if not isinstance(getattr(self, name), (int, float)):
+                raise ConfigError(f"{name}={getattr(self, name)!r} must be a number (YAML reads 1.0e-3, not 1e-3)")
         for name in ("batch_size", "crop_seconds", "steps", "learning_rate", "clip_norm", "checkpoint_seconds"):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name}={getattr(self, name)} must be above 0")

@@ -46,14 +46,15 @@ def run_live(asked: Options | LiveRequest) -> int:
     )
     with ExitStack() as stack:
         target = options.target if options.target is not None else "speaker"
-        if target.partition(":")[0].lower() == VIRTUAL:
-            from rtdenoise.live.virtual_microphone import virtual_microphone
+        microphone = None
+        if target.lower() == VIRTUAL:
+            from rtdenoise.live.virtual_microphone import VirtualMicrophone
 
-            target = stack.enter_context(virtual_microphone())
+            microphone, target = stack.enter_context(VirtualMicrophone()), "speaker"
         plan = _plan(settings, options, live, target)
         from rtdenoise.cli.live_run import LiveRun
 
-        run = LiveRun(plan, options, live)
+        run = LiveRun(plan, options, live, microphone)
         try:
             _attach(run.session, plan, options, live, target, stack, run.tell)
             return run.drive()
@@ -64,10 +65,10 @@ def run_live(asked: Options | LiveRequest) -> int:
 def _plan(settings: Settings, options: LiveRequest, live: LiveOptions, target: str) -> LivePlan:
     from rtdenoise.live.plan import LivePlan
 
-    is_device = is_live(target) or target.startswith("speaker:")
+    is_device = is_live(target) or target.isdigit()
     return LivePlan(
         settings=settings,
-        source=options.source if is_live(options.source) else None,
+        source=options.source if is_live(options.source) or options.source.isdigit() else None,
         target=target if is_device and not live.monitor_only else None,
         channels=live.live_channels,
         block=live.block,

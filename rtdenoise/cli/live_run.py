@@ -16,8 +16,10 @@ from rtdenoise.cli.entry import complain
 from rtdenoise.cli.live_options import LiveOptions
 from rtdenoise.cli.live_request import LiveRequest
 from rtdenoise.cli.options import STDIO
+from rtdenoise.errors import RtDenoiseError
 from rtdenoise.live.plan import LivePlan
 from rtdenoise.live.session import Session
+from rtdenoise.live.virtual_microphone import VirtualMicrophone
 
 _STEP_SECONDS = 0.05
 _LINE_SECONDS = 10.0
@@ -33,9 +35,14 @@ class LiveRun:
     plan : LivePlan
     options : LiveRequest
     live : LiveOptions
+    microphone : VirtualMicrophone, optional
+        What the session plays goes into it.
     """
 
-    def __init__(self, plan: LivePlan, options: LiveRequest, live: LiveOptions) -> None:
+    def __init__(
+        self, plan: LivePlan, options: LiveRequest, live: LiveOptions, microphone: VirtualMicrophone | None = None
+    ) -> None:
+        self._microphone, self._look_again = microphone, 0.0
         self._plan, self._options, self._live = plan, options, live
         self._stop = self._granted = False
         self._handlers: dict[int, Any] = {}
@@ -83,6 +90,7 @@ class LiveRun:
             if ran is not None:
                 show(now)
                 self._tell_grants()
+                self._attach(now)
             time.sleep(_STEP_SECONDS)
         self.close()
         self._summary()
@@ -141,6 +149,15 @@ class LiveRun:
             f"{budget['total']:.1f} ms from microphone to speaker",
             err=True,
         )
+
+    def _attach(self, now: float) -> None:
+        """Twice a second: a new audio process must find the virtual microphone."""
+        if self._microphone is not None and now >= self._look_again and self.session.audio_process:
+            self._look_again = now + 0.5
+            try:
+                self._microphone.attach(self.session.audio_process)
+            except RtDenoiseError as error:
+                self.tell(str(error))
 
     def _tell_grants(self) -> None:
         """Once: what the system refused, and how to get it."""

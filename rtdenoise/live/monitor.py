@@ -146,7 +146,7 @@ class Monitor:
         When that floor rises by more than two blocks, those samples are lost; slower rises are the device's own clock.
         """
         record = self._live[0]
-        if record["callbacks"] < 2:
+        if record["callbacks"] < 2 or record["channels_in"] == 0:
             return
         rate, n, last = float(record["rate"]), int(record["n"]), int(record["last_ns"])
         ahead = (last - int(record["first_ns"])) * 1e-9 * rate - n

@@ -23,6 +23,7 @@ _BACKOFF_SECONDS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
 _OPEN_SECONDS = 10.0
 _COMPILE_SECONDS = 180.0
 _STOP_SECONDS = 0.75
+_FIRST_ATTEMPTS = 3  # to open devices that never ran; later there is no limit
 
 Tell = Callable[[str], None]
 
@@ -201,6 +202,10 @@ class Session:
 
     def _reopen(self, reason: str) -> None:
         """Abandon the audio process and try again, sooner at first and later less often."""
+        if not self._ever_ran and self._attempts >= _FIRST_ATTEMPTS:
+            words = list(self._worker.words)[-1:] if self._worker is not None else []
+            self.close()
+            raise DeviceError(": ".join([f"{reason} {_FIRST_ATTEMPTS} times", *words]) + "; see `rtdenoise doctor`")
         delay = _BACKOFF_SECONDS[min(self._attempts - 1, len(_BACKOFF_SECONDS) - 1)]
         if self._attempts <= 2 or self._attempts % 10 == 0:
             self._tell(f"{reason}; opening the devices again")
@@ -222,6 +227,11 @@ class Session:
     def set_attenuation_limit_db(self, limit_db: float) -> None:
         """How far noise may be lowered, in dB above 0."""
         self.set_parameter("gain_min", amplitude_from_db(-limit_db))
+
+    @property
+    def audio_process(self) -> int:
+        """The number of the process that has the devices; 0 if none has."""
+        return self._worker.pid if self._worker is not None and self.state == "running" else 0
 
     @property
     def attenuation_limit_db(self) -> float:

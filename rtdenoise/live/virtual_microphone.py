@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from rtdenoise.errors import DeviceError
 
 NAME = "rtdenoise"
+_SINK = "rtdenoise_output"
 _TIMEOUT_SECONDS = 5.0
 _ELSEWHERE = {
     "darwin": "install BlackHole (brew install blackhole-2ch), --output speaker:BlackHole, and pick it as microphone",
@@ -18,43 +18,64 @@ _ELSEWHERE = {
 }
 
 
-@contextmanager
-def virtual_microphone() -> Iterator[str]:
-    """Make the source "rtdenoise" while the context lasts.
-
-    Yields
-    ------
-    str
-        The output device to play to.
+class VirtualMicrophone:
+    """The source "rtdenoise", from `open` to `close`: a sink nobody sees, and a microphone that hears it.
 
     Raises
     ------
     DeviceError
         Where there is no such server; the message says what to install.
     """
-    if sys.platform in _ELSEWHERE:
-        raise DeviceError(f"this system has no virtual microphones of its own; {_ELSEWHERE[sys.platform]}")
-    if shutil.which("pactl") is None:
-        raise DeviceError("a virtual microphone needs PipeWire or PulseAudio and pactl (apt install pulseaudio-utils)")
-    server = _pactl("info")
-    _remove_leftovers()
-    modules = []
-    try:
-        if "PipeWire" in server:
-            kind = "media.class=Audio/Source/Virtual"
-            modules.append(_load("module-null-sink", kind, f"sink_name={NAME}", "channel_map=mono"))
-            target = f"speaker:{NAME}"
-        else:
-            sink = f"{NAME}_sink"
-            modules.append(_load("module-null-sink", f"sink_name={sink}", f"sink_properties=device.description={sink}"))
-            described = f"source_properties=device.description={NAME}"
-            modules.append(_load("module-remap-source", f"master={sink}.monitor", f"source_name={NAME}", described))
-            target = "speaker:pulse"
-        yield target
-    finally:
-        for module in reversed(modules):
+
+    def __init__(self) -> None:
+        if sys.platform in _ELSEWHERE:
+            raise DeviceError(f"this system has no virtual microphones of its own; {_ELSEWHERE[sys.platform]}")
+        if shutil.which("pactl") is None:
+            raise DeviceError(
+                "a virtual microphone needs PipeWire or PulseAudio and pactl (apt install pulseaudio-utils)"
+            )
+        _remove_leftovers()
+        self._attached = 0
+        default = _pactl("get-default-sink").strip()
+        self._modules = [
+            _load("module-null-sink", f"sink_name={_SINK}", "channels=2", f"sink_properties=device.description={_SINK}")
+        ]
+        with suppress(DeviceError):
+            _pactl("set-default-sink", default)  # some servers make a new sink the default
+        named = f"source_properties=device.description={NAME}"
+        self._modules.append(_load("module-remap-source", f"master={_SINK}.monitor", f"source_name={NAME}", named))
+
+    def attach(self, process: int) -> None:
+        """Let what a process plays go into the microphone; once per process, as soon as it plays."""
+        if process == self._attached:
+            return
+        for number in _inputs_of(process):
+            _pactl("move-sink-input", number, _SINK)
+            self._attached = process
+
+    def close(self) -> None:
+        """Remove it."""
+        for module in reversed(self._modules):
             with suppress(DeviceError):
                 _pactl("unload-module", module)
+        self._modules = []
+
+    def __enter__(self) -> VirtualMicrophone:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _inputs_of(process: int) -> list[str]:
+    """Numbers of the streams that a process plays."""
+    found, number = [], ""
+    for line in _pactl("list", "sink-inputs").splitlines():
+        if line.startswith("Sink Input #"):
+            number = line.rpartition("#")[2]
+        elif line.strip() == f'application.process.id = "{process}"':
+            found.append(number)
+    return found
 
 
 def _load(*arguments: str) -> str:
@@ -65,7 +86,7 @@ def _remove_leftovers() -> None:
     """Modules of a session that was killed."""
     for line in _pactl("list", "short", "modules").splitlines():
         number, _, rest = line.partition("\t")
-        if f"name={NAME}" in rest:
+        if f"sink_name={_SINK}" in rest or f"source_name={NAME}" in rest:
             with suppress(DeviceError):
                 _pactl("unload-module", number)
 

@@ -70,7 +70,7 @@ def test_killed_engine_is_replaced_within_a_second_and_the_dry_signal_plays_mean
     assert any("engine" in line for line in told)
     assert 0.39 < abs(clean).max() < 0.5, "the dry signal, twice the engine's, was heard"
     steepest = 0.4 * 2 * np.pi * 200.0 / card.rate
-    assert abs(np.diff(clean)).max() < 1.6 * steepest, "and nothing clicked on the way"
+    assert abs(np.diff(clean)).max() < 2.0 * steepest, "and nothing clicked: the step was six times that"
 
 
 def test_stopped_engine_skips_what_it_missed_and_latency_does_not_grow(server):

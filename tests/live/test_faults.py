@@ -215,3 +215,12 @@ def test_no_server_is_one_line(server_of):
 def test_impossible_plans_are_refused(fields):
     with pytest.raises(ConfigError):
         plan("bypass", **fields)
+
+
+def test_an_audio_process_that_dies_at_the_start_is_one_error(server_of, monkeypatch, tmp_path):
+    """PortAudio 19.6 aborts on an ALSA configuration without any device."""
+    server_of()
+    (tmp_path / "empty.conf").write_text("")
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(tmp_path / "empty.conf"))
+    with pytest.raises(DeviceError, match=r"ended 3 times.*doctor"), running(plan("bypass")):
+        pass

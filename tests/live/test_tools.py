@@ -17,7 +17,7 @@ from rtdenoise.live.devices import Device, find_device, list_devices, sane_laten
 from rtdenoise.live.loopback import chirp, find_chirp, measure
 from rtdenoise.live.monitor import Monitor
 from rtdenoise.live.record import HISTOGRAM_BINS, LIVE, histogram_value_ns, percentile_ns
-from rtdenoise.live.virtual_microphone import virtual_microphone
+from rtdenoise.live.virtual_microphone import VirtualMicrophone
 from tests.live.harness import plan, running
 from tests.live.test_exactness import noise
 from tests.virtual_card.card import VirtualCard
@@ -76,7 +76,7 @@ def test_percentiles_of_a_histogram():
 
 def test_monitor_counts_samples_that_never_came():
     live = np.zeros(1, LIVE)
-    live["rate"], live["block"], live["channels"] = 16000, 128, 1
+    live["rate"], live["block"], live["channels"], live["channels_in"] = 16000, 128, 1, 1
     monitor = Monitor()
     monitor.open(live, {})
     lost = 0
@@ -203,8 +203,26 @@ def test_keys_change_what_is_heard(server):
 
 def test_virtual_microphone_without_a_desktop_names_the_remedy(monkeypatch):
     monkeypatch.setattr("rtdenoise.live.virtual_microphone.shutil", SimpleNamespace(which=lambda _name: None))
-    with pytest.raises(DeviceError, match="pulseaudio-utils"), virtual_microphone():
+    with pytest.raises(DeviceError, match="pulseaudio-utils"), VirtualMicrophone():
         pass
+
+
+def desktop_sources() -> set[str] | None:
+    """Names of the sound server's sources, or None where there is no server."""
+    try:
+        done = subprocess.run(
+            ["pactl", "list", "short", "sources"], capture_output=True, text=True, timeout=5, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {line.split("\t")[1] for line in done.stdout.splitlines()}
+
+
+@pytest.mark.skipif(desktop_sources() is None, reason="no PipeWire or PulseAudio answers pactl here")
+def test_virtual_microphone_is_there_while_it_is_open_and_gone_afterwards():
+    with VirtualMicrophone():
+        assert "rtdenoise" in (desktop_sources() or set())
+    assert "rtdenoise" not in (desktop_sources() or set())
 
 
 def test_doctor_reports_and_tells_scripts(server):

@@ -8,7 +8,6 @@ is the ordinary mode: a late client misses its cycle, for tests of drop-outs.
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import signal
 import subprocess
@@ -42,14 +41,14 @@ class Server:
     realtime : bool
         Real-time priority for the server and its clients' audio threads (needs the permission).
     name : str, optional
-        A new one unless a server is to be started again under its old name.
+        By default this process's own: it has one server at a time.
     """
 
     def __init__(
         self, rate: int = 16000, period: int = 128, *, synchronous: bool = True, realtime: bool = False, name: str = ""
     ) -> None:
         self.rate, self.period, self.synchronous, self.realtime = rate, period, synchronous, realtime
-        self.name = name or f"rtdenoise-test-{secrets.token_hex(4)}"
+        self.name = name or f"rtdenoise-test-{os.getpid()}"  # JACK clears the register of a dead server of equal name
         self._folder = Path(tempfile.mkdtemp(prefix="rtdenoise-card-"))
         # one PCM that cannot open: PortAudio then lists JACK's devices only (with none at all 19.6 aborts)
         (self._folder / "asound.conf").write_text("pcm.none { type hw card 99 }\n", encoding="ascii")

@@ -172,7 +172,8 @@ def cpu(seconds: float) -> dict[str, Any]:
         process.terminate()
         process.wait(5)
         os.close(follower)
-    return {"percent_of_a_core": round(100 * sum(used.values()) / seconds, 2)}
+    parts = [round(100 * share / seconds, 2) for _, share in sorted(used.items())]
+    return {"percent_of_a_core": round(sum(parts), 2), "screen_and_watch": parts[0], "audio": parts[1:]}
 
 
 def _drain(leader: int) -> None:

@@ -21,7 +21,7 @@ from rtdenoise.live.plan import LivePlan
 from rtdenoise.live.session import Session
 from rtdenoise.live.virtual_microphone import VirtualMicrophone
 
-_STEP_SECONDS = 0.05
+_STEP_SECONDS = 0.08
 _LINE_SECONDS = 10.0
 _PATIENCE_SECONDS = 0.7
 _STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -97,7 +97,7 @@ class LiveRun:
         return 0
 
     def _view(self) -> Callable[[float], None]:
-        """What shows the state while audio runs, called twenty times a second."""
+        """What shows the state while audio runs, called a dozen times a second."""
         if self._options.as_json:
             return self._json_view() if self._live.every else lambda _now: None
         if self._options.quiet:

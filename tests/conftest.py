@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import signal
+
 import numba
 import pytest
 from hypothesis import settings
 
 settings.register_profile("suite", deadline=None, derandomize=True)  # the first example of each test may compile
 settings.load_profile("suite")
+
+# A shell that starts the suite in the background lets it ignore Ctrl-C, and every process it starts; tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -65,7 +65,7 @@ class WienerParams:
     log-spectral amplitude gain after the decision-directed one.
     """
 
-    rule: str = "decision-directed"
+    rule: str = "log-linear"
     prior_smoothing_seconds: float = 0.058
     table: str = "balanced"
 
@@ -97,7 +97,7 @@ class SpectralParams:
     noise: NoiseParams = field(default_factory=NoiseParams)
     wiener: WienerParams = field(default_factory=WienerParams)
     subtraction: SubtractionParams = field(default_factory=SubtractionParams)
-    attenuation_limit_db: float = 15.0
+    attenuation_limit_db: float = 18.0
     mix: float = 1.0
 
     def __post_init__(self) -> None:

@@ -1,8 +1,8 @@
-"""Quality of methods and peers on seeded mixtures: one table, and a JSON with every breakdown.
+r"""Quality of methods and peers on seeded mixtures: one table, and a JSON with every breakdown.
 
 Example::
 
-    python benchmarks/quality.py --speech data/manifest.csv --noise data/manifest.csv --split dev \\
+    python benchmarks/quality.py --speech data/manifest.csv --noise data/manifest.csv --split dev \
         --clips 150 --methods WF:balanced,SS:balanced --peers --json quality.json
 
 Scores are kept per clip and system under ``--cache``, so that only what changed is computed again.

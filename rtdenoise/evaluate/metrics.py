@@ -104,7 +104,7 @@ def si_sdr_db(clean: F32, enhanced: F32) -> float:
 
 
 def segmental_snr_db(clean: F32, enhanced: F32) -> float:
-    """Mean over 32 ms frames of the SNR limited to [-10, 35] dB (Loizou 2013, eq. 11.1), frames of digital silence left out."""
+    """Mean over 32 ms frames of the SNR limited to [-10, 35] dB (Loizou 2013, eq. 11.1), without digital silence."""
     _check_pair(clean, enhanced)
     frame = 512
     count = clean.size // frame
@@ -123,7 +123,8 @@ def segmental_snr_db(clean: F32, enhanced: F32) -> float:
 def dnsmos(enhanced: F32) -> dict[str, float]:
     """DNSMOS P.835 (Reddy et al. 2022): predicted speech, background and overall opinion, 1 to 5, without a reference.
 
-    Clips shorter than 9.01 s are repeated; longer ones are scored every second and averaged, as the published script does.
+    Clips shorter than 9.01 s are repeated; longer ones are scored every second and averaged, as the published script
+    does.
 
     Raises
     ------

@@ -229,8 +229,8 @@ def active_speech_level_db(signal: F64, sample_rate: int) -> float:
 
     Notes
     -----
-    ITU-T P.56 (2011) method B: envelope by two first-order smoothers of 30 ms, thresholds in powers of two, hang-over of
-    200 ms, margin 15.9 dB; the crossing is interpolated linearly in dB.
+    ITU-T P.56 (2011) method B: envelope by two first-order smoothers of 30 ms, thresholds in powers of two, hang-over
+    of 200 ms, margin 15.9 dB; the crossing is interpolated linearly in dB.
     """
     from scipy.ndimage import maximum_filter1d
     from scipy.signal import lfilter

@@ -129,6 +129,7 @@ def _require(module: str, package: str) -> None:
 
 
 def load_speexdsp() -> ctypes.CDLL:
+    """The shared library of SpeexDSP with its argument types, or `MissingExtraError`."""
     name = ctypes.util.find_library("speexdsp")
     try:
         library = ctypes.CDLL(name or "libspeexdsp.so.1")

@@ -26,7 +26,7 @@ def test_peer_is_aligned_and_keeps_the_length(name, speech):
 
 
 def test_unknown_peer_names_the_known_ones():
-    with pytest.raises(ConfigError, match="webrtc.*rnnoise"):
+    with pytest.raises(ConfigError, match=r"webrtc.*rnnoise"):
         peers.peer("magic")
 
 

@@ -12,6 +12,7 @@ import click
 from rtdenoise import __version__
 from rtdenoise.cli import commands
 from rtdenoise.cli.entry import configure_logging
+from rtdenoise.cli.live_options import live_options, take_live_options
 from rtdenoise.cli.options import STDIO, Options, is_live, method_options, take_method_options
 
 
@@ -58,6 +59,7 @@ Examples:
 @click.option("-f", "--input", "source", metavar="SOURCE", help="A file, a folder, - for standard input, or mic.")
 @click.option("-o", "--output", "target", metavar="TARGET", help="A file, a folder, - or speaker.  [default: beside]")
 @method_options
+@live_options
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @click.option("--plot", is_flag=True, help="Also write a PNG: spectrograms, level and gain over time.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -95,7 +97,8 @@ def app(ctx: click.Context, /, **values: Any) -> int | None:
         return 0
     if values["source"] is None:
         raise click.UsageError("--input is missing: a file, a folder, - or mic")
-    return _run(Options(method=take_method_options(values), **values))
+    method, live = take_method_options(values), take_live_options(values)
+    return _run(Options(method=method, live=live, **values))
 
 
 def _given(ctx: click.Context) -> list[str]:

@@ -24,13 +24,12 @@ class LiveRequest:
 
 
 def from_root(options: Options) -> LiveRequest:
-    """What the root command was told; it has `live` once it offers the options of live audio."""
-    live = getattr(options, "live", None)
+    """What the root command was told."""
     return LiveRequest(
         source=options.source,
         target=options.target,
         method=options.method,
-        live=live if isinstance(live, LiveOptions) else LiveOptions(),
+        live=options.live,
         overwrite=options.overwrite,
         as_json=options.as_json,
         form=options.form,

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from rtdenoise.cli.live_options import LiveOptions
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 LIVE_NAMES = ("mic", "speaker", "virtual-mic")
@@ -41,6 +43,7 @@ class Options:
     jobs: int | None
     quiet: bool
     verbosity: int
+    live: LiveOptions
 
 
 def is_live(name: str | None) -> bool:

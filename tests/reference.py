@@ -179,3 +179,26 @@ def wiener_log_linear(power, noise, clean_psd, correction, alpha, gain_min, star
     xi = np.sqrt(xi + 0.001) * np.exp(correction)
     gain = gain_min + (1 - gain_min) * xi / (1 + xi)
     return np.maximum(gain, decided) if starting else gain, decided**2 * power
+
+
+def subtract_by_context(power, smoothed, noise, correction, ratio, low, share, smoothing, floor, gain_min):
+    """Berouti's subtraction with the over-subtraction of the log-linear SNR; bands above the last hold its value."""
+    snr_db = 4.343 * (0.5 * np.log(np.maximum(ratio - 0.95, 0) + 0.05) + correction)
+    at_bin = snr_db[low] + share * (snr_db[np.minimum(low + 1, len(snr_db) - 1)] - snr_db[low])
+    smoothed = smoothing * smoothed + (1 - smoothing) * power
+    factor = np.clip(3 - 0.35 * at_bin, 1, 12.5)
+    remaining = np.maximum(smoothed - factor * noise, floor * noise)
+    return np.clip(np.sqrt(remaining / smoothed), gain_min, 1), smoothed
+
+
+def subtract_power(power, smoothed, noise, edges, weight, smoothing, floor, gain_min):
+    """Berouti et al. (1979), eqs. 4-6; Kamath & Loizou (2002), eqs. 4-7."""
+    smoothed = smoothing * smoothed + (1 - smoothing) * power
+    gain = np.empty_like(power)
+    for band, w in enumerate(weight):
+        k = slice(edges[band], edges[band + 1])
+        snr_db = 10 * np.log10(smoothed[k].sum() / noise[k].sum())
+        factor = w * np.clip(4 - 0.15 * snr_db, 1, 4.75)
+        remaining = np.maximum(smoothed[k] - factor * noise[k], floor * noise[k])
+        gain[k] = np.clip(np.sqrt(remaining / smoothed[k]), gain_min, 1)
+    return gain, smoothed

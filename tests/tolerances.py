@@ -10,3 +10,4 @@ TRACKER_RTOL = 2e-3  # the exponential far from 0 inside a sigmoid, sliding sums
 INTEGRAL_RTOL = 6e-5  # Abramowitz & Stegun 5.1.53 and 5.1.56 in float32
 SLIDING_RTOL = 2e-2  # a running sum over 33 bins whose terms are up to 1e6 apart loses the small ones
 FEATURE_ATOL = 2e-4  # logarithms of float32 sums
+SUBTRACTION_RTOL = 1e-3  # a difference of nearly equal powers under a root

@@ -206,3 +206,63 @@ def wiener_log_linear(
         clean_psd[k] = decided * decided * power[k]
         xi = np.sqrt(xi + _XI_MIN) * exponential(gain[k])
         gain[k] = max(gain_min + (_ONE - gain_min) * (xi / (_ONE + xi)), trust * decided)
+
+
+@kernel
+def subtract_by_context(
+    power: F32,
+    smoothed: F32,
+    noise_psd: F32,
+    gain: F32,
+    features: F32,
+    value: F32,
+    share_above: F32,
+    first_bin: np.ndarray,
+    smoothing_power: np.float32,
+    floor: np.float32,
+    gain_min: np.float32,
+) -> None:
+    """Power spectral subtraction whose over-subtraction follows the log-linear SNR, interpolated to every bin.
+
+    ``SNR = 4.343 (ln(max(r - .95, 0) + .05) / 2 + c)`` dB per band, ``a = clip(3 - .35 SNR, 1, 12.5)`` per bin;
+    then as `rtdenoise.kernels.gain.subtract_power`: ``S = max(Y - a N, floor N)``, ``gain = sqrt(S / Y)``.
+
+    Parameters
+    ----------
+    power : (n_bins,) float32, read
+    smoothed : (n_bins,) float32, read and written
+        ``Y``: `power` smoothed over time.
+    noise_psd : (n_bins,) float32, read
+    gain : (n_bins,) float32, written
+        Amplitude gain in ``[gain_min, 1]``.
+    features : (7, n_bands) float32, read
+        Row 0 is ``ln(r + .05)`` of each band's power over noise ``r``.
+    value : (n_bands,) float32, read and written
+        In: the correction ``c``.  Out: the SNR in dB.
+    share_above, first_bin
+        As in `band_features`.
+    smoothing_power : float32 in [0, 1)
+        Per hop.
+    floor : float32
+        Spectral floor, power ratio to the noise (Berouti's beta).
+    gain_min : float32 in [0, 1]
+        Attenuation limit.
+
+    Notes
+    -----
+    Berouti, Schwartz & Makhoul (1979), eqs. 4-6, with a steeper and wider rule because the SNR is known better.
+    """
+    n_bands = value.size
+    for band in range(n_bands):
+        above_noise = max(np.exp(features[0, band]) - _ONE, _ZERO) + _RATIO_MIN
+        value[band] = np.float32(4.343) * (np.float32(0.5) * np.log(above_noise) + value[band])
+    for band in range(n_bands):
+        below, step = value[band], value[min(band + 1, n_bands - 1)] - value[band]
+        end = first_bin[band + 1] if band + 1 < n_bands else gain.size
+        for k in range(first_bin[band], end):
+            gain[k] = below + share_above[k] * step
+    for k in range(gain.size):
+        smoothed[k] = smoothing_power * smoothed[k] + (_ONE - smoothing_power) * power[k]
+        factor = min(max(np.float32(3) - np.float32(0.35) * gain[k], _ONE), np.float32(12.5))
+        remaining = max(smoothed[k] - factor * noise_psd[k], floor * noise_psd[k])
+        gain[k] = min(max(np.sqrt(remaining / max(smoothed[k], _TINY)), gain_min), _ONE)

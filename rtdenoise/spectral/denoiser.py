@@ -7,7 +7,15 @@ import numpy as np
 from rtdenoise.errors import ConfigError
 from rtdenoise.spectral import hop as compiled
 from rtdenoise.spectral.params import SpectralParams
-from rtdenoise.spectral.state import BYPASS, DECISION_DIRECTED, LOG_LINEAR, LOG_MMSE, SUBTRACTION, initial_state
+from rtdenoise.spectral.state import (
+    BYPASS,
+    CONTEXT_SUBTRACTION,
+    DECISION_DIRECTED,
+    LOG_LINEAR,
+    LOG_MMSE,
+    SUBTRACTION,
+    initial_state,
+)
 from rtdenoise.streaming.overlap_add import Framing, scaled_framing
 from rtdenoise.typing import F32
 
@@ -92,5 +100,5 @@ def _rule(method: str, params: SpectralParams) -> int:
         rules = {"log-linear": LOG_LINEAR, "decision-directed": DECISION_DIRECTED, "log-mmse": LOG_MMSE}
         return rules[params.wiener.rule]
     if method == "SS":
-        return SUBTRACTION
+        return CONTEXT_SUBTRACTION if params.subtraction.rule == "context" else SUBTRACTION
     return BYPASS

@@ -17,8 +17,17 @@ from rtdenoise.kernels.noise_psd import (
     track_presence,
 )
 from rtdenoise.kernels.overlap_add import analyse, apply_gain, spectrum_power, synthesise
-from rtdenoise.kernels.prior import band_correction, band_features, wiener_log_linear
-from rtdenoise.spectral.state import BEGINNING, BYPASS, DECISION_DIRECTED, LOG_LINEAR, LOG_MMSE, MINIMUM, SUBTRACTION
+from rtdenoise.kernels.prior import band_correction, band_features, subtract_by_context, wiener_log_linear
+from rtdenoise.spectral.state import (
+    BEGINNING,
+    BYPASS,
+    CONTEXT_SUBTRACTION,
+    DECISION_DIRECTED,
+    LOG_LINEAR,
+    LOG_MMSE,
+    MINIMUM,
+    SUBTRACTION,
+)
 from rtdenoise.typing import F32, Record
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
@@ -71,8 +80,8 @@ def track_noise(state: Record) -> None:
 
 
 @kernel
-def log_linear_gain(state: Record) -> None:
-    """Gain of WF from the log-linear a priori SNR."""
+def read_context(state: Record) -> None:
+    """From ``power`` and ``noise_psd`` to ``band_value``: what the bands say about the a priori SNR."""
     band_features(
         state.power,
         state.noise_psd,
@@ -89,6 +98,12 @@ def log_linear_gain(state: Record) -> None:
     band_correction(
         state.band_features, state.band_table, state.band_offset, state.band_share, state.band_mixed, state.band_value
     )
+
+
+@kernel
+def log_linear_gain(state: Record) -> None:
+    """Gain of WF from the log-linear a priori SNR."""
+    read_context(state)
     wiener_log_linear(
         state.power,
         state.noise_psd,
@@ -104,6 +119,31 @@ def log_linear_gain(state: Record) -> None:
 
 
 @kernel
+def context_subtraction_gain(state: Record) -> None:
+    """Gain of SS from the same SNR; while that has no past, at least the decision-directed gain."""
+    read_context(state)
+    subtract_by_context(
+        state.power,
+        state.smoothed,
+        state.noise_psd,
+        state.gain,
+        state.band_features,
+        state.band_value,
+        state.share_above,
+        state.first_bin,
+        state.smoothing_power,
+        state.floor,
+        state.gain_min,
+    )
+    if state.n_frames < state.n_trust:
+        wiener_decision_directed(
+            state.power, state.noise_psd, state.clean_psd, state.scratch, state.alpha, state.gain_min
+        )
+        for k in range(state.gain.size):
+            state.gain[k] = max(state.gain[k], state.scratch[k])
+
+
+@kernel
 def gain_frame(state: Record) -> None:
     """From ``power`` to ``gain``: follow the noise, apply the rule that the record names, mix.
 
@@ -115,6 +155,8 @@ def gain_frame(state: Record) -> None:
     power, noise_psd, gain = state.power, state.noise_psd, state.gain
     if state.rule == LOG_LINEAR:
         log_linear_gain(state)
+    elif state.rule == CONTEXT_SUBTRACTION:
+        context_subtraction_gain(state)
     elif state.rule == SUBTRACTION:
         subtract_power(
             power,

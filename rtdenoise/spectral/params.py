@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from rtdenoise.errors import ConfigError
 
 TRACKERS = ("presence", "minimum", "beginning")
+SUBTRACTION_RULES = ("context", "band")
 RULES = ("log-linear", "decision-directed", "log-mmse")
 
 
@@ -76,13 +77,19 @@ class WienerParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubtractionParams:
-    """Spectral subtraction (SS): one band is Berouti's method, more are Kamath and Loizou's."""
+    """Spectral subtraction (SS): what the over-subtraction follows.
 
+    "context": the fitted SNR of every bin; "band": the SNR of `n_bands` bands, one for Berouti's method, more for
+    Kamath and Loizou's.
+    """
+
+    rule: str = "context"
     n_bands: int = 1
-    smoothing_seconds: float = 0.02
-    floor_db: float = -20.0
+    smoothing_seconds: float = 0.03
+    floor_db: float = -17.0
 
     def __post_init__(self) -> None:
+        require_choice("subtraction.rule", self.rule, SUBTRACTION_RULES)
         if isinstance(self.n_bands, bool) or not isinstance(self.n_bands, int) or not 1 <= self.n_bands <= 16:
             raise ConfigError(f"subtraction.n_bands={self.n_bands!r} must be a whole number from 1 to 16")
         require_range("subtraction.smoothing_seconds", self.smoothing_seconds, 0.0, 1.0, "s")

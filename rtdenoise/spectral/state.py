@@ -11,7 +11,7 @@ from rtdenoise.spectral.prior import fill_prior, prior_fields
 from rtdenoise.streaming.overlap_add import Framing, fill_windows, overlap_add_fields
 from rtdenoise.units import amplitude_from_db, power_from_db, smoothing_per_hop
 
-BYPASS, SUBTRACTION, LOG_LINEAR, DECISION_DIRECTED, LOG_MMSE = range(5)
+BYPASS, SUBTRACTION, LOG_LINEAR, DECISION_DIRECTED, LOG_MMSE, CONTEXT_SUBTRACTION = range(6)
 """Values of the field ``rule``."""
 
 PRESENCE, MINIMUM, BEGINNING = range(3)
@@ -38,6 +38,7 @@ def spectral_dtype(framing: Framing, n_bands: int) -> np.dtype[Any]:
     minimum = ("minimum_mean", "minimum_square", "minimum_smoothed", "minimum", "minimum_sub", "inverse_dof", "scratch")
     fields = np.dtype(
         [
+            ("n_frames", "i8"),  # first: numba takes a record whose first fields are another's whole for that one
             *overlap_add_fields(framing),
             *((name, "f4", (n,)) for name in (*bins, *minimum)),
             *prior_fields(n),
@@ -49,7 +50,6 @@ def spectral_dtype(framing: Framing, n_bands: int) -> np.dtype[Any]:
             ("minimum_windows", "f4", (4,)),
             ("band_edges", "i4", (n_bands + 1,)),
             ("band_weight", "f4", (n_bands,)),
-            ("n_frames", "i8"),
             ("rule", "i8"),
             ("tracker", "i8"),
             ("n_learnt", "i8"),

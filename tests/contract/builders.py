@@ -35,7 +35,7 @@ BUILDERS: dict[str, Builder] = {
     "SS quality": lambda: registered("SS", "quality", 16000),
     "SS balanced": lambda: registered("SS", "balanced", 16000),
     "SS low": lambda: registered("SS", "low", 16000),
-    "SS multi-band": lambda: registered("SS", "balanced", 16000, subtraction={"n_bands": 6}),
+    "SS multi-band": lambda: registered("SS", "balanced", 16000, subtraction={"rule": "band", "n_bands": 6}),
     "WF linked stereo": lambda: registered("WF", "balanced", 16000, 2),
     "WF each of three": lambda: registered("WF", "balanced", 16000, 3, channel_mode="each"),
     "WF downmix": lambda: registered("WF", "balanced", 16000, 2, channel_mode="downmix"),

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 
 from rtdenoise.kernels import gain
 from tests import reference
-from tests.tolerances import INTEGRAL_RTOL, KERNEL_RTOL
+from tests.tolerances import INTEGRAL_RTOL, KERNEL_RTOL, SUBTRACTION_RTOL
 
 N_BINS = 33
 psd = arrays(np.float32, N_BINS, elements=st.floats(2.0**-20, 2.0**10, width=32))
@@ -50,3 +50,20 @@ def test_log_mmse_matches_the_paper(power, noise_psd, clean_psd, alpha):
 
     assert_allclose(actual_gain, expected_gain, rtol=INTEGRAL_RTOL)
     assert_allclose(clean_psd, expected_clean, rtol=INTEGRAL_RTOL)
+
+
+@pytest.mark.parametrize("n_bands", [1, 4])
+def test_subtraction_matches_the_papers(n_bands):
+    rng = np.random.default_rng(n_bands)
+    power, noise, smoothed = (rng.exponential(1.0, N_BINS).astype(np.float32) for _ in range(3))
+    edges = np.linspace(0, N_BINS, n_bands + 1).astype(np.int32)
+    weight = rng.uniform(1.0, 2.5, n_bands).astype(np.float32)
+    expected_gain, expected_smoothed = reference.subtract_power(
+        power.astype(float), smoothed.astype(float), noise.astype(float), edges, weight.astype(float), 0.5, 0.02, 0.1
+    )
+    actual = np.empty_like(power)
+    gain.subtract_power(
+        power, smoothed, noise, actual, edges, weight, np.float32(0.5), np.float32(0.02), np.float32(0.1)
+    )
+    assert_allclose(actual, expected_gain, rtol=SUBTRACTION_RTOL)
+    assert_allclose(smoothed, expected_smoothed, rtol=KERNEL_RTOL)

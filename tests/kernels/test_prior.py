@@ -13,7 +13,7 @@ from rtdenoise.spectral.params import SpectralParams
 from rtdenoise.spectral.state import LOG_LINEAR, initial_state
 from rtdenoise.streaming.overlap_add import scaled_framing
 from tests import reference
-from tests.tolerances import FEATURE_ATOL, TRACKER_RTOL
+from tests.tolerances import FEATURE_ATOL, SUBTRACTION_RTOL, TRACKER_RTOL
 
 
 def state_at(rate):
@@ -133,3 +133,40 @@ def test_a_missing_or_foreign_table_is_named(tmp_path, monkeypatch):
     np.savez(tmp_path / "wf-prior" / "small.npz", table=np.zeros((3, 4)), offset=np.zeros(4))
     with pytest.raises(ModelError, match=r"small.npz holds shapes \(3, 4\) and \(4,\)"):
         prior.load_table("small")
+
+
+def test_subtraction_by_context_matches_its_twin():
+    state, rng = state_at(16000), np.random.default_rng(4)
+    power, noise, smoothed = (rng.exponential(1.0, 257).astype(np.float32) for _ in range(3))
+    value, ratio = rng.normal(0, 2, 20).astype(np.float32), rng.exponential(5.0, 20)
+    features = np.zeros((7, 20), np.float32)
+    features[0] = np.log(ratio + 0.05)
+    low = np.searchsorted(state["first_bin"][:20], np.arange(257), side="right") - 1
+    expected_gain, expected_smoothed = reference.subtract_by_context(
+        power.astype(float),
+        smoothed.astype(float),
+        noise.astype(float),
+        value.astype(float),
+        ratio,
+        low,
+        state["share_above"].astype(float),
+        0.5,
+        0.02,
+        0.1,
+    )
+    gain = np.empty_like(power)
+    kernels.subtract_by_context(
+        power,
+        smoothed,
+        noise,
+        gain,
+        features,
+        value,
+        state["share_above"],
+        state["first_bin"],
+        np.float32(0.5),
+        np.float32(0.02),
+        np.float32(0.1),
+    )
+    assert_allclose(gain, expected_gain, rtol=SUBTRACTION_RTOL)
+    assert_allclose(smoothed, expected_smoothed, rtol=TRACKER_RTOL)

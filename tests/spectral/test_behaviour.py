@@ -154,6 +154,6 @@ def test_every_rule_of_wiener_reduces_noise_and_keeps_the_voice(rule):
 
 def test_multi_band_subtraction_differs_from_one_band():
     x = voice(1) + noise(1)
-    one = rtdenoise.denoise(x, RATE, "SS")
-    six = rtdenoise.denoise(x, RATE, "SS", config={"subtraction": {"n_bands": 6}})
+    one = rtdenoise.denoise(x, RATE, "SS", config={"subtraction": {"rule": "band"}})
+    six = rtdenoise.denoise(x, RATE, "SS", config={"subtraction": {"rule": "band", "n_bands": 6}})
     assert np.abs(one - six).max() > 1e-3

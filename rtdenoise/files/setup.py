@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rtdenoise import registry
 from rtdenoise.config import Settings, load_settings
 from rtdenoise.errors import AudioFileError, ConfigError
@@ -44,15 +42,7 @@ def load_setup(
     settings = load_settings(
         method=method, preset=preset, config=config, overrides=overrides, default_preset=default_preset
     )
-    return Setup(settings, preset or _preset_of(overrides) or _preset_of(config) or default_preset)
-
-
-def _preset_of(config: str | Path | Mapping[str, Any] | None) -> str | None:
-    if config is None:
-        return None
-    given = config if isinstance(config, Mapping) else yaml.safe_load(Path(config).read_text(encoding="utf-8")) or {}
-    name = given.get("preset")
-    return None if name is None else str(name)
+    return Setup(settings, settings.preset)
 
 
 class Streams:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rtdenoise.config import Settings
-from rtdenoise.spectral.denoiser import _rule as rule_of
+from rtdenoise.spectral.denoiser import rule_of
 from rtdenoise.spectral.state import initial_state
 from rtdenoise.streaming.overlap_add import scaled_framing
 

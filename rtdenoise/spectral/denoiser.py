@@ -58,7 +58,7 @@ class SpectralDenoiser:
         self.hop = self.framing.hop
         self.channels = channels
         self.latency_samples = self.framing.latency_samples
-        self._initial = np.repeat(initial_state(self.framing, params, _rule(method, params)), channels)
+        self._initial = np.repeat(initial_state(self.framing, params, rule_of(method, params)), channels)
         self.state = self._initial.copy()
         self._shape = (self.hop,) if channels == 1 else (self.hop, channels)
         self._warm_up()
@@ -95,7 +95,8 @@ class SpectralDenoiser:
         self.state[...] = self._initial
 
 
-def _rule(method: str, params: SpectralParams) -> int:
+def rule_of(method: str, params: SpectralParams) -> int:
+    """Value of the record's field ``rule`` for a method and its parameters."""
     if method == "WF":
         rules = {"log-linear": LOG_LINEAR, "decision-directed": DECISION_DIRECTED, "log-mmse": LOG_MMSE}
         return rules[params.wiener.rule]

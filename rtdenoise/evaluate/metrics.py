@@ -11,13 +11,33 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.errors import MissingExtraError, SignalError
+from rtdenoise.evaluate.composite import composite
+from rtdenoise.evaluate.effect import effect
 from rtdenoise.typing import F32
 
 SAMPLE_RATE_HZ = 16000
+NARROW_RATE_HZ = 8000
 
-NAMES = ("pesq_wb", "estoi", "stoi", "si_sdr_db", "segmental_snr_db", "dnsmos_ovrl", "dnsmos_sig", "dnsmos_bak")
-"""Keys of `measure`, in the order of the tables."""
+NAMES = (
+    "pesq_wb",
+    "pesq_nb",
+    "estoi",
+    "stoi",
+    "si_sdr_db",
+    "segmental_snr_db",
+    "csig",
+    "cbak",
+    "covl",
+    "dnsmos_ovrl",
+    "dnsmos_sig",
+    "dnsmos_bak",
+    "noise_reduction_db",
+    "speech_distortion_db",
+    "delay_samples",
+)
+"""Keys of `measure`, in the order of the tables; ``pesq_wb`` and DNSMOS at 16 kHz, ``pesq_nb`` at 8 kHz."""
 
+_ALIGNMENT_SECONDS = 0.25
 _DNSMOS_SAMPLES = int(9.01 * SAMPLE_RATE_HZ)
 # Second-order maps from raw network outputs to P.835 scores, published with the DNSMOS P.835 models.
 _DNSMOS_MAPS = {
@@ -27,25 +47,38 @@ _DNSMOS_MAPS = {
 }
 
 
-def measure(clean: F32, enhanced: F32, *, with_dnsmos: bool = True) -> dict[str, float]:
-    """Every metric of `NAMES` at 16 kHz; NaN where one is undefined (silence).
+def measure(
+    clean: F32, enhanced: F32, *, noisy: F32 | None = None, rate_hz: int = SAMPLE_RATE_HZ, with_dnsmos: bool = True
+) -> dict[str, float]:
+    """Every metric of `NAMES` that there is at this rate; NaN where one is undefined (silence).
 
     Parameters
     ----------
     clean, enhanced : (n,) float, full scale 1.0
         Equally long and aligned.
+    noisy : (n,) float, optional
+        Enables noise reduction and speech distortion.
+    rate_hz : int
+        16000, or 8000 for narrow band.
     with_dnsmos : bool
         Include the three DNSMOS scores, which take ten times as long as all others together.
     """
     _check_pair(clean, enhanced)
+    wide = rate_hz == SAMPLE_RATE_HZ
+    pesq = pesq_wideband(clean, enhanced) if wide else pesq_narrowband(clean, enhanced, rate_hz)
     scores = {
-        "pesq_wb": pesq_wideband(clean, enhanced),
-        "estoi": stoi(clean, enhanced, extended=True),
-        "stoi": stoi(clean, enhanced, extended=False),
+        "pesq_wb" if wide else "pesq_nb": pesq,
+        "estoi": stoi(clean, enhanced, extended=True, rate_hz=rate_hz),
+        "stoi": stoi(clean, enhanced, extended=False, rate_hz=rate_hz),
         "si_sdr_db": si_sdr_db(clean, enhanced),
-        "segmental_snr_db": segmental_snr_db(clean, enhanced),
+        "segmental_snr_db": segmental_snr_db(clean, enhanced, rate_hz),
     }
-    return scores | dnsmos(enhanced) if with_dnsmos else scores
+    scores |= composite(clean, enhanced, rate_hz, pesq)
+    if noisy is not None:
+        _check_pair(clean, noisy)
+        scores |= effect(clean, noisy, enhanced, rate_hz)
+    scores["delay_samples"] = float(delay_samples(clean, enhanced, int(_ALIGNMENT_SECONDS * rate_hz)))
+    return scores | dnsmos(enhanced) if with_dnsmos and wide else scores
 
 
 def _check_pair(clean: F32, enhanced: F32) -> None:
@@ -63,17 +96,26 @@ def pesq_wideband(clean: F32, enhanced: F32) -> float:
     MissingExtraError
         If the ``pesq`` package is not installed.
     """
+    return _pesq(clean, enhanced, SAMPLE_RATE_HZ, "wb")
+
+
+def pesq_narrowband(clean: F32, enhanced: F32, rate_hz: int = NARROW_RATE_HZ) -> float:
+    """PESQ, narrow band (ITU-T P.862.1), MOS-LQO 1.02 to 4.55, at 8 or 16 kHz; NaN where it finds no utterance."""
+    return _pesq(clean, enhanced, rate_hz, "nb")
+
+
+def _pesq(clean: F32, enhanced: F32, rate_hz: int, band: str) -> float:
     _require("pesq")
     from pesq import PesqError, pesq
 
     _check_pair(clean, enhanced)
     if not (np.any(clean) and np.any(enhanced)):
         return float("nan")
-    score = pesq(SAMPLE_RATE_HZ, clean, enhanced, "wb", on_error=PesqError.RETURN_VALUES)
+    score = pesq(rate_hz, clean, enhanced, band, on_error=PesqError.RETURN_VALUES)
     return float(score) if score > 0.0 else float("nan")
 
 
-def stoi(clean: F32, enhanced: F32, *, extended: bool) -> float:
+def stoi(clean: F32, enhanced: F32, *, extended: bool, rate_hz: int = SAMPLE_RATE_HZ) -> float:
     """Short-time objective intelligibility (Taal et al. 2011) or its extended form (Jensen & Taal 2016), 0 to 1.
 
     NaN where the signal is too short or has too little speech for one segment of 384 ms.
@@ -85,7 +127,7 @@ def stoi(clean: F32, enhanced: F32, *, extended: bool) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)  # pystoi warns and returns 1e-5 for "not enough frames"
         try:
-            return float(pystoi_score(clean, enhanced, SAMPLE_RATE_HZ, extended=extended))
+            return float(pystoi_score(clean, enhanced, rate_hz, extended=extended))
         except RuntimeWarning:
             return float("nan")
 
@@ -103,10 +145,10 @@ def si_sdr_db(clean: F32, enhanced: F32) -> float:
     return float(10.0 * np.log10((projection @ projection + 1e-20) / (rest @ rest + 1e-20)))
 
 
-def segmental_snr_db(clean: F32, enhanced: F32) -> float:
+def segmental_snr_db(clean: F32, enhanced: F32, rate_hz: int = SAMPLE_RATE_HZ) -> float:
     """Mean over 32 ms frames of the SNR limited to [-10, 35] dB (Loizou 2013, eq. 11.1), without digital silence."""
     _check_pair(clean, enhanced)
-    frame = 512
+    frame = 512 * rate_hz // SAMPLE_RATE_HZ
     count = clean.size // frame
     if count == 0:
         return float("nan")

@@ -297,8 +297,8 @@ def noise_of_length(noise: F64, length: int, rng: np.random.Generator) -> F64:
     return noise[start : start + length].copy()
 
 
-def read_mono(path: Path) -> F64:
-    """One recording as ``(n,)`` float64 at `SAMPLE_RATE_HZ`, channels averaged.
+def read_mono(path: Path, rate_hz: int = SAMPLE_RATE_HZ) -> F64:
+    """One recording as ``(n,)`` float64 at `rate_hz`, channels averaged.
 
     Raises
     ------
@@ -312,8 +312,8 @@ def read_mono(path: Path) -> F64:
     except (OSError, soundfile.LibsndfileError) as error:
         raise AudioFileError(f"{path}: cannot be read ({error})") from error
     mono = signal.mean(axis=1)
-    if rate != SAMPLE_RATE_HZ:
+    if rate != rate_hz:
         import soxr
 
-        mono = soxr.resample(mono, rate, SAMPLE_RATE_HZ)
+        mono = soxr.resample(mono, rate, rate_hz)
     return np.ascontiguousarray(mono)

@@ -98,6 +98,26 @@ PEERS: dict[str, Peer] = {
     "rnnoise": rnnoise,
 }
 
+PACKAGES = {
+    "webrtc": "webrtc-noise-gain",
+    "webrtc-moderate": "webrtc-noise-gain",
+    "speexdsp": "libspeexdsp",
+    "logmmse": "logmmse",
+    "noisereduce": "noisereduce",
+    "rnnoise": "pyrnnoise",
+}
+"""The package that carries each peer."""
+
+LATENCY_MS: dict[str, float | None] = {
+    "webrtc": 16.0,
+    "webrtc-moderate": 16.0,
+    "speexdsp": 20.0,
+    "logmmse": 20.0,
+    "noisereduce": None,
+    "rnnoise": 30.0,
+}
+"""Measured delay and the one block of 10 ms that is gathered; one analysis window for logmmse; None: the whole file."""
+
 
 def peer(name: str) -> Peer:
     """The peer of that name.

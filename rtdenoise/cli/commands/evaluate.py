@@ -1,0 +1,86 @@
+"""``rtdenoise evaluate``: how good it sounds, beside the peers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+_OWN = ("WF:quality", "WF:balanced", "WF:low", "SS:balanced", "CAN:can-live")
+
+
+@click.command()
+@click.option("--clean", type=click.Path(path_type=Path), metavar="DIR", help="Clean speech; pairs go by file name.")
+@click.option("--noisy", type=click.Path(path_type=Path), metavar="DIR", help="The same speech with noise.")
+@click.option("--voicebank", type=click.Path(path_type=Path), metavar="DIR", help="VoiceBank-DEMAND as unpacked.")
+@click.option("--speech", type=click.Path(path_type=Path), metavar="DIR", help="Clean speech to mix; or manifest.csv.")
+@click.option("--noise", type=click.Path(path_type=Path), metavar="DIR", help="Noise to mix; or manifest.csv.")
+@click.option("--split", default="", metavar="NAME", help="Rows of a manifest to use, for example dev.")
+@click.option("--snr", default="-5,0,5,10,15", show_default=True, metavar="LIST", help="dB, for mixing.")
+@click.option("--clips", "count", type=int, metavar="N", help="So many clips.  [default: all pairs, 100 mixtures]")
+@click.option("--seconds", type=float, default=6.0, show_default=True, help="Length of a mixture.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same mixtures.")
+@click.option("--clean-clips", type=int, default=0, metavar="N", help="N clips go in without noise, too.")
+@click.option(
+    "-a", "--method", "methods", multiple=True, metavar="NAME", help="METHOD:PRESET or CAN:MODEL, +KEY=VALUE; repeat."
+)
+@click.option("--peer", "peers", multiple=True, metavar="NAME", help="A peer, or 'NAME=command {in} {out}'; repeat.")
+@click.option("--peers/--no-peers", "all_peers", default=True, help="Every peer that is installed.  [default: yes]")
+@click.option("--no-dnsmos", is_flag=True, help="Leave out DNSMOS, by far the slowest metric.")
+@click.option("--no-cost", is_flag=True, help="Leave out what each system costs.")
+@click.option("--page-clips", type=int, default=3, show_default=True, metavar="N", help="Best and worst to listen to.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("evaluation"), show_default=True)
+@click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Scores.  [default: in the output]")
+@click.option("--jobs", type=int, metavar="N", help="Processes.  [default: all cores]")
+@click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+def command(**values: Any) -> int:
+    r"""Measure quality: PESQ, STOI, SI-SDR, composite scores, DNSMOS, beside every peer.
+
+    Writes JSON, CSV, Markdown, pictures and a page to listen to into the output folder.  Run it again to go on after
+    an interruption: what was scored is kept.  A clip or a peer that fails is named, and the rest goes on.
+
+    \b
+    Example:
+        rtdenoise evaluate --clean clean/ --noisy noisy/
+        rtdenoise evaluate --speech speech/ --noise noise/ --snr 0,10 --clips 50 -a WF:low -a WF:quality
+        rtdenoise evaluate --voicebank VoiceBank-DEMAND/ --peer 'mine=denoise {in} {out}'
+    """
+    from rtdenoise.cli.console import Bar, stderr_console
+    from rtdenoise.evaluate.peers import PEERS
+    from rtdenoise.evaluate.session import Request, evaluate
+
+    quiet, as_json = values.pop("quiet"), values.pop("as_json")
+    named, all_peers = values.pop("peers"), values.pop("all_peers")
+    request = Request(
+        own=values.pop("methods") or _OWN,
+        peers=tuple(dict.fromkeys([*(PEERS if all_peers else ()), *named])),
+        snrs_db=_numbers(values.pop("snr")),
+        with_dnsmos=not values.pop("no_dnsmos"),
+        with_costs=not values.pop("no_cost"),
+        jobs=values.pop("jobs") or _cores(),
+        **values,
+    )
+    with Bar(stderr_console(quiet=quiet), "clips") as bar:
+        answer = evaluate(request, bar.update)
+    if as_json:
+        from rtdenoise.evaluate.record import to_json
+
+        click.echo(to_json(answer.record), nl=False)
+    elif not quiet:
+        click.echo(answer.markdown)
+        click.echo("\n".join(str(path) for path in answer.files))
+    return 0
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise click.UsageError(f"--snr {text}: give numbers with commas, for example 0,5,10") from error
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,66 @@
+"""Scores on disk, found by what was compared: a run that stopped goes on, a changed method is scored anew."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.errors import AudioFileError
+from rtdenoise.typing import F32
+
+_DEFINITIONS = "1"  # raise it when the definition of a metric changes
+
+
+class Cache:
+    """Small JSON files in a folder, each written whole.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Raises
+    ------
+    AudioFileError
+        If the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise AudioFileError(f"{folder}: cannot be made: {error.strerror}") from error
+
+    def get(self, key: str) -> dict[str, Any]:
+        """What is kept under a key; nothing if it is not there or damaged."""
+        try:
+            found = json.loads(self._path(key).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def put(self, key: str, value: dict[str, Any]) -> None:
+        """Keep a value."""
+        path = self._path(key)
+        path.parent.mkdir(exist_ok=True)
+        part = path.with_name(f".{secrets.token_hex(6)}.part")
+        part.write_text(json.dumps(value), encoding="utf-8")
+        part.replace(path)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.json"
+
+
+def digest(*parts: F32 | str) -> str:
+    """One name for these arrays and texts, and for the present definitions of the metrics."""
+    sha = hashlib.sha256(_DEFINITIONS.encode())
+    for part in parts:
+        content = part.encode() if isinstance(part, str) else np.ascontiguousarray(part).tobytes()
+        sha.update(f"{len(content)}:".encode())
+        sha.update(content)
+    return sha.hexdigest()[:32]

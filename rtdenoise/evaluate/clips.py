@@ -1,0 +1,173 @@
+"""What is listened to: seeded mixtures, pairs of files, and VoiceBank-DEMAND's folders, as one kind of clip."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from rtdenoise.errors import AudioFileError, SignalError
+from rtdenoise.evaluate.mixing import Mixture, read_mono, render_mixture
+from rtdenoise.typing import F32
+
+WIDE_HZ, NARROW_HZ = 16000, 8000
+CLEAN = "clean speech"
+"""Noise label of clips that go in without noise."""
+
+_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
+_SECONDS_MIN = 0.5  # PESQ and STOI need about that much
+_SILENCE = 1e-4  # -80 dB re full scale
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A noisy signal and the clean speech in it: a `recipe`, or two files.
+
+    `snr_db` is None where nobody knows it; `clean_input`: the clean speech itself is what goes in.
+    """
+
+    name: str
+    noise: str
+    speaker: str
+    snr_db: float | None = None
+    recipe: Mixture | None = None
+    clean_path: str = ""
+    noisy_path: str = ""
+    clean_input: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Clips from two folders; `unmatched`: files without a partner; `voicebank`: the layout of VoiceBank-DEMAND."""
+
+    clips: list[Clip]
+    unmatched: list[str]
+    voicebank: bool
+
+
+def from_mixtures(plan: Sequence[Mixture]) -> list[Clip]:
+    """One clip for each recipe."""
+    return [Clip(m.name, m.noise_label, m.speaker, m.snr_db, recipe=m) for m in plan]
+
+
+def clean_inputs(clips: Sequence[Clip], count: int) -> list[Clip]:
+    """The first `count` clips with their clean speech as the input: what is done to speech without noise."""
+    return [replace(c, name=f"{c.name}-clean", noise=CLEAN, snr_db=None, clean_input=True) for c in clips[:count]]
+
+
+def from_pairs(clean: Path, noisy: Path) -> Pairs:
+    """Clips of two folders whose files have equal names (the suffix apart), searched to any depth.
+
+    The label of the noise is the name of the folder that a noisy file is in, if there are such folders.  In
+    VoiceBank-DEMAND's layout (``clean_testset_wav``, ``noisy_testset_wav``, ``p232_001.wav``), speaker, noise and SNR
+    come from the file names and from ``log_testset.txt`` beside the folders, where that is.
+
+    Raises
+    ------
+    AudioFileError
+        If a folder is missing or no two files match.
+    """
+    cleans, noisies = _audio(clean), _audio(noisy)
+    shared = sorted(cleans.keys() & noisies.keys())
+    unmatched = sorted(str(noisies.get(key) or cleans[key]) for key in cleans.keys() ^ noisies.keys())
+    if not shared:
+        raise AudioFileError(f"{noisy}: no file has the name of one in {clean}")
+    voicebank = all(re.fullmatch(r"p\d{3}_\d{3}", Path(key).name) for key in shared)
+    log = _voicebank_log(clean.parent) if voicebank else {}
+    clips = []
+    for key in shared:
+        name = Path(key).name
+        folder = noisies[key].parent
+        label, snr_db = log.get(name, ("" if folder == noisy else folder.name, None))
+        speaker = name.split("_")[0] if voicebank else ""
+        clips.append(
+            Clip(key, label or "unknown", speaker, snr_db, clean_path=str(cleans[key]), noisy_path=str(noisies[key]))
+        )
+    return Pairs(clips, unmatched, voicebank)
+
+
+def find_voicebank(root: Path) -> tuple[Path, Path] | None:
+    """The folders of clean and noisy test speech, if this is where VoiceBank-DEMAND lies."""
+    for names in (("clean_testset_wav", "noisy_testset_wav"), ("clean_testset_wav_16k", "noisy_testset_wav_16k")):
+        clean, noisy = (root / name for name in names)
+        if clean.is_dir() and noisy.is_dir():
+            return clean, noisy
+    return None
+
+
+def _audio(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise AudioFileError(f"{folder}: no such folder")
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES and not p.name.startswith("."))
+    if not found:
+        raise AudioFileError(f"{folder}: holds no audio ({' '.join(sorted(_SUFFIXES))})")
+    by_name = {str(p.stem): p for p in found}
+    if len(by_name) == len(found):
+        return by_name
+    return {str(p.relative_to(folder).with_suffix("")): p for p in found}
+
+
+def _voicebank_log(folder: Path) -> dict[str, tuple[str, float | None]]:
+    """Noise and SNR by name from ``log_testset.txt``: lines like ``p232_001 bus 17.5``."""
+    path = folder / "log_testset.txt"
+    if not path.is_file():
+        return {}
+    rows = (line.split() for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
+    return {row[0]: (row[1], float(row[2])) for row in rows if len(row) == 3 and _is_number(row[2])}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def render(clip: Clip) -> tuple[F32, F32, int]:
+    """The samples of a clip.
+
+    Returns
+    -------
+    clean, noisy : (n,) float32
+    rate_hz : int
+        16000; 8000 where one of the two files has a lower rate than 16 kHz.
+
+    Raises
+    ------
+    AudioFileError
+        If a file cannot be read.
+    SignalError
+        If there is nothing to measure: different lengths, silence, too short, samples that are not finite.
+    """
+    if clip.recipe is not None:
+        clean, noisy = render_mixture(clip.recipe)
+        rate_hz = WIDE_HZ
+    else:
+        rate_hz = min(_working_rate(Path(path)) for path in (clip.clean_path, clip.noisy_path))
+        clean, noisy = (read_mono(Path(p), rate_hz).astype(np.float32) for p in (clip.clean_path, clip.noisy_path))
+        _check(clip, clean, noisy, rate_hz)
+    return (clean, clean.copy(), rate_hz) if clip.clean_input else (clean, noisy, rate_hz)
+
+
+def _working_rate(path: Path) -> int:
+    import soundfile
+
+    try:
+        return WIDE_HZ if soundfile.info(str(path)).samplerate >= WIDE_HZ else NARROW_HZ
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise AudioFileError(f"{path}: cannot be read ({error})") from error
+
+
+def _check(clip: Clip, clean: F32, noisy: F32, rate_hz: int) -> None:
+    if clean.size != noisy.size:
+        raise SignalError(f"{clip.name}: clean has {clean.size} samples, noisy {noisy.size}; cut them to one length")
+    if clean.size < _SECONDS_MIN * rate_hz:
+        raise SignalError(f"{clip.name}: {clean.size / rate_hz:.2f} s is too short; metrics need {_SECONDS_MIN} s")
+    if not (np.isfinite(clean).all() and np.isfinite(noisy).all()):
+        raise SignalError(f"{clip.name}: holds samples that are not finite")
+    if float(np.max(np.abs(clean))) < _SILENCE:
+        raise SignalError(f"{clip.name}: the clean reference is silent")

@@ -1,0 +1,89 @@
+"""Any other program as a peer: a WAV file in, a WAV file out, its delay found by cross-correlation."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from rtdenoise.errors import AudioFileError, RtDenoiseError
+from rtdenoise.evaluate.metrics import delay_samples, shift
+from rtdenoise.evaluate.mixing import SAMPLE_RATE_HZ, read_mono
+from rtdenoise.typing import F32
+
+_TIMEOUT_SECONDS = 300.0
+_DELAY_LIMIT_SECONDS = 1.0
+
+
+class CommandError(RtDenoiseError, RuntimeError):
+    """A program that failed, took too long or wrote nothing usable."""
+
+
+def runner(command: str, delay: int) -> Callable[[F32], F32]:
+    """The function ``(n,) float32 at 16 kHz -> (n,) float32`` behind a command with ``{in}`` and ``{out}``.
+
+    Parameters
+    ----------
+    command : str
+    delay : int
+        Samples by which its output is late.
+    """
+    return partial(_aligned, command, delay)
+
+
+def _aligned(command: str, delay: int, signal: F32) -> F32:
+    padded = np.concatenate([signal, np.zeros(max(delay, 0), np.float32)])
+    return shift(run_command(command, padded), delay, signal.size)
+
+
+def run_command(command: str, signal: F32) -> F32:
+    """What the program makes of a signal, as long as it makes it.
+
+    Parameters
+    ----------
+    command : str
+        ``{in}`` and ``{out}`` become two 16 kHz mono WAV files of 16 bits; no shell is involved.
+    signal : (n,) float32
+
+    Raises
+    ------
+    CommandError
+        If it cannot be started, fails, takes more than five minutes or writes no sound.
+    """
+    import soundfile
+
+    with tempfile.TemporaryDirectory(prefix="rtdenoise-peer-") as folder:
+        source, target = Path(folder) / "in.wav", Path(folder) / "out.wav"
+        soundfile.write(source, np.clip(signal, -1.0, 1.0), SAMPLE_RATE_HZ, subtype="PCM_16")
+        words = [w.replace("{in}", str(source)).replace("{out}", str(target)) for w in shlex.split(command)]
+        try:
+            done = subprocess.run(words, capture_output=True, timeout=_TIMEOUT_SECONDS, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise CommandError(f"{words[0]} did not run: {error}") from error
+        if done.returncode:
+            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            raise CommandError(": ".join([f"{words[0]} ended with code {done.returncode}", *last]))
+        try:
+            return read_mono(target).astype(np.float32)
+        except AudioFileError as error:
+            raise CommandError(f"{words[0]} wrote no sound to {{out}}") from error
+
+
+def delay_of(command: str, speech: F32) -> int:
+    """By how many samples the program's output is late; clean speech goes through it.
+
+    Raises
+    ------
+    CommandError
+        If it fails or gives silence.
+    """
+    out = shift(run_command(command, speech), 0, speech.size)
+    if not np.any(out):
+        raise CommandError("it gives silence for clean speech")
+    # second differences weigh the treble: high-pass filters turn the phase of the lowest harmonics
+    return delay_samples(np.diff(speech, 2), np.diff(out, 2), int(_DELAY_LIMIT_SECONDS * SAMPLE_RATE_HZ))

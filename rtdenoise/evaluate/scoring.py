@@ -1,0 +1,143 @@
+"""Every system on every clip: in parallel, each score kept as soon as it is there, every failure named."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from rtdenoise.errors import RtDenoiseError
+from rtdenoise.evaluate import metrics
+from rtdenoise.evaluate.cache import Cache, digest
+from rtdenoise.evaluate.clips import Clip, render
+from rtdenoise.evaluate.systems import System, enhancer, fingerprint
+from rtdenoise.typing import F32
+
+Scores = dict[str, float]
+Progress = Callable[[int, int], None]
+
+_DNSMOS = ("dnsmos_ovrl", "dnsmos_sig", "dnsmos_bak")
+
+
+@dataclass(frozen=True, slots=True)
+class ClipScores:
+    """Scores of one clip by system; `error`: why the clip was left out; `failed`: why a system was."""
+
+    clip: Clip
+    rate_hz: int = 0
+    scores: dict[str, Scores] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    error: str = ""
+
+
+def score_all(
+    clips: Sequence[Clip],
+    systems: Sequence[System],
+    cache: Path,
+    *,
+    jobs: int,
+    with_dnsmos: bool = True,
+    progress: Progress | None = None,
+) -> list[ClipScores]:
+    """Score every system on every clip, in the order of the clips.
+
+    Parameters
+    ----------
+    clips, systems
+    cache : Path
+        Folder of scores; what is in it is not computed again.
+    jobs : int
+        Processes.
+    with_dnsmos : bool
+    progress : callable, optional
+        Called with the number of clips done and the number there are.
+    """
+    done: dict[int, ClipScores] = {}
+    tell = progress or (lambda _done, _total: None)
+    tell(0, len(clips))
+    for index, scored in _run(clips, systems, cache, jobs, with_dnsmos):
+        done[index] = scored
+        tell(len(done), len(clips))
+    return [done[index] for index in range(len(clips))]
+
+
+def _run(
+    clips: Sequence[Clip], systems: Sequence[System], cache: Path, jobs: int, with_dnsmos: bool
+) -> Iterator[tuple[int, ClipScores]]:
+    Cache(cache)
+    jobs = min(jobs, len(clips))
+    if jobs <= 1:
+        for index, clip in enumerate(clips):
+            yield index, score_clip(clip, systems, cache, with_dnsmos)
+        return
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin)
+    try:
+        waiting: dict[Future[ClipScores], int] = {
+            pool.submit(score_clip, clip, systems, cache, with_dnsmos): index for index, clip in enumerate(clips)
+        }
+        for future in as_completed(waiting):
+            index = waiting[future]
+            try:
+                yield index, future.result()
+            except BrokenProcessPool:
+                yield index, ClipScores(clips[index], error="the process that scored it, or another clip, died")
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin() -> None:
+    """A worker: Ctrl-C is the parent's to handle, and one thread each is enough."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def score_clip(clip: Clip, systems: Sequence[System], cache: Path, with_dnsmos: bool) -> ClipScores:
+    """Scores of every system on one clip; errors become part of the result."""
+    try:
+        clean, noisy, rate_hz = render(clip)
+    except (RtDenoiseError, OSError) as error:
+        return ClipScores(clip, error=str(error))
+    result = ClipScores(clip, rate_hz)
+    for system in systems:
+        try:
+            result.scores[system.name] = _score(system, (clean, noisy), rate_hz, Cache(cache), with_dnsmos)
+        except Exception as error:  # noqa: BLE001  # whatever a peer raises is named, and the rest goes on
+            result.failed[system.name] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return result
+
+
+def _score(system: System, pair: tuple[F32, F32], rate_hz: int, cache: Cache, with_dnsmos: bool) -> Scores:
+    """From the cache where it has everything; only what is missing is computed."""
+    clean, noisy = pair
+    print_of_system = fingerprint(system)
+    run_key = digest("run", print_of_system, str(rate_hz), clean, noisy)
+    score_key = str(cache.get(run_key).get("scores", "")) if print_of_system else ""
+    enhanced = None
+    if not score_key:
+        enhanced = enhance(system, noisy, rate_hz)
+        score_key = digest("scores", str(rate_hz), clean, noisy, enhanced)
+        if print_of_system:
+            cache.put(run_key, {"scores": score_key})
+    scores: Scores = cache.get(score_key)
+    wants_dnsmos = with_dnsmos and rate_hz == metrics.SAMPLE_RATE_HZ
+    if not scores or (wants_dnsmos and _DNSMOS[0] not in scores):
+        enhanced = enhance(system, noisy, rate_hz) if enhanced is None else enhanced
+        if not scores:
+            scores = metrics.measure(clean, enhanced, noisy=noisy, rate_hz=rate_hz, with_dnsmos=False)
+        if wants_dnsmos:
+            scores |= metrics.dnsmos(enhanced)
+        cache.put(score_key, scores)
+    return scores if with_dnsmos else {key: value for key, value in scores.items() if key not in _DNSMOS}
+
+
+def enhance(system: System, noisy: F32, rate_hz: int) -> F32:
+    """What the system makes of a noisy signal."""
+    with np.errstate(all="ignore"):  # what peers divide by zero is theirs
+        return np.asarray(enhancer(system, rate_hz)(noisy), dtype=np.float32)

@@ -1,0 +1,243 @@
+"""One evaluation from the question to the folder with its answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.errors import AudioFileError, ConfigError, RtDenoiseError
+from rtdenoise.evaluate import clips as clip_sets
+from rtdenoise.evaluate import mixing, tables
+from rtdenoise.evaluate.cost import costs
+from rtdenoise.evaluate.page import write_page
+from rtdenoise.evaluate.pictures import curves_over_snr, quality_over_delay
+from rtdenoise.evaluate.record import make_record, to_csv, to_json
+from rtdenoise.evaluate.scoring import ClipScores, Progress, score_all
+from rtdenoise.evaluate.systems import System, choose, find_delay
+from rtdenoise.typing import F32
+
+_log = logging.getLogger(__name__)
+
+_COST_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is to be evaluated.
+
+    Either `clean` and `noisy` (folders of pairs), or `voicebank` (the folder that VoiceBank-DEMAND was unpacked to), or
+    `speech` and `noise` (folders or manifests) that are mixed at `snrs_db`.  `clean_clips`: so many clips go in without
+    noise, too.  `page_clips`: clips at either end of the page; 0 makes none.
+    """
+
+    own: tuple[str, ...]
+    peers: tuple[str, ...]
+    output: Path
+    clean: Path | None = None
+    noisy: Path | None = None
+    voicebank: Path | None = None
+    speech: Path | None = None
+    noise: Path | None = None
+    split: str = ""
+    snrs_db: tuple[float, ...] = (-5.0, 0.0, 5.0, 10.0, 15.0)
+    count: int | None = None
+    seconds: float = 6.0
+    seed: int = 1
+    clean_clips: int = 0
+    page_clips: int = 3
+    with_dnsmos: bool = True
+    with_costs: bool = True
+    jobs: int = 1
+    cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        given = (bool(self.clean and self.noisy), self.voicebank is not None, bool(self.speech and self.noise))
+        if sum(given) != 1:
+            raise ConfigError("give --clean and --noisy, or --speech and --noise, or --voicebank alone")
+        if self.count is not None and self.count < 1:
+            raise ConfigError(f"clips={self.count} must be at least 1")
+        if self.seconds < 1.0:
+            raise ConfigError(f"seconds={self.seconds} must be at least 1: metrics need speech")
+        if self.jobs < 1:
+            raise ConfigError(f"jobs={self.jobs} must be at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The record, its tables as Markdown, and the files that were written."""
+
+    record: Mapping[str, Any]
+    markdown: str
+    files: tuple[Path, ...]
+
+
+def evaluate(request: Request, progress: Progress | None = None) -> Answer:
+    """Score, and write JSON, CSV, Markdown, pictures and the page into the output folder.
+
+    What was scored before is found in its folder ``cache``: an evaluation that was stopped goes on where it was.
+
+    Raises
+    ------
+    ConfigError, AudioFileError
+        If nothing can be evaluated; a clip or peer that fails is named, and the rest goes on.
+    """
+    clips, material = gather_clips(request)
+    systems, missing = choose(request.own, request.peers)
+    systems, missing = _with_delays(systems, missing, clips)
+    for name, reason in missing.items():
+        _log.warning("peer %s left out: %s", name, reason)
+    every = [*clips, *clip_sets.clean_inputs(clips, request.clean_clips)]
+    scored = score_all(
+        every,
+        systems,
+        request.cache or request.output / "cache",
+        jobs=request.jobs,
+        with_dnsmos=request.with_dnsmos,
+        progress=progress,
+    )
+    _tell_failures(scored)
+    prices = costs(systems, _cost_signal()) if request.with_costs else {}
+    record = make_record(scored, systems, material=material, missing=missing, costs=prices)
+    text = report(record)
+    return Answer(record, text, _write(request, record, text, every, systems))
+
+
+def gather_clips(request: Request) -> tuple[list[clip_sets.Clip], dict[str, Any]]:
+    """The clips, and what they are for the reader of the record."""
+    if request.speech and request.noise:
+        plan = mixing.plan_mixtures(
+            mixing.find_sources(request.speech, "speech", request.split),
+            mixing.find_sources(request.noise, "noise", request.split),
+            clips=request.count or 100,
+            seed=request.seed,
+            snrs_db=request.snrs_db,
+            seconds=request.seconds,
+        )
+        material = {"kind": "mixtures", "seed": request.seed, "seconds": request.seconds}
+        return clip_sets.from_mixtures(plan), {**material, "clips": len(plan), "snrs_db": list(request.snrs_db)}
+    folders = clip_sets.find_voicebank(request.voicebank) if request.voicebank else (request.clean, request.noisy)
+    if folders is None or folders[0] is None or folders[1] is None:
+        raise AudioFileError(f"{request.voicebank}: holds no clean_testset_wav and noisy_testset_wav")
+    pairs = clip_sets.from_pairs(folders[0], folders[1])
+    for path in pairs.unmatched:
+        _log.warning("%s: has no partner of that name; left out", path)
+    chosen = pairs.clips[: request.count]
+    kind = "voicebank-demand" if pairs.voicebank else "pairs"
+    return chosen, {"kind": kind, "clips": len(chosen), "unmatched": len(pairs.unmatched)}
+
+
+def _with_delays(
+    systems: Sequence[System], missing: Mapping[str, str], clips: Sequence[clip_sets.Clip]
+) -> tuple[list[System], dict[str, str]]:
+    """Programs with the delay that clean speech shows; those that fail on it are missing."""
+    if all(system.kind != "command" for system in systems):
+        return list(systems), dict(missing)
+    speech = _first_speech(clips)
+    ready, without = [], dict(missing)
+    for system in systems:
+        try:
+            ready.append(find_delay(system, speech))
+        except ConfigError as error:
+            without[system.name] = str(error)
+    return ready, without
+
+
+def _first_speech(clips: Sequence[clip_sets.Clip]) -> F32:
+    for clip in clips:
+        try:
+            clean, _noisy, rate_hz = clip_sets.render(clip)
+        except RtDenoiseError:
+            continue
+        if rate_hz == mixing.SAMPLE_RATE_HZ:
+            return clean
+        import soxr
+
+        return np.asarray(soxr.resample(clean, rate_hz, mixing.SAMPLE_RATE_HZ), np.float32)
+    raise AudioFileError("no clip can be read")
+
+
+def _tell_failures(scored: Sequence[ClipScores]) -> None:
+    for entry in scored:
+        if entry.error:
+            _log.warning("left out: %s: %s", entry.clip.name, entry.error)
+        for name, reason in entry.failed.items():
+            _log.warning("%s failed on %s: %s", name, entry.clip.name, reason)
+    if all(entry.error for entry in scored):
+        raise AudioFileError(f"none of {len(scored)} clips can be measured; the first: {scored[0].error}")
+
+
+def _cost_signal() -> F32:
+    """Harmonic bursts in noise: every branch has work."""
+    rng = np.random.default_rng(0)
+    t = np.arange(_COST_SECONDS * mixing.SAMPLE_RATE_HZ) / mixing.SAMPLE_RATE_HZ
+    voice = np.sum([np.sin(2 * np.pi * 130 * k * t) / k for k in range(1, 20)], axis=0)
+    noisy = 0.08 * voice * (np.sin(2 * np.pi * 2.3 * t) > 0) + rng.normal(0, 0.02, t.size)
+    return np.asarray(noisy, np.float32)
+
+
+def report(record: Mapping[str, Any]) -> str:
+    """The tables of a record as Markdown."""
+    parts = ["## Means with 95 % intervals", tables.quality(record, intervals=True)]
+    if record["material"].get("kind") == "voicebank-demand":
+        parts += ["## VoiceBank-DEMAND, as in the papers", tables.papers(record)]
+    metric = next((m for m in tables.SHORT if any(m in e["mean"] for e in record["systems"].values())), "estoi")
+    for section, title in (("by_snr", "SNR"), ("by_noise", "noise"), ("by_speaker", "voice")):
+        parts += [f"## {tables.COLUMNS[metric][0]} by {title}", tables.groups(record, section, metric)]
+    if record["clean_in"]:
+        parts += ["## Clean speech in", tables.clean_speech(record)]
+    notes = [f"- {kind}: {name}: {why}" for kind in ("missing", "left_out") for name, why in record[kind].items()]
+    notes += [f"- failed: {name} on {len(found)} clips" for name, found in record["failed"].items()]
+    if notes:
+        parts += ["## Left out", "\n".join(notes)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _write(
+    request: Request,
+    record: Mapping[str, Any],
+    text: str,
+    clips: Sequence[clip_sets.Clip],
+    systems: Sequence[System],
+) -> tuple[Path, ...]:
+    folder = request.output
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in (
+            ("evaluation.json", to_json(record)),
+            ("scores.csv", to_csv(record)),
+            ("report.md", text),
+        ):
+            _replace(folder / name, content)
+        drawn = [
+            name
+            for name, draw in (("delay.png", quality_over_delay), ("snr.png", curves_over_snr))
+            if draw(record, folder / name)
+        ]
+        files = [folder / name for name in ("evaluation.json", "scores.csv", "report.md", *drawn)]
+        if request.page_clips:
+            judged = _judged(systems)
+            files.append(
+                write_page(folder, record, clips, systems, judged=judged, count=request.page_clips, pictures=drawn)
+            )
+    except OSError as error:
+        if isinstance(error, AudioFileError):
+            raise
+        raise AudioFileError(f"{folder}: cannot be written: {error.strerror}") from error
+    return tuple(files)
+
+
+def _judged(systems: Sequence[System]) -> str:
+    """The system whose gain chooses the clips of the page: the first own one that does something."""
+    own = [s.name for s in systems if s.kind == "own" and not s.spec.lower().startswith("bypass")]
+    return own[0] if own else systems[-1].name
+
+
+def _replace(path: Path, content: str) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(content, encoding="utf-8")
+    part.replace(path)

@@ -1,0 +1,64 @@
+"""Means with confidence intervals over clips, and differences of systems on the same clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.typing import F64
+
+_RESAMPLES = 2000
+_SEED = 0
+_INTERVAL = (2.5, 97.5)
+
+
+def mean_interval(values: Sequence[float]) -> dict[str, float]:
+    """``mean``, ``low``, ``high`` and ``n`` of finite values: 95 % by percentile bootstrap over clips, seeded.
+
+    `low` and `high` are the mean itself for one value; all are NaN for none.
+    """
+    finite = np.array([v for v in values if np.isfinite(v)], np.float64)
+    if finite.size == 0:
+        return {"mean": float("nan"), "low": float("nan"), "high": float("nan"), "n": 0}
+    low, high = np.percentile(_bootstrap_means(finite), _INTERVAL)
+    return {"mean": float(finite.mean()), "low": float(low), "high": float(high), "n": int(finite.size)}
+
+
+def _bootstrap_means(values: F64) -> F64:
+    rng = np.random.default_rng(_SEED)
+    drawn = rng.integers(values.size, size=(_RESAMPLES, values.size))
+    return np.asarray(values[drawn].mean(axis=1))
+
+
+def paired_interval(values: Sequence[float], reference: Sequence[float]) -> dict[str, float]:
+    """`mean_interval` of ``values - reference``, clip by clip."""
+    return mean_interval([a - b for a, b in zip(values, reference, strict=True)])
+
+
+def column(rows: Sequence[Mapping[str, float]], metric: str) -> list[float]:
+    """One metric of every row, NaN where it is missing."""
+    return [float(row.get(metric, float("nan"))) for row in rows]
+
+
+def metrics_of(rows: Sequence[Mapping[str, float]], order: Sequence[str]) -> list[str]:
+    """Metrics that at least one row has, in the given order."""
+    present = {key for row in rows for key in row}
+    return [name for name in order if name in present]
+
+
+def summary(rows: Sequence[Mapping[str, float]], order: Sequence[str]) -> dict[str, dict[str, float]]:
+    """`mean_interval` of every metric."""
+    return {name: mean_interval(column(rows, name)) for name in metrics_of(rows, order)}
+
+
+def grouped(
+    rows: Sequence[Mapping[str, float]], groups: Sequence[Any], order: Sequence[str]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """`summary` for each group, in the order in which groups first appear."""
+    table = {}
+    for group in dict.fromkeys(groups):
+        members = [row for row, own in zip(rows, groups, strict=True) if own == group]
+        table[str(group)] = summary(members, order)
+    return table

@@ -11,7 +11,7 @@ keras = pytest.importorskip("keras", reason="losses are Keras operations")
 
 def signals(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
-    target = rng.normal(0, 1, (3, 4096)).astype(np.float32)
+    target = rng.normal(0, 1, (3, 8192)).astype(np.float32)
     return target, (target + rng.normal(0, 0.3, target.shape)).astype(np.float32)
 
 
@@ -20,6 +20,8 @@ ENTRIES = {
     "l2": {},
     "compressed_stft": {"frame": 256, "hop": 64, "complex_share": 0.3},
     "clipped_sdr": {"ceiling_db": 30.0},
+    "estoi": {},
+    "perceptual": {},
 }
 
 
@@ -73,10 +75,84 @@ def test_clipped_sdr_equals_its_definition_and_knows_the_level():
 
 
 def test_silence_gives_numbers():
-    silence = np.zeros((2, 4096), np.float32)
+    silence = np.zeros((2, 8192), np.float32)
     entries = [{"term": name, **arguments} for name, arguments in ENTRIES.items()]
     assert np.isfinite(value(entries, silence, silence))
     assert np.isfinite(value(entries, silence, signals()[0][:2]))
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_gradients_are_finite_at_silence_and_at_the_target(name):
+    tf = pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("gradients are taken with TensorFlow here")
+    loss = build_loss([{"term": name, **ENTRIES[name]}])
+    target = signals()[0]
+    target[0] = 0.0
+    for estimate in (np.zeros_like(target), target.copy()):
+        variable = tf.Variable(estimate)
+        with tf.GradientTape() as tape:
+            result = loss(tf.constant(target), variable)
+        assert np.all(np.isfinite(tape.gradient(result, variable).numpy()))
+
+
+def spoken(seconds: float = 3.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Syllables with pauses, and noise as loud."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(int(16000 * seconds)) / 16000
+    pitch = 2 * np.pi * np.cumsum(130 + 25 * np.sin(2 * np.pi * 0.7 * t)) / 16000
+    tilt = 1 + np.sin(2 * np.pi * 1.3 * t)
+    voice = sum(np.sin(k * pitch) * k ** -(0.5 + tilt) for k in range(1, 40))
+    voice *= np.maximum(np.sin(2 * np.pi * 2.5 * t), 0) * (np.sin(2 * np.pi * 0.4 * t) > -0.5)
+    return (voice / voice.std()).astype(np.float32), rng.normal(0, 1, t.size).astype(np.float32)
+
+
+def test_estoi_term_follows_the_measure():
+    stoi = pytest.importorskip("pystoi").stoi
+    voice, noise = spoken()
+    for snr_db in (-5, 5, 15):
+        noisy = voice + noise * 10 ** (-snr_db / 20)
+        expected = stoi(voice, noisy, 16000, extended=True)
+        assert 1 - value([{"term": "estoi", "stride": 1}], voice[None], noisy[None]) == pytest.approx(
+            expected, abs=0.07
+        )
+
+
+def test_estoi_leaves_pauses_out_and_does_not_hear_the_level():
+    voice, noise = spoken()
+    entries = [{"term": "estoi"}]
+    pauses = np.abs(voice) < 1e-4
+    assert value(entries, voice[None], (voice + 0.001 * noise * pauses)[None]) < 0.02
+    assert value(entries, voice[None], (0.1 * voice)[None]) < 0.01
+
+
+def test_perceptual_term_ranks_as_the_measure_does():
+    pesq = pytest.importorskip("pesq").pesq
+    voice, noise = spoken()
+    estimates = [voice + noise * 10 ** (-snr_db / 20) for snr_db in (0, 10, 20, 30, 40)]
+    measured = [pesq(16000, voice, estimate, "wb") for estimate in estimates]
+    found = [value([{"term": "perceptual"}], voice[None], estimate[None]) for estimate in estimates]
+    assert list(np.argsort(measured)) == list(np.argsort(found)[::-1])
+
+
+def test_perceptual_term_does_not_hear_the_level_of_both_but_added_noise_more_than_missing_sound():
+    voice, noise = spoken()
+    entries = [{"term": "perceptual"}]
+    noisy = voice + 0.3 * noise
+    assert value(entries, voice[None], noisy[None]) == pytest.approx(
+        value(entries, 0.1 * voice[None], 0.1 * noisy[None]), rel=1e-2
+    )
+    assert value(entries, voice[None], noisy[None]) > value(entries, noisy[None], voice[None])
+
+
+def test_hearing_terms_count_nothing_for_silent_targets():
+    target, estimate = signals()
+    target[0] = 0.0
+    for name in ("estoi", "perceptual"):
+        entries = [{"term": name}]
+        louder = estimate.copy()
+        louder[0] *= 3.0
+        assert value(entries, target, louder) == pytest.approx(value(entries, target, estimate), rel=1e-5)
 
 
 def test_terms_add_with_their_weights():

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from rtdenoise.can.model import import_keras
+from rtdenoise.can.training import hearing
+from rtdenoise.can.training.frames import Tensor, Term, frames
 from rtdenoise.errors import ConfigError
 from rtdenoise.streaming.windows import hann
 
-Tensor: TypeAlias = Any
-Term: TypeAlias = Callable[[Any, Tensor, Tensor], Tensor]
-"""``term(ops, estimate, target) -> scalar``; signals are ``(batch, n_samples)``, the noisy one at unit level."""
-
 _COMPRESSION = 0.3
 _POWER_FLOOR = 1e-8  # relative to a mixture of unit level; bounds the slope of |X|**0.3 at silence
-
-
-def _frames(ops: Any, signal: Tensor, frame: int, hop: int) -> Tensor:
-    """Windowed frames ``(batch, n_frames, frame)``; `hop` divides `frame`."""
-    count = signal.shape[1] // hop
-    hops = ops.reshape(signal[:, : count * hop], (-1, count, hop))
-    n = frame // hop
-    parts = [hops[:, k : count - n + 1 + k] for k in range(n)]
-    return ops.concatenate(parts, -1) * ops.convert_to_tensor(hann(frame).astype(np.float32))
 
 
 def compressed_stft(frame: int, hop: int, complex_share: float) -> Term:
@@ -42,7 +31,7 @@ def compressed_stft(frame: int, hop: int, complex_share: float) -> Term:
     scale = float(1.0 / np.sqrt(np.sum(hann(frame) ** 2)))
 
     def compressed(ops: Any, signal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        real, imag = ops.rfft(_frames(ops, signal * scale, frame, hop))
+        real, imag = ops.rfft(frames(ops, signal * scale, frame, hop))
         power = real * real + imag * imag + _POWER_FLOOR
         shrink = ops.exp((0.5 * (_COMPRESSION - 1.0)) * ops.log(power))
         return shrink * ops.sqrt(power), real * shrink, imag * shrink
@@ -89,6 +78,8 @@ TERMS: dict[str, Callable[..., Term]] = {
     "l2": l2,
     "compressed_stft": compressed_stft,
     "clipped_sdr": clipped_sdr,
+    "estoi": hearing.estoi,
+    "perceptual": hearing.perceptual,
 }
 """Terms by the name a configuration gives them; a deep feature loss registers here as one more."""
 

@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.live.record import percentile_ns
+from rtdenoise.live.record import heard_delay, percentile_ns
 from tests.live.conftest import may_run_in_real_time
 from tests.live.harness import plan, running
-from tests.live.test_exactness import delay_of, noise
+from tests.live.test_exactness import noise
 from tests.virtual_card.card import VirtualCard
 from tests.virtual_card.server import Server
 
@@ -49,7 +49,7 @@ def bypass(seconds: float) -> dict[str, Any]:
         card.wait_connected()
         signal = noise(seconds, card.rate)
         heard = card.play_record(signal, fast=True)
-        reported = delay_of(live.session.region.live)
+        reported = heard_delay(live.session.region.live)
     measured = int(np.argmax(np.correlate(heard[: 4000 + 2000], signal[:4000], "valid")))
     differing = int(np.count_nonzero(heard[reported : reported + signal.size] != signal))
     return {"seconds": seconds, "differing_samples": differing, "measured": measured, "reported": reported}
@@ -198,23 +198,93 @@ def _cpu_seconds(parent: int) -> dict[int, float]:
 
 
 def soak(seconds: float) -> dict[str, Any]:
-    """As many hours as the time allows, faster than real time: differing samples, growth of memory and of latency."""
+    """The command line with its screen and a recording, in real time: every sample, the latency and the memory.
+
+    What the recordings hold is compared with what the card played and with the offline method, what the speaker heard
+    with the recording: one lost sample or one sample of delay would make them differ.
+    """
+    import soundfile
+
+    import rtdenoise
+
+    rtdenoise.denoise(noise(1.0, 16000), 16000, method="WF", preset="low")  # compiles what is compared later
+    with card_of() as card, tempfile.TemporaryDirectory() as folder:
+        signal, heard = noise(seconds, card.rate), []
+        leader, follower = pty.openpty()
+        process = subprocess.Popen([*LIVE, "--record", folder], stdin=follower, stdout=follower, stderr=follower)
+        threading.Thread(target=_drain, args=(leader,), daemon=True).start()
+        card.wait_connected(120.0)
+        time.sleep(2.0)
+        player = threading.Thread(target=lambda: heard.append(card.play_record(signal)))
+        player.start()
+        memory = []
+        while player.is_alive():
+            player.join(10.0)
+            memory.append({name: _resident(pid) for name, pid in _family(process.pid).items()})
+        process.terminate()
+        process.wait(5)
+        os.close(follower)
+        recordings = {
+            path.stem.rpartition("-")[2]: soundfile.read(path, dtype="float32")[0]
+            for path in Path(folder).glob("*.wav")
+        }
+    noisy, enhanced = recordings["noisy"], recordings["WF"]
+    expected = rtdenoise.denoise(noisy, card.rate, method="WF", preset="low")
+    same = slice(int(0.1 * card.rate), enhanced.size - int(0.1 * card.rate))  # but for the fades
+    start = int(np.flatnonzero(noisy == signal[0])[0])
+    return {
+        "minutes": round(seconds / 60, 2),
+        "differing_input_samples": int(np.count_nonzero(noisy[start : start + signal.size] != signal)),
+        "differing_from_offline": int(np.count_nonzero(enhanced[same] != expected[same])),
+        **_compared(heard[0], enhanced[start:], signal.size),
+        "memory_mb": {name: [first, memory[-2][name]] for name, first in memory[min(2, len(memory) - 2)].items()},
+    }
+
+
+def _compared(heard: np.ndarray, enhanced: np.ndarray, n: int) -> dict[str, int]:
+    """By how much the speaker is later than the aligned recording, and how many of its samples differ."""
+    head = heard[:8000]
+    delay = next(d for d in range(4000) if np.array_equal(head[d + 1000 : d + 2000], enhanced[1000:2000]))
+    n = min(n, enhanced.size - 1600, heard.size - delay)
+    return {
+        "delay_samples": delay,
+        "differing_at_speaker": int(np.count_nonzero(heard[delay : delay + n] != enhanced[:n])),
+    }
+
+
+def _family(parent: int) -> dict[str, int]:
+    """The process that watches and its children, by what they do."""
+    found = {"watch": parent}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+            command = (path.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if int(fields[1]) == parent:
+            found["audio" if b"worker" in command else f"other {path.parent.name}"] = int(path.parent.name)
+    return found
+
+
+def hours(seconds: float) -> dict[str, Any]:
+    """As many hours as fit into `seconds`, faster than real time: differing samples, growth of latency and memory."""
     with card_of() as card, running(plan("bypass")) as live:
         card.wait_connected()
         signal = noise(60.0, card.rate)
-        delay, minutes, differing, began = delay_of(live.session.region.live), 0, 0, time.monotonic()
-        memory = [_resident(live.session._worker.pid)]
+        record, worker = live.session.region.live, live.session._worker.pid
+        delay, minutes, differing, began = heard_delay(record), 0, 0, time.monotonic()
+        memory: list[float] = []
         while time.monotonic() - began < seconds:
             heard = card.play_record(signal, fast=True)
             differing += int(np.count_nonzero(heard[delay : delay + signal.size] != signal))
-            memory.append(_resident(live.session._worker.pid))
+            memory.append(_resident(worker))
             minutes += 1
-        grown = delay_of(live.session.region.live) - delay
+        grown, dry = heard_delay(record) - delay, int(record["inserted"][0])
     return {
         "hours": round(minutes / 60, 2),
         "differing_samples": differing,
-        "latency_grown": grown,
-        "memory_mb": [memory[1], memory[-1]],
+        "latency_grown": grown + dry,
+        "memory_mb": [memory[min(2, len(memory) - 1)], memory[-1]],
     }
 
 
@@ -230,6 +300,7 @@ FIGURES: dict[str, Callable[[float], dict[str, Any]]] = {
     "start": start,
     "cpu": cpu,
     "soak": soak,
+    "hours": hours,
 }
 
 

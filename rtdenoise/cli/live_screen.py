@@ -23,7 +23,8 @@ _METER_WIDTH = 40
 _METER_FLOOR_DB = -70.0
 _LIMIT_STEP_DB = 3.0
 _LINES = 4
-_KEYS = "[b] bypass  [s] SS/WF  [+/-] attenuation limit  [m] mark  [r] record  [q] quit"
+_METHODS = ("SS", "WF", "CAN")
+_KEYS = "[b] bypass  [s] SS/WF/CAN  [+/-] attenuation limit  [m] mark  [r] record  [q] quit"
 
 
 class Screen:
@@ -42,10 +43,9 @@ class Screen:
     def __init__(
         self, session: Session, plan: LivePlan, quit_: Callable[[], None], record: Callable[[], bool] | None = None
     ) -> None:
-        self._session, self._plan, self._quit, self._record = session, plan, quit_, record
+        self._session, self._quit, self._record = session, quit_, record
         self._lines: deque[str] = deque(maxlen=_LINES)
-        self._method = plan.settings.method
-        self._bypassed = self._method == "bypass"
+        self._bypassed = plan.settings.method == "bypass"
         self._recording = False
         self._marks = 0
         self._drawn = self._reported = 0.0
@@ -88,16 +88,15 @@ class Screen:
             self._toggle_recording()
 
     def _switch(self) -> None:
-        if self._plan.uses_engine:
-            self.tell(f"{self._plan.settings.method} runs in its own process; start again to change the method")
-            return
-        from rtdenoise.live.spectral import rules
-
-        codes = rules(self._plan.settings)
-        self._method = "SS" if self._method == "WF" else "WF"
+        session = self._session
+        wanted = session.plan.settings.method
+        known = _METHODS.index(wanted) if wanted in _METHODS else -1
+        method = _METHODS[(known + 1) % len(_METHODS)]
+        session.set_method(method)
         self._bypassed = False
-        self._session.set_parameter("rule", codes[self._method])
-        self._session.set_bypass(False)
+        session.set_bypass(False)
+        if session.method != method:
+            self.tell(f"{method} is being loaded")
 
     def _toggle_recording(self) -> None:
         if self._record is None:
@@ -110,7 +109,7 @@ class Screen:
         """Everything, as one picture."""
         session, report = self._session, self._report
         live = session.region.live[0]
-        method = "bypass" if self._bypassed else self._method
+        method = "bypass" if self._bypassed else session.method
         head = Text(f"rtdenoise  {method}  {session.state}", style="bold")
         table = Table.grid(padding=(0, 2))
         table.add_row("in", meter(session.monitor.level_in_db, float(live["peak_in"])))

@@ -46,23 +46,31 @@ def begin(live: Record, times: np.ndarray, flags: int, n_block: int) -> Any:
 def hold_back(live: Record, n_block: int) -> None:
     """Decide in the first callback how long wet samples wait, so that every later block finds its samples.
 
-    ``hop - gcd(hop, block)`` for a compiled hop; an engine process has the larger of `queue` and a block on top.
+    ``hop - gcd(hop, block)`` for the compiled hop; an engine process has the larger of its queue and a block on top.
     """
     if live.wait < 0:
-        a, b = live.hop, n_block
-        while b:
-            a, b = b, a % b
-        live.wait = live.hop - a
-        if live.queue > 0:
-            live.wait += max(live.queue, n_block)
-    elif live.queue > 0 and live.wait < live.hop - 1 + max(live.queue, n_block) and live.block != n_block:
-        grown = live.hop - 1 + max(live.queue, n_block) - live.wait
-        live.wait += grown
-        live.inserted += grown
-    elif live.queue == 0 and live.n + n_block - live.wait > live.n_in // live.hop * live.hop:
+        live.wait = live.hop - _common(live.hop, n_block)
+    elif live.n + n_block - live.wait > live.n_in // live.hop * live.hop:
         grown = live.n + n_block - live.wait - live.n_in // live.hop * live.hop
         live.wait += grown
         live.inserted += grown
+    if live.engine_on == 0:
+        return
+    queue = max(live.engine_queue, n_block)
+    if live.engine_wait < 0:
+        live.engine_wait = live.engine_hop - _common(live.engine_hop, n_block) + queue
+        live.engine_block = n_block
+    elif live.engine_block != n_block and live.engine_wait < live.engine_hop - 1 + queue:
+        live.inserted += live.engine_hop - 1 + queue - live.engine_wait
+        live.engine_wait = live.engine_hop - 1 + queue
+
+
+@kernel
+def _common(a: int, b: int) -> int:
+    """The greatest common divisor."""
+    while b:
+        a, b = b, a % b
+    return a
 
 
 @kernel
@@ -125,70 +133,96 @@ def enhance(live: Record, states: np.ndarray, noisy: F32, wet: F32) -> None:
 
 
 @kernel
-def render(live: Record, n_block: int, noisy: F32, wet: F32, clean: F32) -> None:
-    """Write the next block of the output to the clean ring: wet, dry of equal age, or the way from one to the other.
+def render(live: Record, n_block: int, noisy: F32, wet: F32, answers: F32, clean: F32) -> None:
+    """Write the next block of the output to the clean ring: one path, the other, or the way from one to the other.
 
-    Where the engine's answer is not there, the dry signal takes over; the step between the two fades exponentially, so
-    that nothing clicks; when answers come again, they fade in.
+    Each path is wet, dry of equal age, or between the two.
 
     Parameters
     ----------
     live : record `LIVE`, read and written
     n_block : int
-    noisy, wet : (capacity, channels) float32, read
+    noisy, wet, answers : (capacity, channels) float32, read
     clean : (capacity, channels) float32, written
     """
-    n_wet = live.n_wet
+    n_answers = live.engine_n
     fence()
-    wet_from = live.wet_from
-    mix = live.mix if live.queue > 0 else _ONE
     capacity = noisy.shape[0]
     late = False
     for n in range(n_block):
-        q = live.n + n - live.wait
-        ready = q < n_wet and q >= wet_from
-        if q >= 0:
-            late = _follow(live, ready) or late
-        weight = live.weight if ready else _ZERO
+        p = live.n + n
+        live.weight = _towards(live.weight, live.wet_target, live.cross_step)
+        live.share = _towards(live.share, live.share_target, live.cross_step)
+        share, weight = live.share, live.weight
+        if live.engine_on != 0 or share > _ZERO:
+            late = _follow_engine(live, p - live.engine_wait, n_answers) or late
+        q = p - live.wait
         for channel in range(clean.shape[1]):
-            age = q - live.latency
-            dry = noisy[age % capacity, channel] if age >= 0 else _ZERO
-            value = dry
-            if ready and q >= 0 and weight > _ZERO:
-                answer = wet[q % capacity, channel]
-                value = answer if weight * mix == _ONE else dry + weight * mix * (answer - dry)
-            live.difference[channel] = value - dry
-            clean[(live.n + n) % capacity, channel] = value + _step_left(live, channel)
+            value = _ZERO
+            if share < _ONE:
+                age = q - live.latency
+                value = noisy[age % capacity, channel] if age >= 0 else _ZERO
+                if weight > _ZERO and q >= 0:
+                    made = wet[q % capacity, channel]
+                    value = made if weight == _ONE else value + weight * (made - value)
+            if share > _ZERO or live.engine_on != 0:
+                answer = _answer(live, p - live.engine_wait, channel, noisy, answers)
+                value = answer if share == _ONE else value + share * (answer - value)
+            clean[p % capacity, channel] = value
     if late:
         live.dry_blocks += 1
 
 
 @kernel
-def _follow(live: Record, ready: bool) -> bool:
-    """Move the share of wet by one sample; True if the answer for this sample is late."""
-    if ready:
+def _towards(value: np.float32, target: np.float32, step: np.float32) -> Any:
+    """One sample of a cross-fade."""
+    if value < target:
+        return min(value + step, target)
+    return max(value - step, target)
+
+
+@kernel
+def _follow_engine(live: Record, q: int, n_answers: int) -> bool:
+    """Move the share of the engine's answers by one sample; True if the answer for this sample is late.
+
+    Where an answer is not there, the dry signal takes over; the step between the two fades exponentially, so that
+    nothing clicks; when answers come again, they fade in.
+    """
+    if q < 0:
+        return False
+    if q < n_answers and q >= live.engine_from:
         if live.was_wet == 0:
-            live.was_wet, live.weight = 1, _ZERO
-        if live.weight < live.wet_target:
-            live.weight = min(live.weight + live.cross_step, live.wet_target)
-        elif live.weight > live.wet_target:
-            live.weight = max(live.weight - live.cross_step, live.wet_target)
+            live.was_wet, live.engine_weight = 1, _ZERO
+        live.engine_weight = _towards(live.engine_weight, live.wet_target, live.cross_step)
         return False
     if live.was_wet == 1:
         live.was_wet = 0
         for channel in range(live.channels):
             live.offset[channel] += live.difference[channel]
-    live.dry_samples += 1
-    return True
+    if live.share_target > _ZERO:
+        live.dry_samples += 1
+        return True
+    return False
 
 
 @kernel
-def _step_left(live: Record, channel: int) -> Any:
-    """What is left of the step between the last wet sample and the dry signal, one sample further."""
+def _answer(live: Record, q: int, channel: int, noisy: F32, answers: F32) -> Any:
+    """What the engine's path plays: its answer, the dry signal of equal age, or what lies between."""
+    capacity = noisy.shape[0]
+    age = q - live.engine_latency
+    dry = noisy[age % capacity, channel] if age >= 0 else _ZERO
+    value = dry
+    if live.was_wet == 1 and q >= 0 and live.engine_weight > _ZERO:
+        share = live.engine_weight * live.mix
+        if live.engine_limits == 0:
+            share *= _ONE - live.engine_gain_min
+        made = answers[q % capacity, channel]
+        value = made if share == _ONE else dry + share * (made - dry)
+    live.difference[channel] = value - dry
     offset = live.offset[channel]
     if offset != _ZERO:
         live.offset[channel] = offset * live.offset_decay if abs(offset) > _INAUDIBLE else _ZERO
-    return offset
+    return value + offset
 
 
 @kernel
@@ -196,10 +230,10 @@ def protect(live: Record, n_block: int, clean: F32) -> None:
     """Fade in at the start and out at the end, apply the gain, and keep every sample under the ceiling.
 
     The limiter takes hold at once and lets go slowly; below the ceiling it multiplies by nothing, so the signal stays
-    what it is to the bit.
+    what it is to the bit.  The gain of the howl detector comes after it: the limiter would make up for it.
     """
     at = live.n % clean.shape[0]
-    level = live.loudness * live.howl_gain
+    level = live.loudness
     for _ in range(n_block):
         if live.phase == STOPPING:
             live.fade = max(live.fade - np.float32(5) * live.fade_step, _ZERO)
@@ -222,6 +256,10 @@ def protect(live: Record, n_block: int, clean: F32) -> None:
             live.limited += 1
             for channel in range(clean.shape[1]):
                 clean[at, channel] *= live.limiter
+        live.howl_now = _towards(live.howl_now, live.howl_gain, live.cross_step)
+        if live.howl_now != _ONE:
+            for channel in range(clean.shape[1]):
+                clean[at, channel] *= live.howl_now
         at = at + 1 if at + 1 < clean.shape[0] else 0
 
 
@@ -248,9 +286,9 @@ def deliver(live: Record, clean: F32, block: F32) -> None:
 
 
 @kernel
-def output_block(live: Record, n_block: int, noisy: F32, wet: F32, clean: F32) -> None:
+def output_block(live: Record, n_block: int, noisy: F32, wet: F32, answers: F32, clean: F32) -> None:
     """Everything between the last whole hop and the device: render, protect, count."""
-    render(live, n_block, noisy, wet, clean)
+    render(live, n_block, noisy, wet, answers, clean)
     protect(live, n_block, clean)
     count_levels(live, noisy, clean, live.n, n_block)
     guard_against_howl(live, noisy, live.n, n_block)
@@ -261,7 +299,10 @@ def finish(live: Record, started: int, n_block: int) -> int:
     """Publish the block and count its time; returns PortAudio's 0 to go on or 1 when the stream is complete."""
     fence()
     live.n += n_block
-    played = live.source_end >= 0 and live.drained >= live.wait + live.latency
+    delay = live.wait + live.latency
+    if live.share_target > _ZERO:
+        delay = live.engine_wait + live.engine_latency
+    played = live.source_end >= 0 and live.drained >= delay
     if played or (live.phase == STOPPING and live.fade == _ZERO):
         live.phase = FINISHED
     count_end(live, started, now_ns_at(live.scratch), n_block)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from rtdenoise.kernels.jit import kernel
+from rtdenoise.live.interpolator import PHASES, TAPS
 from rtdenoise.typing import F32, Record
 
-TAPS, PHASES = 32, 256
-_PASSBAND = 0.92
-_KAISER_BETA = 7.0
 _SETTLE_SECONDS = 6.0  # within which a step of the lead is made up for
 _SMOOTH_SECONDS = 0.5
 _DRIFT_MAX = 2e-3  # clocks differ by some 1e-4; more would be heard as pitch
@@ -17,26 +15,6 @@ _JUMP_SECONDS = 0.03  # further from its target than this the position jumps, cr
 _FADE_SECONDS = 0.005
 _DECAY = np.float32(0.98)
 _ZERO = np.float32(0)
-
-
-def interpolator(rate_in: float, rate_out: float) -> F32:
-    """A low-pass filter at every phase between two samples.
-
-    Parameters
-    ----------
-    rate_in, rate_out : float
-        Hz.
-
-    Returns
-    -------
-    (PHASES + 1, TAPS) float32
-        Row ``p`` weighs the samples around a position ``p / PHASES`` after sample ``TAPS // 2 - 1``.
-    """
-    cutoff = _PASSBAND * min(1.0, rate_out / rate_in)
-    offsets = np.arange(TAPS)[None, :] - (TAPS // 2 - 1) - np.arange(PHASES + 1)[:, None] / PHASES
-    window = np.i0(_KAISER_BETA * np.sqrt(np.clip(1.0 - (offsets / (TAPS / 2)) ** 2, 0.0, None)))
-    table = np.sinc(cutoff * offsets) * window
-    return np.ascontiguousarray(table / table.sum(axis=1, keepdims=True), np.float32)
 
 
 @kernel

@@ -9,6 +9,7 @@ import threading
 import time
 from dataclasses import asdict
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 
@@ -37,17 +38,20 @@ def build_denoiser(plan: LivePlan, rate: int) -> Denoiser:
 
 
 class Engine:
-    """Turns noisy samples into wet ones as long as the record says that the stream runs."""
+    """Turns noisy samples into answers as long as the process lives; sleeps while the record says that it is not on."""
 
     def __init__(self, denoiser: Denoiser, region: Region, wake_fd: int) -> None:
         self._denoiser, self._live, self._wake_fd = denoiser, region.live[0], wake_fd
         rings = region.attached_rings()
-        self._noisy, self._wet = (self._mono(rings["noisy"]), self._mono(rings["wet"]))
+        self._noisy, self._answers = (self._mono(rings["noisy"]), self._mono(rings["answers"]))
         self._fence = threading.Lock()
         self._poller = select.poll() if wake_fd >= 0 else None
         if self._poller is not None:
             self._poller.register(wake_fd, select.POLLIN)
         self._hop = denoiser.hop
+        self._cut = np.zeros((self._hop, *self._noisy.shape[1:]), np.float32)  # a hop that the ring's end cuts
+        self._limits = gain_limits(denoiser)
+        self._limit = float(self._limits[0][0]) if self._limits else 0.0
         self._nap_seconds = self._hop / denoiser.sample_rate / 4
 
     def _mono(self, ring: F32) -> F32:
@@ -69,28 +73,45 @@ class Engine:
     def _advance(self) -> None:
         live, hop = self._live, self._hop
         live["engine_heartbeat_ns"] = time.monotonic_ns()
-        while True:
-            behind = int(live["n_in"]) - int(live["n_wet"])
+        while live["engine_on"]:
+            behind = int(live["n_in"]) - int(live["engine_n"])
             if behind < hop:
                 return
-            if behind > int(live["wait"]) + _BACKLOG_HOPS * hop:
+            if behind > max(0, int(live["engine_wait"])) + _BACKLOG_HOPS * hop:
                 self._catch_up(int(live["n_in"]) // hop * hop - hop)
-            at = int(live["n_wet"]) % self._noisy.shape[0]
+            self._follow_limit()
             started = time.perf_counter_ns()
-            self._denoiser.process(self._noisy[at : at + hop], self._wet[at : at + hop])
+            self._enhance(int(live["engine_n"]) % self._noisy.shape[0])
             self._count(time.perf_counter_ns() - started)
             with self._fence:  # a lock is a memory barrier: the samples are seen before their number
-                live["n_wet"] += hop
+                live["engine_n"] += hop
+
+    def _enhance(self, at: int) -> None:
+        head = min(self._hop, self._noisy.shape[0] - at)
+        if head == self._hop:
+            self._denoiser.process(self._noisy[at : at + head], self._answers[at : at + head])
+            return
+        self._cut[:head], self._cut[head:] = self._noisy[at:], self._noisy[: self._hop - head]
+        self._denoiser.process(self._cut, self._cut)
+        self._answers[at:], self._answers[: self._hop - head] = self._cut[:head], self._cut[head:]
+
+    def _follow_limit(self) -> None:
+        """What the user allows to be taken away, if the method keeps to a limit itself."""
+        wanted = float(self._live["engine_gain_min"])
+        if wanted != self._limit:
+            self._limit = wanted
+            for limit in self._limits:
+                limit.fill(wanted)
 
     def _catch_up(self, position: int) -> None:
         """Continue at `position`; nothing between the last answer and it will ever be valid."""
         live = self._live
-        skipped = position - int(live["n_wet"])
+        skipped = position - int(live["engine_n"])
         if skipped > 0:
-            live["wet_from"] = position
+            live["engine_from"] = position
             live["engine_skipped"] += skipped
             with self._fence:
-                live["n_wet"] = position
+                live["engine_n"] = position
 
     def _count(self, spent_ns: int) -> None:
         live = self._live
@@ -98,6 +119,16 @@ class Engine:
         live["engine_histogram"][min(int(octaves * BINS_PER_OCTAVE), HISTOGRAM_BINS - 1)] += 1
         live["engine_max_ns"] = max(int(live["engine_max_ns"]), spent_ns)
         live["engine_steps"] += 1
+
+
+def gain_limits(denoiser: Any) -> list[F32]:
+    """The arrays ``gain_min`` of a denoiser or of those inside its adapters: lowest gains, to be written any time."""
+    limit = getattr(denoiser, "gain_min", None)
+    if isinstance(limit, np.ndarray):
+        return [limit]
+    inside = [getattr(denoiser, name, None) for name in ("inner", "_inner", "_denoiser")]
+    inside += list(getattr(denoiser, "_denoisers", ()))
+    return [limit for one in inside if one is not None for limit in gain_limits(one)]
 
 
 def _serve(parent: ChildEnd) -> None:
@@ -109,7 +140,15 @@ def _serve(parent: ChildEnd) -> None:
         order = parent.wait(600.0) or order
     denoiser = build_denoiser(plan, int(order["rate"]))
     grants = [scheduling.request_priority(0, scheduling.PRIORITY_ENGINE), scheduling.freeze_garbage()]
-    parent.send("built", hop=denoiser.hop, latency=denoiser.latency_samples, grants=[asdict(grant) for grant in grants])
+    limits = gain_limits(denoiser)
+    parent.send(
+        "built",
+        hop=denoiser.hop,
+        latency=denoiser.latency_samples,
+        limits=bool(limits),
+        gain_min=float(limits[0][0]) if limits else 0.0,
+        grants=[asdict(grant) for grant in grants],
+    )
     while order.get("order") != "run":
         order = parent.wait(600.0) or order
     Engine(denoiser, Region(order["region"]), int(order["wake_fd"])).run()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.live.record import FLAGS, HISTOGRAM_BINS, percentile_ns
+from rtdenoise.live.record import FLAGS, HISTOGRAM_BINS, heard_delay, percentile_ns
 from rtdenoise.units import db_from_power
 
 _SHARES = {"p50": 0.50, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
@@ -175,12 +175,13 @@ class Monitor:
         record = self._live[0]
         per_ms = float(record["rate"]) / 1000.0
         block = int(record["block"])
+        algorithm = int(record["engine_latency" if record["share_target"] > 0.0 else "latency"])
         second_clock = max(0.0, float(record["play_target"]) - block)  # its lead holds the block, too
         parts = {
             "device_in": 1000.0 * float(self.devices.get("latency_in_seconds") or 0.0),
             "block": block / per_ms,
-            "algorithm": int(record["latency"]) / per_ms,
-            "queue": (max(0, int(record["wait"])) + second_clock) / per_ms,
+            "algorithm": algorithm / per_ms,
+            "queue": (max(0, heard_delay(self._live) - algorithm) + second_clock) / per_ms,
             "compute": percentile_ns(record["compute_histogram"], 0.5) / 1e6,
             "device_out": 1000.0 * float(self.devices.get("latency_out_seconds") or 0.0),
         }

@@ -30,7 +30,7 @@ def open_stream(opening: Opening, callback: Any, userdata: np.ndarray) -> Any:
     Parameters
     ----------
     opening : Opening
-    callback : numba C callback
+    callback : Loaded
         Kept alive by the stream.
     userdata : structured array
         Its address is what the callback gets; kept alive by the stream.

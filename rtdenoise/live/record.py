@@ -13,22 +13,28 @@ CHANNELS_MAX = 8
 BINS_PER_OCTAVE = 16
 HISTOGRAM_FLOOR_NS = 500
 HISTOGRAM_BINS = 24 * BINS_PER_OCTAVE  # 0.5 us to 8 s
-RINGS = ("noisy", "wet", "clean", "source")
-"""`noisy` what came in, `wet` what the method made of it, `clean` what went out, `source` what a file feeds."""
+RINGS = ("noisy", "wet", "answers", "clean", "source")
+"""`noisy` what came in, `wet` what the compiled hop made of it, `answers` what an engine process made of it, `clean`
+what went out, `source` what a file feeds."""
 
 FLAGS = ("input_underflow", "input_overflow", "output_underflow", "output_overflow", "priming_output")
 """PortAudio's status bits, lowest first."""
+
+NO_TONE = 9.0
+"""Value of the field ``howl_spared`` that no tone has."""
 
 RUNNING, STOPPING, FINISHED = range(3)
 """Values of the field ``phase``."""
 
 # One meaning for every position: sample number p of the stream, counted from the first callback.  The noisy sample p is
-# what came in; the wet sample q is the method's q-th output; the clean sample p plays ``wet[p - wait]``, and the dry
-# signal of equal age is ``noisy[p - wait - latency]``.
+# what came in; the wet sample q is the compiled hop's q-th output; the clean sample p plays ``wet[p - wait]``, and the
+# dry signal of equal age is ``noisy[p - wait - latency]``.  An engine process has a path of its own beside this one,
+# with `engine_wait` and `engine_latency`; `share` says how much of it is heard.
 _SET_UP = [
     ("rate", "f8"),  # Hz
     ("noisy", "i8"),  # addresses of the rings, each (capacity, channels) float32
     ("wet_ring", "i8"),
+    ("answers", "i8"),
     ("clean", "i8"),
     ("source", "i8"),
     ("capacity", "i8"),  # samples per ring, a multiple of `hop`
@@ -37,8 +43,7 @@ _SET_UP = [
     ("channels_out", "i8"),  # of the device; 0: the output is the clean ring alone
     ("hop", "i8"),
     ("latency", "i8"),  # of the method
-    ("queue", "i8"),  # samples an engine process has to answer; 0 for a compiled hop
-    ("wake_fd", "i8"),  # eventfd of the engine; -1 if none waits
+    ("wake_fd", "i8"),  # eventfd of the engine; -1 if there is none
     ("scratch", "i8", (2,)),  # for the clock
     ("fade_step", "f4"),  # per sample, of the start-up fade
     ("cross_step", "f4"),  # per sample, of the change between wet and dry
@@ -52,6 +57,7 @@ _PARAMETERS = [
     ("gain_min", "f4"),  # amplitude
     ("mix", "f4"),  # enhanced share
     ("wet_target", "f4"),  # 1 enhanced, 0 bypass
+    ("share_target", "f4"),  # 1 the engine is heard, 0 the compiled hop
     ("loudness", "f4"),  # output gain, amplitude
     ("source_end", "i8"),  # total length of the source, -1 while unknown
     ("n_source", "i8"),  # samples written to the source ring
@@ -59,8 +65,16 @@ _PARAMETERS = [
     ("stall_ns", "i8"),  # tests: sleep this long in the next callback
 ]
 _ENGINE = [
-    ("n_wet", "i8"),  # wet samples ready
-    ("wet_from", "i8"),  # first of them that is valid (an engine that fell behind skips)
+    ("engine_on", "i8"),  # 1: it is woken for every block and expected to answer
+    ("engine_hop", "i8"),
+    ("engine_latency", "i8"),  # of its method
+    ("engine_queue", "i8"),  # samples it has to answer
+    ("engine_wait", "i8"),  # as `wait`, for its answers; -1 before the first block
+    ("engine_block", "i8"),  # samples of the block that `engine_wait` was decided for
+    ("engine_gain_min", "f4"),  # amplitude; the user's limit for what it takes away
+    ("engine_limits", "i8"),  # 1: the method itself keeps to that limit; 0: that much of the dry signal is added
+    ("engine_n", "i8"),  # answers ready
+    ("engine_from", "i8"),  # first of them that is valid (an engine that fell behind skips)
     ("engine_steps", "i8"),
     ("engine_skipped", "i8"),  # samples it jumped over to catch up
     ("engine_heartbeat_ns", "i8"),
@@ -71,6 +85,7 @@ _COUNTERS = [
     ("n_in", "i8"),  # samples that came in so far
     ("n", "i8"),  # samples that went out so far
     ("n_taken", "i8"),  # samples taken from the source ring
+    ("n_wet", "i8"),  # samples the compiled hop has made
     ("drained", "i8"),  # samples played after the last of the source
     ("wait", "i8"),  # samples by which the wet signal is held back to have whole blocks; -1 before the first
     ("block", "i8"),  # samples of the last callback
@@ -120,13 +135,27 @@ _PLAYBACK = [  # only where input and output are two streams, each with its own 
 _MEMORY = [
     ("fade", "f4"),
     ("weight", "f4"),  # share of wet against dry
+    ("share", "f4"),  # of the engine's path against the compiled hop's
+    ("engine_weight", "f4"),  # share of its answers against dry
     ("difference", "f4", (CHANNELS_MAX,)),  # what the last sample owed to wet
     ("offset", "f4", (CHANNELS_MAX,)),  # of it, what is still fading
     ("was_wet", "i8"),
     ("limiter", "f4"),
-    ("howl_gain", "f4"),
+    ("howl_gain", "f4"),  # what the howl detector wants, and where the output is on its way there
+    ("howl_now", "f4"),
     ("howls", "i8"),
     ("howl_hz", "f4"),
+    ("howl_state", "i8"),
+    ("howl_left", "i8"),  # segments until the state ends
+    ("howl_cycles", "i8"),  # times the tone followed the gain down and up
+    ("howl_needed", "i8"),  # of them, for a verdict
+    ("howl_start", "f4"),  # energy of the tone when it began, when the gain was changed, and the lowest since
+    ("howl_before", "f4"),
+    ("howl_lowest", "f4"),
+    ("howl_rises", "i8"),  # segments in a row in which it grew
+    ("howl_spared", "f4"),  # 2 cos(w) and energy of a tone that did not follow: somebody whistles
+    ("howl_spared_energy", "f4"),
+    ("howl_quiet", "i8"),  # segments without a tone
     ("howl_sums", "f8", (4,)),
     ("howl_recent", "f4", (2,)),
     ("howl_mean", "f4"),  # decimation: running sum and count
@@ -166,7 +195,7 @@ def ring_capacity(rate: float, hop: int, seconds: float) -> int:
 
 
 def prepare(
-    live: Any, *, rate: float, channels: int, channels_in: int, channels_out: int, hop: int, latency: int, queue: int
+    live: Any, *, rate: float, channels: int, channels_in: int, channels_out: int, hop: int, latency: int
 ) -> None:
     """Fill the set-up of a new record; everything else starts at zero.
 
@@ -177,24 +206,56 @@ def prepare(
         Hz.
     channels, channels_in, channels_out : int
         Processed, of the input device (0: none), of the output device (0: none).
-    hop, latency, queue : int
+    hop, latency : int
         Samples.
     """
     live["rate"] = rate
     live["channels"], live["channels_in"], live["channels_out"] = channels, channels_in, channels_out
-    live["hop"], live["latency"], live["queue"] = hop, latency, queue
-    live["wake_fd"] = live["source_end"] = live["wait"] = -1
+    live["hop"], live["latency"] = hop, latency
+    live["wake_fd"] = live["source_end"] = live["wait"] = live["engine_wait"] = -1
     live["fade_step"] = 1.0 / (0.05 * rate)
     live["cross_step"] = 1.0 / (0.02 * rate)
     live["offset_decay"] = math.exp(-1.0 / (0.003 * rate))
     live["ceiling"] = 10.0 ** (-0.1 / 20.0)
     live["limiter_release"] = 1.0 - math.exp(-1.0 / (0.1 * rate))
-    live["limiter"] = live["howl_gain"] = live["loudness"] = live["mix"] = 1.0
-    live["wet_target"] = live["weight"] = live["was_wet"] = live["howl_guard"] = 1
+    live["limiter"] = live["howl_gain"] = live["howl_now"] = live["loudness"] = live["mix"] = 1.0
+    live["wet_target"] = live["weight"] = live["howl_guard"] = 1
+    live["howl_spared"] = NO_TONE
 
 
 def attach_rings(live: Any, rings: dict[str, F32]) -> None:
     """Write the addresses and the capacity of the rings of this process into the record."""
-    live["noisy"], live["wet_ring"] = rings["noisy"].ctypes.data, rings["wet"].ctypes.data
-    live["clean"], live["source"] = rings["clean"].ctypes.data, rings["source"].ctypes.data
+    for name in RINGS:
+        live["wet_ring" if name == "wet" else name] = rings[name].ctypes.data
     live["capacity"] = rings["noisy"].shape[0]
+
+
+def heard_delay(live: Any) -> int:
+    """By how many samples what is heard is later than what came in: the waiting and the latency of the path that plays.
+
+    Parameters
+    ----------
+    live : (1,) `LIVE`, read
+    """
+    record = live[0]
+    if record["share_target"] > 0.0 and record["engine_wait"] >= 0:
+        return int(record["engine_wait"]) + int(record["engine_latency"])
+    return int(record["wait"]) + int(record["latency"])
+
+
+def expect_engine(live: Any, built: Any, latency: str | float) -> None:
+    """Write what an engine process said of itself into the record; switch `engine_on` on afterwards.
+
+    Parameters
+    ----------
+    live : (1,) `LIVE`, written
+    built : mapping
+        ``hop``, ``latency``, ``limits`` and ``gain_min``.
+    latency : "low", "safe" or float
+        The plan's; "safe" gives the engine three hops to answer instead of one.
+    """
+    live["engine_hop"], live["engine_latency"] = built["hop"], built["latency"]
+    live["engine_queue"] = built["hop"] * (3 if latency == "safe" else 1)
+    live["engine_limits"], live["engine_gain_min"] = int(built["limits"]), built["gain_min"]
+    live["engine_wait"] = -1
+    live["engine_weight"] = live["was_wet"] = 0

@@ -6,11 +6,13 @@ import math
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from rtdenoise import errors
 from rtdenoise.errors import DeviceError, RtDenoiseError
 from rtdenoise.live.children import Child
+from rtdenoise.live.engines import Engines
 from rtdenoise.live.monitor import Monitor
 from rtdenoise.live.pipes import encode
 from rtdenoise.live.plan import LivePlan
@@ -54,17 +56,16 @@ class Session:
         self.region = Region()
         self.state = "starting"
         self.reopened = 0
-        self.engine_restarts = 0
         self.grants: list[dict[str, Any]] = []
         self._worker: Child | None = None
-        self._engine: Child | None = None
-        self._spare: Child | None = None
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) if hasattr(os, "eventfd") else -1
         self._ever_ran = False
         self._attempts = 0
         self._not_before = 0.0
         self._deadline = 0.0
-        self._rate = 0
+        self._engines = Engines(tell, self._wake_fd)
+        self._rules: dict[str, int] = {}
+        self._heard = plan.settings.method
         self._watch = Watch()
         self._wanted: dict[str, float] = {}
         self._open()
@@ -81,22 +82,7 @@ class Session:
         fds = (self.region.fd, self._wake_fd)
         self._worker = Child("rtdenoise.live.worker", fds, "audio")
         self._worker.order("run", plan=encode(self.plan), region=self.region.handle, wake_fd=self._wake_fd)
-        if self.plan.uses_engine:
-            self._start_engine()
-
-    def _start_engine(self) -> None:
-        """Take the spare engine, or start one; build it as soon as the rate is known."""
-        if self._spare is not None and self._spare.alive:
-            self._engine, self._spare = self._spare, None
-        else:
-            self._engine = self._new_engine()
-
-    def _new_engine(self) -> Child:
-        engine = Child("rtdenoise.live.engine", (self.region.fd, self._wake_fd), "engine")
-        engine.order("plan", plan=encode(self.plan))
-        if self._rate:
-            engine.order("build", rate=self._rate)
-        return engine
+        self._engines.open(self.plan, self.region)
 
     # --- running ----------------------------------------------------------------------------------------------
 
@@ -113,7 +99,7 @@ class Session:
                 self._open()
             return True
         self._hear_worker()
-        if self.plan.uses_engine and self.state != "waiting":
+        if self.state in ("starting", "running"):
             self._hear_engine()
         if self.state == "running":
             self.monitor.update()
@@ -138,15 +124,9 @@ class Session:
     def _on_worker(self, event: dict[str, Any]) -> None:
         kind = event["event"]
         if kind == "rate":
-            if self._engine is not None and self._rate not in (0, int(event["rate"])):
-                self._engine.end()
-                self._rate = 0
-                self._engine = self._new_engine()
-            if self._engine is not None and not self._rate:
-                self._engine.order("build", rate=event["rate"])
-            self._rate = int(event["rate"])
-        elif kind == "prepared" and self._engine is not None:
-            self._engine.order("run", region=self.region.handle, wake_fd=self._wake_fd)
+            self._engines.set_rate(int(event["rate"]))
+        elif kind == "prepared":
+            self._engines.run()
         elif kind == "opening":
             self._deadline = time.monotonic() + _OPEN_SECONDS
         elif kind == "running":
@@ -169,8 +149,8 @@ class Session:
         self._ever_ran = True
         self._attempts = 1
         self.state = "running"
-        if self.plan.uses_engine and self._spare is None:
-            self._spare = self._new_engine()
+        self._rules = event["rules"]
+        self._engines.prepare_spare()
 
     def _on_error(self, event: dict[str, Any]) -> None:
         if self._worker is not None:
@@ -182,23 +162,16 @@ class Session:
         self._reopen(event["message"])
 
     def _hear_engine(self) -> None:
-        engine = self._engine
-        while engine is not None and (event := engine.event()) is not None:
-            if event["event"] == "built" and self._worker is not None:
-                self._worker.order("engine", hop=event["hop"], latency=event["latency"])
-            elif event["event"] == "error":
-                if not self._ever_ran:
-                    self.close()
-                    raise getattr(errors, event["kind"], RtDenoiseError)(event["message"])
-                self._tell(f"the engine process: {event['message']}")
-        if engine is not None and not engine.alive and self.state == "running":
-            self.engine_restarts += 1
-            engine.end()
-            self._tell("the engine process ended and is started again; the sound is unprocessed meanwhile")
-            self._start_engine()
-            if self._engine is not None:
-                self._engine.order("run", region=self.region.handle, wake_fd=self._wake_fd)
-            self._spare = self._new_engine()
+        try:
+            failure = self._engines.step(self.region.live, self._worker, self._wanted)
+        except RtDenoiseError:
+            self.close()
+            raise
+        if failure:
+            self._tell(f"{self.plan.settings.method} cannot be used: {failure}; {self._heard} goes on")
+            self._remember(self._heard)
+        elif self.region.live["share_target"][0] > 0.0:
+            self._heard = self.plan.settings.method
 
     def _reopen(self, reason: str) -> None:
         """Abandon the audio process and try again, sooner at first and later less often."""
@@ -209,7 +182,7 @@ class Session:
         delay = _BACKOFF_SECONDS[min(self._attempts - 1, len(_BACKOFF_SECONDS) - 1)]
         if self._attempts <= 2 or self._attempts % 10 == 0:
             self._tell(f"{reason}; opening the devices again")
-        self._end_children(keep_spare=True)
+        self._end_children()
         self.state = "waiting"
         self._not_before = time.monotonic() + delay
 
@@ -224,19 +197,47 @@ class Session:
         """Hear the dry signal, of equal age, or the enhanced one; cross-faded."""
         self.set_parameter("wet_target", 0.0 if on else 1.0)
 
+    def set_method(self, name: str) -> None:
+        """Hear another method from now on, cross-faded; one that needs an engine process is heard when that answers."""
+        self._remember(name)
+        if self.plan.uses_engine:
+            self._engines.switch_to(self.plan, self.region.live)
+            return
+        self._heard = name
+        if name in self._rules:
+            self.set_parameter("rule", self._rules[name])
+        self._engines.leave(self.region.live)
+
+    def _remember(self, name: str) -> None:
+        self.plan = replace(self.plan, settings=replace(self.plan.settings, method=name))
+
+    @property
+    def method(self) -> str:
+        """What is heard now; while another method is loading, still the old one."""
+        return self._heard
+
     def set_attenuation_limit_db(self, limit_db: float) -> None:
-        """How far noise may be lowered, in dB above 0."""
-        self.set_parameter("gain_min", amplitude_from_db(-limit_db))
+        """How far noise may be lowered, in dB above 0, by the method that is heard."""
+        self.set_parameter(self._limit_name, amplitude_from_db(-limit_db))
+
+    @property
+    def attenuation_limit_db(self) -> float:
+        """The present limit in dB; 100 if there is none."""
+        return -20.0 * math.log10(max(float(self.region.live[self._limit_name][0]), 1e-5))
+
+    @property
+    def _limit_name(self) -> str:
+        return "engine_gain_min" if self.region.live["share_target"][0] > 0.0 else "gain_min"
+
+    @property
+    def engine_restarts(self) -> int:
+        """How often an engine process that had died was replaced."""
+        return self._engines.restarts
 
     @property
     def audio_process(self) -> int:
         """The number of the process that has the devices; 0 if none has."""
         return self._worker.pid if self._worker is not None and self.state == "running" else 0
-
-    @property
-    def attenuation_limit_db(self) -> float:
-        """The present limit in dB."""
-        return -20.0 * math.log10(max(float(self.region.live["gain_min"][0]), 1e-5))
 
     # --- ending -----------------------------------------------------------------------------------------------
 
@@ -247,20 +248,15 @@ class Session:
             self.region.live["phase"] = STOPPING
             worker.end(_STOP_SECONDS)
         self.monitor.freeze()
-        self._end_children(keep_spare=False)
+        self._end_children()
         self.state = "finished"
         self.region.close()
         if self._wake_fd >= 0:
             os.close(self._wake_fd)
             self._wake_fd = -1
 
-    def _end_children(self, *, keep_spare: bool) -> None:
-        for child in (self._worker, self._engine, None if keep_spare else self._spare):
-            if child is not None:
-                child.end()
-        self._worker = self._engine = None
-        if not keep_spare or not self.plan.uses_engine:
-            self._spare = None
-        elif self._spare is not None:
-            self._spare.end()  # it holds the old region
-            self._spare = None
+    def _end_children(self) -> None:
+        if self._worker is not None:
+            self._worker.end()
+            self._worker = None
+        self._engines.end()

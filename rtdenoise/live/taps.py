@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from rtdenoise.errors import RtDenoiseError
+from rtdenoise.live.record import heard_delay
 from rtdenoise.live.region import Region, span_of
 from rtdenoise.live.session import Session
 from rtdenoise.typing import F32
@@ -32,7 +33,8 @@ class Sink(Protocol):
 class Tap:
     """What passes one ring of a session, in order; a reopened stream continues where the last ended.
 
-    `aligned`: leave out the first samples of every stream by which the output is later than the input.  `lost` counts
+    `aligned`: leave out the samples by which the output is later than the input, at the start of every stream and when
+    another method has another delay.  `lost` counts
     samples that were overwritten before they were read.
     """
 
@@ -42,6 +44,7 @@ class Tap:
     lost: int = 0
     _region: Region | None = None
     _position: int = 0
+    _delay: int = 0
     _rings: dict[str, F32] = field(default_factory=dict)
 
     def pull(self) -> F32:
@@ -52,7 +55,10 @@ class Tap:
             return np.zeros((0, max(1, int(live["channels"]))), np.float32)
         if region is not self._region:
             self._region, self._rings = region, region.attached_rings()
-            self._position = int(live["wait"] + live["latency"]) if self.aligned else 0
+            self._position = self._delay = 0
+        if self.aligned:
+            before, self._delay = self._delay, heard_delay(region.live)
+            self._position = max(0, self._position + self._delay - before)
         n, ring = int(live["n"]), self._rings[self.ring]
         oldest = n - ring.shape[0] + int(_MARGIN_SECONDS * float(live["rate"]))
         if self._position < oldest:

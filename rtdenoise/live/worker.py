@@ -21,11 +21,12 @@ from rtdenoise.live import devices, scheduling
 from rtdenoise.live.devices import Device
 from rtdenoise.live.pipes import ChildEnd, decode
 from rtdenoise.live.plan import LivePlan
-from rtdenoise.live.record import FINISHED, attach_rings, prepare
+from rtdenoise.live.record import FINISHED, attach_rings, expect_engine, prepare
 from rtdenoise.live.region import Region
 
 if TYPE_CHECKING:
     from rtdenoise.live.portaudio import Opening
+    from rtdenoise.live.programs import Start
 
 _ENGINE_START_SECONDS = 120.0
 _FIRST_CALLBACK_SECONDS = 5.0
@@ -41,6 +42,7 @@ class Worker:
         self._live = region.live
         self.streams: list[Any] = []
         self._second_latency = 0.0
+        self._rules: dict[str, int] = {}
 
     def run(self) -> None:
         """Open, start, watch, close."""
@@ -82,6 +84,7 @@ class Worker:
             target=target and target.as_dict(),
             latency_in_seconds=latency_in,
             latency_out_seconds=latency_out or self._second_latency,
+            rules=self._rules,
         )
         self._parent.send("granted", grants=[asdict(grant) for grant in self._grants()])
         self._watch()
@@ -98,15 +101,15 @@ class Worker:
 
     def _open_second(self, opening: Opening, rate_in: float) -> None:
         """Open and start the output stream that plays the clean ring by its own clock."""
-        from rtdenoise.live.callback import engine_userdata, playback_callback
-        from rtdenoise.live.drift import interpolator
+        from rtdenoise.live.interpolator import interpolator
         from rtdenoise.live.portaudio import open_stream, reported_latency, start_stream
+        from rtdenoise.live.programs import playback_callback, playback_userdata
 
         live = self._live
         self._table = interpolator(rate_in, opening.rate)
         live["play_table"], live["play_channels"] = self._table.ctypes.data, opening.channels_out
         live["play_rate"] = opening.rate
-        stream = open_stream(opening, playback_callback(), engine_userdata(live.ctypes.data))
+        stream = open_stream(opening, playback_callback(), playback_userdata(live.ctypes.data))
         self.streams.append(stream)
         self._second_latency = reported_latency(stream, opening)[1]
         start_stream(stream, opening)
@@ -119,59 +122,55 @@ class Worker:
         return hop if self._plan.latency == "low" else 2 * hop
 
     def _prepare(self, rate: int, channels_in: int, channels_out: int) -> tuple[int, Any, np.ndarray]:
-        """Record, rings, compiled callback and user data for this rate."""
-        if self._plan.uses_engine:
-            return self._prepare_engine(rate, channels_in, channels_out)
-        from rtdenoise.live.callback import spectral_callback, spectral_userdata
-        from rtdenoise.live.spectral import spectral_start
+        """Record, rings, compiled callback and user data for this rate; the hop of what will be heard."""
+        from rtdenoise.live.programs import process_callback, start_of
 
-        start = spectral_start(self._plan.settings, rate, self._plan.channels)
-        self._fill(rate, channels_in, channels_out, start.hop, start.latency_samples, 0)
-        live = self._live
-        live["rule"], live["gain_min"], live["mix"] = start.rule, start.state["gain_min"][0], start.state["mix"][0]
-        callback = spectral_callback(start.state.dtype)
-        return start.hop, callback, spectral_userdata(start.state, live.ctypes.data)
+        start = start_of(self._plan.settings, rate, self._plan.channels)
+        callback = process_callback(start)
+        self._fill(rate, channels_in, channels_out, start)
+        self._rules = start.rules
+        start.state["live"] = self._live.ctypes.data
+        hop = self._await_engine() if self._plan.uses_engine else start.hop
+        return hop, callback, start.state
 
-    def _prepare_engine(self, rate: int, channels_in: int, channels_out: int) -> tuple[int, Any, np.ndarray]:
-        from rtdenoise.live.callback import engine_callback, engine_userdata
-
-        callback = engine_callback()
+    def _await_engine(self) -> int:
+        """The engine's part of the record, as soon as it is built."""
         limit = time.monotonic() + _ENGINE_START_SECONDS
         order = None
         while order is None or order.get("order") != "engine":
             order = self._parent.wait(limit - time.monotonic())
             if order is None:
                 raise DeviceError("the engine process did not start")
-        hop, latency = int(order["hop"]), int(order["latency"])
-        self._fill(rate, channels_in, channels_out, hop, latency, hop if self._plan.latency != "safe" else 3 * hop)
-        self._live["mix"] = self._plan.settings.spectral.mix
-        self._live["wake_fd"] = self._wake_fd
+        expect_engine(self._live, order, self._plan.latency)
+        self._live["share"] = self._live["share_target"] = 1.0
+        self._live["engine_on"] = 1
         self._parent.send("prepared")
-        return hop, callback, engine_userdata(self._live.ctypes.data)
+        return int(order["hop"])
 
-    def _fill(self, rate: int, channels_in: int, channels_out: int, hop: int, latency: int, queue: int) -> None:
-        kept = {name: self._live[name].copy() for name in ("source_end", "wet_target", "loudness")}
-        first = self._live["rate"][0] == 0
+    def _fill(self, rate: int, channels_in: int, channels_out: int, start: Start) -> None:
+        live, settings = self._live, self._plan.settings
+        kept = {name: live[name].copy() for name in ("source_end", "wet_target", "loudness")}
+        first = live["rate"][0] == 0
         prepare(
-            self._live,
+            live,
             rate=rate,
             channels=self._plan.channels,
             channels_in=channels_in,
             channels_out=channels_out,
-            hop=hop,
-            latency=latency,
-            queue=queue,
+            hop=start.hop,
+            latency=start.latency_samples,
         )
         if not first:
             for name, value in kept.items():
-                self._live[name] = value
-        self._live["howl_guard"] = int(self._plan.howl_guard)
-        bypassed = self._plan.settings.method == "bypass"
-        self._live["wet_target"] = self._live["weight"] = 0.0 if bypassed else 1.0
-        rings = self._region.rings(rate, hop, self._plan.channels)
+                live[name] = value
+        live["rule"], live["gain_min"] = start.state["rule"][0], start.state["gain_min"][0]
+        live["mix"] = settings.spectral.mix
+        live["howl_guard"], live["wake_fd"] = int(self._plan.howl_guard), self._wake_fd
+        live["wet_target"] = live["weight"] = 0.0 if settings.method == "bypass" else 1.0
+        rings = self._region.rings(rate, start.hop, self._plan.channels)
         for ring in rings.values():
             ring[:] = 0.0  # touched now, so that the audio thread meets no page fault
-        attach_rings(self._live, rings)
+        attach_rings(live, rings)
 
     def _await_callback(self) -> None:
         """A stream may start and never call; the session's watchdog then decides."""

@@ -6,7 +6,8 @@ import numba
 import numpy as np
 import pytest
 
-from rtdenoise.live.drift import PHASES, TAPS, interpolator, play_block
+from rtdenoise.live.drift import play_block
+from rtdenoise.live.interpolator import PHASES, TAPS, interpolator
 from rtdenoise.live.record import LIVE, prepare
 from tests.live.harness import plan, running
 from tests.virtual_card.card import VirtualCard
@@ -42,7 +43,7 @@ def simulate(live, table, clean, out, seconds, ppm, stall_at, leads, levels):
 
 def run(seconds, ppm, rate_out=RATE, stall_at=1e9):
     live = np.zeros(1, LIVE)
-    prepare(live, rate=RATE, channels=1, channels_in=1, channels_out=0, hop=64, latency=64, queue=0)
+    prepare(live, rate=RATE, channels=1, channels_in=1, channels_out=0, hop=64, latency=64)
     live["play_rate"], live["play_channels"], live["block"] = rate_out, 1, BLOCK
     clean, out = np.zeros((4 * RATE, 1), np.float32), np.zeros((BLOCK, 1), np.float32)
     leads, levels = np.zeros(int(seconds)), np.zeros(int(seconds))

@@ -12,8 +12,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from rtdenoise.errors import ModelError
+from rtdenoise.live.record import heard_delay
 from tests.live.harness import plan, running
-from tests.live.test_exactness import delay_of, noise
+from tests.live.test_exactness import noise
 from tests.virtual_card.card import VirtualCard
 
 ENGINE = "tests.live.harness:slow_engine"
@@ -27,7 +28,7 @@ def wet_running(live):
     """The engine answers in time."""
     record = live.session.region.live
     live.session.set_parameter("wet_target", 1.0)
-    live.wait(lambda: record["weight"][0] == 1.0, 20.0)
+    live.wait(lambda: record["engine_weight"][0] == 1.0, 20.0)
     return record
 
 
@@ -41,7 +42,7 @@ def test_engine_answers_to_the_sample_one_block_later(server):
         record = wet_running(live)
         signal_in = noise(3.0, card.rate)
         heard = card.play_record(signal_in)
-        delay, late = delay_of(record), int(record["dry_blocks"][0])
+        delay, late = heard_delay(record), int(record["dry_blocks"][0])
         steps = int(record["engine_steps"][0])
     assert delay == 96 + 128, "the method's latency and one block"
     assert steps > 3.0 * card.rate / 64
@@ -56,13 +57,13 @@ def test_killed_engine_is_replaced_within_a_second_and_the_dry_signal_plays_mean
         card.wait_connected()
         card.set_idle(tone(1.0, card.rate))
         record = wet_running(live)
-        live.wait(lambda: live.session._spare is not None and live.session._spare.alive)
+        live.wait(lambda: live.session._engines._spare is not None and live.session._engines._spare.alive)
         time.sleep(2.0)
         before = int(record["n"][0])
-        os.kill(live.session._engine.pid, signal.SIGKILL)
+        os.kill(live.session._engines._working.pid, signal.SIGKILL)
         live.wait(lambda: record["was_wet"][0] == 0, 2.0)
         back = live.wait(lambda: record["was_wet"][0] == 1, 10.0)
-        live.wait(lambda: record["weight"][0] == 1.0, 10.0)
+        live.wait(lambda: record["engine_weight"][0] == 1.0, 10.0)
         rings, now = live.session.region.attached_rings(), int(record["n"][0])
         clean = rings["clean"][np.arange(before, now) % rings["clean"].shape[0], 0]
     assert back < 1.0
@@ -77,17 +78,17 @@ def test_stopped_engine_skips_what_it_missed_and_latency_does_not_grow(server):
     with VirtualCard(server.name) as card, running(engine_plan()) as live:
         card.wait_connected()
         record = wet_running(live)
-        delay = delay_of(record)
-        pid = live.session._engine.pid
+        delay = heard_delay(record)
+        pid = live.session._engines._working.pid
         os.kill(pid, signal.SIGSTOP)
         timer = threading.Timer(0.5, os.kill, (pid, signal.SIGCONT))
         timer.start()
         live.wait(lambda: record["was_wet"][0] == 0, 2.0)
-        live.wait(lambda: record["was_wet"][0] == 1 and record["weight"][0] == 1.0, 2.5)
+        live.wait(lambda: record["was_wet"][0] == 1 and record["engine_weight"][0] == 1.0, 2.5)
         signal_in = noise(0.5, card.rate)
         heard = card.play_record(signal_in)
         assert record["engine_skipped"][0] > 0
-        assert delay_of(record) == delay
+        assert heard_delay(record) == delay
     late = heard[delay : delay + signal_in.size] != np.float32(0.5) * signal_in
     assert np.mean(late) < 0.2
 
@@ -106,8 +107,8 @@ def test_bypass_of_an_engine_is_the_exact_input_at_equal_latency(server):
         card.wait_connected()
         record = wet_running(live)
         live.session.set_bypass(True)
-        live.wait(lambda: record["weight"][0] == 0.0, 5.0)
+        live.wait(lambda: record["engine_weight"][0] == 0.0, 5.0)
         signal_in = noise(0.5, card.rate)
         heard = card.play_record(signal_in)
-        delay = delay_of(record)
+        delay = heard_delay(record)
     assert_array_equal(heard[delay : delay + signal_in.size], signal_in)

@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import rtdenoise
+from rtdenoise.live.record import heard_delay
 from rtdenoise.live.region import span_of
 from tests.live.harness import plan, running
 from tests.virtual_card.card import VirtualCard
@@ -16,16 +17,12 @@ def noise(seconds: float, rate: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(0.0, 0.1, int(seconds * rate)).clip(-0.9, 0.9).astype(np.float32)
 
 
-def delay_of(live: np.ndarray) -> int:
-    return int(live["wait"][0] + live["latency"][0])
-
-
 def test_bypass_loses_no_sample_and_the_reported_round_trip_is_the_measured_one(server):
     with VirtualCard(server.name) as card, running(plan("bypass")) as live:
         card.wait_connected()
         signal = noise(60.0, card.rate)
         heard = card.play_record(signal, fast=True)
-        delay = delay_of(live.session.region.live)
+        delay = heard_delay(live.session.region.live)
     assert np.count_nonzero(heard[delay : delay + signal.size] != signal) == 0
     assert_array_equal(heard[:delay], 0.0)
 
@@ -39,7 +36,7 @@ def test_bypass_is_exact_at_any_block(server_of, rate, period, preset):
         card.wait_connected()
         signal = noise(1.0, rate)
         heard = card.play_record(signal, fast=True)
-        delay = delay_of(live.session.region.live)
+        delay = heard_delay(live.session.region.live)
     assert_array_equal(heard[delay : delay + signal.size], signal)
 
 
@@ -53,7 +50,7 @@ def test_live_output_is_offline_output_to_the_bit(server, method):
         region, rings = live.session.region, live.session.region.attached_rings()
         n = int(region.live["n"][0])
         assert n < rings["noisy"].shape[0], "the rings must still hold the stream's first sample"
-        noisy, delay = span_of(rings["noisy"], 0, n)[:, 0], delay_of(region.live)
+        noisy, delay = span_of(rings["noisy"], 0, n)[:, 0], heard_delay(region.live)
     (start,) = np.flatnonzero(noisy == signal[0])[:1]
     assert_array_equal(noisy[start : start + signal.size], signal)
     expected = rtdenoise.denoise(noisy, card.rate, method=method, preset="low")

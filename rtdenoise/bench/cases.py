@@ -1,0 +1,86 @@
+"""What is measured: methods, presets, models and engines, as one list of cases."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from rtdenoise.errors import ConfigError
+from rtdenoise.evaluate.systems import own_settings
+
+NATIVE = "native"
+RATE_HZ = 16000
+_QUICK = ("WF:quality", "WF:low", "SS:low", "CAN:can-live")
+_DEVICE_RATE_HZ = 48000
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One row: ``METHOD:PRESET`` or ``CAN:MODEL`` with ``+KEY=VALUE``, at a rate, in an engine.
+
+    `engine`: "native" (a compiled hop, as in the audio callback), "litert" or "tf".
+    """
+
+    name: str
+    rate_hz: int
+    engine: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields."""
+        return asdict(self)
+
+
+def make_case(name: str, rate_hz: int = RATE_HZ) -> Case:
+    """A case from its name.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown method, preset, key or value, or a rate that cannot be.
+    """
+    from rtdenoise.streaming.overlap_add import check_rate
+
+    check_rate(rate_hz)
+    settings = own_settings(name)
+    native = settings.method in ("SS", "WF") and settings.processing_rate_hz in (None, rate_hz)
+    return Case(name, rate_hz, NATIVE if native else "python" if settings.method != "CAN" else settings.can.engine)
+
+
+def quick_cases(rate_hz: int = RATE_HZ) -> list[Case]:
+    """Enough for the verdicts of the usual choices in half a minute."""
+    return [make_case(name, rate_hz) for name in _QUICK if _is_there(name)]
+
+
+def all_cases(rate_hz: int = RATE_HZ) -> list[Case]:
+    """Every method, preset, model and engine that is installed; the live presets also at a sound card's 48 kHz."""
+    from rtdenoise.can.models import model_names
+    from rtdenoise.config import preset_names
+
+    names = [f"{method}:{preset}" for method in ("WF", "SS") for preset in preset_names()]
+    names += [f"CAN:{model}" for model in model_names()]
+    if find_spec("tensorflow") is not None:
+        names += [f"CAN:{model}+can.engine=tf" for model in model_names()]
+    cases = [make_case(name, rate_hz) for name in [*names, "bypass"]]
+    if rate_hz != _DEVICE_RATE_HZ:
+        cases += [make_case(f"{method}:{p}", _DEVICE_RATE_HZ) for method in ("WF", "SS") for p in ("low", "ultra")]
+    return cases
+
+
+def _is_there(name: str) -> bool:
+    from rtdenoise.can.models import model_names
+
+    return not name.startswith("CAN:") or name.removeprefix("CAN:") in model_names()
+
+
+def named_cases(names: tuple[str, ...], rate_hz: int) -> list[Case]:
+    """Cases that somebody asked for.
+
+    Raises
+    ------
+    ConfigError
+        As `make_case`, and for one that is given twice.
+    """
+    if len(set(names)) != len(names):
+        raise ConfigError(f"a method is given twice: {', '.join(names)}")
+    return [make_case(name, rate_hz) for name in names]

@@ -1,0 +1,317 @@
+"""Everything that is measured of one case, inside a process of its own."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.bench.cases import NATIVE, Case
+from rtdenoise.evaluate.systems import own_settings
+from rtdenoise.live.scheduling import PRIORITY_AUDIO, request_priority
+from rtdenoise.registry import build
+from rtdenoise.typing import F32, Denoiser
+
+Percentiles = dict[str, float]
+Run = Callable[[int, int, Any], None]
+
+PERCENTILES = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
+ROUNDS = 7
+_BLOCKS = 256
+_STREAMS = (1, 4, 16, 64, 256)
+_ROUND_SECONDS = 0.06
+_SETTLING_HOPS = 16  # of a paced run, not counted: caches fill and the new priority takes hold
+_HISTOGRAM_BINS = 60
+
+
+def measure(case: Case, *, seconds: float, born: float, loaded: bool) -> dict[str, Any]:
+    """All figures of a case; times in the units of their names.
+
+    Parameters
+    ----------
+    case : Case
+    seconds : float
+        Length of the paced run.
+    born : float
+        Wall-clock time at which this process was asked for.
+    loaded : bool
+        Beside a Python thread that never rests.
+    """
+    denoiser, startup = _start(case, born)
+    built_mb = resident_mb()
+    blocks = noisy_blocks(denoiser.hop, denoiser.sample_rate)
+    run = _runner(case, denoiser, blocks)
+    hog = Hog() if loaded and case.engine == NATIVE else None
+    try:
+        steady = back_to_back(run, denoiser)
+        paced = paced_run(run, denoiser, seconds)
+    finally:
+        if hog is not None:
+            hog.stop()
+    return {
+        **case.as_dict(),
+        "hop": denoiser.hop,
+        "hop_ms": 1e3 * denoiser.hop / case.rate_hz,
+        "latency_ms": latency_parts(denoiser, case, paced),
+        "startup_seconds": startup,
+        "memory_mb": {"built": built_mb, "peak": peak_mb()},
+        "paced": paced,
+        "back_to_back": steady,
+        "overhead_us": overhead_us() if case.engine == NATIVE else None,
+        "allocations": allocations(case, denoiser, blocks, run),
+        **capacity(case, denoiser, blocks, steady),
+    }
+
+
+def _start(case: Case, born: float) -> tuple[Denoiser, float]:
+    """The denoiser after its first hop, and how long that took."""
+    denoiser = build(own_settings(case.name), case.rate_hz)
+    block = np.zeros(denoiser.hop, np.float32)
+    denoiser.process(block, block)
+    return denoiser, time.time() - born
+
+
+def startup_seconds(case: Case, born: float) -> float:
+    """From asking for a process to its first clean hop."""
+    return _start(case, born)[1]
+
+
+def noisy_blocks(hop: int, rate_hz: int) -> F32:
+    """(256, hop) float32 of harmonic bursts in noise, so that every branch has work."""
+    t = np.arange(_BLOCKS * hop) / rate_hz
+    voice = np.sum([np.sin(2 * np.pi * 130 * k * t) / k for k in range(1, 20)], axis=0)
+    noise = np.random.default_rng(0).normal(0.0, 0.02, t.size)
+    return np.asarray(0.08 * voice * (np.sin(2 * np.pi * 2.3 * t) > 0) + noise, np.float32).reshape(_BLOCKS, hop)
+
+
+def _runner(case: Case, denoiser: Denoiser, blocks: F32) -> Run:
+    """What fills ``(n, 2)`` times, from the first due time and the period."""
+    from rtdenoise.bench import loops
+
+    if case.engine != NATIVE:
+        return lambda due, period, times: loops.time_calls(denoiser, blocks, due, period, times)
+    out, scratch = np.empty(denoiser.hop, np.float32), np.zeros(2, np.int64)
+    states: Any = denoiser.state  # type: ignore[attr-defined]  # native denoisers have one
+
+    def run(due: int, period: int, times: Any) -> None:
+        loops.time_hops(blocks, out, states, due, period, times, scratch)
+
+    run(0, 0, np.zeros((8, 2), np.int64))  # compiles
+    return run
+
+
+class Hog:
+    """A Python thread that never rests: what other code in the same program does to the interpreter's lock."""
+
+    def __init__(self) -> None:
+        self._stopped = False
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        number = 0
+        while not self._stopped:
+            number = (number * 31 + 7) % 1_000_003
+
+    def stop(self) -> None:
+        """Rest."""
+        self._stopped = True
+        self._thread.join()
+
+
+def percentiles(values_us: Any) -> Percentiles:
+    """Percentiles of `PERCENTILES`."""
+    return {name: float(np.percentile(values_us, share)) for name, share in PERCENTILES.items()}
+
+
+def back_to_back(run: Run, denoiser: Denoiser) -> dict[str, Any]:
+    """Hop after hop in rounds, each beside a round of a reference, so that runs of other days can be compared."""
+    probe = np.zeros((20, 2), np.int64)
+    run(0, 0, probe)
+    each_us = max(0.2, float(np.median(probe[:, 1] - probe[:, 0])) / 1e3)
+    count = int(np.clip(_ROUND_SECONDS * 1e6 / each_us, 20, 20000))
+    every, medians, references = [], [], []
+    for _ in range(ROUNDS):
+        times = np.zeros((count, 2), np.int64)
+        references.append(reference_us())
+        run(0, 0, times)
+        spent = (times[:, 1] - times[:, 0]) / 1e3
+        every.append(spent)
+        medians.append(float(np.median(spent)))
+    found = np.concatenate(every)
+    hop_us = 1e6 * denoiser.hop / denoiser.sample_rate
+    return {
+        "hops": int(found.size),
+        "us": percentiles(found),
+        "us_per_10ms": float(np.median(found)) * 1e4 / hop_us,
+        "rtf": float(np.median(found)) / hop_us,
+        "rounds_us": medians,
+        "reference_us": references,
+        "histogram": histogram(found),
+    }
+
+
+def reference_us() -> float:
+    """Median time of a fixed piece of work, which tells how fast the machine is just now."""
+    signal = np.linspace(-1.0, 1.0, 4096)
+    spent = []
+    for _ in range(60):
+        began = time.perf_counter_ns()
+        np.fft.irfft(np.fft.rfft(signal))
+        spent.append(time.perf_counter_ns() - began)
+    return float(np.median(spent)) / 1e3
+
+
+def histogram(values_us: Any) -> dict[str, list[float]]:
+    """Counts over logarithmic bins; `edges_us` has one more entry than `counts`."""
+    low, high = max(1e-2, float(values_us.min()) * 0.95), float(values_us.max()) * 1.05
+    edges = np.geomspace(low, max(high, 1.01 * low), _HISTOGRAM_BINS + 1)
+    counts, _ = np.histogram(values_us, edges)
+    return {"edges_us": [float(v) for v in edges], "counts": [int(v) for v in counts]}
+
+
+def paced_run(run: Run, denoiser: Denoiser, seconds: float) -> dict[str, Any]:
+    """Each hop when its block is due, with the priority that live audio asks for."""
+    period_ns = round(1e9 * denoiser.hop / denoiser.sample_rate)
+    count = max(50, round(seconds * 1e9 / period_ns))
+    every = np.zeros((_SETTLING_HOPS + count, 2), np.int64)
+    denoiser.reset()
+    before = _scheduling()
+    grant = request_priority(0, PRIORITY_AUDIO)
+    try:
+        first = time.monotonic_ns() + 2 * period_ns
+        run(first, period_ns, every)
+    finally:
+        _restore(before)
+    times = every[_SETTLING_HOPS:]
+    due = first + period_ns * np.arange(_SETTLING_HOPS, len(every))
+    spent, behind = (times[:, 1] - times[:, 0]) / 1e3, (times[:, 0] - due) / 1e3
+    late = int(np.count_nonzero(times[:, 1] - due > period_ns))
+    return {
+        "hops": count,
+        "us": percentiles(spent),
+        "jitter_us": percentiles(np.maximum(behind, 0.0)),
+        "completion_us": percentiles(np.maximum(times[:, 1] - due, 0) / 1e3),
+        "late_blocks": late,
+        "priority": grant.detail if grant.granted else "ordinary",
+        "histogram": histogram(spent),
+    }
+
+
+def _scheduling() -> tuple[int, Any] | None:
+    return (os.sched_getscheduler(0), os.sched_getparam(0)) if hasattr(os, "sched_getscheduler") else None
+
+
+def _restore(before: tuple[int, Any] | None) -> None:
+    if before is not None:
+        with suppress(OSError):
+            os.sched_setscheduler(0, *before)
+
+
+def latency_parts(denoiser: Denoiser, case: Case, paced: dict[str, Any]) -> dict[str, float]:
+    """Parts in ms: algorithm, the block that is gathered, the queue to an engine process, compute (p99).
+
+    The devices' own parts are not in it: `rtdenoise latency --loopback` measures those.
+    """
+    hop_ms = 1e3 * denoiser.hop / case.rate_hz
+    parts = {
+        "block": hop_ms,
+        "algorithm": 1e3 * denoiser.latency_samples / case.rate_hz,
+        "queue": 0.0 if case.engine == NATIVE else hop_ms,  # the engine has one hop's time before its result is due
+        "compute": paced["us"]["p99"] / 1e3,
+    }
+    return {**parts, "total": sum(parts.values()) - (parts["compute"] if parts["queue"] else 0.0)}
+
+
+def overhead_us() -> float:
+    """What the timing itself adds to one hop."""
+    from rtdenoise.bench import loops
+
+    times, scratch = np.zeros((2000, 2), np.int64), np.zeros(2, np.int64)
+    loops.time_nothing(times[:8], scratch)
+    began = time.perf_counter_ns()
+    loops.time_nothing(times, scratch)
+    return (time.perf_counter_ns() - began) / 1e3 / times.shape[0]
+
+
+def allocations(case: Case, denoiser: Denoiser, blocks: F32, run: Run) -> dict[str, float | None]:
+    """``compiled_per_hop``: arrays that compiled code allocates; ``python_bytes_per_hop``: what Python keeps.
+
+    Both are 0 for a hop that may run in an audio callback; the first is None for engines that are no compiled hop.
+    """
+    hops, out = 200, np.empty(denoiser.hop, np.float32)
+    tracemalloc.start()
+    for block in blocks[:20]:
+        denoiser.process(block, out)
+    before = tracemalloc.get_traced_memory()[0]
+    for i in range(hops):
+        denoiser.process(blocks[i], out)
+    kept = max(0, tracemalloc.get_traced_memory()[0] - before)
+    tracemalloc.stop()
+    return {
+        "compiled_per_hop": _compiled_allocations(run, hops) if case.engine == NATIVE else None,
+        "python_bytes_per_hop": kept / hops if kept > hops else 0.0,  # below a byte per hop: the counter's own
+    }
+
+
+def _compiled_allocations(run: Run, hops: int) -> float | None:
+    """Per hop, by numba's own count (NUMBA_NRT_STATS); two lengths, so that the call's own share drops out."""
+    from numba.core.runtime import rtsys
+
+    counts = []
+    for factor in (1, 2):
+        times = np.zeros((factor * hops, 2), np.int64)
+        try:
+            before = int(rtsys.get_allocation_stats().alloc)
+            run(0, 0, times)
+            counts.append(int(rtsys.get_allocation_stats().alloc) - before)
+        except RuntimeError:  # numba does not count in this process
+            return None
+    return (counts[1] - counts[0]) / hops
+
+
+def capacity(case: Case, denoiser: Denoiser, blocks: F32, steady: dict[str, Any]) -> dict[str, Any]:
+    """``streams_per_core`` and, for compiled hops, the curve of time against streams."""
+    hop_us = 1e6 * denoiser.hop / denoiser.sample_rate
+    if case.engine != NATIVE:
+        return {"streams_per_core": int(1.0 / max(steady["rtf"], 1e-9)), "capacity": []}
+    from rtdenoise.bench import loops
+
+    scratch, curve = np.zeros(2, np.int64), []
+    for streams in _STREAMS:
+        states = np.repeat(denoiser.state, streams)  # type: ignore[attr-defined]  # native denoisers have one
+        many = blocks[np.arange(streams) % _BLOCKS].copy()
+        outs = np.empty_like(many)
+        loops.time_streams(many, outs, states, np.zeros((2, 2), np.int64), scratch)
+        times = np.zeros((int(np.clip(2000 // streams, 8, 200)), 2), np.int64)
+        loops.time_streams(many, outs, states, times, scratch)
+        spent = (times[:, 1] - times[:, 0]) / 1e3
+        curve.append({"streams": streams, **percentiles(spent)})
+    each_us = min(point["p50"] / point["streams"] for point in curve[-2:])
+    return {"streams_per_core": int(hop_us / each_us), "capacity": curve}
+
+
+def resident_mb() -> float | None:
+    """Memory of this process now; None where the system does not tell."""
+    return _status_mb("VmRSS")
+
+
+def peak_mb() -> float | None:
+    """The most it has had."""
+    return _status_mb("VmHWM")
+
+
+def _status_mb(field: str) -> float | None:
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    found = next((line.split()[1] for line in lines if line.startswith(field + ":")), None)
+    return None if found is None else int(found) / 1024

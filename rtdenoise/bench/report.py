@@ -1,0 +1,148 @@
+"""Pictures and a page of a bench: histograms, where the latency goes, how many streams fit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rtdenoise.bench.tables import label, markdown, smallest_line
+from rtdenoise.errors import AudioFileError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")  # Okabe & Ito
+_PARTS = ("block", "algorithm", "queue", "compute")
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .85rem; }
+th, td { padding: .2rem .5rem; text-align: right; border-bottom: 1px solid #8884; }
+th:first-child, td:first-child { text-align: left; }
+.scroll { overflow-x: auto; }
+img { max-width: 100%; height: auto; background: #fff; }
+"""
+
+
+def write_report(record: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
+    """Write ``bench.json``, ``report.md``, ``index.html`` and three PNGs.
+
+    Raises
+    ------
+    AudioFileError
+        If the folder cannot be written.
+    """
+    rows = [row for row in record["rows"] if "error" not in row]
+    drawers = (("times.png", _times), ("latency.png", _latency), ("capacity.png", _capacity))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        drawn = []
+        for name, draw in drawers:
+            figure = draw(rows) if rows else None
+            if figure is not None:
+                _save(figure, folder / name)
+                drawn.append(name)
+        contents = {
+            "bench.json": json.dumps(record, indent=1) + "\n",
+            "report.md": markdown(record),
+            "index.html": _page(record, drawn),
+        }
+        for name, content in contents.items():
+            part = folder / f".{name}.part"
+            part.write_text(content, encoding="utf-8")
+            part.replace(folder / name)
+    except OSError as error:
+        raise AudioFileError(f"{folder}: cannot be written: {error.strerror}") from error
+    return tuple(folder / name for name in (*contents, *drawn))
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure  # without pyplot: no window, no global state
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    figure.savefig(path, format="png", dpi=110)
+
+
+def _times(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Compute time of a paced hop: a histogram for each row, with the block's own time as the limit."""
+    figure = _figure(9.0, 1.0 + 0.75 * len(rows))
+    grid = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
+    for index, (axes, row) in enumerate(zip(grid, rows, strict=True)):
+        found = row["paced"]["histogram"]
+        axes.stairs(found["counts"], found["edges_us"], fill=True, color=_COLOURS[index % len(_COLOURS)])
+        axes.axvline(1e3 * row["hop_ms"], color="0.3", linestyle="--", linewidth=1)
+        axes.axvline(row["paced"]["us"]["p99"], color="0.3", linestyle=":", linewidth=1)
+        axes.set_yticks([])
+        axes.set_ylabel(f"{label(row)}\n{row['rate_hz'] // 1000} kHz", rotation=0, ha="right", va="center", fontsize=8)
+    grid[-1].set_xscale("log")
+    grid[-1].set_xlabel("time of one hop in us; dotted: 99th percentile, dashed: the time there is")
+    return figure
+
+
+def _latency(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Latency as a waterfall: one bar for each row, its parts one after the other."""
+    figure = _figure(9.0, 1.2 + 0.35 * len(rows))
+    axes = figure.subplots()
+    for line, row in enumerate(rows):
+        left = 0.0
+        for colour, part in zip(_COLOURS, _PARTS, strict=False):
+            inside = part == "compute" and row["latency_ms"]["queue"] > 0.0  # computing happens within the queue's time
+            width = 0.0 if inside else row["latency_ms"][part]
+            axes.barh(line, width, left=left, color=colour, label=part if line == 0 else None)
+            left += width
+        axes.annotate(f"{left:.1f}", (left, line), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+    axes.set_yticks(range(len(rows)), [f"{label(row)}, {row['rate_hz'] // 1000} kHz" for row in rows], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel("ms, without the devices")
+    figure.legend(loc="outside upper center", ncols=len(_PARTS), frameon=False)
+    return figure
+
+
+def _capacity(rows: Sequence[Mapping[str, Any]]) -> Figure | None:
+    """Share of a block's time against streams on one core; None where no row has such a curve."""
+    curves = [row for row in rows if row["capacity"]]
+    if not curves:
+        return None
+    figure = _figure(8.0, 5.0)
+    axes = figure.subplots()
+    for index, row in enumerate(curves):
+        streams = [point["streams"] for point in row["capacity"]]
+        share = [point["p99"] / (1e3 * row["hop_ms"]) for point in row["capacity"]]
+        name = f"{label(row)}, {row['rate_hz'] // 1000} kHz: {row['streams_per_core']} streams"
+        axes.plot(streams, share, marker="o", markersize=4, color=_COLOURS[index % len(_COLOURS)], label=name)
+    axes.axhline(1.0, color="0.3", linestyle="--", linewidth=1)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xlabel("streams on one core")
+    axes.set_ylabel("99th percentile, share of the time there is")
+    axes.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def _page(record: Mapping[str, Any], pictures: Sequence[str]) -> str:
+    body = "".join(_table(block) for block in markdown(record).split("\n\n"))
+    images = "".join(f'<p><img src="{escape(name)}" alt="{escape(name)}"></p>' for name in pictures)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+        f'content="width=device-width"><title>rtdenoise bench</title><style>{_STYLE}</style></head><body>'
+        f"<h1>Bench</h1><p><strong>{escape(smallest_line(record))}</strong></p>{body}{images}</body></html>\n"
+    )
+
+
+def _table(block: str) -> str:
+    """One block of our own Markdown as HTML: a table or a paragraph."""
+    if not block.startswith("|"):
+        return f"<p>{escape(block)}</p>"
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in block.strip().splitlines()]
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in lines[0])
+    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines[2:])
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'

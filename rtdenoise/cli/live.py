@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rtdenoise.cli.live_options import LiveOptions
+from rtdenoise.cli.live_record import new_file
 from rtdenoise.cli.live_request import LiveRequest, from_root
 from rtdenoise.cli.options import STDIO, Options, is_live
 
@@ -56,7 +57,11 @@ def run_live(asked: Options | LiveRequest) -> int:
 
         run = LiveRun(plan, options, live, microphone)
         try:
+            stack.callback(run.recorder.stop)
+            if live.record is not None:
+                run.recorder.start()
             _attach(run.session, plan, options, live, target, stack, run.tell)
+            stack.callback(run.session.close)  # first of all: taps and recordings then carry what is left
             return run.drive()
         finally:
             run.close()
@@ -90,9 +95,7 @@ def _attach(
 
     pairs: list[tuple[Tap, Sink]] = []
     if plan.target is None and not live.monitor_only:
-        pairs.append((Tap(session, "clean", aligned=options.aligned), _LazySink(session, stack, options, target)))
-    if live.record is not None:
-        pairs += _recordings(session, stack, Path(live.record), plan.settings.method)
+        pairs.append((Tap(session, "clean", late=options.aligned), _LazySink(session, stack, options, target)))
     if plan.source is None:
         blocks, rate = _source(options, stack)
         feeder = Feeder(session, blocks, rate)
@@ -100,7 +103,6 @@ def _attach(
     if pairs:
         thread = TapThread(pairs, tell)
         stack.callback(thread.finish)
-        stack.callback(session.close)  # first of all: the taps then carry what is left
 
 
 def _source(options: LiveRequest, stack: ExitStack) -> tuple[Iterator[Any], int]:
@@ -131,7 +133,7 @@ class _LazySink:
             self._write = _pipe_writer(self._options.form or "s16", rate, channels)
             return
         self._write = self._stack.enter_context(
-            _new_file(Path(self._target), rate, channels, overwrite=self._options.overwrite)
+            new_file(Path(self._target), rate, channels, overwrite=self._options.overwrite)
         ).write
 
 
@@ -149,49 +151,3 @@ def _pipe_writer(form: str, rate: int, channels: int) -> Any:
             data = data[os.write(1, data) :]
 
     return write
-
-
-@contextmanager
-def _new_file(path: Path, rate: int, channels: int, *, overwrite: bool, lossless: bool = False) -> Iterator[Any]:
-    from rtdenoise.files.encoding import Encoding, encoding_for
-    from rtdenoise.files.target import Target
-
-    kept = Encoding("WAV", "FLOAT" if lossless else "PCM_24", "FILE", rate, channels, 0.0)
-    with Target(path, encoding_for(path, kept, None), {}, overwrite=overwrite, may_shrink=True) as target:
-        yield target
-
-
-def _recordings(session: Session, stack: ExitStack, folder: Path, method: str) -> list[tuple[Any, Sink]]:
-    """Taps and files for the two recordings: noisy and enhanced, of equal start."""
-    import time
-
-    from rtdenoise.errors import AudioFileError
-    from rtdenoise.live.taps import Tap
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AudioFileError(f"{folder}: cannot be made: {error.strerror}") from error
-    stem = time.strftime("%Y%m%d-%H%M%S")
-    return [
-        (Tap(session, "noisy", aligned=False), _Recording(session, stack, folder / f"{stem}-noisy.wav")),
-        (Tap(session, "clean", aligned=True), _Recording(session, stack, folder / f"{stem}-{method}.wav")),
-    ]
-
-
-class _Recording:
-    """One file of float samples, opened when the rate is known."""
-
-    def __init__(self, session: Session, stack: ExitStack, path: Path) -> None:
-        self._session, self._path = session, path
-        self._stack = stack.enter_context(ExitStack())
-        self._file: Any = None
-
-    def write(self, samples: Any) -> None:
-        """Append (n, channels) float32."""
-        if self._file is None:
-            rate = int(self._session.region.live["rate"][0])
-            self._file = self._stack.enter_context(
-                _new_file(self._path, rate, samples.shape[1], overwrite=False, lossless=True)
-            )
-        self._file.write(samples)

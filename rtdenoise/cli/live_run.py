@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -14,6 +15,7 @@ import click
 
 from rtdenoise.cli.entry import complain
 from rtdenoise.cli.live_options import LiveOptions
+from rtdenoise.cli.live_record import FOLDER, Recorder
 from rtdenoise.cli.live_request import LiveRequest
 from rtdenoise.cli.options import STDIO
 from rtdenoise.errors import RtDenoiseError
@@ -49,6 +51,7 @@ class LiveRun:
         self._catch_signals()
         self._screen: Any = None
         self.session = Session(plan, self.tell)
+        self.recorder = Recorder(self.session, Path(live.record or FOLDER), self.tell)
 
     def tell(self, line: str) -> None:
         """One line for the user."""
@@ -105,7 +108,7 @@ class LiveRun:
         if sys.stderr.isatty() and sys.stdin.isatty():
             from rtdenoise.cli.live_screen import Screen
 
-            self._screen = Screen(self.session, self._plan, self._quit)
+            self._screen = Screen(self.session, self._plan, self._quit, self.recorder)
             update: Callable[[float], None] = self._screen.update
             return update
         return self._line_view()

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from rtdenoise.cli.live_record import Recorder
 from rtdenoise.live.plan import LivePlan
 from rtdenoise.live.session import Session
 
@@ -36,17 +37,14 @@ class Screen:
     plan : LivePlan
     quit_ : callable
         Called for the key q.
-    record : callable
-        Called for the key r; says whether a recording runs then.
+    recorder : Recorder
+        For the key r.
     """
 
-    def __init__(
-        self, session: Session, plan: LivePlan, quit_: Callable[[], None], record: Callable[[], bool] | None = None
-    ) -> None:
-        self._session, self._quit, self._record = session, quit_, record
+    def __init__(self, session: Session, plan: LivePlan, quit_: Callable[[], None], recorder: Recorder) -> None:
+        self._session, self._quit, self._recorder = session, quit_, recorder
         self._lines: deque[str] = deque(maxlen=_LINES)
-        self._bypassed = plan.settings.method == "bypass"
-        self._recording = False
+        self._bypassed, self._preset = plan.settings.method == "bypass", plan.settings.preset
         self._marks = 0
         self._drawn = self._reported = 0.0
         self._report: dict[str, Any] = session.monitor.interval()
@@ -85,7 +83,7 @@ class Screen:
             self._marks += 1
             self.tell(f"mark {self._marks} at {session.monitor.total()['seconds']:.1f} s")
         elif key == "r":
-            self._toggle_recording()
+            self.tell(self._recorder.toggle())
 
     def _switch(self) -> None:
         session = self._session
@@ -94,23 +92,16 @@ class Screen:
         method = _METHODS[(known + 1) % len(_METHODS)]
         session.set_method(method)
         self._bypassed = False
-        session.set_bypass(False)
         if session.method != method:
             self.tell(f"{method} is being loaded")
-
-    def _toggle_recording(self) -> None:
-        if self._record is None:
-            self.tell("start with --record DIR to record")
-            return
-        self._recording = self._record()
-        self.tell("recording" if self._recording else "recording stopped")
 
     def render(self) -> Group:
         """Everything, as one picture."""
         session, report = self._session, self._report
         live = session.region.live[0]
         method = "bypass" if self._bypassed else session.method
-        head = Text(f"rtdenoise  {method}  {session.state}", style="bold")
+        recording = "  recording" if self._recorder.running else ""
+        head = Text(f"rtdenoise  {method}  {self._preset}  {session.state}{recording}", style="bold")
         table = Table.grid(padding=(0, 2))
         table.add_row("in", meter(session.monitor.level_in_db, float(live["peak_in"])))
         table.add_row("out", meter(session.monitor.level_out_db, float(live["peak_out"])))

@@ -159,7 +159,8 @@ def _watch_return(live: Record, tone: Any, cosine: np.float32, energy: np.float3
             _lower(live, energy)
             return
         live.howls += 1
-        live.howl_hz = np.float32(math.acos(min(max(cosine / 2.0, -1.0), 1.0)) * live.rate / factor / (2.0 * math.pi))
+        angle = math.acos(min(max(float(cosine) / 2.0, -1.0), 1.0))
+        live.howl_hz = np.float32(angle * live.rate / factor / (2.0 * math.pi))
         live.howl_left, live.howl_state = _HOLD_SEGMENTS, HOLDING
     elif live.howl_left == 0:
         live.howl_state = LISTENING

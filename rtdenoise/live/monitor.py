@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rtdenoise.live.lost import LostSamples
 from rtdenoise.live.record import FLAGS, HISTOGRAM_BINS, heard_delay, percentile_ns
 from rtdenoise.units import db_from_power
 
@@ -32,7 +33,6 @@ _SUMS = (
 _LEVEL_SECONDS = 0.1
 _QUIET_SHARE = 0.2
 _QUIET_MEMORY = 100  # readings, 10 s
-_LOST_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -98,9 +98,7 @@ class Monitor:
         self._at_interval = Reading()
         self._at_level = Reading()
         self._levels: deque[tuple[float, float]] = deque(maxlen=_QUIET_MEMORY)
-        self._ahead: deque[tuple[float, float]] = deque()
-        self._floor: float | None = None
-        self.lost = 0
+        self._lost = LostSamples()
         self.devices: dict[str, Any] = {}
         self.level_in_db = self.level_out_db = -200.0
 
@@ -112,8 +110,7 @@ class Monitor:
         self.devices = devices
         self._at_open = Reading(seconds=time.monotonic())
         self._at_level = take_reading(live)
-        self._ahead.clear()
-        self._floor = None
+        self._lost.restart()
 
     def freeze(self) -> None:
         """The stream ended: keep its sums, forget its record."""
@@ -127,7 +124,7 @@ class Monitor:
         """Look at the levels and at the clock."""
         if self._live is None:
             return
-        self._look_at_clock()
+        self._lost.look(self._live[0])
         if time.monotonic() - self._at_level.seconds < _LEVEL_SECONDS * 0.9:
             return
         now = take_reading(self._live)
@@ -139,27 +136,10 @@ class Monitor:
                 self._levels.append((self.level_in_db, self.level_out_db))
             self._at_level = now
 
-    def _look_at_clock(self) -> None:
-        """Count samples that the clock says passed and no callback brought.
-
-        Callbacks may be late and catch up; the lowest lead of the clock over a second is what they cannot catch up.
-        When that floor rises by more than two blocks, those samples are lost; slower rises are the device's own clock.
-        """
-        record = self._live[0]
-        if record["callbacks"] < 2 or record["channels_in"] == 0:
-            return
-        rate, n, last = float(record["rate"]), int(record["n"]), int(record["last_ns"])
-        ahead = (last - int(record["first_ns"])) * 1e-9 * rate - n
-        now = last * 1e-9
-        self._ahead.append((now, ahead))
-        if self._ahead[-1][0] - self._ahead[0][0] < _LOST_SECONDS:
-            return
-        while self._ahead[-1][0] - self._ahead[0][0] > _LOST_SECONDS * 1.5:
-            self._ahead.popleft()
-        floor = min(value for _, value in self._ahead)
-        if self._floor is not None and floor - self._floor > 2.0 * float(record["block"]):
-            self.lost += round(floor - self._floor)
-        self._floor = floor
+    @property
+    def lost(self) -> int:
+        """Input samples that passed and no callback brought, since the start."""
+        return self._lost.count
 
     def noise_reduction_db(self) -> float | None:
         """How much quieter the output is in the quietest fifth of the last ten seconds; None without signal."""

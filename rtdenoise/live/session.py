@@ -170,8 +170,9 @@ class Session:
         if failure:
             self._tell(f"{self.plan.settings.method} cannot be used: {failure}; {self._heard} goes on")
             self._remember(self._heard)
-        elif self.region.live["share_target"][0] > 0.0:
+        elif self.region.live["share_target"][0] > 0.0 and self._heard != self.plan.settings.method:
             self._heard = self.plan.settings.method
+            self.set_bypass(False)
 
     def _reopen(self, reason: str) -> None:
         """Abandon the audio process and try again, sooner at first and later less often."""
@@ -199,13 +200,16 @@ class Session:
 
     def set_method(self, name: str) -> None:
         """Hear another method from now on, cross-faded; one that needs an engine process is heard when that answers."""
+        if name == "bypass":
+            self.set_bypass(True)
+            return
         self._remember(name)
         if self.plan.uses_engine:
             self._engines.switch_to(self.plan, self.region.live)
             return
         self._heard = name
-        if name in self._rules:
-            self.set_parameter("rule", self._rules[name])
+        self.set_parameter("rule", self._rules[name])
+        self.set_bypass(False)
         self._engines.leave(self.region.live)
 
     def _remember(self, name: str) -> None:

@@ -33,39 +33,42 @@ class Sink(Protocol):
 class Tap:
     """What passes one ring of a session, in order; a reopened stream continues where the last ended.
 
-    `aligned`: leave out the samples by which the output is later than the input, at the start of every stream and when
-    another method has another delay.  `lost` counts
-    samples that were overwritten before they were read.
+    `late`: the ring holds what is later than the input; the samples by which it is are left out, at the start of every
+    stream and when another method has another delay.  `held`: give out no more than a `late` tap of the same moment
+    has, so that both are of one length.  `start`: position in the input of the first sample.  `lost` counts samples
+    that were overwritten before they were read.
     """
 
     session: Session
     ring: str
-    aligned: bool
+    late: bool = False
+    held: bool = False
+    start: int = 0
     lost: int = 0
     _region: Region | None = None
     _position: int = 0
     _delay: int = 0
     _rings: dict[str, F32] = field(default_factory=dict)
 
-    def pull(self) -> F32:
-        """The samples since the last call; (n, channels) float32."""
-        region = self.session.region
+    def pull(self, region: Region, n: int) -> F32:
+        """The samples of `region` up to the `n`-th output since the last call; (n, channels) float32."""
         live = region.live[0]
         if live["capacity"] == 0 or live["wait"] < 0:
             return np.zeros((0, max(1, int(live["channels"]))), np.float32)
+        delay = heard_delay(region.live)
         if region is not self._region:
-            self._region, self._rings = region, region.attached_rings()
-            self._position = self._delay = 0
-        if self.aligned:
-            before, self._delay = self._delay, heard_delay(region.live)
-            self._position = max(0, self._position + self._delay - before)
-        n, ring = int(live["n"]), self._rings[self.ring]
+            self._position = self.start if self._region is None else 0
+            self._region, self._rings, self._delay = region, region.attached_rings(), 0
+        if self.late:
+            self._position = max(0, self._position + delay - self._delay)
+        self._delay = delay
+        ring, until = self._rings[self.ring], n - delay if self.held else n
         oldest = n - ring.shape[0] + int(_MARGIN_SECONDS * float(live["rate"]))
         if self._position < oldest:
             self.lost += oldest - self._position
             self._position = oldest
-        samples = span_of(ring, self._position, n)
-        self._position = max(self._position, n)
+        samples = span_of(ring, self._position, until)
+        self._position = max(self._position, until)
         return samples
 
 
@@ -92,9 +95,13 @@ class TapThread:
         self._carry()
 
     def _carry(self) -> None:
+        if not self._pairs:
+            return
+        region = self._pairs[0][0].session.region
+        n = int(region.live["n"][0])
         for pair in list(self._pairs):
             tap, sink = pair
-            samples = tap.pull()
+            samples = tap.pull(region, n)
             if samples.shape[0] == 0:
                 continue
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -73,18 +74,31 @@ def test_percentiles_of_a_histogram():
     assert percentile_ns(np.zeros_like(histogram), 0.5) == 0.0
 
 
-def test_monitor_counts_samples_that_never_came():
+def lost_by(lead_of_the_clock, *, told=True) -> int:
+    """What the monitor counts when the device's clock is so many samples ahead of what came."""
     live = np.zeros(1, LIVE)
     live["rate"], live["block"], live["channels"], live["channels_in"] = 16000, 128, 1, 1
     monitor = Monitor()
     monitor.open(live, {})
-    lost = 0
-    for block in range(1000):
-        lost += 4000 if block == 500 else 0
+    for block in range(3000):
+        seconds = (block * 128 + lead_of_the_clock(block * 128 / 16000)) / 16000
         live["callbacks"], live["n"] = block + 2, block * 128
-        live["last_ns"] = int((block * 128 + lost) / 16000 * 1e9)
+        live["adc_seconds"], live["last_ns"] = (7.0 + seconds if told else 0.0), int((seconds + 1.0) * 1e9)
+        live["first_ns"] = int(1e9)
         monitor.update()
-    assert monitor.lost == pytest.approx(4000, abs=128)
+    return monitor.lost
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_monitor_counts_samples_that_never_came(told):
+    assert lost_by(lambda t: 4000.0 * (t > 8.0), told=told) == pytest.approx(4000, abs=128)
+    assert lost_by(lambda t: 4000.0 * (t > 8.0) + 900.0 * (t > 14.0), told=told) == pytest.approx(4900, abs=256)
+
+
+def test_monitor_counts_nothing_where_a_late_server_catches_up_or_clocks_differ():
+    assert lost_by(lambda t: 4000.0 * np.exp(t and 8.0 - t) * np.cos(2.0 * (t - 8.0)) * (t > 8.0)) == 0
+    assert lost_by(lambda t: 2e-4 * 16000 * t) == 0
+    assert lost_by(lambda t: -2e-4 * 16000 * t) == 0
 
 
 def test_chirp_is_found_in_noise_and_nothing_is_found_without():
@@ -134,7 +148,8 @@ def test_recording_and_file_are_aligned_and_of_equal_length(server, tmp_path):
     noisy, rate = soundfile.read(noisy_path, dtype="float32")
     clean, _ = soundfile.read(clean_path, dtype="float32")
     faded = int(0.06 * rate)
-    n = min(noisy.size, clean.size) - 4 * 160  # the end is faded out
+    assert noisy.size == clean.size
+    n = noisy.size - 4 * 160  # the end is faded out
     assert n > 1.5 * rate
     np.testing.assert_array_equal(clean[faded:n], noisy[faded:n])
     written, _ = soundfile.read(target, dtype="float32")
@@ -163,29 +178,36 @@ def test_limiter_keeps_bursts_under_the_ceiling(server):
     assert limited > 0
 
 
-def test_keys_change_what_is_heard(server):
+def test_keys_change_what_is_heard(server, tmp_path):
+    from rtdenoise.cli.live_record import Recorder
     from rtdenoise.cli.live_screen import Screen
 
     with VirtualCard(server.name) as card, running(plan("WF")) as live:
         card.wait_connected()
-        pressed = []
-        screen = Screen(live.session, live.session.plan, lambda: pressed.append("quit"))
+        pressed: list[str] = []
+        recorder = Recorder(live.session, tmp_path / "takes", pressed.append)
+        screen = Screen(live.session, live.session.plan, lambda: pressed.append("quit"), recorder)
         record = live.session.region.live
         try:
             screen.press("b")
             live.wait(lambda: record["weight"][0] == 0.0, 5.0)
             screen.press("b")
             live.wait(lambda: record["weight"][0] == 1.0, 5.0)
-            rule, gain_min = int(record["rule"][0]), float(record["gain_min"][0])
-            screen.press("s")
-            assert int(record["rule"][0]) != rule
+            gain_min = float(record["gain_min"][0])
             screen.press("+")
             assert float(record["gain_min"][0]) < gain_min
+            screen.press("r")
+            time.sleep(0.5)
+            assert recorder.running
+            screen.press("r")
+            assert not recorder.running
             screen.press("q")
             assert pressed == ["quit"]
             assert screen.render() is not None
         finally:
             screen.close()
+    noisy, enhanced = (soundfile.read(path)[0] for path in sorted((tmp_path / "takes").iterdir(), reverse=True))
+    assert noisy.size == enhanced.size > 0.2 * 16000
 
 
 def test_virtual_microphone_without_a_desktop_names_the_remedy(monkeypatch):

@@ -1,0 +1,148 @@
+"""From one method to another while audio runs: no restart, no gap, no click, and each is what it is alone."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+import rtdenoise
+from rtdenoise.live.record import heard_delay
+from rtdenoise.live.region import span_of
+from rtdenoise.live.taps import Tap
+from tests.live.harness import plan, running
+from tests.live.test_engine import tone
+from tests.live.test_exactness import noise
+from tests.virtual_card.card import VirtualCard
+
+HALF = "tests.live.harness:quick_engine"  # stands for CAN: half the amplitude, a delay of its own
+
+
+def heard(live):
+    """The engine is heard alone."""
+    record = live.session.region.live
+    return record["share"][0] == 1.0 and record["engine_weight"][0] == 1.0 and live.session.method == "CAN"
+
+
+def not_heard(live):
+    record = live.session.region.live
+    return record["share"][0] == 0.0 and record["engine_on"][0] == 0
+
+
+def test_between_a_compiled_method_and_an_engine_there_is_no_gap_and_no_click(server):
+    with VirtualCard(server.name) as card, running(plan("bypass", engine=HALF, howl_guard=False)) as live:
+        card.wait_connected()
+        card.set_idle(tone(1.0, card.rate))
+        time.sleep(0.5)
+        opened, record = live.session.monitor.devices, live.session.region.live
+        rings = live.session.region.attached_rings()
+        for _ in range(2):  # the second time the engine is there already
+            begin = int(record["n"][0])
+            live.session.set_method("CAN")
+            live.wait(lambda: heard(live), 30.0)
+            middle = int(record["n"][0])
+            clean = span_of(rings["clean"], max(begin, middle - 3 * card.rate), middle)[:, 0]
+            _smooth(clean, card.rate, 0.19)
+            live.session.set_method("WF")
+            live.wait(lambda: not_heard(live), 5.0)
+            _smooth(span_of(rings["clean"], middle, int(record["n"][0]))[:, 0], card.rate, 0.0)
+            live.session.set_bypass(True)
+            live.wait(lambda: record["weight"][0] == 0.0, 5.0)
+        assert live.session.monitor.devices is opened
+        assert live.session.reopened == 0
+
+
+def _smooth(clean, rate, quietest):
+    """No step, and every 10 ms at least this amplitude."""
+    steepest = 0.4 * 2 * np.pi * 200.0 / rate
+    assert abs(np.diff(clean)).max() < 2.0 * steepest
+    pieces = clean[: clean.size // 160 * 160].reshape(-1, 160)
+    assert abs(pieces).max(axis=1).min() >= quietest
+
+
+def test_after_the_switch_the_output_is_the_engines_to_the_sample_and_wf_again_afterwards(server):
+    with VirtualCard(server.name) as card, running(plan("WF", engine=HALF, howl_guard=False)) as live:
+        card.wait_connected()
+        assert heard_delay(live.session.region.live) == 64
+        live.session.set_method("CAN")
+        live.wait(lambda: heard(live), 30.0)
+        record, signal = live.session.region.live, noise(1.0, card.rate)
+        late = int(record["dry_blocks"][0])
+        answer = card.play_record(signal)
+        assert heard_delay(record) == 96 + 128
+        same = answer[96 + 128 : 96 + 128 + signal.size] == np.float32(0.5) * signal
+        assert np.count_nonzero(~same) <= (int(record["dry_blocks"][0]) - late) * 1100
+        assert np.mean(same) > 0.5
+        live.session.set_method("WF")
+        live.wait(lambda: not_heard(live), 5.0)
+        before = int(record["n"][0])
+        wet = card.play_record(signal)
+        noisy = span_of(live.session.region.attached_rings()["noisy"], before, int(record["n"][0]))[:, 0]
+    assert np.flatnonzero(noisy == signal[0]).size
+    assert np.std(wet[64 : 64 + signal.size]) < 0.9 * np.std(signal)
+    alone = rtdenoise.denoise(np.tile(signal, 3), card.rate, method="WF", preset="low")[-signal.size :]
+    differs = wet[64 : 64 + signal.size] - alone
+    assert np.std(differs[signal.size // 2 :]) < 0.3 * np.std(alone), "WF ran on unheard and knew the noise"
+
+
+def test_a_recording_stays_aligned_over_a_switch(server):
+    with VirtualCard(server.name) as card, running(plan("bypass", engine=HALF, howl_guard=False)) as live:
+        card.wait_connected()
+        card.set_idle(noise(1.0, card.rate))
+        session, region = live.session, live.session.region
+        taps = Tap(session, "noisy", held=True), Tap(session, "clean", late=True)
+
+        def pull():
+            n = int(region.live["n"][0])
+            return [tap.pull(region, n)[:, 0] for tap in taps]
+
+        pull()
+        session.set_method("CAN")
+        live.wait(lambda: heard(live), 30.0)
+        pull()
+        start = int(region.live["n"][0])
+        live.wait(lambda: region.live["n"][0] > start + 8000, 10.0)
+        noisy, clean = pull()
+    assert noisy.size == clean.size
+    assert np.mean(clean == np.float32(0.5) * noisy) > 0.5, "but for answers that a busy machine gave late"
+
+
+def test_an_engine_that_cannot_be_built_leaves_the_method_that_runs(server):
+    told: list[str] = []
+    broken = plan("WF", engine="tests.live.harness:broken_engine")
+    with VirtualCard(server.name), running(broken, told) as live:
+        live.session.set_method("CAN")
+        live.wait(lambda: bool(told), 20.0)
+        assert live.session.method == live.session.plan.settings.method == "WF"
+        assert live.session.region.live["share_target"][0] == 0.0
+    assert "no such network" in told[0]
+    assert "WF goes on" in told[0]
+
+
+def test_attenuation_limit_of_an_engine_without_one_of_its_own(server):
+    """The limit's share of the dry signal is added to what the engine leaves."""
+    with VirtualCard(server.name) as card, running(plan("CAN", engine=HALF, howl_guard=False)) as live:
+        card.wait_connected()
+        live.wait(lambda: heard(live), 30.0)
+        live.session.set_attenuation_limit_db(6.0206)
+        signal = noise(0.5, card.rate)
+        answer = card.play_record(signal)[96 + 128 :]
+    near = abs(answer[: signal.size] - 0.75 * signal) < 1e-4
+    assert np.mean(near) > 0.5, "half of 1 and half of 0.5, but for answers that a busy machine gave late"
+
+
+def test_can_is_switched_to_and_keeps_to_the_limit_itself(server):
+    pytest.importorskip("ai_edge_litert")
+    with VirtualCard(server.name) as card, running(plan("WF")) as live:
+        card.wait_connected()
+        card.set_idle(noise(4.0, card.rate) * np.float32(0.3))
+        record = live.session.region.live
+        live.session.set_method("CAN")
+        live.wait(lambda: heard(live), 60.0)
+        assert record["engine_limits"][0] == 1
+        session = live.session
+        session.set_attenuation_limit_db(0.0)
+        live.wait(lambda: session.monitor.level_out_db > session.monitor.level_in_db - 0.5, 20.0)
+        session.set_attenuation_limit_db(30.0)
+        live.wait(lambda: session.monitor.level_out_db < session.monitor.level_in_db - 6.0, 20.0)

@@ -108,7 +108,7 @@ def _latency(rows: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def _capacity(rows: Sequence[Mapping[str, Any]]) -> Figure | None:
-    """Share of a block's time against streams on one core; None where no row has such a curve."""
+    """Share of a block's time that one hop of all streams takes, against streams; None where no row has a curve."""
     curves = [row for row in rows if row["capacity"]]
     if not curves:
         return None
@@ -116,14 +116,14 @@ def _capacity(rows: Sequence[Mapping[str, Any]]) -> Figure | None:
     axes = figure.subplots()
     for index, row in enumerate(curves):
         streams = [point["streams"] for point in row["capacity"]]
-        share = [point["p99"] / (1e3 * row["hop_ms"]) for point in row["capacity"]]
+        share = [point["p50"] / (1e3 * row["hop_ms"]) for point in row["capacity"]]
         name = f"{label(row)}, {row['rate_hz'] // 1000} kHz: {row['streams_per_core']} streams"
         axes.plot(streams, share, marker="o", markersize=4, color=_COLOURS[index % len(_COLOURS)], label=name)
     axes.axhline(1.0, color="0.3", linestyle="--", linewidth=1)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_xlabel("streams on one core")
-    axes.set_ylabel("99th percentile, share of the time there is")
+    axes.set_ylabel("median, share of the time there is")
     axes.legend(fontsize=8, frameon=False)
     return figure
 

@@ -1,0 +1,197 @@
+r"""The README's tables, made from the records in benchmarks/records.
+
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->``; NAME is quality, latency or cost.
+
+    python benchmarks/readme_tables.py                 # writes the tables into README.md
+    python benchmarks/readme_tables.py --check         # exit code 1 if README and records disagree
+    python benchmarks/readme_tables.py --take quality=quality.json --take bench=bench/bench.json --take cost=cost.json
+
+``--take`` first copies new records of `benchmarks/quality.py`, `rtdenoise bench` and `benchmarks/cost.py` into
+benchmarks/records, without their single clips and histograms.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rtdenoise.bench.tables import label
+from rtdenoise.evaluate.tables import markdown_table, number
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORDS = ROOT / "benchmarks" / "records"
+NAMES = ("quality", "bench", "cost")
+MARKED = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
+
+_TITLES = {
+    "noisy": "noisy input",
+    "webrtc": "WebRTC NS, high",
+    "webrtc-moderate": "WebRTC NS, moderate",
+    "speexdsp": "SpeexDSP",
+    "logmmse": "logmmse",
+    "noisereduce": "noisereduce",
+    "rnnoise": "RNNoise 0.2",
+}
+_METRICS = (
+    ("pesq_wb", "PESQ-wb", 2),
+    ("estoi", "eSTOI", 3),
+    ("si_sdr_db", "SI-SDR dB", 1),
+    ("dnsmos_ovrl", "DNSMOS OVRL", 2),
+)
+_DROPPED = frozenset({"scores", "clips", "by_speaker", "histogram", "capacity", "jitter_us", "left_out", "failed"})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write or check the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--take", action="append", default=[], metavar="NAME=FILE")
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    parser.add_argument("--records", type=Path, default=RECORDS)
+    options = parser.parse_args(arguments)
+    for text in options.take:
+        name, _, file = text.partition("=")
+        if name not in NAMES or not file:
+            parser.error(f"--take {text}: give NAME=FILE with one of {', '.join(NAMES)}")
+        take(name, Path(file), options.records)
+    before = options.readme.read_text(encoding="utf-8")
+    after = fill(before, options.records)
+    if options.check:
+        if before != after:
+            print(f"{options.readme}: tables and records disagree; run {Path(__file__).name}", file=sys.stderr)
+        return int(before != after)
+    if after != before:
+        options.readme.write_text(after, encoding="utf-8")
+    return 0
+
+
+def take(name: str, file: Path, records: Path) -> None:
+    """Copy a record without what tables do not need."""
+    record = _compact(json.loads(file.read_text(encoding="utf-8")))
+    records.mkdir(parents=True, exist_ok=True)
+    (records / f"{name}.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _compact(value: Any) -> Any:
+    if isinstance(value, dict):
+        kept = {
+            key: _compact(item)
+            for key, item in value.items()
+            if not (key in _DROPPED and isinstance(item, (dict, list)))
+        }
+        if "by_noise" in kept and "mean" in kept:  # of a system: intervals of the whole, means of the parts
+            for section in ("by_noise", "by_snr"):
+                kept[section] = {
+                    group: {metric: found["mean"] for metric, found in means.items()}
+                    for group, means in kept[section].items()
+                }
+        return kept
+    if isinstance(value, list):
+        return [_compact(item) for item in value]
+    return round(value, 5) if isinstance(value, float) else value
+
+
+def fill(text: str, records: Path) -> str:
+    """The text with every marked table made anew; one without a record is left as it is."""
+
+    def table(match: re.Match[str]) -> str:
+        made = render(match[2], records)
+        return match[0] if made is None else f"{match[1]}\n{made}\n\n{match[4]}"
+
+    return MARKED.sub(table, text)
+
+
+def render(name: str, records: Path) -> str | None:
+    """One table, or None without its record."""
+    if name not in TABLES:
+        raise SystemExit(f"README marks a table {name!r}; known: {', '.join(TABLES)}")
+    record, make = TABLES[name]
+    path = records / f"{record}.json"
+    return make(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def quality(record: Mapping[str, Any]) -> str:
+    """Means on noisy speech with half their 95 % interval, delay, and PESQ of clean speech that goes through."""
+    clean = record["clean_in"]
+    rows = []
+    for name, entry in record["systems"].items():
+        cells = [_with_interval(entry["mean"].get(metric), digits) for metric, _, digits in _METRICS]
+        delay = entry["latency_ms"]
+        late = "-" if entry["kind"] == "noisy" else "whole file" if delay is None else f"{delay:.0f}"
+        kept = clean.get(name, {}).get("pesq_wb", {}).get("mean")
+        rows.append([_title(name, entry["kind"]), late, *cells, number(kept, 2)])
+    headings = ["system", "delay ms", *(heading for _, heading, _ in _METRICS), "PESQ-wb of clean speech"]
+    material = record["material"]
+    snrs = [f"{snr:g}" for snr in material["snrs_db"]]
+    note = (
+        f"Means of {material['clips']} seeded mixtures at {', '.join(snrs)} dB, ± half a 95 % interval; version "
+        f"{record['version']}, `python benchmarks/quality.py`."
+    )
+    return f"{markdown_table(headings, rows)}\n\n{note}"
+
+
+def _title(name: str, kind: str) -> str:
+    return f"`{name.replace(':', ' ')}`" if kind == "own" else _TITLES.get(name, name)
+
+
+def _with_interval(found: Mapping[str, float] | None, digits: int) -> str:
+    if found is None or found["mean"] is None:
+        return "-"
+    return f"{found['mean']:.{digits}f} ±{(found['high'] - found['low']) / 2:.{digits}f}"
+
+
+def latency(record: Mapping[str, Any]) -> str:
+    """Latency in parts and the verdict of every row."""
+    rows = []
+    for row in record["rows"]:
+        if "error" in row:
+            continue
+        parts = row["latency_ms"]
+        cells = [f"{parts[part]:.1f}" for part in ("block", "algorithm", "queue")]
+        rows.append(
+            [
+                f"`{label(row).replace(':', ' ')}`",
+                f"{row['rate_hz'] / 1000:g} kHz",
+                *cells,
+                f"{parts['compute']:.2f}",
+                f"{parts['total']:.1f}",
+                f"{'yes' if row['holds'] else 'no'}, {100 * row['margin']:.0f} % left",
+                f"{row['startup_seconds']:.1f}",
+            ]
+        )
+    headings = ("method", "rate", "block", "algorithm", "queue", "compute p99", "sum, ms", "live here", "start s")
+    return f"{markdown_table(headings, rows)}\n\n{_machine(record)}, `rtdenoise bench`; devices come on top."
+
+
+def cost(record: Mapping[str, Any]) -> str:
+    """What a hop costs, beside two C programs of the same run."""
+    rows = []
+    for row in record["rows"]:
+        ratios = [row["ratio_to"].get(other) for other in ("WebRTC NS", "SpeexDSP")]
+        us = row["us_per_10ms"]
+        rows.append([row["system"], f"{us:.1f}", f"{us / 1e4:.5f}", *(number(ratio, 2) for ratio in ratios)])
+    headings = ("system", "us per 10 ms", "RTF", "to WebRTC NS", "to SpeexDSP")
+    streams = f"`WF balanced`: {record['streams_per_core']:.0f} streams in real time on one core."
+    return f"{markdown_table(headings, rows)}\n\n{streams} {_machine(record)}, `python benchmarks/cost.py`."
+
+
+def _machine(record: Mapping[str, Any]) -> str:
+    machine = record["machine"]
+    found = machine if isinstance(machine, str) else f"{machine['processor']}, {machine['cores']} cores"
+    return f"Version {record['version']} on {found}"
+
+
+TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+    "quality": ("quality", quality),
+    "latency": ("bench", latency),
+    "cost": ("cost", cost),
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""Workers: a Dask cluster inside this program, or one that runs somewhere."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from rtdenoise.errors import ConfigError, MissingExtraError
+
+_CONNECT_SECONDS = 10.0
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def connect(scheduler: str | None, jobs: int | None) -> Iterator[Any]:
+    """A Dask client: of the scheduler at this address, or of as many processes here.
+
+    Parameters
+    ----------
+    scheduler : str or None
+        For example ``tcp://10.0.0.5:8786``.
+    jobs : int or None
+        Processes of the cluster inside this program; None takes all cores.
+
+    Raises
+    ------
+    MissingExtraError
+        Without Dask.
+    ConfigError
+        If nobody answers at the address, or for less than one process.
+    """
+    if find_spec("distributed") is None:
+        raise MissingExtraError("rtdenoise batch needs more packages: pip install 'rtdenoise[batch]'")
+    from distributed import Client, LocalCluster
+
+    for name in ("distributed", "tornado", "asyncio"):  # lost workers are reported as rows, not as log lines
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    if scheduler is not None:
+        client = _remote(Client, scheduler)
+        try:
+            yield client
+        finally:
+            client.close(timeout=_CONNECT_SECONDS)
+        return
+    if jobs is not None and jobs < 1:
+        raise ConfigError(f"jobs={jobs} must be at least 1")
+    with (
+        LocalCluster(
+            n_workers=jobs or cores(),
+            threads_per_worker=1,
+            processes=True,
+            dashboard_address=None,
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def _remote(kind: Any, scheduler: str) -> Any:
+    try:
+        return kind(scheduler, timeout=_CONNECT_SECONDS)
+    except (OSError, ValueError, TypeError, ImportError) as error:
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(f"scheduler {scheduler} does not answer: {why[:200]}") from error

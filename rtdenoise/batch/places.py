@@ -1,0 +1,171 @@
+"""Where files are: folders on this machine, or anything fsspec reaches (s3://, gs://, ssh:// ...)."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from rtdenoise.errors import AudioFileError, ConfigError, MissingExtraError
+from rtdenoise.files.encoding import AUDIO_SUFFIXES
+from rtdenoise.files.naming import DENOISED
+
+LEDGER = ".rtdenoise-batch"
+"""Folder below the target with one small record for each file that is done."""
+
+_PART = ".rtdenoise-"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A source file: its path below the root, its size in bytes, and what changes when it changes."""
+
+    name: str
+    size: int
+    stamp: str
+
+
+class Place:
+    """A folder somewhere; opened anew in every process from its address.
+
+    Parameters
+    ----------
+    address : str
+        A path or ``protocol://...``.
+
+    Raises
+    ------
+    ConfigError
+        For a protocol that fsspec does not know, or an address it cannot read.
+    MissingExtraError
+        Without fsspec, or without the package that the protocol needs.
+    """
+
+    def __init__(self, address: str) -> None:
+        if find_spec("fsspec") is None:
+            raise MissingExtraError("rtdenoise batch needs more packages: pip install 'rtdenoise[batch]'")
+        from fsspec.core import url_to_fs
+
+        self.address = address
+        try:
+            self._fs, root = url_to_fs(address)
+        except ImportError as error:
+            raise MissingExtraError(f"{address}: {' '.join(str(error).split())}") from error
+        except (ValueError, OSError) as error:
+            raise ConfigError(f"{address}: {' '.join(str(error).split())}") from error
+        self.root = str(root).rstrip("/") or "/"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its files are files of this machine."""
+        protocol: Any = self._fs.protocol
+        return "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+
+    def path(self, name: str) -> str:
+        """Full path of a file below the root."""
+        return f"{self.root.rstrip('/')}/{name}"
+
+    def audio(self) -> list[Found]:
+        """Every audio file below the root, sorted by name; hidden ones and our own outputs are left out.
+
+        Raises
+        ------
+        AudioFileError
+            If the place cannot be read or holds no audio.
+        """
+        try:
+            if not self._fs.isdir(self.root):
+                raise AudioFileError(f"{self.address}: no such folder")
+            listed: dict[str, dict[str, Any]] = self._fs.find(self.root, detail=True)
+        except AudioFileError:
+            raise
+        except Exception as error:  # every protocol has errors of its own
+            raise AudioFileError(f"{self.address}: cannot be read: {_text(error)}") from error
+        prefix = self.root.rstrip("/") + "/"
+        found = [
+            Found(path.removeprefix(prefix), int(info.get("size") or 0), stamp_of(info))
+            for path, info in sorted(listed.items())
+            if _wanted(PurePosixPath(path.removeprefix(prefix)))
+        ]
+        if not found:
+            raise AudioFileError(f"{self.address}: holds no audio ({' '.join(sorted(AUDIO_SUFFIXES))})")
+        return found
+
+    def size(self, name: str) -> int | None:
+        """Size of a file below the root in bytes, None if there is none."""
+        try:
+            return int(self._fs.info(self.path(name))["size"])
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def fetch(self, name: str, folder: Path) -> Path:
+        """A file below the root as a file of this machine: itself, or a copy in `folder`."""
+        if self.is_local:
+            return Path(self.path(name))
+        copy = folder / f"source{PurePosixPath(name).suffix}"
+        self._fs.get_file(self.path(name), str(copy))
+        return copy
+
+    def put(self, file: Path, name: str, tag: str) -> None:
+        """Copy a file of this machine below the root: under a hidden name first, which then becomes `name`.
+
+        `tag` names the batch, so that `remove_parts` finds what a process that was killed left behind.
+        """
+        final = PurePosixPath(self.path(name))
+        part = str(final.with_name(f"{_PART}{tag}-{secrets.token_hex(6)}.part"))
+        self._fs.makedirs(str(final.parent), exist_ok=True)
+        try:
+            self._fs.put_file(str(file), part)
+            if self.is_local:
+                Path(part).replace(str(final))
+            else:
+                self._fs.mv(part, str(final))
+        except BaseException:
+            with suppress(Exception):  # the error that brought us here is the one to report
+                self._fs.rm_file(part)
+            raise
+
+    def read_text(self, name: str) -> str:
+        """Content of a small file below the root; empty if there is none."""
+        try:
+            return str(self._fs.cat_file(self.path(name)).decode("utf-8"))
+        except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
+            return ""
+
+    def write_bytes(self, name: str, content: bytes, tag: str) -> None:
+        """Write a small file below the root, whole or not at all."""
+        import tempfile
+
+        with tempfile.TemporaryDirectory(prefix="rtdenoise-") as folder:
+            file = Path(folder) / "content"
+            file.write_bytes(content)
+            self.put(file, name, tag)
+
+    def remove_parts(self, tag: str) -> None:
+        """Remove what processes of this batch that were killed left under hidden names."""
+        self._fs.invalidate_cache()
+        with suppress(FileNotFoundError):
+            for path in self._fs.find(self.root):
+                name = PurePosixPath(path).name
+                if name.startswith(f"{_PART}{tag}-") and name.endswith(".part"):
+                    with suppress(FileNotFoundError):
+                        self._fs.rm_file(path)
+
+
+def stamp_of(info: dict[str, Any]) -> str:
+    """What changes when a file changes, of whatever its place tells."""
+    keys = ("size", "mtime", "ETag", "etag", "md5Hash", "LastModified", "last_modified", "updated")
+    return " ".join(f"{key}={info[key]}" for key in keys if info.get(key) is not None)
+
+
+def _wanted(path: PurePosixPath) -> bool:
+    hidden = any(part.startswith(".") for part in path.parts)
+    ours = any(PurePosixPath(part).stem.endswith(DENOISED) for part in path.parts)
+    return path.suffix.lower() in AUDIO_SUFFIXES and not hidden and not ours
+
+
+def _text(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +16,8 @@ from rtdenoise.can.graph import input_shapes, network_step
 from rtdenoise.can.rings import plan_rings
 from rtdenoise.can.spec import CanSpec
 from rtdenoise.can.tensorflow_engine import import_tensorflow
-from rtdenoise.can.training.settings import load_settings
 from rtdenoise.can.weights import Network, from_keras, rounded, weights_as_bytes
-from rtdenoise.errors import ConfigError, ModelError, RtDenoiseError
+from rtdenoise.errors import ConfigError, ModelError
 
 PRECISIONS = ("float32", "float16", "int8")
 
@@ -83,13 +80,6 @@ def _saved(tf: Any, module: Any) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures={"step": module.step})
         yield folder
-
-
-def export_saved_model(network: Network, folder: Path, streams: int = 1) -> None:
-    """A SavedModel whose signature ``step`` has its state as explicit inputs and outputs, for model servers."""
-    tf = import_tensorflow()
-    module = step_function(network, streams)
-    tf.saved_model.save(module, str(folder), signatures={"step": module.step})
 
 
 def write_model(network: Network, folder: Path, *, int8: bool = False) -> Network:
@@ -172,81 +162,3 @@ def export_checkpoint(
     network, facts = network_from_checkpoint(checkpoint, used)
     write_model(network, folder, int8=int8)
     return facts
-
-
-TRITON = """name: "{name}"
-platform: "tensorflow_savedmodel"
-max_batch_size: 0
-sequence_batching {{
-  max_sequence_idle_microseconds: 5000000
-  state [
-{states}
-  ]
-}}
-input [
-{inputs}
-]
-output [
-{outputs}
-]
-"""
-
-
-def triton_config(network: Network, streams: int = 1) -> str:
-    """The configuration of Triton's sequence batcher for `export_saved_model`, state handed on by the server.
-
-    The rings' gather and scatter stay with the client: ``taps`` is an input and ``written`` an output, see
-    `rtdenoise.can.rings.RingPlan`; ``past..`` is state.
-    """
-    plan = plan_rings(network.spec)
-    shapes = input_shapes(network.spec, plan, streams)
-    if not plan.deep:
-        shapes.pop("taps")
-    answers = {"rows": shapes["rows"]} if network.spec.domain == "wave" else {n: shapes[n] for n in ("real", "imag")}
-    if plan.deep:
-        answers["written"] = (shapes["taps"][0], *shapes["taps"][2:])
-
-    def entries(named: dict[str, tuple[int, ...]]) -> str:
-        lines = (f'  {{ name: "{n}" data_type: TYPE_FP32 dims: {list(shape)} }}' for n, shape in named.items())
-        return ",\n".join(lines)
-
-    states = ",\n".join(
-        f'    {{ input_name: "{n}" output_name: "{n}" data_type: TYPE_FP32 dims: {list(shape)} }}'
-        for n, shape in shapes.items()
-        if n.startswith("past")
-    )
-    fed = {n: shape for n, shape in shapes.items() if not n.startswith("past")}
-    return TRITON.format(name=network.spec.name, states=states, inputs=entries(fed), outputs=entries(answers))
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """``python -m rtdenoise.can.export CHECKPOINT CONFIG FOLDER``; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m rtdenoise.can.export", description=__doc__)
-    parser.add_argument("checkpoint", type=Path, help="best.npz or last.npz of a training run")
-    parser.add_argument("config", type=Path, help="the YAML file the run was started with")
-    parser.add_argument("folder", type=Path, help="model folder to write")
-    parser.add_argument("--mask-power", type=float, help="exponent of the gain; below 1 suppresses less")
-    parser.add_argument("--gain-min-db", type=float, help="lowest gain")
-    parser.add_argument("--start", action="store_true", help="also write start.npz, to train on from")
-    parser.add_argument("--int8", action="store_true", help="also write model-int8.tflite")
-    parser.add_argument("--saved-model", action="store_true", help="also write a SavedModel and its server's config")
-    options = parser.parse_args(arguments)
-    try:
-        spec = load_settings(options.config).network
-        use = {"mask_power": options.mask_power, "gain_min_db": options.gain_min_db}
-        facts = export_checkpoint(options.checkpoint, spec, options.folder, int8=options.int8, **use)
-        if options.start:
-            write_start(options.checkpoint, options.folder / "start.npz")
-        if options.saved_model:
-            network = models.open_model(options.folder).network()
-            export_saved_model(network, options.folder / "saved_model" / "1")
-            (options.folder / "saved_model" / "config.pbtxt").write_text(triton_config(network), encoding="utf-8")
-    except RtDenoiseError as error:
-        sys.stderr.write(f"Error: {error}\n")
-        return 1
-    sys.stdout.write(f"{options.folder}: {facts['audio_seconds'] / 3600.0:.1f} hours of sound heard\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import csv
+import pickle
 
 import numpy as np
 import pytest
@@ -99,6 +101,18 @@ def test_the_sequence_goes_on_from_any_number(mixer):
     from_two = batches(mixer, seed=1, first=2, batch_size=2, n_samples=4000)
     three = [next(whole) for _ in range(3)]
     assert_array_equal(three[2].noisy, next(from_two).noisy)
+
+
+def test_processes_make_the_same_sequence_and_map_the_same_file(mixer):
+    sent = pickle.dumps(mixer)
+    assert len(sent) < 20_000 < mixer.speech.samples.nbytes
+    alone = batches(mixer, seed=1, first=5, batch_size=2, n_samples=4000)
+    together = batches(mixer, seed=1, first=5, batch_size=2, n_samples=4000, workers=2)
+    with contextlib.closing(together), contextlib.closing(alone):
+        for _ in range(6):
+            one, other = next(alone), next(together)
+            for name in ("noisy", "target", "scale"):
+                assert_array_equal(getattr(one, name), getattr(other, name))
 
 
 def test_mixtures_are_finite_in_range_and_have_their_levels(mixer):

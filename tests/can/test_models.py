@@ -162,29 +162,3 @@ def test_streaming_through_litert_never_loads_tensorflow(folder):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_saved_model_for_servers_computes_the_same_step(tmp_path):
-    tf = pytest.importorskip("tensorflow")
-    from rtdenoise.can.export import export_saved_model
-    from rtdenoise.can.rings import RingMemory, plan_rings
-
-    network = random_network("wave")
-    spec = network.spec
-    export_saved_model(network, tmp_path / "1")
-    step = tf.saved_model.load(str(tmp_path / "1")).signatures["step"]
-    plan = plan_rings(spec)
-    memory = RingMemory(spec, plan)
-    shapes = {name: t.shape for name, t in step.structured_input_signature[1].items()}
-    state = {name: np.zeros(shape, "f4") for name, shape in shapes.items() if name.startswith("past")}
-    signal = lively(20 * spec.hop)
-    parts = []
-    for start in range(0, len(signal), spec.hop):
-        memory.gather()
-        rows = signal[start : start + spec.hop, None]
-        inputs = {"rows": rows, "taps": memory.taps, **state}
-        answer = {n: v.numpy() for n, v in step(**{n: tf.constant(a) for n, a in inputs.items()}).items()}
-        memory.scatter(answer["written"])
-        state = {name: answer[name] for name in state}
-        parts.append(answer["rows"][:, 0])
-    assert_allclose(np.concatenate(parts), reference.whole_signal(network, signal), atol=CAN_EXACT_ATOL)

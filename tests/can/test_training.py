@@ -196,6 +196,8 @@ def test_changes_on_the_command_line_reach_the_settings():
         ({"network": "huge"}, "no network specification 'huge'"),
         ({"network": None}, "needs network"),
         ({"batch_size": 0}, "batch_size=0 must be above 0"),
+        ({"workers": -1}, "workers=-1 must not be negative"),
+        ({"batch_size": 8, "devices": 3}, "batch_size=8 must be a multiple of devices=3"),
         ({"ema": 1.0}, r"ema=1.0"),
         ({"learning_rate": "1e-3"}, "learning_rate='1e-3' must be a number"),
         ({"compute_dtype": "int4"}, "compute_dtype='int4' must be one of"),
@@ -219,36 +221,71 @@ def test_missing_and_broken_configuration_files_are_named(tmp_path):
         load_settings(CONFIGS[0], ["steps"])
 
 
-def test_export_command_writes_a_model_that_runs(mixer, tmp_path, capsys):
-    pytest.importorskip("tensorflow")
-    import yaml
-
-    from rtdenoise.can.export import main
-    from rtdenoise.can.streaming import build_can
+def test_start_weights_begin_another_run(mixer, tmp_path):
+    from rtdenoise.can.export import write_start
 
     run = trainer(tmp_path)
     run.train_step(batch(mixer, 0))
     run.checkpoint()
-    network = {"name": "tiny", "domain": "spectral", "channels": 8, "dilations": [1, 2], "residual": True}
-    config = {"network": network | {"mask": "magnitude"}, "loss": [{"term": "l1"}]}
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(config))
-    folder = tmp_path / "model"
-    arguments = [str(tmp_path / "last.npz"), str(tmp_path / "tiny.yaml"), str(folder)]
-    assert main([*arguments, "--mask-power", "0.75", "--saved-model", "--start"]) == 0
+    write_start(tmp_path / "last.npz", tmp_path / "start.npz")
     later = trainer(tmp_path / "later")
-    later.start(folder / "start.npz")
+    later.start(tmp_path / "start.npz")
     assert later.facts["audio_seconds"] == run.facts["audio_seconds"]
     for one, other, average in zip(later.network.weights, run.network.weights, later.averaged_weights(), strict=True):
         assert_array_equal(one.numpy(), other.numpy().astype(np.float16))
         assert_array_equal(one.numpy(), average)
-    assert "hours of sound heard" in capsys.readouterr().out
-    denoiser = build_can(folder)
-    denoiser.process(np.zeros(128, np.float32), np.zeros(128, np.float32))
-    assert '"past_means" output_name: "past_means"' in (folder / "saved_model" / "config.pbtxt").read_text()
-    config["network"]["channels"] = 9
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(config))
-    assert main(arguments) == 1
-    assert (
-        capsys.readouterr().err
-        == f"Error: {tmp_path / 'last.npz'}: the checkpoint does not fit the specification 'tiny'\n"
-    )
+
+
+def test_a_run_stops_when_validation_gets_no_better(mixer, tmp_path, monkeypatch):
+    patient = replace(SETTINGS, steps=10**9, patience=2, validate_seconds=0.0, learning_rate=1e-4)
+    run = trainer(tmp_path, patient)
+    figures = iter([{"si_sdr_db": 1.0}, {"si_sdr_db": 3.0}, {"si_sdr_db": 2.0}, {"si_sdr_db": 2.9}])
+    monkeypatch.setattr(run, "validate", lambda *_: next(figures))
+    silence = np.zeros((1, 16000), np.float32)
+    assert run.run(mixer, (silence, silence)) == "no better for a while"
+    assert next(figures, None) is None
+    assert load_checkpoint(tmp_path / "best.npz").step == 2
+    assert load_checkpoint(tmp_path / "last.npz").step == 4
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(mixer, tmp_path, monkeypatch):
+    run = trainer(tmp_path, replace(SETTINGS, steps=10**9))
+    run.train_step(batch(mixer, 0))
+    run.checkpoint()
+    kept = (tmp_path / "last.npz").read_bytes()
+    good = batch(mixer, 1)
+    bad = Batch(np.full_like(good.noisy, np.nan), good.target, good.scale)
+
+    def endless(*_: object, **__: object):
+        while True:
+            yield bad
+
+    monkeypatch.setattr("rtdenoise.can.training.loop.batches", endless)
+    with pytest.raises(ModelError, match=r"not finite.*last\.npz keeps the last good state"):
+        run.run(mixer, None)
+    assert (tmp_path / "last.npz").read_bytes() == kept
+
+
+def test_whoever_watches_is_told_loss_speed_and_time_left(mixer, tmp_path, monkeypatch):
+    from rtdenoise.can.training.loop import Trainer
+
+    monkeypatch.setattr("rtdenoise.can.training.loop._OBSERVE_SECONDS", 0.0)
+    seen = []
+    Trainer(SETTINGS, tmp_path, seen.append).run(mixer, None)
+    assert [at.step for at in seen] == list(range(1, 13))
+    assert all(at.loss > 0 and at.audio_seconds_per_second > 0 for at in seen)
+    assert seen[-1].seconds_left == 0.0 < seen[0].seconds_left
+    assert seen[-1].audio_hours == pytest.approx(12 * 2 * 0.4 / 3600)
+
+
+def test_tables_forget_what_came_after_the_checkpoint(mixer, tmp_path):
+    from rtdenoise.can.training.journal import Journal
+
+    run = trainer(tmp_path)
+    run.train_step(batch(mixer, 0))
+    run.checkpoint()
+    journal = Journal(tmp_path)
+    for step in (1, 2, 50):
+        journal.add("train", step, {"loss": 0.5})
+    trainer(tmp_path).resume(tmp_path / "last.npz")
+    assert (tmp_path / "train.csv").read_text().splitlines() == ["step,loss", "1,0.5"]

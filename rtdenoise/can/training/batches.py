@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import functools
+import itertools
+import signal
+from collections.abc import Generator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 
 import numpy as np
 
@@ -40,17 +44,44 @@ def make_batch(mixer: Mixer, *, seed: int, number: int, batch_size: int, n_sampl
 
 
 def batches(
-    mixer: Mixer, *, seed: int, first: int, batch_size: int, n_samples: int, workers: int = 1, ahead: int = 4
-) -> Iterator[Batch]:
-    """The sequence from batch `first` on, made by `workers` threads a few batches ahead."""
-    with ThreadPoolExecutor(workers) as pool:
+    mixer: Mixer, *, seed: int, first: int, batch_size: int, n_samples: int, workers: int = 0, ahead: int = 4
+) -> Generator[Batch, None, None]:
+    """The sequence from batch `first` on, made a few batches ahead.
 
-        def submit(number: int) -> Future[Batch]:
-            return pool.submit(make_batch, mixer, seed=seed, number=number, batch_size=batch_size, n_samples=n_samples)
+    Parameters
+    ----------
+    workers : int
+        Processes that make them; 0: a thread of this one.
+    ahead : int
+        Batches under way; at least two for each worker.
+    """
+    sizes = {"seed": seed, "batch_size": batch_size, "n_samples": n_samples}
+    with _pool(mixer, workers) as pool:
+        make = functools.partial(make_batch, mixer) if workers == 0 else _make_here
+        waiting = [pool.submit(make, number=first + k, **sizes) for k in range(max(ahead, 2 * workers))]
+        try:
+            for number in itertools.count(first + len(waiting)):
+                yield waiting.pop(0).result()
+                waiting.append(pool.submit(make, number=number, **sizes))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
-        waiting = [submit(first + k) for k in range(ahead)]
-        number = first + ahead
-        while True:
-            yield waiting.pop(0).result()
-            waiting.append(submit(number))
-            number += 1
+
+def _pool(mixer: Mixer, workers: int) -> Executor:
+    if workers == 0:
+        return ThreadPoolExecutor(1)
+    # spawned, because a process that computes with TensorFlow cannot be forked
+    return ProcessPoolExecutor(workers, get_context("spawn"), _keep, (mixer,))
+
+
+_kept: list[Mixer] = []
+
+
+def _keep(mixer: Mixer) -> None:
+    """Start of a worker: remember what it draws from; only the run itself answers to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _kept[:] = [mixer]
+
+
+def _make_here(**arguments: int) -> Batch:
+    return make_batch(_kept[0], **arguments)

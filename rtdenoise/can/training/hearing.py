@@ -62,7 +62,8 @@ def band_matrix(edges_hz: F32, size: int) -> F32:
     centres = np.arange(size // 2 + 1)[:, None] * width
     low = np.maximum(edges_hz[:, 0], centres - width / 2)
     high = np.minimum(edges_hz[:, 1], centres + width / 2)
-    return (np.maximum(high - low, 0.0) / width).astype(np.float32)
+    share: F32 = (np.maximum(high - low, 0.0) / width).astype(np.float32)
+    return share
 
 
 def _envelopes(ops: Any, signal: Tensor, bands: F32) -> Tensor:

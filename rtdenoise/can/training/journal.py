@@ -28,6 +28,15 @@ class Journal:
             self._tf = tf
             self._writer = tf.summary.create_file_writer(str(folder))
 
+    def rewind(self, step: int) -> None:
+        """Forget rows after `step`: the run goes on from an earlier checkpoint than its last report."""
+        for path in self._folder.glob("*.csv"):
+            with path.open(newline="", encoding="utf-8") as file:
+                head, *rows = csv.reader(file)
+            kept = [row for row in rows if row and row[0].isdigit() and int(row[0]) <= step]
+            with path.open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([head, *kept])
+
     def add(self, table: str, step: int, values: Mapping[str, float]) -> None:
         """One row of `table`, on disk when this returns."""
         path = self._folder / f"{table}.csv"

@@ -50,6 +50,11 @@ class Shelf:
     def __len__(self) -> int:
         return len(self.starts)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Other processes map the same file; the samples themselves are not sent."""
+        file = getattr(self.samples, "filename", None)
+        return _shelf, (file or self.samples, self.starts, self.stops, self.groups, self.weights)
+
     @property
     def seconds(self) -> float:
         """Total duration at 16 kHz."""
@@ -70,6 +75,11 @@ class Shelf:
         return int(members[rng.integers(len(members))])
 
 
+def _shelf(samples: Any, *parts: Any) -> Shelf:
+    """A shelf that was sent to this process."""
+    return Shelf(samples if isinstance(samples, np.ndarray) else np.load(samples, mmap_mode="r"), *parts)
+
+
 def open_shelf(
     recordings: list[Recording], kind: str, split: str, *, cache: Path, sample_rate: int, targets_only: bool = False
 ) -> Shelf:
@@ -88,7 +98,10 @@ def open_shelf(
     starts = stops - length
     keep = [i for i, r in enumerate(chosen) if length[i] > 0 and (r.clean_target or not targets_only)]
     if not keep and kind != "rooms":
-        raise ConfigError(f"none of {len(chosen)} {kind} files for {split!r} can be used (unreadable or too short)")
+        where = f" below {os.path.commonpath([r.path.parent for r in chosen])}" if chosen else ""
+        raise ConfigError(
+            f"none of {len(chosen)} {kind} files for {split!r}{where} can be used: unreadable or too short"
+        )
     by_group: dict[str, list[int]] = {}
     for number, index in enumerate(keep):
         by_group.setdefault(chosen[index].group, []).append(number)
@@ -111,9 +124,10 @@ def _decoded(chosen: list[Recording], cache: Path, sample_rate: int) -> dict[str
     table: dict[str, Any] = {"file": str(cache / f"{key}.npy"), "lengths": [len(p) for p in parts]}
     np.save(table["file"], np.concatenate(parts) if parts else np.zeros(0, np.int16))
     index.write_text(json.dumps(table), encoding="utf-8")
-    unreadable = sum(len(p) == 0 for p in parts)
-    if unreadable:
-        _LOG.warning("%d of %d files are unreadable, silent or too short and are left out", unreadable, len(parts))
+    unusable = [str(r.path) for r, part in zip(chosen, parts, strict=True) if not len(part)]
+    if 0 < len(unusable) < len(parts):
+        named = ", ".join(unusable[:3]) + (", ..." if len(unusable) > 3 else "")
+        _LOG.warning("%d of %d files are unreadable, silent or too short: %s", len(unusable), len(parts), named)
     return table
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from rtdenoise.can.training.journal import Journal
 from rtdenoise.can.training.losses import build_loss
 from rtdenoise.can.training.mixtures import Mixer
 from rtdenoise.can.training.optimiser import build_optimiser
+from rtdenoise.can.training.progress import LAST, STOPPED, Progress
+from rtdenoise.can.training.replicas import strategy_for, train_on_parts
 from rtdenoise.can.training.settings import TrainSettings
 from rtdenoise.can.training.validation import scores
 from rtdenoise.errors import ModelError
@@ -27,6 +30,7 @@ from rtdenoise.typing import F32
 
 _LOG = logging.getLogger(__name__)
 _REPORT_STEPS = 50
+_OBSERVE_SECONDS = 0.5
 _NOT_FINITE_LIMIT = 20  # steps in a row; single ones are skipped by the optimiser's guard
 
 
@@ -38,27 +42,38 @@ class Trainer:
     settings : TrainSettings
     folder : Path
         Holds ``last.npz`` (exact resume), ``best.npz``, and the run's `Journal`.
+    observe : callable, optional
+        Called with a `Progress` about twice a second.
     """
 
-    def __init__(self, settings: TrainSettings, folder: Path) -> None:
+    def __init__(
+        self, settings: TrainSettings, folder: Path, observe: Callable[[Progress], None] | None = None
+    ) -> None:
         keras = import_keras()
-        self.settings, self.folder = settings, folder
+        self.settings, self.folder, self._observe = settings, folder, observe
         folder.mkdir(parents=True, exist_ok=True)
         keras.utils.set_random_seed(settings.seed)
-        self.network = build_network(settings.network, compute_dtype=settings.compute_dtype)
-        latency = settings.network.latency_samples
-        noisy = keras.Input(shape=(settings.n_samples,), dtype="float32")
-        scale = keras.Input(shape=(1,), dtype="float32")
-        estimate = self.network(noisy)[:, latency:] * scale
-        self.model = keras.Model([noisy, scale], estimate)
-        self.optimiser = build_optimiser(settings)
-        self.model.compile(self.optimiser, loss=build_loss(settings.loss), jit_compile=False)
-        self.optimiser.build(self.model.trainable_variables)
+        self._strategy = strategy_for(settings.devices) if settings.devices > 1 else None
+        with self._strategy.scope() if self._strategy else contextlib.nullcontext():
+            self.network = build_network(settings.network, compute_dtype=settings.compute_dtype)
+            self.model = self._with_scale(keras)
+            self.optimiser = build_optimiser(settings)
+            loss = build_loss(settings.loss)
+            # what replicas compute is summed
+            self.model.compile(self.optimiser, loss=lambda t, e: loss(t, e) / settings.devices, jit_compile=False)
+            self.optimiser.build(self.model.trainable_variables)
         self.step = 0
         self.facts: dict[str, Any] = {"audio_seconds": 0.0, "train_seconds": 0.0, "best": None, "stale": 0}
         self._journal = Journal(folder)
         self._bad_steps = 0
         self._stop = False
+
+    def _with_scale(self, keras: Any) -> Any:
+        """The network with its delay taken off, and its output at the level at which the loss compares."""
+        noisy = keras.Input(shape=(self.settings.n_samples,), dtype="float32")
+        scale = keras.Input(shape=(1,), dtype="float32")
+        estimate = self.network(noisy)[:, self.settings.network.latency_samples :] * scale
+        return keras.Model([noisy, scale], estimate)
 
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint, exactly.
@@ -73,6 +88,7 @@ class Trainer:
         _assign(self.optimiser.variables, checkpoint.optimiser, path)
         self.step = checkpoint.step
         self.facts.update(checkpoint.facts)
+        self._journal.rewind(self.step)
 
     def start(self, path: Path) -> None:
         """Begin a new run from the weights of another: new optimiser, new schedule, the sound heard so far counted on.
@@ -90,7 +106,7 @@ class Trainer:
                 average.assign(variable)
         self.facts["audio_seconds"] = checkpoint.facts["audio_seconds"]
 
-    def checkpoint(self, name: str = "last.npz") -> None:
+    def checkpoint(self, name: str = LAST) -> None:
         """Write the present state to the run's folder."""
         facts = self.facts | {"settings": dataclasses.asdict(self.settings)}
         weights = [v.numpy() for v in self.network.weights]
@@ -107,13 +123,15 @@ class Trainer:
         """
         latency = self.settings.network.latency_samples
         target = batch.target[:, : self.settings.n_samples - latency] * batch.scale
-        self.model.reset_metrics()
-        loss = float(self.model.train_on_batch([batch.noisy, batch.scale], target))
+        if self._strategy is None:
+            loss = float(self.model.train_on_batch([batch.noisy, batch.scale], target))
+        else:
+            loss = train_on_parts(self._strategy, self.model, [batch.noisy, batch.scale], target)
         self._bad_steps = 0 if np.isfinite(loss) else self._bad_steps + 1
         if self._bad_steps >= _NOT_FINITE_LIMIT:
             raise ModelError(
                 f"the loss is not finite at step {self.step}, {_NOT_FINITE_LIMIT} times in a row; "
-                f"{self.folder / 'last.npz'} keeps the last good state (try a lower learning_rate)"
+                f"{self.folder / LAST} keeps the last good state (try a lower learning_rate)"
             )
         self.step += 1
         self.facts["audio_seconds"] += self.settings.audio_seconds_per_step
@@ -142,7 +160,13 @@ class Trainer:
         return scores(estimate, target[:, :n], self.settings.network.sample_rate)
 
     def run(self, mixer: Mixer, validation: tuple[F32, F32] | None) -> str:
-        """Train until the last step, early stop or a signal; returns why it ended."""
+        """Train until the last step, early stop or a signal; returns why it ended.
+
+        Raises
+        ------
+        ModelError
+            If the loss is no number any more; the last checkpoint stays as it was.
+        """
         settings = self.settings
         source = batches(
             mixer,
@@ -150,32 +174,39 @@ class Trainer:
             first=self.step,
             batch_size=settings.batch_size,
             n_samples=settings.n_samples,
+            workers=settings.workers,
         )
         former = {s: signal.signal(s, self._ask_to_stop) for s in (signal.SIGTERM, signal.SIGINT)}
         try:
-            return self._loop(source, validation)
-        finally:
+            with contextlib.closing(source):
+                reason = self._loop(source, validation)
             self.checkpoint()
+            return reason
+        finally:
             for number, handler in former.items():
                 signal.signal(number, handler)
 
     def _ask_to_stop(self, *_: Any) -> None:
         self._stop = True
 
-    def _loop(self, source: Iterator[Batch], validation: tuple[F32, F32] | None) -> str:
+    def _loop(self, source: Generator[Batch, None, None], validation: tuple[F32, F32] | None) -> str:
         settings = self.settings
-        saved = validated = reported = time.monotonic()
+        saved = validated = reported = observed = time.monotonic()
         losses: list[float] = []
         for batch in source:
             losses.append(self.train_step(batch))
             now = time.monotonic()
+            ended = self._ended()
+            if self._observe is not None and (ended or now - observed > _OBSERVE_SECONDS):
+                self._observe(self._progress(losses, now - reported))
+                observed = now
             if len(losses) == _REPORT_STEPS:
-                self._report(losses, now - reported)
+                self._report(self._progress(losses, now - reported))
+                self.facts["train_seconds"] += now - reported
                 losses, reported = [], now
             if now - saved > settings.checkpoint_seconds:
                 self.checkpoint()
                 saved = now
-            ended = self._ended()
             if validation is not None and (ended or now - validated > settings.validate_seconds):
                 self._judge(self.validate(*validation))
                 validated = reported = time.monotonic()
@@ -188,21 +219,28 @@ class Trainer:
 
     def _ended(self) -> str:
         if self._stop:
-            return "asked to stop"
+            return STOPPED
         return "all steps taken" if self.step >= self.settings.steps else ""
 
-    def _report(self, losses: list[float], seconds: float) -> None:
+    def _progress(self, losses: list[float], seconds: float) -> Progress:
+        """Where the run stands after the last steps, which took `seconds`."""
+        each = seconds / len(losses)
+        return Progress(
+            step=self.step,
+            steps=self.settings.steps,
+            loss=float(np.mean(losses)),
+            audio_hours=self.facts["audio_seconds"] / 3600.0,
+            audio_seconds_per_second=self.settings.audio_seconds_per_step / each,
+            seconds_left=(self.settings.steps - self.step) * each,
+        )
+
+    def _report(self, at: Progress) -> None:
         """One line of progress, in the log and in ``train.csv``."""
-        self.facts["train_seconds"] += seconds
-        speed = len(losses) * self.settings.audio_seconds_per_step / seconds
-        left = (self.settings.steps - self.step) * seconds / len(losses)
-        hours = self.facts["audio_seconds"] / 3600.0
-        loss = float(np.mean(losses))
         _LOG.info(
             "step %d loss %.5f, %.1f h heard, %.0f audio-seconds a second, %.0f min left",
-            self.step, loss, hours, speed, left / 60.0,
+            at.step, at.loss, at.audio_hours, at.audio_seconds_per_second, at.seconds_left / 60.0,
         )  # fmt: skip
-        row = {"loss": loss, "audio_hours": hours, "audio_seconds_per_second": speed}
+        row = {name: getattr(at, name) for name in ("loss", "audio_hours", "audio_seconds_per_second")}
         self._journal.add("train", self.step, row)
 
     def _judge(self, figures: dict[str, float]) -> None:

@@ -57,10 +57,23 @@ def _classes() -> tuple[Any, Any]:
             self.clip_to = clip_to
 
         def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-            norm = ops.sqrt(sum(ops.sum(ops.square(ops.cast(g, "float32"))) for g in grads))
+            norm = ops.sqrt(sum(ops.sum(ops.square(ops.cast(g, "float32"))) for g in _everywhere(keras, grads)))
             finite = ops.isfinite(norm)
             scale = self.clip_to / ops.maximum(norm, self.clip_to)
             grads = [ops.where(finite, g * scale, ops.zeros_like(g)) for g in grads]
             super().apply(grads, trainable_variables)
 
     return WarmupConstantDecay, GuardedAdamW
+
+
+def _everywhere(keras: Any, grads: list[Any]) -> list[Any]:
+    """Gradients of the whole batch, also where it is divided among devices."""
+    if keras.backend.backend() != "tensorflow":
+        return grads
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return grads
+    reduced: list[Any] = context.all_reduce(tf.distribute.ReduceOp.SUM, grads)
+    return reduced

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rtdenoise.can.training.collection import find_recordings
 from rtdenoise.can.training.library import open_shelf
 from rtdenoise.can.training.mixtures import Mixer, MixParams
+from rtdenoise.can.training.progress import LAST
 from rtdenoise.can.training.settings import TrainSettings
 from rtdenoise.can.training.validation import validation_set
-from rtdenoise.errors import RtDenoiseError
+from rtdenoise.errors import ConfigError, RtDenoiseError
+
+if TYPE_CHECKING:
+    from rtdenoise.can.training.progress import Progress
 
 _LOG = logging.getLogger(__name__)
 
@@ -18,6 +24,24 @@ _LOG = logging.getLogger(__name__)
 def default_cache() -> Path:
     """Where decoded recordings are kept."""
     return Path.home() / ".cache" / "rtdenoise"
+
+
+def check_begin(folder: Path, *, resume: bool, restart: bool, start: Path | None) -> None:
+    """Refuse to overwrite a run, to go on with one that is not there, and orders that contradict each other.
+
+    Raises
+    ------
+    ConfigError
+    """
+    last = folder / LAST
+    if resume and (restart or start is not None):
+        raise ConfigError("--resume goes on with a run; --restart and --start begin one: give one of them")
+    if resume and not last.is_file():
+        raise ConfigError(f"{last}: no run to resume; leave --resume out to begin one")
+    if not resume and not restart and last.is_file():
+        raise ConfigError(f"{folder} holds a run already: --resume goes on with it, --restart begins anew")
+    if start is not None and not start.is_file():
+        raise ConfigError(f"{start}: no such checkpoint (--start)")
 
 
 def open_mixer(data: Path, split: str, params: MixParams, *, cache: Path, sample_rate: int) -> Mixer:
@@ -50,8 +74,33 @@ def preview(settings: TrainSettings, *, data: Path, folder: Path, cache: Path) -
     return dry_run(settings, mixer, folder)
 
 
+def data_folder(settings: TrainSettings, given: Path | None) -> Path:
+    """The folder of recordings: the one given, else the one the configuration names.
+
+    Raises
+    ------
+    ConfigError
+        If neither is there.
+    """
+    if given is not None:
+        return given
+    if not settings.data:
+        raise ConfigError("no data to train with: give a folder with --data, or name one in the configuration (data:)")
+    folder = Path(settings.data)
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such data folder (data: of the configuration); name another with --data")
+    return folder
+
+
 def train(
-    settings: TrainSettings, *, data: Path, folder: Path, cache: Path, resume: bool = True, start: Path | None = None
+    settings: TrainSettings,
+    *,
+    data: Path,
+    folder: Path,
+    cache: Path,
+    resume: bool = True,
+    start: Path | None = None,
+    observe: Callable[[Progress], None] | None = None,
 ) -> str:
     """Train, or go on training from ``last.npz`` in `folder`; returns why the run ended.
 
@@ -61,6 +110,8 @@ def train(
         Whether to go on from an earlier checkpoint of this folder.
     start : Path, optional
         Checkpoint whose weights a new run begins with.
+    observe : callable, optional
+        Called with the run's `Progress` about twice a second.
 
     Raises
     ------
@@ -76,8 +127,8 @@ def train(
     validation = validation_set(
         dev, clips=settings.validation_clips, n_samples=hops * settings.network.hop, cache=cache
     )
-    trainer = Trainer(settings, folder)
-    last = folder / "last.npz"
+    trainer = Trainer(settings, folder, observe)
+    last = folder / LAST
     if resume and last.is_file():
         trainer.resume(last)
         _LOG.info("going on from step %d", trainer.step)

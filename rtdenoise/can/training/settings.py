@@ -23,6 +23,12 @@ class TrainSettings:
     loss : list of dict
         See `rtdenoise.can.training.losses.build_loss`.
     mixtures : MixParams
+    data : str
+        Folder of recordings, where none is named on the command line.
+    workers : int
+        Processes that make mixtures; 0: a thread, enough for one processor.
+    devices : int
+        Processors of one kind the batch is divided among: GPUs, or logical CPUs where there are none.
     batch_size : int
     crop_seconds : float
         Length of one training pair.
@@ -49,6 +55,9 @@ class TrainSettings:
     network: CanSpec
     loss: list[dict[str, Any]]
     mixtures: MixParams = field(default_factory=MixParams)
+    data: str = ""
+    workers: int = 0
+    devices: int = 1
     batch_size: int = 8
     crop_seconds: float = 2.5
     steps: int = 100_000
@@ -71,9 +80,22 @@ class TrainSettings:
         for name in (f.name for f in fields(self) if f.type in ("int", "float")):
             if not isinstance(getattr(self, name), (int, float)):
                 raise ConfigError(f"{name}={getattr(self, name)!r} must be a number (YAML reads 1.0e-3, not 1e-3)")
-        for name in ("batch_size", "crop_seconds", "steps", "learning_rate", "clip_norm", "checkpoint_seconds"):
+        positive = (
+            "devices",
+            "batch_size",
+            "crop_seconds",
+            "steps",
+            "learning_rate",
+            "clip_norm",
+            "checkpoint_seconds",
+        )
+        for name in positive:
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name}={getattr(self, name)} must be above 0")
+        if self.workers < 0:
+            raise ConfigError(f"workers={self.workers} must not be negative")
+        if self.batch_size % self.devices:
+            raise ConfigError(f"batch_size={self.batch_size} must be a multiple of devices={self.devices}")
         if not 0.0 <= self.ema < 1.0:
             raise ConfigError(f"ema={self.ema} must be at least 0 and below 1")
         if self.compute_dtype not in _DTYPES:

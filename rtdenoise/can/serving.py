@@ -1,0 +1,143 @@
+"""The network for model servers: a SavedModel that takes and gives samples, its state explicit, and Triton's config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.can.graph import input_shapes, network_step
+from rtdenoise.can.rings import RingPlan, plan_rings
+from rtdenoise.can.spec import CanSpec
+from rtdenoise.can.tensorflow_engine import import_tensorflow
+from rtdenoise.can.weights import Network
+from rtdenoise.errors import ModelError
+from rtdenoise.streaming.windows import window_pair
+from rtdenoise.units import amplitude_from_db
+
+Shapes = dict[str, tuple[int, ...]]
+SIGNATURE = "serving_default"
+_NUMBER = "step_number"
+
+
+def state_shapes(spec: CanSpec, streams: int = 1) -> Shapes:
+    """What a stream remembers from one request to the next, zeros at its start.
+
+    ``step_number`` is an int32, all else float32.
+    """
+    plan = plan_rings(spec)
+    shapes = input_shapes(spec, plan, streams)
+    state = {name: shape for name, shape in shapes.items() if name.startswith("past")}
+    if plan.deep:
+        state["rings"] = (plan.n_slots, *shapes["taps"][2:])
+        state[_NUMBER] = (1,)
+    if spec.domain == "spectral":
+        state["history"] = (streams, spec.frame - spec.hop)
+        state["overlap"] = (streams, spec.span - spec.hop)
+    return state
+
+
+def serving_function(network: Network, streams: int = 1) -> Any:
+    """A ``tf.Module`` whose function ``step`` answers one request: block and state in, block and state out."""
+    tf = import_tensorflow()
+    spec, plan = network.spec, plan_rings(network.spec)
+    kinds = {name: tf.int32 if name == _NUMBER else tf.float32 for name in state_shapes(spec, streams)}
+    shapes = {"block": (streams, spec.hop), **state_shapes(spec, streams)}
+    signature = {name: tf.TensorSpec(shape, kinds.get(name, tf.float32), name=name) for name, shape in shapes.items()}
+
+    def step(**given: Any) -> dict[str, Any]:
+        inputs, kept = _inputs(tf, network, plan, given)
+        answer = network_step(tf, network, plan, inputs)
+        if plan.deep:
+            kept |= _written(tf, plan, given, answer.pop("written"))
+        block, more = _block(tf, spec, answer, given)
+        kept |= {name: value for name, value in answer.items() if name.startswith("past")} | more
+        named = {"enhanced": block, **{f"next_{name}": value for name, value in kept.items()}}
+        return {name: tf.identity(value, name) for name, value in named.items()}
+
+    module = tf.Module()
+    module.step = tf.function(step, input_signature=None).get_concrete_function(**signature)
+    return module
+
+
+def _inputs(tf: Any, network: Network, plan: RingPlan, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `network_step` reads, and the history for the next request."""
+    spec = network.spec
+    inputs = {name: value for name, value in given.items() if name.startswith("past")}
+    inputs["taps"] = None
+    if plan.deep:
+        slots = plan.bases[:, None] + (given[_NUMBER] - plan.ages) % plan.lengths[:, None]
+        inputs["taps"] = tf.gather(given["rings"], slots)
+    if spec.domain == "wave":
+        return inputs | {"rows": tf.reshape(given["block"], (-1, 1))}, {}
+    window, _ = window_pair(spec.frame, spec.span, spec.hop)
+    frame = tf.concat([given["history"], given["block"]], -1)
+    spectrum = tf.signal.rfft(frame * window.astype(np.float32))
+    inputs |= {"real": tf.math.real(spectrum), "imag": tf.math.imag(spectrum)}
+    inputs["gain_min"] = tf.constant([amplitude_from_db(spec.gain_min_db)], tf.float32)
+    return inputs, {"history": frame[:, spec.hop :]}
+
+
+def _written(tf: Any, plan: RingPlan, given: dict[str, Any], rows: Any) -> dict[str, Any]:
+    """The rings after this request."""
+    slots = plan.bases + given[_NUMBER] % plan.lengths
+    period = int(np.lcm.reduce(plan.lengths.astype(np.int64)))  # no counter runs over in a long stream
+    rings = tf.tensor_scatter_nd_update(given["rings"], slots[:, None], rows)
+    return {"rings": rings, _NUMBER: (given[_NUMBER] + 1) % period}
+
+
+def _block(tf: Any, spec: CanSpec, answer: dict[str, Any], given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The enhanced samples, and what overlaps with the next ones."""
+    if spec.domain == "wave":
+        return tf.reshape(answer["rows"], (-1, spec.hop)), {}
+    _, window = window_pair(spec.frame, spec.span, spec.hop)
+    frame = tf.signal.irfft(tf.complex(answer["real"], answer["imag"]), [spec.frame])[:, spec.frame - spec.span :]
+    frame = frame * window.astype(np.float32)
+    total = frame + tf.pad(given["overlap"], [[0, 0], [0, spec.hop]])
+    return total[:, : spec.hop], {"overlap": total[:, spec.hop :]}
+
+
+def export_saved_model(network: Network, folder: Path, streams: int = 1) -> None:
+    """Write ``FOLDER/1/model.savedmodel`` (for Triton; TensorFlow Serving reads the same) and ``config.pbtxt``.
+
+    Raises
+    ------
+    ModelError
+        If the folder cannot be written.
+    """
+    tf = import_tensorflow()
+    module = serving_function(network, streams)
+    try:
+        tf.saved_model.save(module, str(folder / "1" / "model.savedmodel"), signatures={SIGNATURE: module.step})
+        (folder / "config.pbtxt").write_text(triton_config(network.spec, streams), encoding="utf-8")
+    except OSError as error:
+        raise ModelError(f"{folder}: not written ({error.strerror})") from error
+
+
+_TRITON = """name: "{name}"
+platform: "tensorflow_savedmodel"
+max_batch_size: 0
+input [ {{ name: "block" data_type: TYPE_FP32 dims: {block} }} ]
+output [ {{ name: "enhanced" data_type: TYPE_FP32 dims: {block} }} ]
+sequence_batching {{
+  max_sequence_idle_microseconds: 5000000
+{states}
+}}
+"""
+_STATE = """  state {{
+    input_name: "{name}"
+    output_name: "next_{name}"
+    data_type: {kind}
+    dims: {shape}
+    initial_state {{ name: "{name}" data_type: {kind} dims: {shape} zero_data: true }}
+  }}"""
+
+
+def triton_config(spec: CanSpec, streams: int = 1) -> str:
+    """Triton's model configuration: its sequence batcher hands the state on, a client sends blocks and nothing else."""
+    states = "\n".join(
+        _STATE.format(name=name, shape=list(shape), kind="TYPE_INT32" if name == _NUMBER else "TYPE_FP32")
+        for name, shape in state_shapes(spec, streams).items()
+    )
+    return _TRITON.format(name=spec.name, block=[streams, spec.hop], states=states)

@@ -1,0 +1,33 @@
+"""Where a run stands, for whoever watches it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+LAST = "last.npz"
+"""The checkpoint a run goes on from."""
+STOPPED = "asked to stop"
+"""Why a run ended that a signal ended."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Progress:
+    """What somebody who waits wants to know.
+
+    Attributes
+    ----------
+    step, steps : int
+        Taken, and where the run ends.
+    loss : float
+        Of the last steps.
+    audio_hours : float
+        Sound heard so far, with repetition.
+    audio_seconds_per_second, seconds_left : float
+    """
+
+    step: int
+    steps: int
+    loss: float
+    audio_hours: float
+    audio_seconds_per_second: float
+    seconds_left: float

@@ -1,0 +1,59 @@
+"""``rtdenoise export``: a trained checkpoint becomes a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("checkpoint", metavar="CHECKPOINT", type=_PATH)
+@click.argument("config", metavar="CONFIG", type=_PATH)
+@click.argument("folder", metavar="DIR", type=_PATH)
+@click.option("--mask-power", type=float, help="Exponent of the gain; below 1 suppresses less.")
+@click.option("--gain-min-db", type=float, help="Lowest gain.")
+@click.option("--start", is_flag=True, help="Also write start.npz, to begin another training with.")
+@click.option("--int8", is_flag=True, help="Also write model-int8.tflite.")
+@click.option("--saved-model", is_flag=True, help="Also write a SavedModel and its config for a Triton server.")
+@click.option("--overwrite", is_flag=True, help="Replace a model that exists.")
+def command(
+    *,
+    checkpoint: Path,
+    config: Path,
+    folder: Path,
+    mask_power: float | None,
+    gain_min_db: float | None,
+    start: bool,
+    int8: bool,
+    saved_model: bool,
+    overwrite: bool,
+) -> None:
+    r"""Write a model folder from a training checkpoint: weights, LiteRT file, specification, checksums.
+
+    CHECKPOINT is best.npz or last.npz of a run, CONFIG the YAML file it was started with.  Needs the extra
+    rtdenoise[tf].
+
+    \b
+    Example:
+        rtdenoise export runs/can-small/best.npz configs/can-small.yaml my-model
+        rtdenoise --input mic --method CAN --set can.model=my-model
+    """
+    from rtdenoise.can import export, models
+    from rtdenoise.can.training.settings import load_settings
+    from rtdenoise.errors import ModelError
+
+    if (folder / models.SPEC).is_file() and not overwrite:
+        raise ModelError(f"{folder} holds a model already; --overwrite replaces it")
+    spec = load_settings(config).network
+    use = {"mask_power": mask_power, "gain_min_db": gain_min_db}
+    facts = export.export_checkpoint(checkpoint, spec, folder, int8=int8, **use)
+    if start:
+        export.write_start(checkpoint, folder / "start.npz")
+    if saved_model:
+        from rtdenoise.can.serving import export_saved_model
+
+        export_saved_model(models.open_model(folder).network(), folder / "serving" / spec.name)
+    click.echo(f"{folder}: {facts['audio_seconds'] / 3600.0:.1f} hours of sound heard")

@@ -1,0 +1,69 @@
+"""``rtdenoise train``: train the network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("config", metavar="CONFIG", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Recordings.  [default: data: of CONFIG]")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting, e.g. steps=20000.")
+@click.option("--run", type=click.Path(path_type=Path), metavar="DIR", help="Checkpoints and logs.  [runs/NETWORK]")
+@click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Decoded recordings.  [~/.cache]")
+@click.option(
+    "--start", type=click.Path(path_type=Path), metavar="FILE", help="Begin with the weights of a checkpoint."
+)
+@click.option("--resume", is_flag=True, help="Go on with the run in its folder, exactly where it stopped.")
+@click.option("--restart", is_flag=True, help="Begin anew although the folder holds a run.")
+@click.option("--dry-run", is_flag=True, help="Only write spectrograms and WAVs of what the network will hear.")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors and the end only.")
+def command(
+    *,
+    config: Path,
+    data: Path | None,
+    changes: tuple[str, ...],
+    run: Path | None,
+    cache: Path | None,
+    start: Path | None,
+    resume: bool,
+    restart: bool,
+    dry_run: bool,
+    quiet: bool,
+) -> int:
+    r"""Train a network from speech and noise, as a YAML file describes it.
+
+    Ctrl-C stops after a checkpoint; the same command with --resume goes on.  Needs the extra rtdenoise[tf]; Keras takes
+    its backend from KERAS_BACKEND.
+
+    \b
+    Example:
+        rtdenoise train configs/can-small.yaml --data recordings --dry-run
+        rtdenoise train configs/can-small.yaml --data recordings --set steps=20000
+        rtdenoise export runs/can-small/best.npz configs/can-small.yaml my-model
+    """
+    from rtdenoise.can.training import session
+    from rtdenoise.can.training.progress import STOPPED
+    from rtdenoise.can.training.settings import load_settings
+    from rtdenoise.cli.console import stderr_console
+    from rtdenoise.cli.training import Watch
+
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    settings = load_settings(config, list(changes))
+    folder = run or Path("runs") / settings.network.name
+    source = session.data_folder(settings, data)
+    decoded = cache or session.default_cache()
+    if dry_run:
+        click.echo(session.preview(settings, data=source, folder=folder / "dry-run", cache=decoded))
+        return 0
+    session.check_begin(folder, resume=resume, restart=restart, start=start)
+    with Watch(stderr_console(quiet=quiet), settings.network.name) as watch:
+        reason = session.train(
+            settings, data=source, folder=folder, cache=decoded, resume=resume, start=start, observe=watch.update
+        )
+    click.echo(f"{folder}: {reason} after {watch.summary()}")
+    return 130 if reason == STOPPED else 0

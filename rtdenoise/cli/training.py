@@ -1,0 +1,76 @@
+"""A training run as it appears on the terminal."""
+
+from __future__ import annotations
+
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from rtdenoise.cli.entry import complain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from rtdenoise.can.training.progress import Progress as RunProgress
+
+_LINE_SECONDS = 30.0
+
+
+class Watch:
+    """Loss, speed and time left: a live line on a terminal, a line every half minute elsewhere.
+
+    Parameters
+    ----------
+    console : Console
+    name : str
+        Of the network.
+    """
+
+    def __init__(self, console: Console, name: str) -> None:
+        self._console = console
+        self._name = name
+        self._last: RunProgress | None = None
+        self._said = 0.0
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[told]}", markup=False),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal or console.quiet,
+        )
+
+    def update(self, at: RunProgress) -> None:
+        """Show where the run stands."""
+        first, self._last = self._last is None, at
+        if not self._bar.disable:
+            if first:
+                self._bar.start()
+                self._bar.add_task(self._name, total=at.steps, told="")
+            self._bar.update(self._bar.task_ids[0], completed=at.step, told=told(at))
+        elif not self._console.quiet and (first or monotonic() - self._said >= _LINE_SECONDS):
+            self._said = monotonic()
+            complain(f"{self._name} {told(at)}, {at.seconds_left / 60.0:.0f} min left", kind="note")
+
+    def summary(self) -> str:
+        """What was reached."""
+        return told(self._last) if self._last is not None else "no step"
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+
+def told(at: RunProgress) -> str:
+    """In words: step, loss, hours heard, speed."""
+    return (
+        f"step {at.step} of {at.steps}, loss {at.loss:.4f}, {at.audio_hours:.2f} h heard, "
+        f"{at.audio_seconds_per_second:.0f} audio-seconds/s"
+    )

@@ -14,6 +14,10 @@ _DRIFT_MAX = 2e-3  # clocks differ by some 1e-4; more would be heard as pitch
 _JUMP_SECONDS = 0.03  # further from its target than this the position jumps, cross-faded
 _FADE_SECONDS = 0.005
 _DECAY = np.float32(0.98)
+_GROW_SECONDS, _GROW_MAX = 0.005, 0.1  # more lead after a starved block, at most once in _GROW_NS
+_GROW_NS = 500_000_000
+_SHRINK_SECONDS = 0.001  # less of it every _SHRINK_EVERY_NS once nothing starved for _SHRINK_NS
+_SHRINK_NS, _SHRINK_EVERY_NS = 60_000_000_000, 5_000_000_000
 _ZERO = np.float32(0)
 
 
@@ -61,12 +65,15 @@ def play_block(live: Record, now: int, table: F32, clean: F32, out: F32) -> None
     live.play_block = n_block
     if live.play_target == 0.0:
         live.play_target = live.block + n_block * live.rate / live.play_rate + TAPS + 0.004 * live.rate
+        live.play_base = live.play_target
     if live.play_position == 0.0:
         if live.n < live.play_target:
             out[:] = _ZERO
             return
         live.play_position = live.n - live.play_target
     follow_clock(live, now, n_block)
+    _adapt_target(live, now)
+    starved = live.play_starved
     fresh = live.play_position
     if abs(live.play_error) > _JUMP_SECONDS * live.rate:
         fresh = live.play_position + live.play_error
@@ -90,6 +97,17 @@ def play_block(live: Record, now: int, table: F32, clean: F32, out: F32) -> None
         for channel in range(clean.shape[1], out.shape[1]):
             out[n, channel] = out[n, 0] if clean.shape[1] == 1 else _ZERO
     live.play_position = fresh
+    if live.play_starved > starved and now - live.play_grown_ns > _GROW_NS:
+        live.play_target = min(live.play_target + _GROW_SECONDS * live.rate, live.play_base + _GROW_MAX * live.rate)
+        live.play_grown_ns = now
+
+
+@kernel
+def _adapt_target(live: Record, now: int) -> None:
+    """A lead that had to grow, because a device delivers in bursts, shrinks again when nothing starved for a while."""
+    if live.play_target > live.play_base and now - live.play_grown_ns > _SHRINK_NS:
+        live.play_target = max(live.play_target - _SHRINK_SECONDS * live.rate, live.play_base)
+        live.play_grown_ns = now - _SHRINK_NS + _SHRINK_EVERY_NS
 
 
 @kernel

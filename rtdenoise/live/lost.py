@@ -15,7 +15,7 @@ class LostSamples:
 
     PortAudio says of every block when its first sample was taken.  Where that time runs ahead of the samples and stays
     ahead, samples passed that nobody got.  A server that was late and catches up loses nothing: its time runs back.
-    Where a host has no such time, the computer's own clock has to do.
+    The computer's own clock must say the same: some hosts' times jump, and some have none.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class LostSamples:
         if self._adc_start is None:
             self._adc_start = adc - elapsed
         told = adc > 0.0 and adc - self._adc_start > 0.5 * elapsed
-        lead = (adc - self._adc_start if told else elapsed) * rate - n
+        lead = (min(adc - self._adc_start, elapsed) if told else elapsed) * rate - n
         before, self._now = self._now, last * 1e-9
         self._leads.append((self._now, lead))
         if self._now - self._leads[0][0] < _SECONDS:

@@ -122,6 +122,8 @@ _PLAYBACK = [  # only where input and output are two streams, each with its own 
     ("play_rate", "f8"),  # Hz, nominal
     ("play_position", "f8"),  # in the clean stream; 0 before the first block
     ("play_target", "f8"),  # samples between the newest input and the one that plays
+    ("play_base", "f8"),  # the target before anything starved; it grows where a device delivers in bursts
+    ("play_grown_ns", "i8"),
     ("play_error", "f8"),  # smoothed distance from it
     ("play_drift", "f8"),  # the output clock against the input clock, relative
     ("play_ratio", "f8"),  # input samples per output sample now

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-import subprocess
 import sys
 from contextlib import suppress
 
 from rtdenoise.errors import DeviceError
+from rtdenoise.live.desktop import pactl, server_name
 
 NAME = "rtdenoise"
 _SINK = "rtdenoise_output"
-_TIMEOUT_SECONDS = 5.0
 _ELSEWHERE = {
     "darwin": "install BlackHole (brew install blackhole-2ch), --output speaker:BlackHole, and pick it as microphone",
     "win32": "install VB-CABLE (vb-audio.com/Cable), then --output speaker:CABLE, and pick CABLE Output as microphone",
@@ -36,28 +36,35 @@ class VirtualMicrophone:
             )
         _remove_leftovers()
         self._attached = 0
-        default = _pactl("get-default-sink").strip()
+        self._moves = (
+            server_name() != "pulseaudio"
+        )  # there a stream that is moved stops; libpulse takes the name instead
+        self._environment = {} if self._moves else {"PULSE_SINK": _SINK}
+        os.environ.update(self._environment)
+        default = pactl("get-default-sink").strip()
         self._modules = [
             _load("module-null-sink", f"sink_name={_SINK}", "channels=2", f"sink_properties=device.description={_SINK}")
         ]
         with suppress(DeviceError):
-            _pactl("set-default-sink", default)  # some servers make a new sink the default
+            pactl("set-default-sink", default)  # some servers make a new sink the default
         named = f"source_properties=device.description={NAME}"
         self._modules.append(_load("module-remap-source", f"master={_SINK}.monitor", f"source_name={NAME}", named))
 
     def attach(self, process: int) -> None:
         """Let what a process plays go into the microphone; once per process, as soon as it plays."""
-        if process == self._attached:
+        if process == self._attached or not self._moves:
             return
         for number in _inputs_of(process):
-            _pactl("move-sink-input", number, _SINK)
+            pactl("move-sink-input", number, _SINK)
             self._attached = process
 
     def close(self) -> None:
         """Remove it."""
+        for name in self._environment:
+            os.environ.pop(name, None)
         for module in reversed(self._modules):
             with suppress(DeviceError):
-                _pactl("unload-module", module)
+                pactl("unload-module", module)
         self._modules = []
 
     def __enter__(self) -> VirtualMicrophone:
@@ -70,7 +77,7 @@ class VirtualMicrophone:
 def _inputs_of(process: int) -> list[str]:
     """Numbers of the streams that a process plays."""
     found, number = [], ""
-    for line in _pactl("list", "sink-inputs").splitlines():
+    for line in pactl("list", "sink-inputs").splitlines():
         if line.startswith("Sink Input #"):
             number = line.rpartition("#")[2]
         elif line.strip() == f'application.process.id = "{process}"':
@@ -79,26 +86,13 @@ def _inputs_of(process: int) -> list[str]:
 
 
 def _load(*arguments: str) -> str:
-    return _pactl("load-module", *arguments).strip()
+    return pactl("load-module", *arguments).strip()
 
 
 def _remove_leftovers() -> None:
     """Modules of a session that was killed."""
-    for line in _pactl("list", "short", "modules").splitlines():
+    for line in pactl("list", "short", "modules").splitlines():
         number, _, rest = line.partition("\t")
         if f"sink_name={_SINK}" in rest or f"source_name={NAME}" in rest:
             with suppress(DeviceError):
-                _pactl("unload-module", number)
-
-
-def _pactl(*arguments: str) -> str:
-    try:
-        done = subprocess.run(
-            ["pactl", *arguments], capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise DeviceError(f"the sound server does not answer pactl: {error}") from error
-    if done.returncode:
-        why = " ".join(done.stderr.split()) or "failed"
-        raise DeviceError(f"pactl {arguments[0]}: {why}; is the sound server running?")
-    return done.stdout
+                pactl("unload-module", number)

@@ -18,6 +18,7 @@ import numpy as np
 
 from rtdenoise.errors import DeviceError, RtDenoiseError
 from rtdenoise.live import devices, scheduling
+from rtdenoise.live.desktop import through_pulseaudio
 from rtdenoise.live.devices import Device
 from rtdenoise.live.pipes import ChildEnd, decode
 from rtdenoise.live.plan import LivePlan
@@ -90,12 +91,14 @@ class Worker:
         self._watch()
 
     def _apart(self, source: Device | None, target: Device | None) -> bool:
-        """Whether input and output have clocks of their own: JACK has one; so has a device that is both."""
+        """Whether input and output need streams of their own: two clocks, or a host that does not do both in one."""
         if source is None or target is None:
             return False
         if self._plan.two_clocks is not None:
             return self._plan.two_clocks
         one_server = source.host_api == target.host_api and "JACK" in source.host_api
+        if through_pulseaudio(source) or through_pulseaudio(target):
+            return True
         same = one_server or (source.name == target.name and source.host_api == target.host_api)
         return not same or source.rate_hz != target.rate_hz
 

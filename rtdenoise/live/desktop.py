@@ -1,0 +1,51 @@
+"""The desktop's sound server as its own tool `pactl` shows it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+from rtdenoise.errors import DeviceError
+from rtdenoise.live.devices import Device
+
+_TIMEOUT_SECONDS = 5.0
+_PLUGINS = ("pulse", "default", "sysdefault")
+
+
+def pactl(*arguments: str) -> str:
+    """What `pactl` prints.
+
+    Raises
+    ------
+    DeviceError
+        If there is no server, or it does not answer, or refuses.
+    """
+    try:
+        done = subprocess.run(
+            ["pactl", *arguments], capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise DeviceError(f"the sound server does not answer pactl: {error}") from error
+    if done.returncode:
+        why = " ".join(done.stderr.split()) or "failed"
+        raise DeviceError(f"pactl {arguments[0]}: {why}; is the sound server running?")
+    return done.stdout
+
+
+def server_name() -> str:
+    """What the desktop's sound server calls itself ("pulseaudio", "PulseAudio (on PipeWire 1.2.3)"); empty for none."""
+    if sys.platform != "linux" or shutil.which("pactl") is None:
+        return ""
+    try:
+        lines = pactl("info").splitlines()
+    except DeviceError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("Server Name:")), "")
+
+
+def through_pulseaudio(device: Device | None) -> bool:
+    """Whether a device is PulseAudio's, behind ALSA: PortAudio 19.6 loses input there if one stream does both."""
+    if device is None or device.host_api != "ALSA" or device.name not in _PLUGINS:
+        return False
+    return server_name() == "pulseaudio"

@@ -32,11 +32,13 @@ class CanParams:
 
     model: str = "can-live"
     engine: str = "litert"
+    precision: str = "float"
     device: str = "cpu"
     attenuation_limit_db: float | None = None
 
     def __post_init__(self) -> None:
         require_choice("can.engine", self.engine, ("litert", "tf"))
+        require_choice("can.precision", self.precision, ("float", "int8"))
         require_choice("can.device", self.device, ("cpu", "gpu", "auto"))
         if self.attenuation_limit_db is not None:
             require_range("can.attenuation_limit_db", self.attenuation_limit_db, 0.0, 100.0, "dB")

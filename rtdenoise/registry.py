@@ -69,6 +69,7 @@ def _network(settings: Settings) -> Denoiser:
     return build_can(
         chosen.model,
         engine=chosen.engine,
+        precision=chosen.precision,
         device=chosen.device,
         attenuation_limit_db=chosen.attenuation_limit_db,
     )

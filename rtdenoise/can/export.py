@@ -98,7 +98,7 @@ def write_model(network: Network, folder: Path, *, int8: bool = False) -> Networ
         if stored.spec.causal:
             (folder / models.LITERT).write_bytes(convert_litert(stored))
             if int8:
-                (folder / "model-int8.tflite").write_bytes(convert_litert(stored, precision="int8"))
+                (folder / models.LITERT_INT8).write_bytes(convert_litert(stored, precision="int8"))
         models.write_checksums(folder)
     except OSError as error:
         raise ModelError(f"{folder}: model not written ({error.strerror})") from error

@@ -10,7 +10,8 @@ from rtdenoise.can.spec import CanSpec, load_spec
 from rtdenoise.can.weights import Network, load_weights
 from rtdenoise.errors import ModelError
 
-SPEC, WEIGHTS, LITERT, CHECKSUMS = "spec.json", "weights.npz", "model.tflite", "SHA256SUMS"
+SPEC, WEIGHTS, CHECKSUMS = "spec.json", "weights.npz", "SHA256SUMS"
+LITERT, LITERT_INT8 = "model.tflite", "model-int8.tflite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,18 @@ class Model:
             If it is missing or damaged.
         """
         return _checked(self.folder, LITERT)
+
+    def litert_int8(self) -> bytes:
+        """The LiteRT file that multiplies in 8 bits, checked.
+
+        Raises
+        ------
+        ModelError
+            If the model comes without one, or it is damaged.
+        """
+        if not (self.folder / LITERT_INT8).is_file():
+            raise ModelError(f"{self.folder}: no {LITERT_INT8} (precision='int8'); this model comes in float only")
+        return _checked(self.folder, LITERT_INT8)
 
     def network(self) -> Network:
         """The weights, checked.

@@ -56,6 +56,19 @@ def test_written_model_streams_like_its_weights(folder):
         assert_allclose(stream(denoiser, signal), expected, atol=CAN_EXACT_ATOL, err_msg=engine)
 
 
+def test_int8_is_near_and_refused_where_it_cannot_be(folder):
+    signal = lively(50 * 128)
+    whole, rounded_ = (stream(build_can(folder, precision=p), signal) for p in ("float", "int8"))
+    assert 1e-7 < np.std(rounded_ - whole) < 0.05 * np.std(whole)
+    with pytest.raises(ConfigError, match="precision='int8' needs engine='litert'"):
+        build_can(folder, engine="tf", precision="int8")
+    with pytest.raises(ConfigError, match="precision='half' must be one of float, int8"):
+        build_can(folder, precision="half")
+    (folder / "model-int8.tflite").unlink()
+    with pytest.raises(ModelError, match=r"no model-int8\.tflite .* comes in float only"):
+        build_can(folder, precision="int8")
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_models_stream_like_their_weights(name):
     pytest.importorskip("ai_edge_litert")

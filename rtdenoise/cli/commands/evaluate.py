@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+WORSE_EXIT_CODE = 3
 _OWN = ("WF:quality", "WF:balanced", "WF:low", "SS:balanced", "CAN:can-live")
 
 
@@ -34,13 +35,15 @@ _OWN = ("WF:quality", "WF:balanced", "WF:low", "SS:balanced", "CAN:can-live")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("evaluation"), show_default=True)
 @click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Scores.  [default: in the output]")
 @click.option("--jobs", type=int, metavar="N", help="Processes.  [default: all cores]")
+@click.option("--compare", type=click.Path(path_type=Path), metavar="OLD.json", help="Say what became worse.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 def command(**values: Any) -> int:
     r"""Measure quality: PESQ, STOI, SI-SDR, composite scores, DNSMOS, beside every peer.
 
     Writes JSON, CSV, Markdown, pictures and a page to listen to into the output folder.  Run it again to go on after
-    an interruption: what was scored is kept.  A clip or a peer that fails is named, and the rest goes on.
+    an interruption: what was scored is kept.  A clip or a peer that fails is named, and the rest goes on.  With
+    --compare the exit code is 3 if a method became worse on the same clips.
 
     \b
     Example:
@@ -49,10 +52,13 @@ def command(**values: Any) -> int:
         rtdenoise evaluate --voicebank VoiceBank-DEMAND/ --peer 'mine=denoise {in} {out}'
     """
     from rtdenoise.cli.console import Bar, stderr_console
+    from rtdenoise.evaluate.compare import WORSE, changes_table, load_record
+    from rtdenoise.evaluate.compare import compare as compare_records
     from rtdenoise.evaluate.peers import PEERS
     from rtdenoise.evaluate.session import Request, evaluate
 
-    quiet, as_json = values.pop("quiet"), values.pop("as_json")
+    quiet, as_json, compare = values.pop("quiet"), values.pop("as_json"), values.pop("compare")
+    old = load_record(compare) if compare is not None else None
     named, all_peers = values.pop("peers"), values.pop("all_peers")
     request = Request(
         own=values.pop("methods") or _OWN,
@@ -65,14 +71,18 @@ def command(**values: Any) -> int:
     )
     with Bar(stderr_console(quiet=quiet), "clips") as bar:
         answer = evaluate(request, bar.update)
+    changes = compare_records(old, answer.record) if old is not None else []
     if as_json:
         from rtdenoise.evaluate.record import to_json
 
-        click.echo(to_json(answer.record), nl=False)
+        more = {"changes": [change.as_dict() for change in changes]} if old is not None else {}
+        click.echo(to_json({**answer.record, **more}), nl=False)
     elif not quiet:
         click.echo(answer.markdown)
+        if changes:
+            click.echo(changes_table(changes) + "\n")
         click.echo("\n".join(str(path) for path in answer.files))
-    return 0
+    return WORSE_EXIT_CODE if any(change.verdict == WORSE for change in changes) else 0
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -1,0 +1,142 @@
+"""Scoring: kept, continued, done again only where something sounds different; records and what became worse."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import pytest
+
+from rtdenoise.errors import ConfigError
+from rtdenoise.evaluate import clips, compare, metrics, mixing, scoring, tables
+from rtdenoise.evaluate.record import make_record, to_csv, to_json
+from rtdenoise.evaluate.systems import System, parse_own
+
+pytest.importorskip("pystoi", reason="package pystoi is not installed")
+
+NOISY, BYPASS = System("noisy", "noisy", ""), System("bypass", "own", "bypass")
+
+
+@pytest.fixture(autouse=True)
+def no_pesq(monkeypatch):
+    """PESQ needs a compiler to install; what is tested here is not PESQ."""
+    monkeypatch.setattr(metrics, "pesq_wideband", lambda clean, enhanced: 2.0)
+
+
+@pytest.fixture
+def material(library):
+    speech, noise = mixing.find_sources(library / "speech"), mixing.find_sources(library / "noise")
+    return clips.from_mixtures(mixing.plan_mixtures(speech, noise, clips=4, seed=1, seconds=2.0, snrs_db=(0.0, 10.0)))
+
+
+def count_measures(monkeypatch):
+    calls = []
+    real = metrics.measure
+    monkeypatch.setattr(metrics, "measure", lambda *a, **k: calls.append(1) or real(*a, **k))
+    return calls
+
+
+def test_scores_are_kept_and_found_again(material, tmp_path, monkeypatch):
+    calls = count_measures(monkeypatch)
+    seen = []
+    first = scoring.score_all(
+        material, [NOISY, BYPASS], tmp_path, jobs=1, with_dnsmos=False, progress=lambda d, t: seen.append((d, t))
+    )
+    assert len(calls) == 4  # bypass gives what noisy gives: the same samples are scored once
+    assert seen == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
+    again = scoring.score_all(material, [NOISY, BYPASS], tmp_path, jobs=1, with_dnsmos=False)
+    assert len(calls) == 4
+    assert [entry.scores for entry in again] == [entry.scores for entry in first]
+
+
+def test_a_run_that_stopped_goes_on(material, tmp_path, monkeypatch):
+    calls = count_measures(monkeypatch)
+
+    def stop(done, _total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        scoring.score_all(material, [NOISY], tmp_path, jobs=1, with_dnsmos=False, progress=stop)
+    scoring.score_all(material, [NOISY], tmp_path, jobs=1, with_dnsmos=False)
+    assert len(calls) == 4
+
+
+def test_damaged_scores_are_made_again(material, tmp_path, monkeypatch):
+    calls = count_measures(monkeypatch)
+    scoring.score_all(material[:1], [NOISY], tmp_path, jobs=1, with_dnsmos=False)
+    for path in tmp_path.rglob("*.json"):
+        path.write_text("{cut")
+    scoring.score_all(material[:1], [NOISY], tmp_path, jobs=1, with_dnsmos=False)
+    assert len(calls) == 2
+
+
+def test_one_that_fails_is_named_and_the_rest_goes_on(material, tmp_path):
+    broken = System("broken", "command", "false {in} {out}")
+    lost = replace(material[0], recipe=None, clean_path="nowhere.wav", noisy_path="nowhere.wav")
+    found = scoring.score_all([lost, *material[1:]], [NOISY, broken], tmp_path, jobs=1, with_dnsmos=False)
+    assert "nowhere.wav" in found[0].error
+    assert all("code 1" in entry.failed["broken"] for entry in found[1:])
+    record = make_record(found, [NOISY, broken], material={}, missing={})
+    assert list(record["left_out"]) == [material[0].name]
+    assert len(record["failed"]["broken"]) == 3
+    assert record["systems"]["noisy"]["mean"]["estoi"]["n"] == 3
+
+
+@pytest.fixture
+def record(material, tmp_path):
+    every = [*material, *clips.clean_inputs(material, 1)]
+    wiener = parse_own("WF:low")
+    found = scoring.score_all(every, [NOISY, BYPASS, wiener], tmp_path / "cache", jobs=1, with_dnsmos=False)
+    return make_record(found, [NOISY, BYPASS, wiener], material={"kind": "mixtures"}, missing={})
+
+
+def test_record_breaks_down_and_survives_json(record):
+    assert json.loads(to_json(record))["schema"] == "rtdenoise.evaluate/1"
+    entry = record["systems"]["WF:low"]
+    assert entry["latency_ms"] == pytest.approx(8.0)
+    assert set(entry["by_snr"]) == {"0", "10"} and set(entry["by_noise"]) == {"hiss", "rumble"}
+    assert entry["over_noisy"]["si_sdr_db"]["low"] > 1.0
+    assert record["systems"]["bypass"]["over_noisy"]["estoi"] == {"mean": 0.0, "low": 0.0, "high": 0.0, "n": 4}
+    assert record["clean_in"]["bypass"]["si_sdr_db"]["mean"] > 100.0
+    rows = list(csv.DictReader(io.StringIO(to_csv(record))))
+    assert len(rows) == 5 * 3
+    assert {row["system"] for row in rows} == {"noisy", "bypass", "WF:low"}
+
+
+def test_tables_tell_means_distances_and_clean_speech(record):
+    text = tables.quality(record)
+    mean = record["systems"]["WF:low"]["mean"]["si_sdr_db"]["mean"]
+    assert f"| {mean:.2f} |" in next(line for line in text.splitlines() if line.startswith("| WF:low"))
+    gap = mean - record["systems"]["bypass"]["mean"]["si_sdr_db"]["mean"]
+    row = next(line for line in tables.distances(record, "bypass").splitlines() if line.startswith("| WF:low | all"))
+    assert f"{gap:+.2f}" in row
+    assert "WF:low" in tables.clean_speech(record)
+    assert tables.distances(record, "rnnoise") == ""
+    assert "SSNR" in tables.papers(record)
+
+
+def test_what_became_worse_is_told_apart_from_chance(record):
+    old = json.loads(to_json(record))
+    assert {change.verdict for change in compare.compare(old, record)} == {compare.SAME}
+    worse = json.loads(to_json(record))
+    for name, rows in worse["scores"].items():
+        rows["WF:low"]["si_sdr_db"] -= 1.0
+        rows["WF:low"]["estoi"] += 0.02 if name.startswith("0000") else -0.02  # not sure with four clips
+    verdicts = {(c.system, c.metric): c.verdict for c in compare.compare(old, worse)}
+    assert verdicts["WF:low", "si_sdr_db"] == compare.WORSE
+    assert verdicts["WF:low", "estoi"] == compare.SAME
+    assert verdicts["bypass", "si_sdr_db"] == compare.SAME
+    assert {(c.system, c.metric): c.verdict for c in compare.compare(worse, old)}["WF:low", "si_sdr_db"] == "better"
+
+
+def test_records_that_cannot_be_compared(record, tmp_path):
+    with pytest.raises(ConfigError, match="no clip and method in common"):
+        compare.compare({**record, "scores": {}}, record)
+    path = tmp_path / "old.json"
+    for text, reason in (("{", "no JSON"), ("{}", "no record of"), (json.dumps({"schema": "x"}), "no record of")):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=reason):
+            compare.load_record(path)

@@ -1,0 +1,159 @@
+"""The command line from folders to the page, and the page in a real browser."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.cli.conftest import call
+
+__all__ = ["call"]
+
+pytest.importorskip("pystoi", reason="package pystoi is not installed")
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """PESQ needs a compiler to install; what is tested here is not PESQ."""
+    from rtdenoise.evaluate import metrics
+
+    if find_spec("pesq") is None:
+        monkeypatch.setattr(metrics, "pesq_wideband", lambda clean, enhanced: 2.0)
+
+
+@pytest.fixture
+def evaluated(call, library, tmp_path, quick):
+    """A small evaluation of two own methods and a program."""
+    result = call(
+        "evaluate", "--speech", library / "speech", "--noise", library / "noise", "--clips", 4, "--seconds", 2,
+        "--snr", "0,10", "-a", "WF:low", "-a", "bypass", "--no-peers", "--peer", "copy=cp {in} {out}",
+        "--peer", "broken=false {in} {out}", "--no-dnsmos", "--clean-clips", 1, "--page-clips", 1, "--jobs", 1,
+        "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    return tmp_path / "out", result
+
+
+def test_everything_is_written_and_what_failed_is_said(evaluated):
+    folder, result = evaluated
+    assert "peer broken left out" in result.err and "ended with code 1" in result.err
+    for name in ("evaluation.json", "scores.csv", "report.md", "delay.png", "snr.png", "index.html"):
+        assert (folder / name).stat().st_size > 500, name
+    record = json.loads((folder / "evaluation.json").read_text())
+    assert list(record["systems"]) == ["noisy", "WF:low", "bypass", "copy"]
+    assert record["systems"]["copy"]["us_per_10ms"] > 0
+    assert "broken" in record["missing"]
+    text = (folder / "report.md").read_text()
+    assert all(title in text for title in ("by SNR", "by noise", "by voice", "Clean speech in", "Left out"))
+
+
+def test_page_plays_in_a_browser(evaluated):
+    folder, _ = evaluated
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        pytest.skip("no Chromium: apt install chromium")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="package playwright is not installed")
+    problems: list[str] = []
+    with sync_api.sync_playwright() as play:
+        arguments = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+        browser = play.chromium.launch(executable_path=program, args=arguments)
+        page = browser.new_page(viewport={"width": 1000, "height": 800})
+        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        page.on("requestfailed", lambda request: problems.append(request.url))
+        page.goto((folder / "index.html").as_uri())
+        page.wait_for_function("[...document.querySelectorAll('audio')].every(a => a.readyState >= 1)")
+        lengths = page.evaluate("[...document.querySelectorAll('audio')].map(a => a.duration)")
+        widths = page.evaluate(
+            "(async () => { const all = [...document.images]; all.forEach(i => i.loading = 'eager');"
+            "await Promise.all(all.map(i => i.decode())); return all.map(i => i.naturalWidth); })()"
+        )
+        page.evaluate("document.querySelector('audio').play()")
+        page.wait_for_function("document.querySelector('audio').currentTime > 0.05")
+        headings = page.eval_on_selector_all("h2", "all => all.map(h => h.textContent)")
+        wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        browser.close()
+    assert problems == []
+    assert len(lengths) == 2 * 5 and all(length == pytest.approx(2.0, abs=0.01) for length in lengths)
+    assert len(widths) == 4 and min(widths) > 300
+    assert headings == ["Gained most", "Gained least"]
+    assert not wide
+
+
+def test_second_run_scores_nothing_and_compares(evaluated, call, library, monkeypatch):
+    from rtdenoise.evaluate import metrics
+
+    folder, _ = evaluated
+    arguments = [
+        "evaluate", "--speech", library / "speech", "--noise", library / "noise", "--clips", 4, "--seconds", 2,
+        "--snr", "0,10", "-a", "WF:low", "--no-peers", "--no-dnsmos", "--no-cost", "--page-clips", 0, "--jobs", 1,
+        "-o", folder,
+    ]  # fmt: skip
+    old = folder.parent / "old.json"
+    shutil.copy(folder / "evaluation.json", old)
+
+    def forbidden(*_args, **_more):
+        raise AssertionError("scored again")
+
+    monkeypatch.setattr(metrics, "measure", forbidden)
+    same = call(*arguments, "--compare", old)
+    assert same.code == 0, same.err
+    record = json.loads(old.read_text())
+    for rows in record["scores"].values():
+        rows["WF:low"]["si_sdr_db"] += 2.0
+    old.write_text(json.dumps(record))
+    worse = call(*arguments, "--compare", old, "--json")
+    assert worse.code == 3
+    assert "worse" in {change["verdict"] for change in json.loads(worse.out)["changes"]}
+
+
+def test_voicebank_layout_gives_the_papers_table(call, tmp_path, speech, quick):
+    for kind, level in (("clean", 0.0), ("noisy", 0.01)):
+        folder = tmp_path / "vb" / f"{kind}_testset_wav"
+        folder.mkdir(parents=True)
+        rng = np.random.default_rng(0)
+        for name in ("p232_001", "p257_002"):
+            soundfile.write(folder / f"{name}.wav", speech + level * rng.standard_normal(speech.size), 16000)
+    more = ("--no-peers", "--no-dnsmos", "--no-cost", "--page-clips", 0, "--jobs", 1, "-a", "bypass")
+    result = call("evaluate", "--voicebank", tmp_path / "vb", *more)
+    assert result.code == 0, result.err
+    assert "| method | PESQ | CSIG | CBAK | COVL | SSNR | STOI % |" in result.out
+    assert "| p232 |" in result.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        ((), 1, "--clean and --noisy, or --speech and --noise, or --voicebank"),
+        (("--clean", "a", "--noisy", "b"), 1, "a: no such folder"),
+        (("--voicebank", "."), 1, "clean_testset_wav"),
+        (("--clean", "a", "--noisy", "b", "--snr", "loud"), 2, "--snr loud"),
+        (("--clean", "a", "--noisy", "b", "--compare", "old.json"), 1, "old.json: cannot be read"),
+        (("--clean", "a", "--noisy", "b", "--clips", "0"), 1, "clips=0"),
+    ],
+)
+def test_what_cannot_be_is_one_line(call, arguments, code, reason):
+    result = call("evaluate", *arguments)
+    assert result.code == code
+    assert reason in result.err and len(result.err.strip().splitlines()) == 1
+
+
+def test_silent_and_short_pairs_are_named_and_the_rest_goes_on(call, tmp_path, speech, quick):
+    for kind in ("clean", "noisy"):
+        (tmp_path / kind).mkdir()
+        for name, signal in (("good", speech), ("short", speech[:3000]), ("silent", 0 * speech)):
+            soundfile.write(tmp_path / kind / f"{name}.wav", signal, 16000)
+    more = ("--no-peers", "--no-dnsmos", "--no-cost", "--page-clips", 0, "--jobs", 1, "-a", "bypass")
+    result = call("evaluate", "--clean", tmp_path / "clean", "--noisy", tmp_path / "noisy", *more)
+    assert result.code == 0
+    assert "short: 0.19 s is too short" in result.err and "silent: the clean reference is silent" in result.err
+    record = json.loads(Path("evaluation/evaluation.json").read_text())
+    assert record["systems"]["noisy"]["mean"]["estoi"]["n"] == 1
+    assert set(record["left_out"]) == {"short", "silent"}

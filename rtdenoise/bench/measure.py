@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import threading
 import time
-import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rtdenoise.bench.cases import NATIVE, Case
+from rtdenoise.bench.memory import allocations, peak_mb, resident_mb
 from rtdenoise.evaluate.systems import own_settings
 from rtdenoise.live.scheduling import PRIORITY_AUDIO, request_priority
 from rtdenoise.registry import build
@@ -241,42 +240,6 @@ def overhead_us() -> float:
     return (time.perf_counter_ns() - began) / 1e3 / times.shape[0]
 
 
-def allocations(case: Case, denoiser: Denoiser, blocks: F32, run: Run) -> dict[str, float | None]:
-    """``compiled_per_hop``: arrays that compiled code allocates; ``python_bytes_per_hop``: what Python keeps.
-
-    Both are 0 for a hop that may run in an audio callback; the first is None for engines that are no compiled hop.
-    """
-    hops, out = 200, np.empty(denoiser.hop, np.float32)
-    tracemalloc.start()
-    for block in blocks[:20]:
-        denoiser.process(block, out)
-    before = tracemalloc.get_traced_memory()[0]
-    for i in range(hops):
-        denoiser.process(blocks[i], out)
-    kept = max(0, tracemalloc.get_traced_memory()[0] - before)
-    tracemalloc.stop()
-    return {
-        "compiled_per_hop": _compiled_allocations(run, hops) if case.engine == NATIVE else None,
-        "python_bytes_per_hop": kept / hops if kept > hops else 0.0,  # below a byte per hop: the counter's own
-    }
-
-
-def _compiled_allocations(run: Run, hops: int) -> float | None:
-    """Per hop, by numba's own count (NUMBA_NRT_STATS); two lengths, so that the call's own share drops out."""
-    from numba.core.runtime import rtsys
-
-    counts = []
-    for factor in (1, 2):
-        times = np.zeros((factor * hops, 2), np.int64)
-        try:
-            before = int(rtsys.get_allocation_stats().alloc)
-            run(0, 0, times)
-            counts.append(int(rtsys.get_allocation_stats().alloc) - before)
-        except RuntimeError:  # numba does not count in this process
-            return None
-    return (counts[1] - counts[0]) / hops
-
-
 def capacity(case: Case, denoiser: Denoiser, blocks: F32, steady: dict[str, Any]) -> dict[str, Any]:
     """``streams_per_core`` and, for compiled hops, the curve of time against streams."""
     hop_us = 1e6 * denoiser.hop / denoiser.sample_rate
@@ -296,22 +259,3 @@ def capacity(case: Case, denoiser: Denoiser, blocks: F32, steady: dict[str, Any]
         curve.append({"streams": streams, **percentiles(spent)})
     each_us = min(point["p50"] / point["streams"] for point in curve[-2:])
     return {"streams_per_core": int(hop_us / each_us), "capacity": curve}
-
-
-def resident_mb() -> float | None:
-    """Memory of this process now; None where the system does not tell."""
-    return _status_mb("VmRSS")
-
-
-def peak_mb() -> float | None:
-    """The most it has had."""
-    return _status_mb("VmHWM")
-
-
-def _status_mb(field: str) -> float | None:
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    found = next((line.split()[1] for line in lines if line.startswith(field + ":")), None)
-    return None if found is None else int(found) / 1024

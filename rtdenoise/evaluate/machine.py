@@ -6,17 +6,16 @@ import os
 import platform
 import subprocess
 from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-import rtdenoise
 
 
 def origin() -> dict[str, Any]:
     """Time (UTC), versions, commit and machine, for the head of every record."""
     return {
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "version": rtdenoise.__version__,
+        "version": package_version(),
         "commit": _commit(),
         "machine": {
             "processor": processor(),
@@ -25,6 +24,14 @@ def origin() -> dict[str, Any]:
             "python": platform.python_version(),
         },
     }
+
+
+def package_version() -> str:
+    """Version of this package as it is installed."""
+    try:
+        return version("rtdenoise")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def processor() -> str:
@@ -38,7 +45,7 @@ def processor() -> str:
 
 def _commit() -> str:
     """Short commit of the checkout that the package runs from; empty for an installation."""
-    root = Path(rtdenoise.__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return ""
     command = ["git", "-C", str(root), "rev-parse", "--short", "HEAD"]

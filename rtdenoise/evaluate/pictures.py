@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,12 +36,22 @@ def quality_over_delay(record: Mapping[str, Any], path: Path) -> bool:
     axes = figure.subplots()
     known = [delay for _, delay, _ in points if delay is not None]
     whole_file = 1.25 * max([*known, 10.0])
+    placed = [(whole_file if delay is None else delay, found["mean"]) for _, delay, found in points]
+    heights = label_heights(placed)
     for index, (name, delay, found) in enumerate(points):
-        _point(axes, index, name, whole_file if delay is None else delay, found, delay is None)
+        _point(axes, index, placed[index][0], found, delay is None)
+        axes.annotate(
+            name,
+            placed[index],
+            xytext=(placed[index][0] + 0.012 * whole_file, heights[index]),
+            va="center",
+            fontsize=9,
+            arrowprops={"arrowstyle": "-", "color": "0.6", "linewidth": 0.5},
+        )
     noisy = record["systems"].get("noisy", {}).get("mean", {}).get(metric)
     if noisy is not None:
         axes.axhline(noisy["mean"], color="0.5", linestyle=":", linewidth=1)
-        axes.annotate("noisy input", (0.0, noisy["mean"]), xytext=(4, 3), textcoords="offset points", color="0.4")
+        axes.annotate("noisy input", (0.0, noisy["mean"]), xytext=(4, -12), textcoords="offset points", color="0.4")
     axes.set_xlim(0.0, 1.3 * whole_file)
     axes.set_xlabel("delay of the method in ms (block included); hollow: needs the whole file")
     axes.set_ylabel(COLUMNS[metric][0])
@@ -49,7 +59,21 @@ def quality_over_delay(record: Mapping[str, Any], path: Path) -> bool:
     return True
 
 
-def _point(axes: Axes, index: int, name: str, delay: float, found: Mapping[str, float], hollow: bool) -> None:
+def label_heights(points: Sequence[tuple[float, float]]) -> list[float]:
+    """Heights for labels to the right of points such that none covers another of about the same delay."""
+    reach = 0.25 * max(x for x, _ in points)
+    values = [y for _, y in points]
+    step = max(0.045 * (max(values) - min(values)), 1e-3)
+    heights = list(values)
+    placed: list[int] = []
+    for index in sorted(range(len(points)), key=lambda i: values[i]):
+        near = [heights[other] for other in placed if abs(points[other][0] - points[index][0]) < reach]
+        heights[index] = max([values[index], *(height + step for height in near)])
+        placed.append(index)
+    return heights
+
+
+def _point(axes: Axes, index: int, delay: float, found: Mapping[str, float], hollow: bool) -> None:
     colour, marker = _COLOURS[index % len(_COLOURS)], _MARKERS[index % len(_MARKERS)]
     error = [[max(0.0, found["mean"] - found["low"])], [max(0.0, found["high"] - found["mean"])]]
     axes.errorbar(
@@ -63,7 +87,6 @@ def _point(axes: Axes, index: int, name: str, delay: float, found: Mapping[str, 
         capsize=3,
         elinewidth=1,
     )
-    axes.annotate(name, (delay, found["mean"]), xytext=(8, 4), textcoords="offset points", fontsize=9)
 
 
 def curves_over_snr(record: Mapping[str, Any], path: Path) -> bool:

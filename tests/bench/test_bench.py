@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import rtdenoise.bench
-from rtdenoise.bench import measure, run
+from rtdenoise.bench import measure, memory, run
 from rtdenoise.bench.cases import NATIVE, all_cases, make_case, quick_cases
 from rtdenoise.bench.many import measure_many, why_no_gpu
 from rtdenoise.bench.run import Request, bench, run_worker
@@ -98,7 +98,7 @@ def test_allocations_are_seen():
 
     case = make_case("bypass")
     blocks = np.zeros((256, 64), np.float32)
-    found = measure.allocations(case, Leaky(), blocks, lambda *_: None)
+    found = memory.allocations(case, Leaky(), blocks, lambda *_: None)
     assert found["python_bytes_per_hop"] > 256
     assert found["compiled_per_hop"] is None
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -140,3 +141,14 @@ def test_records_that_cannot_be_compared(record, tmp_path):
         path.write_text(text)
         with pytest.raises(ConfigError, match=reason):
             compare.load_record(path)
+
+
+def test_labels_of_a_picture_do_not_cover_each_other():
+    from rtdenoise.evaluate.pictures import label_heights
+
+    points = [(16.0, 1.50), (16.0, 1.51), (20.0, 1.505), (40.0, 1.5), (8.0, 2.0)]
+    heights = label_heights(points)
+    near = sorted(heights[:3])
+    assert min(b - a for a, b in pairwise(near)) >= 0.02
+    assert heights[3] == 1.5 and heights[4] == 2.0
+    assert all(height >= y for height, (_, y) in zip(heights, points, strict=True))

@@ -266,6 +266,20 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(mi
     assert (tmp_path / "last.npz").read_bytes() == kept
 
 
+def test_an_unforeseen_error_leaves_a_checkpoint(mixer, tmp_path, monkeypatch):
+    run = trainer(tmp_path, replace(SETTINGS, steps=10**9))
+
+    def two(*_: object, **__: object):
+        yield batch(mixer, 0)
+        yield batch(mixer, 1)
+        raise OSError("the network drive is gone")
+
+    monkeypatch.setattr("rtdenoise.can.training.loop.batches", two)
+    with pytest.raises(OSError, match="drive is gone"):
+        run.run(mixer, None)
+    assert load_checkpoint(tmp_path / "last.npz").step == 2
+
+
 def test_whoever_watches_is_told_loss_speed_and_time_left(mixer, tmp_path, monkeypatch):
     from rtdenoise.can.training.loop import Trainer
 

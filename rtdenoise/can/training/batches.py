@@ -6,13 +6,14 @@ import functools
 import itertools
 import signal
 from collections.abc import Generator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 
 import numpy as np
 
 from rtdenoise.can.training.mixtures import Mixer, rms
+from rtdenoise.errors import ConfigError
 from rtdenoise.typing import F32
 
 _DEAD_LEVEL = 1e-5  # below: digital silence, scaled as if it were this loud
@@ -63,6 +64,10 @@ def batches(
             for number in itertools.count(first + len(waiting)):
                 yield waiting.pop(0).result()
                 waiting.append(pool.submit(make, number=number, **sizes))
+        except BrokenExecutor as error:
+            raise ConfigError(
+                f"a process that makes mixtures has ended (out of memory?); {workers=} may be fewer, 0 needs none"
+            ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -182,6 +182,11 @@ class Trainer:
                 reason = self._loop(source, validation)
             self.checkpoint()
             return reason
+        except ModelError:  # the weights, or the disk, are not fit for a checkpoint
+            raise
+        except Exception:
+            self.checkpoint()
+            raise
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)

@@ -164,15 +164,17 @@ def band_features(power, noise, share_above, first_bin, averages, peak, smoothin
     return np.stack([current, *averages, peaky, level - peak, tilt - tilt.mean()]), averages, peak
 
 
-def band_correction(features, table, offset, n_maps):
-    """A softmax mixture of linear maps (Jordan & Jacobs 1994, eq. 1)."""
-    mixed = offset + features.reshape(-1) @ table
-    maps, scores = mixed[:-n_maps].reshape(n_maps, -1), mixed[-n_maps:]
-    weights = np.exp(scores - scores.max())
-    return weights / weights.sum() @ maps
+def leaky(x):
+    """Maas, Hannun & Ng (2013)."""
+    return np.where(x > 0, x, 0.1 * x)
 
 
-def wiener_log_linear(power, noise, clean_psd, correction, alpha, gain_min, starting):
+def band_regression(features, table, offset, value_table, value_offset):
+    """One hidden layer."""
+    return value_offset + leaky(offset + features.reshape(-1) @ table) @ value_table
+
+
+def wiener_by_context(power, noise, clean_psd, correction, alpha, gain_min, starting):
     """A Wiener gain behind ``xi = sqrt(xi_dd + .001) exp(c)``, with a soft floor."""
     xi = alpha * clean_psd / noise + (1 - alpha) * np.maximum(np.minimum(power / noise, 1e8) - 1, 0)
     decided = np.maximum(xi / (1 + xi), 0.178)
@@ -181,14 +183,93 @@ def wiener_log_linear(power, noise, clean_psd, correction, alpha, gain_min, star
     return np.maximum(gain, decided) if starting else gain, decided**2 * power
 
 
-def subtract_by_context(power, smoothed, noise, correction, ratio, low, share, smoothing, floor, gain_min):
-    """Berouti's subtraction with the over-subtraction of the log-linear SNR; bands above the last hold its value."""
-    snr_db = 4.343 * (0.5 * np.log(np.maximum(ratio - 0.95, 0) + 0.05) + correction)
-    at_bin = snr_db[low] + share * (snr_db[np.minimum(low + 1, len(snr_db) - 1)] - snr_db[low])
+def spread(value, low, share):
+    """Linear between band centres; bands above the last hold its value."""
+    return value[low] + share * (value[np.minimum(low + 1, len(value) - 1)] - value[low])
+
+
+def subtract_by_context(power, smoothed, noise, snr_db, smoothing, floor, gain_min):
+    """Berouti's subtraction with the over-subtraction of the SNR in its context."""
     smoothed = smoothing * smoothed + (1 - smoothing) * power
-    factor = np.clip(3 - 0.35 * at_bin, 1, 12.5)
+    factor = np.clip(3 - 0.35 * snr_db, 1, 12.5)
     remaining = np.maximum(smoothed - factor * noise, floor * noise)
     return np.clip(np.sqrt(remaining / smoothed), gain_min, 1), smoothed
+
+
+def neighbour_mean(x, reach):
+    """Mean of each value and its neighbours, fewer at the ends."""
+    reach = min(reach, (len(x) - 1) // 2)
+    return np.array([x[max(0, k - reach) : k + reach + 1].mean() for k in range(len(x))])
+
+
+class FineRegression:
+    """The per-bin regression, from its description: averages, logarithms of ratios, a cepstral comb, three layers."""
+
+    def __init__(self, n_bins, hop_seconds, constants):
+        self.hop, self.constants, self.first = hop_seconds, constants, True
+        self.averages = np.zeros((3, n_bins))
+        self.lowest = self.level_mean = self.variance = self.clean = np.zeros(n_bins)
+        self.now = self.last = np.zeros(n_bins)
+        self.speech = 0.0
+
+    def _smooth(self, seconds, old, new):
+        s = 0.0 if self.first else np.exp(-self.hop / seconds)
+        return s * old + (1 - s) * new
+
+    def log_xi(self, power, noise, context, alpha):
+        n = len(power)
+        self.averages = np.stack(
+            [self._smooth(t, a, power) for t, a in zip((0.02, 0.06, 0.25), self.averages, strict=True)]
+        )
+        middle = self.averages[1]
+        self.lowest = np.minimum(middle, middle if self.first else self.lowest * np.exp(0.7 * self.hop))
+        xi = alpha * self.clean / noise + (1 - alpha) * np.maximum(np.minimum(power / noise, 1e8) - 1, 0)
+        self.clean = np.maximum(xi / (1 + xi), 0.178) ** 2 * power
+        level = np.log(self.averages[0])
+        self.level_mean = self._smooth(0.3, self.level_mean, level)
+        away = (level - self.level_mean) ** 2
+        self.variance = np.ones(n) if self.first else self._smooth(0.3, self.variance, away)
+        before_last, self.last = self.last, self.now
+        self.now = np.log(power / noise + 0.03)
+        short, mid, long = np.log(self.averages / noise + 0.03)
+        peaks = np.log(power) - neighbour_mean(np.log(power), 6)
+        comb, strength = self._comb(peaks)
+        mean_ratio = short[6 : min(130, n)].mean()
+        self.speech = self._smooth(0.1, self.speech, mean_ratio)
+        base = 0.5 * np.log(xi + 0.001) + context
+        maps = (
+            (self.now, range(-3, 4)),
+            (self.last, (-1, 0, 1)),
+            (before_last, (0,)),
+            (short, (-8, -5, -3, -2, -1, 0, 1, 2, 3, 5, 8)),
+            (mid, (-4, -2, 0, 2, 4)),
+            (long, (-4, 0, 4)),
+            (np.log(noise / self.lowest + 0.03), (0,)),
+            (np.log(xi + 0.01), (-1, 0, 1)),
+            *((m, (0,)) for m in (comb, peaks, neighbour_mean(short, 8), neighbour_mean(short, 32))),
+            *((m, (0,)) for m in (np.sqrt(self.variance), np.log(noise) - np.log(noise).mean(), context, base)),
+        )
+        rows = [np.pad(m, 8, mode="edge")[8 + d : 8 + d + n] for m, shifts in maps for d in shifts]
+        rows += [np.full(n, value) for value in (strength, mean_ratio, self.speech)]
+        place = np.log10(1 + np.minimum(np.arange(n) * 31.25, 8000) / 700) / np.log10(1 + 8000 / 700)
+        rows += [np.cos(np.pi * j * place) for j in (1, 2, 3)]
+        c = self.constants
+        hidden = leaky(c["table"] @ np.stack(rows) + c["offset"][:, None])
+        second = leaky(c["second_table"] @ hidden + c["second_offset"][:, None])
+        self.first = False
+        return base + (c["value_table"] @ second)[0] + c["value_offset"][0]
+
+    @staticmethod
+    def _comb(peaks):
+        """Noll (1967): the largest value of the cepstrum between 400 and 70 Hz."""
+        spectrum = np.zeros(257)
+        end = min(129, len(peaks))
+        spectrum[3:end] = peaks[3:end]
+        spectrum[100:129] *= np.linspace(1, 0, 29)
+        cepstrum = np.fft.irfft(spectrum, 512)
+        lag = 40 + np.argmax(cepstrum[40:231])
+        strength = 10 * cepstrum[lag]
+        return strength * np.cos(2 * np.pi * np.arange(len(peaks)) * lag / 512), strength
 
 
 def subtract_power(power, smoothed, noise, edges, weight, smoothing, floor, gain_min):

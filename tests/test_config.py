@@ -52,7 +52,7 @@ def test_sections_merge_key_by_key():
         ({"zzz": 1}, "valid here: .*attenuation_limit_db.*channel_mode.*framing.*method.*preset"),
         ({"noise": 5}, "noise must be a mapping of keys to values, not 5"),
         ({"noise": {"tracker": "magic"}}, "noise.tracker='magic' must be one of: presence, minimum, beginning"),
-        ({"wiener": {"rule": "best"}}, "wiener.rule='best' must be one of: log-linear, decision-directed, log-mmse"),
+        ({"wiener": {"rule": "best"}}, "wiener.rule='best' must be one of: context, fine, decision-directed, log-mmse"),
         ({"attenuation_limit_db": -3}, "attenuation_limit_db=-3 must be a number from 0 to 100 dB"),
         ({"attenuation_limit_db": "loud"}, "attenuation_limit_db='loud' must be a number"),
         ({"attenuation_limit_db": float("nan")}, "attenuation_limit_db=nan must be a number"),

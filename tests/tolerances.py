@@ -2,6 +2,7 @@
 
 KERNEL_RTOL = 4e-6  # ~32 float32 ulp: eight roundings, ratios up to 1e6 apart
 EXPONENTIAL_RTOL = 4e-5  # exp(x) by a fifth-order series to the 64th power: rounding grows 64-fold
+EXPONENTIAL_FAR_RTOL = 2e-3  # the series itself, 30 away from 0
 ROUND_TRIP_ATOL = 2e-6  # full-scale signal through float32 FFT, window, IFFT, window
 RESAMPLED_ATOL = 3e-4  # 80 dB stop band twice, 0.5 dB below full scale
 RESAMPLER_TWIN_ATOL = 3e-6  # float32 sum of 50-600 products of a full-scale signal
@@ -11,3 +12,6 @@ INTEGRAL_RTOL = 6e-5  # Abramowitz & Stegun 5.1.53 and 5.1.56 in float32
 SLIDING_RTOL = 2e-2  # a running sum over 33 bins whose terms are up to 1e6 apart loses the small ones
 FEATURE_ATOL = 2e-4  # logarithms of float32 sums
 SUBTRACTION_RTOL = 1e-3  # a difference of nearly equal powers under a root
+LOGARITHM_ATOL = 3e-7  # two float32 roundings around 1
+MEAN_ATOL = 4e-6  # running sums of some hundred values around 1
+FINE_ATOL = 2e-3  # three layers in float32 behind logarithms of ratios, an argmax between nearly equal peaks

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from rtdenoise.kernels.elementary import exponential, running_mean
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.typing import F32
 
@@ -19,24 +20,6 @@ _WIDE_REACH = 8  # bins to either side, a quarter of a kilohertz
 _PRIOR, _OWN, _LOCAL, _WIDE = np.float32(-4.07), np.float32(0.5), np.float32(0.354), np.float32(0.4)  # fitted
 _START_REACH = 16  # bins to either side, half a kilohertz: wider than the gaps between harmonics
 _START_PEAK = np.float32(0.35)  # share of a peak that may be noise at the start: hum and engines have peaks too
-_E_RANGE = np.float32(30)  # exp(-30) is nothing against 1 in float32
-
-
-@kernel
-def exponential(x: np.float32) -> np.float32:
-    """``exp(x)`` for x limited to -30..30, to 5e-6 relative within 8 of 0, as plain arithmetic that vectorises.
-
-    Taylor's series of ``exp(x / 64)`` to the fifth power, squared six times.
-    """
-    y = min(max(x, -_E_RANGE), _E_RANGE) * np.float32(1.0 / 64.0)
-    cubic = np.float32(1 / 6) + y * (np.float32(1 / 24) + y * np.float32(1 / 120))
-    e = _ONE + y * (_ONE + y * (np.float32(1 / 2) + y * cubic))
-    e2 = e * e
-    e4 = e2 * e2
-    e8 = e4 * e4
-    e16 = e8 * e8
-    e32 = e16 * e16
-    return e32 * e32
 
 
 @kernel
@@ -73,30 +56,26 @@ def track_presence(
     a single bin is little evidence.  P never exceeds .99, so that no bin stays speech for ever: their eq. 23 lets it
     until its smoothed value does.
     """
-    n_bins = power.size
+    n_bins, last = power.size, power.size - 1
     for k in range(n_bins):
         gamma = min(power[k] / max(noise_psd[k], _TINY), _RATIO_MAX)
         ratio[k] = smoothing_ratio * ratio[k] + (_ONE - smoothing_ratio) * gamma
-        evidence[k] = _PRIOR + _OWN * gamma
-    total = _ZERO
-    for k in range(min(_WIDE_REACH, n_bins)):
-        total += ratio[k]
-    for k in range(n_bins):
-        if k + _WIDE_REACH < n_bins:
-            total += ratio[k + _WIDE_REACH]
-        if k > _WIDE_REACH:
-            total -= ratio[k - _WIDE_REACH - 1]
-        count = np.float32(min(k, _WIDE_REACH) + min(n_bins - 1 - k, _WIDE_REACH) + 1)
-        evidence[k] += _WIDE * (total / count)
-    last = n_bins - 1
-    evidence[0] += _LOCAL * np.float32(0.5) * (ratio[0] + ratio[1])
-    evidence[last] += _LOCAL * np.float32(0.5) * (ratio[last] + ratio[last - 1])
+    running_mean(ratio, _WIDE_REACH, evidence)
+    _weigh(0, np.float32(0.5) * (ratio[0] + ratio[1]), power, noise_psd, evidence, smoothing_noise)
     for k in range(1, last):
-        evidence[k] += _LOCAL * np.float32(1 / 3) * (ratio[k - 1] + ratio[k] + ratio[k + 1])
-    for k in range(n_bins):
-        p = _CAP / (_ONE + exponential(-evidence[k]))
-        periodogram = p * noise_psd[k] + (_ONE - p) * power[k]
-        noise_psd[k] = max(smoothing_noise * noise_psd[k] + (_ONE - smoothing_noise) * periodogram, _TINY)
+        local = np.float32(1 / 3) * (ratio[k - 1] + ratio[k] + ratio[k + 1])
+        _weigh(k, local, power, noise_psd, evidence, smoothing_noise)
+    _weigh(last, np.float32(0.5) * (ratio[last] + ratio[last - 1]), power, noise_psd, evidence, smoothing_noise)
+
+
+@kernel
+def _weigh(k: int, local: np.float32, power: F32, noise_psd: F32, evidence: F32, smoothing: np.float32) -> None:
+    """The odds of speech in bin `k`, and the noise that follows from them; `evidence` holds `wide` and gets ``q``."""
+    gamma = min(power[k] / max(noise_psd[k], _TINY), _RATIO_MAX)
+    evidence[k] = _PRIOR + _OWN * gamma + _WIDE * evidence[k] + _LOCAL * local
+    p = _CAP / (_ONE + exponential(-evidence[k]))
+    periodogram = p * noise_psd[k] + (_ONE - p) * power[k]
+    noise_psd[k] = max(smoothing * noise_psd[k] + (_ONE - smoothing) * periodogram, _TINY)
 
 
 @kernel
@@ -153,20 +132,12 @@ def start_noise(recent: F32, noise_psd: F32, inverse_root: F32) -> None:
     inverse_root : (n_bins,) float32, written
         Scratch.
     """
-    n_bins = recent.size
-    for k in range(n_bins):
+    for k in range(recent.size):
         inverse_root[k] = _ONE / np.sqrt(max(recent[k], _TINY))
-    total = _ZERO
-    for k in range(min(_START_REACH, n_bins)):
-        total += inverse_root[k]
-    for k in range(n_bins):
-        if k + _START_REACH < n_bins:
-            total += inverse_root[k + _START_REACH]
-        if k > _START_REACH:
-            total -= inverse_root[k - _START_REACH - 1]
-        count = np.float32(min(k + _START_REACH, n_bins - 1) - max(k - _START_REACH, 0) + 1)
-        root = count / max(total, inverse_root[k])
-        noise_psd[k] = max(min(recent[k], max(root * root, _START_PEAK * recent[k])), _TINY)
+    running_mean(inverse_root, _START_REACH, noise_psd)
+    for k in range(recent.size):
+        mean = max(noise_psd[k], inverse_root[k] / np.float32(2 * _START_REACH + 1))
+        noise_psd[k] = max(min(recent[k], max(_ONE / (mean * mean), _START_PEAK * recent[k])), _TINY)
 
 
 @kernel

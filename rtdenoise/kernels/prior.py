@@ -1,7 +1,7 @@
-"""A log-linear estimate of the a priori SNR: what recent averages in 20 bands say beyond one bin's own past.
+"""The a priori SNR from its context: what recent averages in 20 bands say beyond one bin's own past.
 
-``ln xi(k) = 1/2 ln(xi_dd(k) + .001) + c(k)``, where ``xi_dd`` is the decision-directed estimate and ``c`` is piecewise
-linear in seven features of every band and interpolated between band centres.  All features are logarithms of recursive
+``ln xi(k) = 1/2 ln(xi_dd(k) + .001) + c(k)``, where ``xi_dd`` is the decision-directed estimate and ``c`` is a fitted
+function of seven features of every band, interpolated between band centres.  All features are logarithms of recursive
 averages of power ratios, so they do not depend on the level.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from rtdenoise.kernels.elementary import dense, exponential, leak, logarithm
 from rtdenoise.kernels.jit import kernel
-from rtdenoise.kernels.noise_psd import exponential
 from rtdenoise.typing import F32
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
@@ -36,6 +36,8 @@ def band_features(
     smoothing: F32,
     features: F32,
     sums: F32,
+    ratio: F32,
+    root: F32,
     n_frames: int,
 ) -> None:
     """Seven logarithms per band.
@@ -59,116 +61,125 @@ def band_features(
     features : (7, n_bands) float32, written
     sums : (4, n_bands) float32, written
         Scratch.
+    ratio, root : (n_bins,) float32, written
+        Power over noise and its root, at most 1e4 and 100.
     n_frames : int
         Frames seen before this one; the averages start at the first one's values.
     """
     n_bands = peak.size
+    for k in range(power.size):
+        ratio[k] = min(power[k] / max(noise_psd[k], _TINY), _RATIO_MAX)
+        root[k] = np.sqrt(ratio[k])
     sums[:] = _ZERO
     for band in range(n_bands):
+        all_power, all_noise, all_ratio, all_root = _ZERO, _ZERO, _ZERO, _ZERO
+        above_power, above_noise, above_ratio, above_root = _ZERO, _ZERO, _ZERO, _ZERO
         for k in range(first_bin[band], first_bin[band + 1]):
-            above = share_above[k]
-            below = _ONE - above
-            ratio = min(power[k] / max(noise_psd[k], _TINY), _RATIO_MAX)
-            root = np.sqrt(ratio)
-            sums[0, band] += below * power[k]
-            sums[1, band] += below * noise_psd[k]
-            sums[2, band] += below * ratio
-            sums[3, band] += below * root
-            if band + 1 < n_bands:
-                sums[0, band + 1] += above * power[k]
-                sums[1, band + 1] += above * noise_psd[k]
-                sums[2, band + 1] += above * ratio
-                sums[3, band + 1] += above * root
+            share = share_above[k]
+            all_power += power[k]
+            above_power += share * power[k]
+            all_noise += noise_psd[k]
+            above_noise += share * noise_psd[k]
+            all_ratio += ratio[k]
+            above_ratio += share * ratio[k]
+            all_root += root[k]
+            above_root += share * root[k]
+        sums[0, band] += all_power - above_power
+        sums[1, band] += all_noise - above_noise
+        sums[2, band] += all_ratio - above_ratio
+        sums[3, band] += all_root - above_root
+        if band + 1 < n_bands:
+            sums[0, band + 1] = above_power
+            sums[1, band + 1] = above_noise
+            sums[2, band + 1] = above_ratio
+            sums[3, band + 1] = above_root
+    for band in range(n_bands):
+        noise, width = max(sums[1, band], _TINY), inverse_width[band]
+        mean_ratio, mean_root = sums[2, band] * width, sums[3, band] * width
+        level = max(sums[0, band] * width, _TINY)
+        features[0, band] = logarithm(min(sums[0, band] / noise, _RATIO_MAX) + _RATIO_MIN)
+        features[4, band] = logarithm((mean_ratio + _RATIO_MIN) / (mean_root * mean_root + _RATIO_MIN))
+        features[5, band] = logarithm(level)
+        features[6, band] = logarithm(max(noise * width, _TINY))
+    for j in range(N_AVERAGES):
+        s = smoothing[j] if n_frames > 0 else _ZERO
+        for band in range(n_bands):
+            averages[j, band] = s * averages[j, band] + (_ONE - s) * features[0, band]
+            features[1 + j, band] = averages[j, band]
+    for band in range(n_bands):
+        level = features[5, band]
+        falling = smoothing[3] * peak[band] + (_ONE - smoothing[3]) * level
+        peak[band] = max(level, falling) if n_frames > 0 else level
+        features[5, band] = level - peak[band]
     mean_noise = _ZERO
     for band in range(n_bands):
         if inverse_width[band] == _ZERO:
             for j in range(N_FEATURES):
                 features[j, band] = features[j, band - 1]
-            mean_noise += features[6, band]
-            continue
-        energy, noise = sums[0, band], max(sums[1, band], _TINY)
-        ratio = np.log(min(energy / noise, _RATIO_MAX) + _RATIO_MIN)
-        features[0, band] = ratio
-        for j in range(N_AVERAGES):
-            s = smoothing[j] if n_frames > 0 else _ZERO
-            averages[j, band] = s * averages[j, band] + (_ONE - s) * ratio
-            features[1 + j, band] = averages[j, band]
-        mean_ratio = sums[2, band] * inverse_width[band]
-        mean_root = sums[3, band] * inverse_width[band]
-        features[4, band] = np.log((mean_ratio + _RATIO_MIN) / (mean_root * mean_root + _RATIO_MIN))
-        level = np.log(max(energy * inverse_width[band], _TINY))
-        falling = smoothing[3] * peak[band] + (_ONE - smoothing[3]) * level
-        peak[band] = max(level, falling) if n_frames > 0 else level
-        features[5, band] = level - peak[band]
-        features[6, band] = np.log(noise * inverse_width[band])
         mean_noise += features[6, band]
     for band in range(n_bands):
         features[6, band] -= mean_noise / np.float32(n_bands)
 
 
 @kernel
-def band_correction(features: F32, table: F32, offset: F32, share: F32, mixed: F32, value: F32) -> None:
-    """The correction at the band centres: a mixture of linear maps, weighted by how well each fits the situation.
+def band_regression(
+    features: F32, table: F32, offset: F32, value_table: F32, value_offset: F32, hidden: F32, value: F32
+) -> None:
+    """What the features say, at the band centres: one hidden layer.
 
-    ``mixed = offset + features . table`` holds M maps of all bands, then M scores;
-    ``value = sum_m softmax(scores)_m map_m``.
+    ``value = value_offset + leaky(offset + features . table) . value_table``
 
     Parameters
     ----------
     features : (7, n_bands) float32, read
-    table : (7 * n_bands, M * (n_bands + 1)) float32, read
-    offset : (M * (n_bands + 1),) float32, read
-    share : (M,) float32, written
+    table : (7 * n_bands, n_hidden) float32, read
+    offset : (n_hidden,) float32, read
+    value_table : (n_hidden, n_values) float32, read
+    value_offset : (n_values,) float32, read
+    hidden : (n_hidden,) float32, written
         Scratch.
-    mixed : (M * (n_bands + 1),) float32, written
-        Scratch.
-    value : (n_bands,) float32, written
-        Logarithm of a power ratio.
+    value : (n_values,) float32, written
+        ``c``, the logarithm of a power ratio, of every band.
 
     Notes
     -----
-    Piecewise linear regression with soft selection: Jordan & Jacobs (1994), "Hierarchical mixtures of experts and the
-    EM algorithm", eq. 1 with one level.  Ten rows a pass, so that the sums are loaded and stored 14 times, not 140.
+    Regression through a small multilayer perceptron; its constants come from `benchmarks/fit_prior`.
     """
-    n_bands, n_maps = value.size, share.size
-    f = features.reshape(features.size)
-    for c in range(mixed.size):
-        mixed[c] = offset[c]
-    for i in range(0, f.size, 10):
-        for c in range(mixed.size):
-            first = (f[i] * table[i, c] + f[i + 1] * table[i + 1, c]) + (f[i + 2] * table[i + 2, c])
-            second = (f[i + 3] * table[i + 3, c] + f[i + 4] * table[i + 4, c]) + (f[i + 5] * table[i + 5, c])
-            third = (f[i + 6] * table[i + 6, c] + f[i + 7] * table[i + 7, c]) + (f[i + 8] * table[i + 8, c])
-            mixed[c] += (first + second) + (third + f[i + 9] * table[i + 9, c])
-    scores = mixed[n_maps * n_bands :]
-    largest = scores[0]
-    for m in range(n_maps):
-        largest = max(largest, scores[m])
-    total = _ZERO
-    for m in range(n_maps):
-        share[m] = exponential(scores[m] - largest)
-        total += share[m]
-    for b in range(n_bands):
-        value[b] = _ZERO
-    for m in range(n_maps):
-        for b in range(n_bands):
-            value[b] += share[m] / total * mixed[m * n_bands + b]
+    dense(features.reshape(features.size), table, offset, hidden)
+    leak(hidden)
+    dense(hidden, value_table, value_offset, value)
 
 
 @kernel
-def wiener_log_linear(
+def spread(value: F32, share_above: F32, first_bin: np.ndarray, spread_value: F32) -> None:
+    """Interpolate from band centres to bins; the last band holds up to half the sample rate.
+
+    Parameters
+    ----------
+    value : (n_bands,) float32, read
+    share_above, first_bin
+        As in `band_features`.
+    spread_value : (n_bins,) float32, written
+    """
+    n_bands = value.size
+    for band in range(n_bands):
+        below, step = value[band], value[min(band + 1, n_bands - 1)] - value[band]
+        end = first_bin[band + 1] if band + 1 < n_bands else spread_value.size
+        for k in range(first_bin[band], end):
+            spread_value[k] = below + share_above[k] * step
+
+
+@kernel
+def wiener_by_context(
     power: F32,
     noise_psd: F32,
     clean_psd: F32,
     gain: F32,
-    value: F32,
-    share_above: F32,
-    first_bin: np.ndarray,
     alpha: np.float32,
     gain_min: np.float32,
     starting: bool,
 ) -> None:
-    """Wiener gain from the log-linear a priori SNR, with a soft floor.
+    """Wiener gain from the a priori SNR in its context, with a soft floor.
 
     ``xi = sqrt(xi_dd + .001) exp(c)``, ``gain = gain_min + (1 - gain_min) xi / (1 + xi)``
 
@@ -177,12 +188,8 @@ def wiener_log_linear(
     power, noise_psd : (n_bins,) float32, read
     clean_psd : (n_bins,) float32, read and written
         The decision-directed recursion's own estimate, as in `rtdenoise.kernels.gain.wiener_decision_directed`.
-    gain : (n_bins,) float32, written
-        Amplitude gain in ``[gain_min, 1]``.
-    value : (n_bands,) float32, read
-        ``c`` at the band centres; the last one holds up to half the sample rate.
-    share_above, first_bin
-        As in `band_features`.
+    gain : (n_bins,) float32, read and written
+        In: ``c``.  Out: amplitude gain in ``[gain_min, 1]``.
     alpha : float32 in [0, 1)
         Decision-directed smoothing, per frame.
     gain_min : float32 in [0, 1]
@@ -191,13 +198,7 @@ def wiener_log_linear(
         The averages have no past yet and call a voice that is already there noise: give no less than the
         decision-directed gain.
     """
-    n_bands = value.size
     trust = _ONE if starting else _ZERO
-    for band in range(n_bands):
-        below, step = value[band], value[min(band + 1, n_bands - 1)] - value[band]
-        end = first_bin[band + 1] if band + 1 < n_bands else gain.size
-        for k in range(first_bin[band], end):
-            gain[k] = below + share_above[k] * step
     for k in range(gain.size):
         noise = max(noise_psd[k], _TINY)
         gamma = min(power[k] / noise, np.float32(1e8))
@@ -214,18 +215,14 @@ def subtract_by_context(
     smoothed: F32,
     noise_psd: F32,
     gain: F32,
-    features: F32,
-    value: F32,
-    share_above: F32,
-    first_bin: np.ndarray,
     smoothing_power: np.float32,
     floor: np.float32,
     gain_min: np.float32,
 ) -> None:
-    """Power spectral subtraction whose over-subtraction follows the log-linear SNR, interpolated to every bin.
+    """Power spectral subtraction whose over-subtraction follows the SNR in its context, per bin.
 
-    ``SNR = 4.343 (ln(max(r - .95, 0) + .05) / 2 + c)`` dB per band, ``a = clip(3 - .35 SNR, 1, 12.5)`` per bin;
-    then as `rtdenoise.kernels.gain.subtract_power`: ``S = max(Y - a N, floor N)``, ``gain = sqrt(S / Y)``.
+    ``a = clip(3 - .35 SNR_dB, 1, 12.5)``; then as `rtdenoise.kernels.gain.subtract_power`:
+    ``S = max(Y - a N, floor N)``, ``gain = sqrt(S / Y)``.
 
     Parameters
     ----------
@@ -233,14 +230,8 @@ def subtract_by_context(
     smoothed : (n_bins,) float32, read and written
         ``Y``: `power` smoothed over time.
     noise_psd : (n_bins,) float32, read
-    gain : (n_bins,) float32, written
-        Amplitude gain in ``[gain_min, 1]``.
-    features : (7, n_bands) float32, read
-        Row 0 is ``ln(r + .05)`` of each band's power over noise ``r``.
-    value : (n_bands,) float32, read and written
-        In: the correction ``c``.  Out: the SNR in dB.
-    share_above, first_bin
-        As in `band_features`.
+    gain : (n_bins,) float32, read and written
+        In: the SNR in dB.  Out: amplitude gain in ``[gain_min, 1]``.
     smoothing_power : float32 in [0, 1)
         Per hop.
     floor : float32
@@ -252,17 +243,25 @@ def subtract_by_context(
     -----
     Berouti, Schwartz & Makhoul (1979), eqs. 4-6, with a steeper and wider rule because the SNR is known better.
     """
-    n_bands = value.size
-    for band in range(n_bands):
-        above_noise = max(np.exp(features[0, band]) - _ONE, _ZERO) + _RATIO_MIN
-        value[band] = np.float32(4.343) * (np.float32(0.5) * np.log(above_noise) + value[band])
-    for band in range(n_bands):
-        below, step = value[band], value[min(band + 1, n_bands - 1)] - value[band]
-        end = first_bin[band + 1] if band + 1 < n_bands else gain.size
-        for k in range(first_bin[band], end):
-            gain[k] = below + share_above[k] * step
     for k in range(gain.size):
         smoothed[k] = smoothing_power * smoothed[k] + (_ONE - smoothing_power) * power[k]
         factor = min(max(np.float32(3) - np.float32(0.35) * gain[k], _ONE), np.float32(12.5))
         remaining = max(smoothed[k] - factor * noise_psd[k], floor * noise_psd[k])
         gain[k] = min(max(np.sqrt(remaining / max(smoothed[k], _TINY)), gain_min), _ONE)
+
+
+@kernel
+def band_snr_db(sums: F32, value: F32) -> None:
+    """``SNR = 4.343 (ln(max(r - 1, 0) + .05) / 2 + c)`` dB, r being each band's power over its noise.
+
+    Parameters
+    ----------
+    sums : (4, n_bands) float32, read
+        As `band_features` leaves it: power in row 0, noise in row 1.
+    value : (n_bands,) float32, read and written
+        In: ``c``.  Out: the SNR in dB.
+    """
+    for band in range(value.size):
+        ratio = min(sums[0, band] / max(sums[1, band], _TINY), _RATIO_MAX)
+        half = np.float32(0.5) * logarithm(max(ratio - _ONE, _ZERO) + _RATIO_MIN)
+        value[band] = np.float32(4.343) * (half + value[band])

@@ -9,9 +9,10 @@ from rtdenoise.spectral import hop as compiled
 from rtdenoise.spectral.params import SpectralParams
 from rtdenoise.spectral.state import (
     BYPASS,
+    CONTEXT,
     CONTEXT_SUBTRACTION,
     DECISION_DIRECTED,
-    LOG_LINEAR,
+    FINE,
     LOG_MMSE,
     SUBTRACTION,
     initial_state,
@@ -98,7 +99,7 @@ class SpectralDenoiser:
 def rule_of(method: str, params: SpectralParams) -> int:
     """Value of the record's field ``rule`` for a method and its parameters."""
     if method == "WF":
-        rules = {"log-linear": LOG_LINEAR, "decision-directed": DECISION_DIRECTED, "log-mmse": LOG_MMSE}
+        rules = {"context": CONTEXT, "fine": FINE, "decision-directed": DECISION_DIRECTED, "log-mmse": LOG_MMSE}
         return rules[params.wiener.rule]
     if method == "SS":
         return CONTEXT_SUBTRACTION if params.subtraction.rule == "context" else SUBTRACTION

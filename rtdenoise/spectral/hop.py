@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+from numba.extending import overload
+
+from rtdenoise.kernels.fine import wiener_fine
 from rtdenoise.kernels.gain import log_mmse_decision_directed, subtract_power, wiener_decision_directed
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.noise_psd import (
@@ -17,13 +21,21 @@ from rtdenoise.kernels.noise_psd import (
     track_presence,
 )
 from rtdenoise.kernels.overlap_add import analyse, apply_gain, spectrum_power, synthesise
-from rtdenoise.kernels.prior import band_correction, band_features, subtract_by_context, wiener_log_linear
+from rtdenoise.kernels.prior import (
+    band_features,
+    band_regression,
+    band_snr_db,
+    spread,
+    subtract_by_context,
+    wiener_by_context,
+)
 from rtdenoise.spectral.state import (
     BEGINNING,
     BYPASS,
+    CONTEXT,
     CONTEXT_SUBTRACTION,
     DECISION_DIRECTED,
-    LOG_LINEAR,
+    FINE,
     LOG_MMSE,
     MINIMUM,
     SUBTRACTION,
@@ -93,44 +105,71 @@ def read_context(state: Record) -> None:
         state.band_smoothing,
         state.band_features,
         state.band_sums,
+        state.scratch,
+        state.root,
         state.n_frames,
     )
-    band_correction(
-        state.band_features, state.band_table, state.band_offset, state.band_share, state.band_mixed, state.band_value
+    band_regression(
+        state.band_features,
+        state.band_table,
+        state.band_offset,
+        state.band_value_table,
+        state.band_value_offset,
+        state.band_hidden,
+        state.band_value,
     )
 
 
 @kernel
-def log_linear_gain(state: Record) -> None:
-    """Gain of WF from the log-linear a priori SNR."""
+def context_gain(state: Record) -> None:
+    """Gain of WF from the a priori SNR in its context."""
     read_context(state)
-    wiener_log_linear(
+    spread(state.band_value, state.share_above, state.first_bin, state.gain)
+    wiener_by_context(
         state.power,
         state.noise_psd,
         state.clean_psd,
         state.gain,
-        state.band_value,
-        state.share_above,
-        state.first_bin,
         state.alpha,
         state.gain_min,
         state.n_frames < state.n_trust,
     )
 
 
+def fine_gain(state: Record) -> None:
+    """Gain of WF refined per bin; does nothing in a record without the fields, whose rule never asks for it."""
+    if "fine_maps" in state.dtype.names:
+        read_context(state)
+        spread(state.band_value, state.share_above, state.first_bin, state.band_spread)
+        wiener_fine(state)
+
+
+@overload(fine_gain)  # type: ignore[untyped-decorator]
+def _fine_gain(state: Any) -> Any:
+    """The same for compiled code, decided when the record's type is known."""
+
+    def refined(state: Any) -> Any:
+        read_context(state)
+        spread(state.band_value, state.share_above, state.first_bin, state.band_spread)
+        wiener_fine(state)
+
+    def nothing(state: Any) -> Any:
+        pass
+
+    return refined if "fine_maps" in state.fields else nothing
+
+
 @kernel
 def context_subtraction_gain(state: Record) -> None:
     """Gain of SS from the same SNR; while that has no past, at least the decision-directed gain."""
     read_context(state)
+    band_snr_db(state.band_sums, state.band_value)
+    spread(state.band_value, state.share_above, state.first_bin, state.gain)
     subtract_by_context(
         state.power,
         state.smoothed,
         state.noise_psd,
         state.gain,
-        state.band_features,
-        state.band_value,
-        state.share_above,
-        state.first_bin,
         state.smoothing_power,
         state.floor,
         state.gain_min,
@@ -153,8 +192,10 @@ def gain_frame(state: Record) -> None:
         return
     track_noise(state)
     power, noise_psd, gain = state.power, state.noise_psd, state.gain
-    if state.rule == LOG_LINEAR:
-        log_linear_gain(state)
+    if state.rule == CONTEXT:
+        context_gain(state)
+    elif state.rule == FINE:
+        fine_gain(state)
     elif state.rule == CONTEXT_SUBTRACTION:
         context_subtraction_gain(state)
     elif state.rule == SUBTRACTION:

@@ -9,7 +9,7 @@ from rtdenoise.errors import ConfigError
 
 TRACKERS = ("presence", "minimum", "beginning")
 SUBTRACTION_RULES = ("context", "band")
-RULES = ("log-linear", "decision-directed", "log-mmse")
+RULES = ("context", "fine", "decision-directed", "log-mmse")
 
 
 def require_range(name: str, value: object, low: float, high: float, unit: str = "") -> None:
@@ -60,15 +60,15 @@ class NoiseParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WienerParams:
-    """Wiener filter (WF): the rule for a priori SNR and gain, the decision-directed smoothing, the fitted table.
+    """Wiener filter (WF): the rule for a priori SNR and gain, and the decision-directed smoothing.
 
-    "log-linear" and "decision-directed" are two estimates of the a priori SNR before a Wiener gain; "log-mmse" is the
-    log-spectral amplitude gain after the decision-directed one.
+    "decision-directed", "context" and "fine" are estimates of the a priori SNR before a Wiener gain: from the bin's own
+    past, from 20 bands as well, and from the bin's neighbourhood on top of that, each a few times the cost of the one
+    before; "log-mmse" is the log-spectral amplitude gain after the decision-directed one.
     """
 
-    rule: str = "log-linear"
+    rule: str = "context"
     prior_smoothing_seconds: float = 0.058
-    table: str = "balanced"
 
     def __post_init__(self) -> None:
         require_choice("wiener.rule", self.rule, RULES)

@@ -1,9 +1,11 @@
-"""Bands and the fitted tables of the log-linear a priori SNR, for any sample rate."""
+"""Bands and fitted constants of the a priori SNR in its context, for any sample rate."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -15,14 +17,14 @@ from rtdenoise.typing import F32
 from rtdenoise.units import smoothing_per_hop
 
 N_BANDS = 20
-N_MAPS = 8
+N_HIDDEN = 40
 AVERAGE_SECONDS = (0.03, 0.1, 0.4)
 PEAK_SECONDS = 2.0
 _LOWEST_HZ, _HIGHEST_HZ = 62.5, 8000.0  # centres of the first and the last band
 
 
 def prior_fields(n_bins: int) -> list[tuple[Any, ...]]:
-    """Record fields of the log-linear a priori SNR."""
+    """Record fields of the a priori SNR in its context."""
     return [
         ("share_above", "f4", (n_bins,)),
         ("first_bin", "i4", (N_BANDS + 1,)),
@@ -32,16 +34,18 @@ def prior_fields(n_bins: int) -> list[tuple[Any, ...]]:
         ("band_smoothing", "f4", (N_AVERAGES + 1,)),
         ("band_features", "f4", (N_FEATURES, N_BANDS)),
         ("band_sums", "f4", (4, N_BANDS)),
-        ("band_table", "f4", (N_FEATURES * N_BANDS, N_MAPS * (N_BANDS + 1))),
-        ("band_offset", "f4", (N_MAPS * (N_BANDS + 1),)),
-        ("band_share", "f4", (N_MAPS,)),
-        ("band_mixed", "f4", (N_MAPS * (N_BANDS + 1),)),
+        ("band_table", "f4", (N_FEATURES * N_BANDS, N_HIDDEN)),
+        ("band_offset", "f4", (N_HIDDEN,)),
+        ("band_hidden", "f4", (N_HIDDEN,)),
+        ("band_value_table", "f4", (N_HIDDEN, N_BANDS)),
+        ("band_value_offset", "f4", (N_BANDS,)),
         ("band_value", "f4", (N_BANDS,)),
+        ("root", "f4", (n_bins,)),
     ]
 
 
-def fill_prior(record: Any, framing: Framing, table: str) -> None:
-    """Write bands, smoothing and the named table into a record that has the fields."""
+def fill_prior(record: Any, framing: Framing) -> None:
+    """Write bands, smoothing and the fitted constants into a record that has the fields."""
     hz = np.arange(framing.n_bins) * framing.sample_rate / framing.frame
     place = np.clip(np.interp(_mel(hz), _mel(band_centres_hz()), np.arange(N_BANDS)), 0, N_BANDS - 1)
     heard = np.count_nonzero(hz <= _HIGHEST_HZ)
@@ -54,7 +58,8 @@ def fill_prior(record: Any, framing: Framing, table: str) -> None:
     record["inverse_width"] = np.where(present, 1.0 / np.maximum(width[:N_BANDS], 1e-6), 0.0)
     times = (*AVERAGE_SECONDS, PEAK_SECONDS)
     record["band_smoothing"] = [smoothing_per_hop(seconds, framing.hop_seconds) for seconds in times]
-    record["band_table"], record["band_offset"] = load_table(table)
+    for name, value in load_constants("context", context_shapes()).items():
+        record[f"band_{name}"] = value
 
 
 def band_centres_hz() -> np.ndarray:
@@ -67,15 +72,29 @@ def _mel(hz: np.ndarray) -> np.ndarray:
     return np.asarray(2595.0 * np.log10(1.0 + hz / 700.0))
 
 
-@lru_cache(maxsize=16)
-def load_table(name: str) -> tuple[F32, F32]:
-    """The fitted table `name` and its offset.
+def context_shapes() -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the constants of `rtdenoise.kernels.prior.band_regression`."""
+    return {
+        "table": (N_FEATURES * N_BANDS, N_HIDDEN),
+        "offset": (N_HIDDEN,),
+        "value_table": (N_HIDDEN, N_BANDS),
+        "value_offset": (N_BANDS,),
+    }
+
+
+def load_constants(name: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, F32]:
+    """The fitted constants `name`.
+
+    Parameters
+    ----------
+    name : str
+        Of a file in ``models/wf-prior``.
+    shapes : dict
+        What it must hold.
 
     Returns
     -------
-    table : (140, 168) float32
-        A row per feature and band; a column per map and band, then one per map for its score.
-    offset : (168,) float32
+    dict of float32 arrays
 
     Raises
     ------
@@ -83,12 +102,18 @@ def load_table(name: str) -> tuple[F32, F32]:
         If it is missing, damaged or of another shape.
     """
     path = data_folder("models") / "wf-prior" / f"{name}.npz"
+    constants = _read(path)
+    for key, shape in shapes.items():
+        found = constants[key].shape if key in constants else None
+        if found != shape:
+            raise ModelError(f"{path} holds {key!r} of shape {found}, not {shape}; reinstall rtdenoise")
+    return {key: constants[key] for key in shapes}
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path) -> dict[str, F32]:
     try:
-        with np.load(path) as stored:
-            table, offset = stored["table"].astype(np.float32), stored["offset"].astype(np.float32)
-    except (OSError, KeyError, ValueError, EOFError) as error:
-        raise ModelError(f"cannot read the fitted prior {path}: {error}; reinstall rtdenoise") from error
-    columns = N_MAPS * (N_BANDS + 1)
-    if table.shape != (N_FEATURES * N_BANDS, columns) or offset.shape != (columns,):
-        raise ModelError(f"{path} holds shapes {table.shape} and {offset.shape}; reinstall rtdenoise")
-    return table, offset
+        with path.open("rb") as file, np.load(file) as stored:
+            return {key: stored[key].astype(np.float32) for key in stored.files}
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise ModelError(f"cannot read the fitted constants {path}: {error}; reinstall rtdenoise") from error

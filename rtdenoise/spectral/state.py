@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from rtdenoise.spectral.fine import fill_fine, fine_fields
 from rtdenoise.spectral.params import SpectralParams
 from rtdenoise.spectral.prior import fill_prior, prior_fields
 from rtdenoise.streaming.overlap_add import Framing, fill_windows, overlap_add_fields
 from rtdenoise.units import amplitude_from_db, power_from_db, smoothing_per_hop
 
-BYPASS, SUBTRACTION, LOG_LINEAR, DECISION_DIRECTED, LOG_MMSE, CONTEXT_SUBTRACTION = range(6)
+BYPASS, SUBTRACTION, CONTEXT, DECISION_DIRECTED, LOG_MMSE, CONTEXT_SUBTRACTION, FINE = range(7)
 """Values of the field ``rule``."""
 
 PRESENCE, MINIMUM, BEGINNING = range(3)
@@ -20,7 +21,7 @@ PRESENCE, MINIMUM, BEGINNING = range(3)
 N_SUB_WINDOWS = 8  # of the minimum search; Martin (2001) uses 8
 _START_SECONDS = 0.06  # how long the first estimate is a mean
 _WINDOW_SECONDS = 0.6  # of the smallest power: longer than a vowel
-_TRUST_SECONDS = 0.5  # how long the averages of the log-linear prior need a past
+_TRUST_SECONDS = 0.5  # how long the averages of the context need a past
 _RECENT_SECONDS = 0.03
 _RATIO_SECONDS = 0.02
 _MARTIN_HOP_SECONDS = 0.016  # the hop his bias table and smoothing factors belong to
@@ -28,8 +29,10 @@ _MARTIN_LENGTHS = (1, 2, 5, 8, 10, 15, 20, 30, 40, 60, 80, 120, 140, 160)
 _MARTIN_TABLE = (0, 0.26, 0.48, 0.58, 0.61, 0.668, 0.705, 0.762, 0.8, 0.841, 0.865, 0.89, 0.9, 0.91)
 
 
-def spectral_dtype(framing: Framing, n_bands: int) -> np.dtype[Any]:
+def spectral_dtype(framing: Framing, n_bands: int, has_fine: bool) -> np.dtype[Any]:
     """Everything one channel of SS or WF remembers or may be told while it runs: one record.
+
+    The fields of the per-bin regression are there only if `has_fine`.
 
     Fields without a shape may be written by another thread while audio runs; each is read once per hop.
     """
@@ -42,6 +45,7 @@ def spectral_dtype(framing: Framing, n_bands: int) -> np.dtype[Any]:
             *overlap_add_fields(framing),
             *((name, "f4", (n,)) for name in (*bins, *minimum)),
             *prior_fields(n),
+            *(fine_fields(n) if has_fine else ()),
             ("minimum_stored", "f4", (N_SUB_WINDOWS, n)),
             ("minimum_local", "u1", (n,)),
             ("minimum_counters", "i8", (3,)),
@@ -77,7 +81,8 @@ def initial_state(framing: Framing, params: SpectralParams, rule: int) -> np.nda
     -------
     (1,) structured array of `spectral_dtype`
     """
-    state = np.zeros(1, spectral_dtype(framing, params.subtraction.n_bands))
+    has_fine = params.wiener.rule == "fine"
+    state = np.zeros(1, spectral_dtype(framing, params.subtraction.n_bands, has_fine))
     record, hop = state[0], framing.hop_seconds
     fill_windows(record, framing)
     record["rule"] = rule
@@ -88,7 +93,9 @@ def initial_state(framing: Framing, params: SpectralParams, rule: int) -> np.nda
     record["smoothing_power"] = smoothing_per_hop(params.subtraction.smoothing_seconds, hop)
     record["floor"] = power_from_db(params.subtraction.floor_db)
     _fill_bands(record, framing, params.subtraction.n_bands)
-    fill_prior(record, framing, params.wiener.table)
+    fill_prior(record, framing)
+    if has_fine:
+        fill_fine(record, framing)
     _fill_noise(record, hop, params)
     return state
 

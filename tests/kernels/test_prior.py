@@ -1,4 +1,4 @@
-"""The log-linear a priori SNR against its float64 twins, and what it must not depend on."""
+"""The a priori SNR in its context against its float64 twins, and what it must not depend on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rtdenoise.errors import ModelError
 from rtdenoise.kernels import prior as kernels
 from rtdenoise.spectral import prior
 from rtdenoise.spectral.params import SpectralParams
-from rtdenoise.spectral.state import LOG_LINEAR, initial_state
+from rtdenoise.spectral.state import CONTEXT, initial_state
 from rtdenoise.streaming.overlap_add import scaled_framing
 from tests import reference
 from tests.tolerances import FEATURE_ATOL, SUBTRACTION_RTOL, TRACKER_RTOL
@@ -18,7 +18,7 @@ from tests.tolerances import FEATURE_ATOL, SUBTRACTION_RTOL, TRACKER_RTOL
 
 def state_at(rate):
     framing = scaled_framing(rate, frame_seconds=0.032, span_seconds=0.016, overlap=2)
-    return initial_state(framing, SpectralParams(), LOG_LINEAR)[0]
+    return initial_state(framing, SpectralParams(), CONTEXT)[0]
 
 
 def run_features(state, power, noise, n_frames):
@@ -33,6 +33,8 @@ def run_features(state, power, noise, n_frames):
         state["band_smoothing"],
         state["band_features"],
         state["band_sums"],
+        np.empty_like(power),
+        np.empty_like(power),
         n_frames,
     )
     return state["band_features"].copy()
@@ -77,96 +79,80 @@ def test_bands_above_half_the_rate_copy_the_one_below():
     assert_allclose(features[0, absent], features[0, ~absent][-1], atol=FEATURE_ATOL)
 
 
-def test_correction_matches_its_twin():
+def bins_of(state):
+    """For each bin, the band below it and the share of the band above."""
+    low = np.searchsorted(state["first_bin"][:20], np.arange(state["power"].size), side="right") - 1
+    return low, state["share_above"].astype(float)
+
+
+def test_regression_matches_its_twin():
     state, rng = state_at(16000), np.random.default_rng(2)
+    names = ("band_table", "band_offset", "band_value_table", "band_value_offset")
     for _ in range(5):
         features = rng.normal(0, 1, (7, 20)).astype(np.float32)
-        kernels.band_correction(
-            features,
-            state["band_table"],
-            state["band_offset"],
-            state["band_share"],
-            state["band_mixed"],
-            state["band_value"],
-        )
-        expected = reference.band_correction(
-            features.astype(float), state["band_table"].astype(float), state["band_offset"].astype(float), prior.N_MAPS
-        )
+        kernels.band_regression(features, *(state[n] for n in names), state["band_hidden"], state["band_value"])
+        expected = reference.band_regression(features.astype(float), *(state[n].astype(float) for n in names))
         assert_allclose(state["band_value"], expected, atol=FEATURE_ATOL)
+        assert np.ptp(expected) > 0.1
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 48000])
+def test_values_are_spread_linearly_between_band_centres(rate):
+    state, value = state_at(rate), np.random.default_rng(3).normal(0, 2, 20).astype(np.float32)
+    low, share = bins_of(state)
+    found = np.empty(state["power"].size, np.float32)
+    kernels.spread(value, state["share_above"], state["first_bin"], found)
+    assert_allclose(found, reference.spread(value.astype(float), low, share), atol=FEATURE_ATOL)
+    hz = np.arange(found.size) * rate / (2 * (found.size - 1))
+    place = np.interp(hz, prior.band_centres_hz(), np.arange(20))
+    assert np.abs(place - (low + share)).max() < 0.1  # mel and linear interpolation agree within a band
 
 
 @pytest.mark.parametrize("starting", [False, True])
 def test_gain_matches_its_twin(starting):
-    state, rng = state_at(16000), np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     power, noise, clean = (rng.exponential(1.0, 257).astype(np.float32) for _ in range(3))
-    value = rng.normal(0, 2, 20).astype(np.float32)
-    place = np.clip(np.interp(np.arange(257) * 31.25, prior.band_centres_hz(), np.arange(20)), 0, 19)
-    share = state["share_above"].astype(float)
-    low = np.searchsorted(state["first_bin"][:20], np.arange(257), side="right") - 1
-    correction = value[low] + share * (value[np.minimum(low + 1, 19)] - value[low])
-    assert np.abs(place - (low + share)).max() < 0.1  # mel and linear interpolation agree within a band
-    expected_gain, expected_clean = reference.wiener_log_linear(
-        power.astype(float), noise.astype(float), clean.astype(float), correction, 0.9, 0.1, starting
+    gain = rng.normal(0, 2, 257).astype(np.float32)
+    expected_gain, expected_clean = reference.wiener_by_context(
+        power.astype(float), noise.astype(float), clean.astype(float), gain.astype(float), 0.9, 0.1, starting
     )
-    gain = np.empty_like(power)
-    kernels.wiener_log_linear(
-        power,
-        noise,
-        clean,
-        gain,
-        value,
-        state["share_above"],
-        state["first_bin"],
-        np.float32(0.9),
-        np.float32(0.1),
-        starting,
-    )
+    kernels.wiener_by_context(power, noise, clean, gain, np.float32(0.9), np.float32(0.1), starting)
     assert_allclose(gain, expected_gain, rtol=TRACKER_RTOL)
     assert_allclose(clean, expected_clean, rtol=TRACKER_RTOL)
 
 
-def test_a_missing_or_foreign_table_is_named(tmp_path, monkeypatch):
+def test_missing_or_foreign_constants_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(prior, "data_folder", lambda name: tmp_path)
     (tmp_path / "wf-prior").mkdir()
-    with pytest.raises(ModelError, match=r"cannot read the fitted prior .*none.npz"):
-        prior.load_table("none")
-    np.savez(tmp_path / "wf-prior" / "small.npz", table=np.zeros((3, 4)), offset=np.zeros(4))
-    with pytest.raises(ModelError, match=r"small.npz holds shapes \(3, 4\) and \(4,\)"):
-        prior.load_table("small")
+    with pytest.raises(ModelError, match=r"cannot read the fitted constants .*none.npz"):
+        prior.load_constants("none", {"table": (1,)})
+    (tmp_path / "wf-prior" / "torn.npz").write_bytes(b"PK\x03\x04 torn")
+    with pytest.raises(ModelError, match=r"cannot read the fitted constants .*torn.npz"):
+        prior.load_constants("torn", {"table": (1,)})
+    np.savez(tmp_path / "wf-prior" / "small.npz", table=np.zeros((3, 4)))
+    with pytest.raises(ModelError, match=r"small.npz holds 'table' of shape \(3, 4\), not \(140, 40\)"):
+        prior.load_constants("small", {"table": (140, 40)})
+    with pytest.raises(ModelError, match=r"small.npz holds 'offset' of shape None"):
+        prior.load_constants("small", {"offset": (40,)})
 
 
 def test_subtraction_by_context_matches_its_twin():
-    state, rng = state_at(16000), np.random.default_rng(4)
+    rng = np.random.default_rng(4)
     power, noise, smoothed = (rng.exponential(1.0, 257).astype(np.float32) for _ in range(3))
-    value, ratio = rng.normal(0, 2, 20).astype(np.float32), rng.exponential(5.0, 20)
-    features = np.zeros((7, 20), np.float32)
-    features[0] = np.log(ratio + 0.05)
-    low = np.searchsorted(state["first_bin"][:20], np.arange(257), side="right") - 1
+    gain = rng.normal(0, 10, 257).astype(np.float32)
     expected_gain, expected_smoothed = reference.subtract_by_context(
-        power.astype(float),
-        smoothed.astype(float),
-        noise.astype(float),
-        value.astype(float),
-        ratio,
-        low,
-        state["share_above"].astype(float),
-        0.5,
-        0.02,
-        0.1,
+        *(a.astype(float) for a in (power, smoothed, noise, gain)), 0.5, 0.02, 0.1
     )
-    gain = np.empty_like(power)
-    kernels.subtract_by_context(
-        power,
-        smoothed,
-        noise,
-        gain,
-        features,
-        value,
-        state["share_above"],
-        state["first_bin"],
-        np.float32(0.5),
-        np.float32(0.02),
-        np.float32(0.1),
-    )
+    kernels.subtract_by_context(power, smoothed, noise, gain, np.float32(0.5), np.float32(0.02), np.float32(0.1))
     assert_allclose(gain, expected_gain, rtol=SUBTRACTION_RTOL)
     assert_allclose(smoothed, expected_smoothed, rtol=TRACKER_RTOL)
+
+
+def test_band_snr_is_half_its_own_and_half_its_context():
+    rng = np.random.default_rng(5)
+    sums = rng.exponential(1.0, (4, 20)).astype(np.float32)
+    value = rng.normal(0, 2, 20).astype(np.float32)
+    ratio = sums[0].astype(float) / sums[1]
+    expected = 4.343 * (0.5 * np.log(np.maximum(ratio - 1, 0) + 0.05) + value)
+    kernels.band_snr_db(sums, value)
+    assert_allclose(value, expected, atol=FEATURE_ATOL * 4.343)

@@ -28,6 +28,7 @@ class Commands(click.Group):
         if cmd_name not in self.list_commands(ctx):
             return None
         command: click.Command = import_module(f"{commands.__name__}.{cmd_name}").command
+        command.help = (command.help or "").replace("\\b\n", "\b\n")  # raw docstrings spell click's mark in two letters
         return command
 
     def resolve_command(

@@ -16,6 +16,7 @@ from rtdenoise.cli.live_request import LiveRequest, from_root
 from rtdenoise.cli.options import STDIO, Options, is_live
 
 if TYPE_CHECKING:
+    from rtdenoise.cli.live_run import LiveRun
     from rtdenoise.config import Settings
     from rtdenoise.live.plan import LivePlan
     from rtdenoise.live.session import Session
@@ -60,7 +61,7 @@ def run_live(asked: Options | LiveRequest) -> int:
             stack.callback(run.recorder.stop)
             if live.record is not None:
                 run.recorder.start()
-            _attach(run.session, plan, options, live, target, stack, run.tell)
+            _attach(run, plan, options, live, target, stack)
             stack.callback(run.session.close)  # first of all: taps and recordings then carry what is left
             return run.drive()
         finally:
@@ -82,17 +83,12 @@ def _plan(settings: Settings, options: LiveRequest, live: LiveOptions, target: s
 
 
 def _attach(
-    session: Session,
-    plan: LivePlan,
-    options: LiveRequest,
-    live: LiveOptions,
-    target: str,
-    stack: ExitStack,
-    tell: Any,
+    run: LiveRun, plan: LivePlan, options: LiveRequest, live: LiveOptions, target: str, stack: ExitStack
 ) -> None:
-    """Everything beside the devices: a file that is played, a file or a pipe that is written, recordings."""
+    """Everything beside the devices: a file that is played, a file or a pipe that is written."""
     from rtdenoise.live.taps import Feeder, Tap, TapThread
 
+    session = run.session
     pairs: list[tuple[Tap, Sink]] = []
     if plan.target is None and not live.monitor_only:
         pairs.append((Tap(session, "clean", late=options.aligned), _LazySink(session, stack, options, target)))
@@ -101,8 +97,8 @@ def _attach(
         feeder = Feeder(session, blocks, rate)
         stack.callback(feeder.finish)
     if pairs:
-        thread = TapThread(pairs, tell)
-        stack.callback(thread.finish)
+        run.output = TapThread(pairs, lambda _line: None)
+        stack.callback(run.output.finish)
 
 
 def _source(options: LiveRequest, stack: ExitStack) -> tuple[Iterator[Any], int]:

@@ -43,19 +43,31 @@ class _Latency(click.ParamType[Any]):
 def live_options(function: F) -> F:
     """Give a command the options of live audio; `take_live_options` collects them."""
     decorators = (
-        click.option("--block", type=click.IntRange(0, 16384), metavar="N", help="Live: samples per device block."),
+        click.option(
+            "--block",
+            type=click.IntRange(0, 16384),
+            metavar="N",
+            help="Live: samples per device block; 0 leaves it to the host.",
+        ),
         click.option(
             "--latency",
             type=_Latency(),
             default="low",
             metavar="low|safe|S",
-            help="Live: of the device.  [default: low]",
+            help="Live: latency of the device; safe where low crackles.  [default: low]",
         ),
         click.option(
-            "--duration", type=click.FloatRange(min=0.0, min_open=True), metavar="S", help="Live: stop after."
+            "--duration",
+            type=click.FloatRange(min=0.0, min_open=True),
+            metavar="S",
+            help="Live: stop after this many seconds.",
         ),
         click.option(
-            "--live-channels", type=click.IntRange(1, 8), default=1, metavar="N", help="Live: channels.  [default: 1]"
+            "--live-channels",
+            type=click.IntRange(1, 8),
+            default=1,
+            metavar="N",
+            help="Live: channels to process; mono goes to every speaker.  [default: 1]",
         ),
         click.option("--monitor-only", is_flag=True, help="Live: listen and measure; play nothing."),
         click.option("--record", metavar="DIR", help="Live: write noisy and enhanced side by side into this folder."),

@@ -18,14 +18,15 @@ from rtdenoise.cli.live_options import LiveOptions
 from rtdenoise.cli.live_record import FOLDER, Recorder
 from rtdenoise.cli.live_request import LiveRequest
 from rtdenoise.cli.options import STDIO
-from rtdenoise.errors import RtDenoiseError
+from rtdenoise.errors import AudioFileError, RtDenoiseError
 from rtdenoise.live.plan import LivePlan
 from rtdenoise.live.session import Session
+from rtdenoise.live.taps import TapThread
 from rtdenoise.live.virtual_microphone import VirtualMicrophone
 
 _STEP_SECONDS = 0.08
 _LINE_SECONDS = 10.0
-_PATIENCE_SECONDS = 0.7
+_PATIENCE_SECONDS = 2.0
 _STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -47,6 +48,7 @@ class LiveRun:
         self._microphone, self._look_again = microphone, 0.0
         self._plan, self._options, self._live = plan, options, live
         self._stop = self._granted = False
+        self.output: TapThread | None = None  # what carries the sound to a file or a pipe, if that is where it goes
         self._handlers: dict[int, Any] = {}
         self._catch_signals()
         self._screen: Any = None
@@ -76,6 +78,11 @@ class LiveRun:
         -------
         exit code
             0, also after Ctrl-C: that is how live audio ends.
+
+        Raises
+        ------
+        AudioFileError
+            If the file that the sound goes to cannot be written.
         """
         session, started, said = self.session, time.monotonic(), False
         show = self._view()
@@ -94,10 +101,21 @@ class LiveRun:
                 show(now)
                 self._tell_grants()
                 self._attach(now)
+            self._check_output()
             time.sleep(_STEP_SECONDS)
         self.close()
         self._summary()
         return 0
+
+    def _check_output(self) -> None:
+        """A file that cannot be written is the end; so is a pipe that nobody reads any more, without a word."""
+        failed = self.output.failed if self.output is not None else None
+        if isinstance(failed, BrokenPipeError):
+            self._stop = True
+        elif isinstance(failed, OSError):
+            raise AudioFileError(f"{self._options.target}: {failed.strerror}") from failed
+        elif failed is not None:
+            raise failed
 
     def _view(self) -> Callable[[float], None]:
         """What shows the state while audio runs, called a dozen times a second."""

@@ -7,9 +7,11 @@ PortAudio can hang when its server dies, so the program that watches asks for th
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from rtdenoise.errors import DeviceError
@@ -140,9 +142,7 @@ def find_device(devices: list[Device], wanted: str, kind: str) -> Device:
     """
     able = [d for d in devices if (d.channels_in if kind == "input" else d.channels_out) > 0]
     if not able:
-        raise DeviceError(
-            f"there is no {kind} device; connect one, or start the sound server, and see `rtdenoise devices`"
-        )
+        raise DeviceError(f"there is no {kind} device; {why_none()}, and see `rtdenoise devices`")
     if wanted.lower() in DEFAULT_NAMES[kind]:
         chosen = [d for d in able if (d.default_input if kind == "input" else d.default_output)]
         return chosen[0] if chosen else able[0]
@@ -161,6 +161,16 @@ def find_device(devices: list[Device], wanted: str, kind: str) -> Device:
     if matches:
         raise DeviceError(f"{kind} device {name!r} is ambiguous; give its index or more of its name: {listed}")
     raise DeviceError(f"there is no {kind} device {name!r}; there are: {listed}")
+
+
+def why_none() -> str:
+    """What to do where the sound system lists no device."""
+    sound = Path("/dev/snd")
+    if sys.platform == "linux" and sound.is_dir():
+        cards = sorted(sound.glob("pcm*"))
+        if cards and not any(os.access(card, os.R_OK | os.W_OK) for card in cards):
+            return f"you have no permission for {sound}: add yourself to the group audio and log in again"
+    return "connect one, or start the sound server (PipeWire or JACK)"
 
 
 def _matches(name: str, device: Device) -> bool:

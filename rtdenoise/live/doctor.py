@@ -13,7 +13,8 @@ from typing import Any
 
 from rtdenoise.config import load_settings
 from rtdenoise.errors import RtDenoiseError
-from rtdenoise.live.devices import list_devices
+from rtdenoise.live.desktop import server_name
+from rtdenoise.live.devices import list_devices, why_none
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
 _PACED_SECONDS = 10.0
@@ -43,7 +44,7 @@ def examine(methods: tuple[str, ...], seconds: float = _PACED_SECONDS) -> Iterat
     methods : tuple of str
         To be run paced for `seconds` each.
     """
-    for check in (_devices, _priority, _clock, _compiler_cache, _desktop):
+    for check in (_devices, _sound_server, _priority, _memory, _clock, _compiler, _desktop):
         yield _safely(check)
     for method in methods:
         yield _safely(partial(paced, method, seconds))
@@ -63,10 +64,7 @@ def _devices() -> Finding:
     found = f"{len(inputs)} inputs, {len(outputs)} outputs on {', '.join(apis) or 'no host API'}"
     if inputs and outputs:
         return Finding(name="devices", state=OK, found=found)
-    group = "" if sys.platform != "linux" or os.geteuid() == 0 else "; your user must be in the group audio"
-    return Finding(
-        name="devices", state=FAILED, found=found, remedy=f"connect a device or start PipeWire or JACK{group}"
-    )
+    return Finding(name="devices", state=FAILED, found=found, remedy=why_none())
 
 
 def _priority() -> Finding:
@@ -84,6 +82,16 @@ def _priority() -> Finding:
         found=grant.detail if grant.granted else "refused",
         remedy="" if grant.granted else grant.detail,
     )
+
+
+def _memory() -> Finding:
+    from rtdenoise.live.scheduling import lock_memory, unlock_memory
+
+    grant = lock_memory()
+    unlock_memory()
+    if grant.granted or sys.platform != "linux":
+        return Finding(name="memory lock", state=OK, found=grant.detail)
+    return Finding(name="memory lock", state=WARNING, found="refused", remedy=grant.detail)
 
 
 def _clock() -> Finding:
@@ -104,32 +112,48 @@ def _clock() -> Finding:
     )
 
 
-def _compiler_cache() -> Finding:
-    """Whether compiled code is kept, so that only the first start is slow."""
-    began = time.monotonic()
-    from rtdenoise.spectral import hop
+def _compiler() -> Finding:
+    """Whether code is compiled at all, and kept, so that only the first start is slow."""
+    import numba
 
-    cache = getattr(hop.hop_linked, "_cache", None)
-    took = time.monotonic() - began
-    folder = getattr(cache, "cache_path", None)
-    if folder is None:
-        return Finding(
-            name="compiler",
-            state=WARNING,
-            found="compiled code is not kept",
-            remedy="set NUMBA_CACHE_DIR to a folder you can write",
-        )
-    return Finding(name="compiler", state=OK, found=f"loaded in {took:.1f} s, cache in {folder}")
+    from rtdenoise.live import kept_files
+
+    if numba.config.DISABLE_JIT:
+        return Finding(name="compiler", state=FAILED, found="it is off", remedy="unset NUMBA_DISABLE_JIT")
+    folder = kept_files.folder()
+    if kept_files.keep("doctor", True) and kept_files.find("doctor", bool):
+        return Finding(name="compiler", state=OK, found=f"numba {numba.__version__}, compiled code is kept in {folder}")
+    return Finding(
+        name="compiler",
+        state=WARNING,
+        found=f"compiled code cannot be kept in {folder}: every start compiles",
+        remedy="set NUMBA_CACHE_DIR to a folder you can write",
+    )
 
 
 def _desktop() -> Finding:
+    name = "virtual microphone"
     if sys.platform != "linux":
-        return Finding(name="virtual microphone", state=OK, found="by a driver; see --output virtual-mic")
-    if shutil.which("pactl"):
-        return Finding(name="virtual microphone", state=OK, found="pactl is there")
-    return Finding(
-        name="virtual microphone", state=WARNING, found="pactl is missing", remedy="apt install pulseaudio-utils"
-    )
+        return Finding(name=name, state=OK, found="by a driver; see --output virtual-mic")
+    if shutil.which("pactl") is None:
+        return Finding(name=name, state=WARNING, found="pactl is missing", remedy="apt install pulseaudio-utils")
+    server = server_name()
+    if server:
+        return Finding(name=name, state=OK, found=f"by {server}")
+    remedy = "start PipeWire (with pipewire-pulse) or PulseAudio; only --output virtual-mic needs it"
+    return Finding(name=name, state=WARNING, found="no sound server answers pactl", remedy=remedy)
+
+
+def _sound_server() -> Finding:
+    """PulseAudio behind ALSA is the one host that PortAudio cannot serve well."""
+    if server_name() == "pulseaudio":
+        return Finding(
+            name="sound server",
+            state=WARNING,
+            found="PulseAudio: input and output run as two streams, some 20 ms later than on PipeWire or JACK",
+            remedy="apt install pipewire-audio (it replaces PulseAudio), or use JACK",
+        )
+    return Finding(name="sound server", state=OK, found="nothing that PortAudio has trouble with")
 
 
 def paced(method: str, seconds: float) -> Finding:

@@ -16,10 +16,9 @@ PRIORITY_ENGINE = 65
 _RTKIT_PRIORITY = 15
 _RTKIT_CPU_MICROSECONDS = 200_000
 _MCL_CURRENT_FUTURE_ON_FAULT = 7  # what is never touched (most of the region) takes no memory
-_HOW_PRIORITY = (
-    "add `@audio - rtprio 80` and `@audio - memlock unlimited` to /etc/security/limits.d/audio.conf and log in again, "
-    "or install rtkit"
-)
+_LIMITS = "/etc/security/limits.d/audio.conf, be in the group audio, and log in again"
+_HOW_PRIORITY = f"install rtkit, or add `@audio - rtprio 80` to {_LIMITS}"
+_HOW_MEMORY = f"add `@audio - memlock unlimited` to {_LIMITS}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +79,13 @@ def lock_memory() -> Grant:
     library = ctypes.CDLL(None, use_errno=True)
     if library.mlockall(_MCL_CURRENT_FUTURE_ON_FAULT) == 0:
         return Grant(name=name, granted=True, detail="all of it")
-    return Grant(name=name, granted=False, detail=f"{os.strerror(ctypes.get_errno())}; {_HOW_PRIORITY}")
+    return Grant(name=name, granted=False, detail=f"{os.strerror(ctypes.get_errno())}; {_HOW_MEMORY}")
+
+
+def unlock_memory() -> None:
+    """Undo `lock_memory`."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).munlockall()
 
 
 def freeze_garbage() -> Grant:

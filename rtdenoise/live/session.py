@@ -23,7 +23,7 @@ from rtdenoise.units import amplitude_from_db
 
 _BACKOFF_SECONDS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
 _OPEN_SECONDS = 10.0
-_COMPILE_SECONDS = 180.0
+_COMPILE_SECONDS = 300.0
 _STOP_SECONDS = 0.75
 _FIRST_ATTEMPTS = 3  # to open devices that never ran; later there is no limit
 

@@ -67,7 +67,7 @@ def running(live_plan: LivePlan, told: list[str] | None = None) -> Iterator[Runn
     session = Session(live_plan, lines.append)
     runner = Running(session)
     try:
-        runner.wait(lambda: session.state == "running" and session.region.live["fade"][0] == 1.0, 120.0)
+        runner.wait(lambda: session.state == "running" and session.region.live["fade"][0] == 1.0, 240.0)
         yield runner
     finally:
         runner.join()

@@ -134,10 +134,10 @@ def test_restart_at_another_rate_is_followed(server_of):
         assert live.session.region.live["rate"][0] == 16000
         server.kill()
         live.wait(lambda: live.session.state == "waiting", 3.0)
-        server.rate = 32000
+        server.rate = 48000
         server.start()
-        live.wait(lambda: live.session.state == "running", 90.0)
-        assert live.session.region.live["rate"][0] == 32000
+        live.wait(lambda: live.session.state == "running", 240.0)
+        assert live.session.region.live["rate"][0] == 48000
 
 
 def test_vanished_microphone_is_noticed_by_its_zeros(server):

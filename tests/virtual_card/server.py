@@ -77,7 +77,7 @@ class Server:
             if "Too many servers" not in self.log or _servers_run():
                 raise
             for left in Path("/dev/shm").glob("jack*"):
-                left.unlink(missing_ok=True)
+                shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
             self._launch()
         return self
 

@@ -10,7 +10,9 @@ _SIGNS = {"ok": "ok  ", "warning": "warn", "failed": "FAIL"}
 
 
 @click.command()
-@click.option("-a", "--method", "methods", multiple=True, metavar="NAME", help="Run these paced.  [default: SS and WF]")
+@click.option(
+    "-a", "--method", "methods", multiple=True, metavar="NAME", help="Run these paced.  [default: SS, WF and CAN]"
+)
 @click.option("--seconds", type=click.FloatRange(min=0.5), default=10.0, show_default=True, help="Of each paced run.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, methods: tuple[str, ...], seconds: float, as_json: bool) -> int:
@@ -27,7 +29,7 @@ def command(*, methods: tuple[str, ...], seconds: float, as_json: bool) -> int:
     from rtdenoise.live.doctor import FAILED, examine
 
     findings = []
-    for finding in examine(tuple(method_name(name) for name in methods or ("SS", "WF")), seconds):
+    for finding in examine(tuple(method_name(name) for name in methods or ("SS", "WF", "CAN")), seconds):
         findings.append(finding)
         if not as_json:
             remedy = f"  -> {finding.remedy}" if finding.remedy else ""

@@ -11,8 +11,21 @@ from rtdenoise.cli.options import method_options, take_method_options
 
 
 @click.command()
-@click.option("-f", "--input", "source", default="mic", metavar="SOURCE", help="mic, mic:NAME or a file.")
-@click.option("-o", "--output", "target", metavar="TARGET", help="speaker, speaker:NAME, virtual-mic, a file or -.")
+@click.option(
+    "-f",
+    "--input",
+    "source",
+    default="mic",
+    metavar="SOURCE",
+    help="mic, mic:NAME, an index or a file.  [default: mic]",
+)
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    metavar="TARGET",
+    help="speaker, speaker:NAME, an index, virtual-mic, a file or -.  [default: speaker]",
+)
 @method_options
 @live_options
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")

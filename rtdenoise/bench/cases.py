@@ -58,13 +58,20 @@ def all_cases(rate_hz: int = RATE_HZ) -> list[Case]:
     from rtdenoise.config import preset_names
 
     names = [f"{method}:{preset}" for method in ("WF", "SS") for preset in preset_names()]
-    names += [f"CAN:{model}" for model in model_names()]
+    for model in model_names():
+        names += [f"CAN:{model}{form}" for form in ("", "+can.precision=int8")][: 1 + _has_int8(model)]
     if find_spec("tensorflow") is not None:
         names += [f"CAN:{model}+can.engine=tf" for model in model_names()]
     cases = [make_case(name, rate_hz) for name in [*names, "bypass"]]
     if rate_hz != _DEVICE_RATE_HZ:
         cases += [make_case(f"{method}:{p}", _DEVICE_RATE_HZ) for method in ("WF", "SS") for p in ("low", "ultra")]
     return cases
+
+
+def _has_int8(model: str) -> bool:
+    from rtdenoise.can.models import models_folder
+
+    return (models_folder() / model / "model-int8.tflite").is_file()
 
 
 def _is_there(name: str) -> bool:

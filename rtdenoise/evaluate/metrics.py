@@ -46,11 +46,18 @@ _DNSMOS_MAPS = {
     "dnsmos_ovrl": (-0.06766283, 1.11546468, 0.04602535),
 }
 
+_CARRIERS: dict[str, tuple[str, ...]] = {
+    "pesq": ("pesq_wb", "pesq_nb", "csig", "cbak", "covl"),
+    "pystoi": ("estoi", "stoi"),
+    "speechmos": tuple(_DNSMOS_MAPS),
+    "onnxruntime": tuple(_DNSMOS_MAPS),
+}
+
 
 def measure(
     clean: F32, enhanced: F32, *, noisy: F32 | None = None, rate_hz: int = SAMPLE_RATE_HZ, with_dnsmos: bool = True
 ) -> dict[str, float]:
-    """Every metric of `NAMES` that there is at this rate; NaN where one is undefined (silence).
+    """Every metric of `NAMES` that there is at this rate and whose package is installed; NaN where one is undefined.
 
     Parameters
     ----------
@@ -64,21 +71,44 @@ def measure(
         Include the three DNSMOS scores, which take ten times as long as all others together.
     """
     _check_pair(clean, enhanced)
+    possible = possible_names(rate_hz, with_dnsmos=with_dnsmos)
     wide = rate_hz == SAMPLE_RATE_HZ
-    pesq = pesq_wideband(clean, enhanced) if wide else pesq_narrowband(clean, enhanced, rate_hz)
-    scores = {
-        "pesq_wb" if wide else "pesq_nb": pesq,
-        "estoi": stoi(clean, enhanced, extended=True, rate_hz=rate_hz),
-        "stoi": stoi(clean, enhanced, extended=False, rate_hz=rate_hz),
-        "si_sdr_db": si_sdr_db(clean, enhanced),
-        "segmental_snr_db": segmental_snr_db(clean, enhanced, rate_hz),
-    }
-    scores |= composite(clean, enhanced, rate_hz, pesq)
+    scores: dict[str, float] = {}
+    if "csig" in possible:
+        pesq = pesq_wideband(clean, enhanced) if wide else pesq_narrowband(clean, enhanced, rate_hz)
+        scores["pesq_wb" if wide else "pesq_nb"] = pesq
+        scores |= composite(clean, enhanced, rate_hz, pesq)
+    if "stoi" in possible:
+        scores["estoi"] = stoi(clean, enhanced, extended=True, rate_hz=rate_hz)
+        scores["stoi"] = stoi(clean, enhanced, extended=False, rate_hz=rate_hz)
+    scores["si_sdr_db"] = si_sdr_db(clean, enhanced)
+    scores["segmental_snr_db"] = segmental_snr_db(clean, enhanced, rate_hz)
     if noisy is not None:
         _check_pair(clean, noisy)
         scores |= effect(clean, noisy, enhanced, rate_hz)
     scores["delay_samples"] = float(delay_samples(clean, enhanced, int(_ALIGNMENT_SECONDS * rate_hz)))
-    return scores | dnsmos(enhanced) if with_dnsmos and wide else scores
+    return scores | dnsmos(enhanced) if "dnsmos_ovrl" in possible else scores
+
+
+def possible_names(rate_hz: int, *, with_dnsmos: bool) -> tuple[str, ...]:
+    """Names of what can be measured at this rate with the packages that are installed."""
+    without = {"pesq_nb"} if rate_hz == SAMPLE_RATE_HZ else {"pesq_wb", *_DNSMOS_MAPS}
+    for package, names in _CARRIERS.items():
+        if find_spec(package) is None:
+            without.update(names)
+    if not with_dnsmos:
+        without.update(_DNSMOS_MAPS)
+    return tuple(name for name in NAMES if name not in without)
+
+
+def missing_packages(*, with_dnsmos: bool) -> dict[str, str]:
+    """Metrics that have to be left out here, by package, with what to do."""
+    wanted = {p: names for p, names in _CARRIERS.items() if with_dnsmos or names != tuple(_DNSMOS_MAPS)}
+    return {
+        package: f"without {', '.join(names)}: pip install 'rtdenoise[eval]'"
+        for package, names in wanted.items()
+        if find_spec(package) is None
+    }
 
 
 def _check_pair(clean: F32, enhanced: F32) -> None:

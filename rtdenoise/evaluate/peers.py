@@ -140,6 +140,8 @@ def missing_reason(name: str) -> str:
         peer(name)(probe)
     except MissingExtraError as error:
         return str(error)
+    except Exception as error:  # noqa: BLE001  # a peer that is there and broken is a peer that is missing
+        return f"does not run here: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
     return ""
 
 

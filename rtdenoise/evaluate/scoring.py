@@ -126,15 +126,16 @@ def _score(system: System, pair: tuple[F32, F32], rate_hz: int, cache: Cache, wi
         if print_of_system:
             cache.put(run_key, {"scores": score_key})
     scores: Scores = cache.get(score_key)
-    wants_dnsmos = with_dnsmos and rate_hz == metrics.SAMPLE_RATE_HZ
-    if not scores or (wants_dnsmos and _DNSMOS[0] not in scores):
+    wanted = metrics.possible_names(rate_hz, with_dnsmos=with_dnsmos)
+    lacking = [name for name in wanted if name not in scores]
+    if lacking:
         enhanced = enhance(system, noisy, rate_hz) if enhanced is None else enhanced
-        if not scores:
-            scores = metrics.measure(clean, enhanced, noisy=noisy, rate_hz=rate_hz, with_dnsmos=False)
-        if wants_dnsmos:
+        if not set(lacking) <= set(_DNSMOS):
+            scores |= metrics.measure(clean, enhanced, noisy=noisy, rate_hz=rate_hz, with_dnsmos=False)
+        if set(lacking) & set(_DNSMOS):
             scores |= metrics.dnsmos(enhanced)
         cache.put(score_key, scores)
-    return scores if with_dnsmos else {key: value for key, value in scores.items() if key not in _DNSMOS}
+    return {name: scores[name] for name in wanted if name in scores}
 
 
 def enhance(system: System, noisy: F32, rate_hz: int) -> F32:

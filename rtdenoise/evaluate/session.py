@@ -12,7 +12,7 @@ import numpy as np
 
 from rtdenoise.errors import AudioFileError, ConfigError, RtDenoiseError
 from rtdenoise.evaluate import clips as clip_sets
-from rtdenoise.evaluate import mixing, tables
+from rtdenoise.evaluate import metrics, mixing, tables
 from rtdenoise.evaluate.cost import costs
 from rtdenoise.evaluate.page import write_page
 from rtdenoise.evaluate.pictures import curves_over_snr, quality_over_delay
@@ -87,6 +87,8 @@ def evaluate(request: Request, progress: Progress | None = None) -> Answer:
         If nothing can be evaluated; a clip or peer that fails is named, and the rest goes on.
     """
     clips, material = gather_clips(request)
+    for package, what in metrics.missing_packages(with_dnsmos=request.with_dnsmos).items():
+        _log.warning("the package %s is not installed; %s", package, what)
     systems, missing = choose(request.own, request.peers)
     systems, missing = _with_delays(systems, missing, clips)
     for name, reason in missing.items():

@@ -101,6 +101,18 @@ def test_a_killed_worker_loses_nothing(setup, tmp_path):
         assert soundfile.info(target / name).frames == 4 * 16000
 
 
+def test_a_cluster_that_runs_elsewhere(archive, setup, tmp_path):
+    from distributed import LocalCluster
+
+    raw, names = archive
+    with LocalCluster(n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None) as cluster:
+        request = Request(
+            source=str(raw), target=str(tmp_path / "clean"), setup=setup, scheduler=cluster.scheduler_address
+        )
+        assert batch(request).count("done") == len(names)
+    assert outputs(tmp_path / "clean") == names
+
+
 def test_goes_on_where_it_was(archive, setup, tmp_path):
     raw, names = archive
     request = Request(source=str(raw), target=str(tmp_path / "clean"), setup=setup, jobs=1)

@@ -149,6 +149,21 @@ def test_command_line_measures_beside_a_load_and_writes_the_report(call, tmp_pat
     assert "<table>" in (tmp_path / "b" / "index.html").read_text()
 
 
+def test_command_line_ends_with_3_if_something_became_slower(call, tmp_path):
+    arguments = ("bench", "-a", "bypass", "--seconds", "0.1", "--json")
+    record = json.loads(call(*arguments).out)
+    old = tmp_path / "old.json"
+    old.write_text(json.dumps(record))
+    same = call(*arguments, "--compare", old, "--tolerance", 3)
+    assert same.code == 0, same.err
+    steady = record["rows"][0]["back_to_back"]
+    steady["rounds_us"] = [value / 20 for value in steady["rounds_us"]]
+    old.write_text(json.dumps(record))
+    slower = call(*arguments, "--compare", old)
+    assert slower.code == 3
+    assert json.loads(slower.out)["changes"][0]["verdict"] == "slower"
+
+
 def test_busy_cores_are_busy_and_go_away():
     with run.busy_cores(1):
         children = Path(f"/proc/self/task/{os.getpid()}/children")

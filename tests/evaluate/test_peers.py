@@ -44,3 +44,11 @@ def test_missing_library_is_a_reason(monkeypatch):
 
     monkeypatch.setattr(peers.ctypes, "CDLL", refuse)
     assert "apt install libspeexdsp1" in peers.missing_reason("speexdsp")
+
+
+def test_a_broken_peer_is_a_missing_one(monkeypatch):
+    def broken(signal):
+        raise IndexError("no such thing")
+
+    monkeypatch.setitem(peers.PEERS, "rnnoise", broken)
+    assert peers.missing_reason("rnnoise") == "does not run here: IndexError: no such thing"

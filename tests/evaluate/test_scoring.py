@@ -20,12 +20,6 @@ pytest.importorskip("pystoi", reason="package pystoi is not installed")
 NOISY, BYPASS = System("noisy", "noisy", ""), System("bypass", "own", "bypass")
 
 
-@pytest.fixture(autouse=True)
-def no_pesq(monkeypatch):
-    """PESQ needs a compiler to install; what is tested here is not PESQ."""
-    monkeypatch.setattr(metrics, "pesq_wideband", lambda clean, enhanced: 2.0)
-
-
 @pytest.fixture
 def material(library):
     speech, noise = mixing.find_sources(library / "speech"), mixing.find_sources(library / "noise")
@@ -63,6 +57,17 @@ def test_a_run_that_stopped_goes_on(material, tmp_path, monkeypatch):
         scoring.score_all(material, [NOISY], tmp_path, jobs=1, with_dnsmos=False, progress=stop)
     scoring.score_all(material, [NOISY], tmp_path, jobs=1, with_dnsmos=False)
     assert len(calls) == 4
+
+
+def test_what_a_new_package_brings_is_added(material, tmp_path, monkeypatch):
+    real = metrics.find_spec
+    with monkeypatch.context() as without:
+        without.setattr(metrics, "find_spec", lambda name: None if name == "pystoi" else real(name))
+        first = scoring.score_all(material[:1], [NOISY], tmp_path, jobs=1, with_dnsmos=False)
+        assert "pystoi" in metrics.missing_packages(with_dnsmos=False)
+    assert "estoi" not in first[0].scores["noisy"] and "si_sdr_db" in first[0].scores["noisy"]
+    second = scoring.score_all(material[:1], [NOISY], tmp_path, jobs=1, with_dnsmos=False)
+    assert 0.0 < second[0].scores["noisy"]["estoi"] < 1.0
 
 
 def test_damaged_scores_are_made_again(material, tmp_path, monkeypatch):

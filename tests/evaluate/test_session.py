@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +20,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture
-def quick(monkeypatch):
-    """PESQ needs a compiler to install; what is tested here is not PESQ."""
-    from rtdenoise.evaluate import metrics
-
-    if find_spec("pesq") is None:
-        monkeypatch.setattr(metrics, "pesq_wideband", lambda clean, enhanced: 2.0)
-
-
-@pytest.fixture
-def evaluated(call, library, tmp_path, quick):
+def evaluated(call, library, tmp_path):
     """A small evaluation of two own methods and a program."""
     result = call(
         "evaluate", "--speech", library / "speech", "--noise", library / "noise", "--clips", 4, "--seconds", 2,
@@ -114,7 +104,7 @@ def test_second_run_scores_nothing_and_compares(evaluated, call, library, monkey
     assert "worse" in {change["verdict"] for change in json.loads(worse.out)["changes"]}
 
 
-def test_voicebank_layout_gives_the_papers_table(call, tmp_path, speech, quick):
+def test_voicebank_layout_gives_the_papers_table(call, tmp_path, speech):
     for kind, level in (("clean", 0.0), ("noisy", 0.01)):
         folder = tmp_path / "vb" / f"{kind}_testset_wav"
         folder.mkdir(parents=True)
@@ -145,7 +135,7 @@ def test_what_cannot_be_is_one_line(call, arguments, code, reason):
     assert reason in result.err and len(result.err.strip().splitlines()) == 1
 
 
-def test_silent_and_short_pairs_are_named_and_the_rest_goes_on(call, tmp_path, speech, quick):
+def test_silent_and_short_pairs_are_named_and_the_rest_goes_on(call, tmp_path, speech):
     for kind in ("clean", "noisy"):
         (tmp_path / kind).mkdir()
         for name, signal in (("good", speech), ("short", speech[:3000]), ("silent", 0 * speech)):

@@ -48,6 +48,7 @@ def run_live(asked: Options | LiveRequest) -> int:
     )
     with ExitStack() as stack:
         target = options.target if options.target is not None else "speaker"
+        _check_target(target, options)
         microphone = None
         if target.lower() == VIRTUAL:
             from rtdenoise.live.virtual_microphone import VirtualMicrophone
@@ -66,6 +67,18 @@ def run_live(asked: Options | LiveRequest) -> int:
             return run.drive()
         finally:
             run.close()
+
+
+def _check_target(target: str, options: LiveRequest) -> None:
+    """A file that cannot be written is an error before any device is opened."""
+    from rtdenoise.errors import AudioFileError
+    from rtdenoise.files.naming import require_free
+
+    if is_live(target) or target.isdigit() or target == STDIO or options.live.monitor_only:
+        return
+    require_free(Path(target), overwrite=options.overwrite)
+    if not Path(target).absolute().parent.is_dir():
+        raise AudioFileError(f"{target}: its folder does not exist; make it first")
 
 
 def _plan(settings: Settings, options: LiveRequest, live: LiveOptions, target: str) -> LivePlan:

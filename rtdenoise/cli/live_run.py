@@ -112,10 +112,10 @@ class LiveRun:
         failed = self.output.failed if self.output is not None else None
         if isinstance(failed, BrokenPipeError):
             self._stop = True
-        elif isinstance(failed, OSError):
-            raise AudioFileError(f"{self._options.target}: {failed.strerror}") from failed
-        elif failed is not None:
+        elif isinstance(failed, RtDenoiseError):
             raise failed
+        elif failed is not None:
+            raise AudioFileError(f"{self._options.target}: {failed}") from failed
 
     def _view(self) -> Callable[[float], None]:
         """What shows the state while audio runs, called a dozen times a second."""

@@ -28,8 +28,9 @@ def pactl(*arguments: str) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DeviceError(f"the sound server does not answer pactl: {error}") from error
     if done.returncode:
-        why = " ".join(done.stderr.split()) or "failed"
-        raise DeviceError(f"pactl {arguments[0]}: {why}; is the sound server running?")
+        if "onnection" in done.stderr:
+            raise DeviceError("no sound server answers pactl; start PipeWire (with pipewire-pulse) or PulseAudio")
+        raise DeviceError(f"pactl {arguments[0]}: {' '.join(done.stderr.split()) or 'failed'}")
     return done.stdout
 
 

@@ -19,6 +19,7 @@ from rtdenoise.errors import DeviceError
 DEFAULT_NAMES = {"input": ("mic", "microphone", "default"), "output": ("speaker", "speakers", "default")}
 _PREFIXES = {"input": ("mic:", "microphone:"), "output": ("speaker:", "speakers:")}
 _LIST_TIMEOUT_SECONDS = 8.0
+_SOUND = Path("/dev/snd")
 _LATENCY_MAX_SECONDS = 10.0  # PortAudio 19.6 subtracts a JACK period from 0, unsigned: about a day
 
 
@@ -165,11 +166,9 @@ def find_device(devices: list[Device], wanted: str, kind: str) -> Device:
 
 def why_none() -> str:
     """What to do where the sound system lists no device."""
-    sound = Path("/dev/snd")
-    if sys.platform == "linux" and sound.is_dir():
-        cards = sorted(sound.glob("pcm*"))
-        if cards and not any(os.access(card, os.R_OK | os.W_OK) for card in cards):
-            return f"you have no permission for {sound}: add yourself to the group audio and log in again"
+    cards = sorted(_SOUND.glob("pcm*")) if sys.platform == "linux" and _SOUND.is_dir() else []
+    if cards and not any(os.access(card, os.R_OK | os.W_OK) for card in cards):
+        return f"you have no permission for {_SOUND}: add yourself to the group audio and log in again"
     return "connect one, or start the sound server (PipeWire or JACK)"
 
 

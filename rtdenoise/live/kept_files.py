@@ -61,7 +61,7 @@ def find(key: str, kind: type[T]) -> T | None:
             if hasattr(os, "geteuid") and os.fstat(file.fileno()).st_uid not in (0, os.geteuid()):
                 return None
             value = pickle.load(file)
-    except (OSError, EOFError, ValueError, AttributeError, ImportError, pickle.UnpicklingError):
+    except Exception:  # noqa: BLE001 - a damaged file can raise anything, and means only that it must be made again
         return None
     return value if isinstance(value, kind) else None
 

@@ -1,0 +1,89 @@
+"""Compiled code on disk: found again, believed only when whole, and enough to run without the compiler."""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtdenoise.live import kept_files, machine_code
+from rtdenoise.live.machine_code import MachineCode
+from rtdenoise.live.programs import playback_callback, playback_userdata
+from rtdenoise.live.record import LIVE, prepare
+from tests.live.harness import plan, running
+from tests.virtual_card.card import VirtualCard
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    return tmp_path / "rtdenoise-live"
+
+
+def test_what_is_kept_is_found_and_nothing_else(folder):
+    assert kept_files.find("a", dict) is None
+    assert kept_files.keep("a", {"b": 1})
+    assert kept_files.find("a", dict) == {"b": 1}
+    assert kept_files.find("a", list) is None, "another kind"
+    assert kept_files.find("b", dict) is None
+
+
+@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:-3], lambda data: b"x" + data, bytes.upper])
+def test_a_damaged_file_is_made_again(folder, damage):
+    kept_files.keep("a", {"b": "c"})
+    (path,) = folder.glob("*.kept")
+    path.write_bytes(damage(path.read_bytes()))
+    assert kept_files.find("a", dict) is None or kept_files.find("a", dict) != {"b": "c"}
+    assert kept_files.keep("a", {"b": "c"})
+    assert kept_files.find("a", dict) == {"b": "c"}
+
+
+def test_a_folder_that_cannot_be_written_costs_only_time(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
+    assert not kept_files.keep("a", 1)
+    assert kept_files.find("a", int) is None
+
+
+def test_only_the_newest_files_stay(folder, monkeypatch):
+    monkeypatch.setattr(kept_files, "_FILES_MAX", 3)
+    for number in range(6):
+        kept_files.keep(str(number), number)
+    assert len(list(folder.glob("*.kept"))) == 3
+    assert kept_files.find("5", int) == 5
+
+
+def test_code_that_needs_what_is_not_here_is_not_loaded():
+    code = MachineCode(content=b"", symbol="f", needed=("no_such_function_anywhere",), libraries=())
+    assert machine_code.load(code) is None
+    assert machine_code.load(MachineCode(content=b"", symbol="f", needed=(), libraries=("/no/such.so",))) is None
+
+
+def test_a_callback_from_disk_is_the_callback_that_was_compiled(tmp_path):
+    """The output stream's callback before there is anything to play: zeros, and one call counted."""
+    pointer, signature = ctypes.c_void_p, ctypes.CFUNCTYPE
+    call_type = signature(ctypes.c_int, pointer, pointer, ctypes.c_ulong, pointer, ctypes.c_ulong, pointer)
+    for count in (1, 2):
+        loaded = playback_callback()
+        live, ring = np.zeros(1, LIVE), np.zeros((1024, 1), np.float32)
+        prepare(live, rate=16000, channels=1, channels_in=1, channels_out=0, hop=64, latency=64)
+        live["capacity"], live["clean"], live["play_rate"], live["play_channels"] = 1024, ring.ctypes.data, 16000, 1
+        table = np.zeros((257, 32), np.float32)
+        live["play_table"], userdata = table.ctypes.data, playback_userdata(live.ctypes.data)
+        out, times = np.ones((128, 1), np.float32), np.zeros(3)
+        for _ in range(count):
+            call_type(loaded.address)(None, out.ctypes.data, 128, times.ctypes.data, 0, userdata.ctypes.data)
+        assert live["play_callbacks"][0] == count
+        assert not out.any()
+
+
+def test_the_audio_process_of_a_second_start_runs_without_the_compiler(server):
+    with VirtualCard(server.name):
+        for attempt in range(2):
+            with running(plan("WF")) as live:
+                mapped = Path(f"/proc/{live.session._worker.pid}/maps").read_text()
+            assert "llvmlite" in mapped
+            if attempt == 1:
+                assert "/scipy/" not in mapped, "it came with the compiler"

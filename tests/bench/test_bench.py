@@ -165,13 +165,14 @@ def test_command_line_ends_with_3_if_something_became_slower(call, tmp_path):
 
 
 def test_busy_cores_are_busy_and_go_away():
-    with run.busy_cores(1):
-        children = Path(f"/proc/self/task/{os.getpid()}/children")
-        if not children.exists():
-            pytest.skip("this kernel does not list children")
-        before = children.read_text().split()
-        assert before
-    assert not set(before) & set(children.read_text().split())
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    if not children.exists():
+        pytest.skip("this kernel does not list children")
+    others = set(children.read_text().split())
+    with run.busy_cores(2):
+        busy = set(children.read_text().split()) - others
+        assert len(busy) == 2
+    assert not busy & set(children.read_text().split())
 
 
 @pytest.mark.parametrize(

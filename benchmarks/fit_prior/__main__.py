@@ -1,7 +1,9 @@
 """Fit the constants of WF's a priori SNR from recordings of speech and noise.
 
-Three steps, each of which is skipped when its file is there: mixtures and features, the regression from 20 bands
-(``context.npz``), the regression per bin on top of it (``fine.npz``).  Needs torch besides ``rtdenoise[eval]``.
+Mixtures and features are made once per work folder; then the regression from 20 bands for WF and its second output for
+SS (``context.npz``), and the regression per bin on top of the first (``fine.npz``).  Constants are read from the
+package while features are made, so copy ``context.npz`` there before the step ``fine``.  Needs torch besides
+``rtdenoise[eval]``.
 
     python -m benchmarks.fit_prior --data DIR --work WORK --out models/wf-prior
 """
@@ -75,24 +77,28 @@ def main() -> None:
     parser.add_argument("--fine-clips", type=int, default=700, help="of them for the second fit (default 700)")
     parser.add_argument("--seed", type=int, default=4242)
     parser.add_argument("--context-minutes", type=float, default=12.0)
+    parser.add_argument("--snr-minutes", type=float, default=5.0)
     parser.add_argument("--fine-minutes", type=float, default=30.0)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--steps", default="context,fine", help="which fits to run (default both)")
+    parser.add_argument("--steps", default="context,snr,fine", help="which fits to run (default both)")
     options = parser.parse_args()
     make_mixtures(options.data, options.work, options.clips, options.seed, SKIPPED, STEADY)
-    from benchmarks.fit_prior.fit import fit_context, fit_fine
+    from benchmarks.fit_prior.fit import fit_context, fit_fine, fit_snr
 
     steps = options.steps.split(",")
     if "context" in steps:
         share = options.clips // 4
         for name, framing in FRAMINGS.items():
             clips = range(0, 3 * share) if name == "balanced" else range(2 * share, 3 * share + share // 2)
-            write_features(options.work, name, framing, clips, False)
+            write_features(options.work, name, framing, clips, "context")
             print(f"features of {name}: {len(clips)} clips", flush=True)
         firsts = {name: 0 if name == "balanced" else 2 * share for name in FRAMINGS}
         fit_context(options.work, options.out, FRAMINGS, firsts, options.context_minutes, options.threads)
+    if "snr" in steps:
+        write_features(options.work, "snr", FRAMINGS["balanced"], range(options.clips // 2), "snr")
+        fit_snr(options.work, options.out, FRAMINGS["balanced"], options.snr_minutes, options.threads)
     if "fine" in steps:
-        write_features(options.work, "fine", FRAMINGS["quality"], range(options.fine_clips), True)
+        write_features(options.work, "fine", FRAMINGS["quality"], range(options.fine_clips), "fine")
         fit_fine(options.work, options.out, FRAMINGS["quality"], options.fine_minutes, options.threads)
 
 

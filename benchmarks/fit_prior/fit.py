@@ -16,13 +16,14 @@ from benchmarks.fit_prior.perceptual import CompressedSpectrum, Intelligibility,
 from rtdenoise.kernels import fine
 from rtdenoise.spectral.fine import N_HIDDEN as N_FINE
 from rtdenoise.spectral.fine import N_SECOND, place_cosines
+from rtdenoise.spectral.params import SubtractionParams
 from rtdenoise.spectral.prior import N_HIDDEN, context_shapes, load_constants
 from rtdenoise.streaming.overlap_add import Framing
 from rtdenoise.streaming.windows import window_pair
 
 GAIN_MIN = 10.0 ** (-18.0 / 20.0)
 WEIGHTS = {"spectrum": 10.0, "si_sdr": 0.04, "estoi": 4.0}
-MOS_WEIGHT = {"context": 0.35, "fine": 0.8}  # more raises PESQ and lowers eSTOI and SI-SDR
+MOS_WEIGHT = {"context": 0.35, "snr": 0.35, "fine": 0.8}  # more raises PESQ and lowers eSTOI and SI-SDR
 Triple = tuple[int, int, int]
 
 
@@ -75,15 +76,42 @@ class ContextRegression(Module):
         self.spread = torch.tensor(interpolation(framing))
 
     def forward(self, base: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
-        """``ln xi`` per bin."""
+        """Gain per bin."""
         x = (features.flatten(2) - self.mean) / self.std
-        return base + self.value(nn.leaky_relu(self.first(x), 0.1)) @ self.spread
+        return _wiener(base + self.value(nn.leaky_relu(self.first(x), 0.1)) @ self.spread)
 
     def constants(self) -> dict[str, np.ndarray]:
         """What the kernel reads, with the normalisation folded in."""
         weight = self.first.weight / self.std
         offset = self.first.bias - weight @ self.mean
         return _numpy(table=weight.T, offset=offset, value_table=self.value.weight.T, value_offset=self.value.bias)
+
+
+class SnrRegression(Module):
+    """The second output of a fitted `ContextRegression`'s hidden layer, through the subtraction rule of SS."""
+
+    def __init__(self, context: ContextRegression, out: Path) -> None:
+        super().__init__()
+        self.context, self.out = context.requires_grad_(False), out
+        self.snr = Linear(N_HIDDEN, 20)
+        torch.nn.init.normal_(self.snr.weight, std=0.02)
+        torch.nn.init.zeros_(self.snr.bias)
+        self.floor = 10.0 ** (SubtractionParams().floor_db / 10.0)
+
+    def forward(self, base: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """Gain per bin, as `rtdenoise.kernels.prior.subtract_by_context`."""
+        context = self.context
+        hidden = nn.leaky_relu(context.first((features.flatten(2) - context.mean) / context.std), 0.1)
+        factor = (3.0 - 0.35 * self.snr(hidden) @ context.spread).clamp(1.0, 12.5)
+        noise_share = torch.exp(-2.0 * base)
+        remaining = torch.maximum(1.0 - factor * noise_share, self.floor * noise_share).clamp(min=GAIN_MIN**2)
+        return remaining.sqrt().clamp(max=1.0)
+
+    def constants(self) -> dict[str, np.ndarray]:
+        """What the kernel reads, beside the constants of the first output."""
+        with np.load(self.out / "context.npz") as stored:
+            kept = {name: stored[name] for name in context_shapes()}
+        return kept | _numpy(snr_table=self.snr.weight.T, snr_offset=self.snr.bias)
 
 
 class FineRegression(Module):
@@ -106,7 +134,7 @@ class FineRegression(Module):
         torch.nn.init.zeros_(self.value.bias)
 
     def forward(self, maps: torch.Tensor, scalars: torch.Tensor) -> torch.Tensor:
-        """``ln xi`` per bin; maps are (batch, frames, N_MAPS, bins)."""
+        """Gain per bin; maps are (batch, frames, N_MAPS, bins)."""
         n_bins, reach = maps.shape[3], fine.REACH
         padded = nn.pad(maps.flatten(0, 1), (reach, reach), mode="replicate").unflatten(0, maps.shape[:2])
         columns = [
@@ -116,20 +144,24 @@ class FineRegression(Module):
         columns += [c.expand(*maps.shape[:2], n_bins) for c in self.cosines]
         x = (torch.stack(columns, -1) - self.mean) / self.std
         hidden = nn.leaky_relu(self.second(nn.leaky_relu(self.first(x), 0.1)), 0.1)
-        return maps[:, :, fine.BASE] + self.value(hidden)[..., 0]
+        return _wiener(maps[:, :, fine.BASE] + self.value(hidden)[..., 0])
 
     def constants(self) -> dict[str, np.ndarray]:
         """What the kernel reads, with the normalisation folded in, and the constants of the bands it refines."""
         weight = self.first.weight / self.std
         bins = _numpy(
-            fine_table=weight,
-            fine_offset=self.first.bias - weight @ self.mean,
-            fine_second_table=self.second.weight,
-            fine_second_offset=self.second.bias,
-            fine_value_table=self.value.weight,
-            fine_value_offset=self.value.bias,
+            table=weight,
+            offset=self.first.bias - weight @ self.mean,
+            second_table=self.second.weight,
+            second_offset=self.second.bias,
+            value_table=self.value.weight,
+            value_offset=self.value.bias,
         )
         return bins | {f"band_{k}": v for k, v in load_constants("context", context_shapes()).items()}
+
+
+def _wiener(log_xi: torch.Tensor) -> torch.Tensor:
+    return GAIN_MIN + (1.0 - GAIN_MIN) * torch.sigmoid(log_xi)
 
 
 def _numpy(**tensors: torch.Tensor) -> dict[str, np.ndarray]:
@@ -144,7 +176,7 @@ def fit_context(
     stores = {name: read_features(work, name) for name in framings}
     model = ContextRegression(stores["balanced"][2], framings["balanced"])
 
-    def batches(rng: np.random.Generator) -> Iterator[tuple[str, np.ndarray, int, tuple[torch.Tensor, ...]]]:
+    def batches(rng: np.random.Generator) -> Iterator[Batch]:
         turn = 0
         while True:
             name = ("balanced", "balanced", "low", "quality")[turn % 4]
@@ -157,21 +189,55 @@ def fit_context(
     _fit(model, work / "context", out / "context.npz", framings, batches, minutes, 6e-3, np.load(work / "clean.npy"))
 
 
+def fit_snr(work: Path, out: Path, framing: Triple, minutes: float, threads: int) -> None:
+    """Fit the SNR that over-subtraction follows, on the hidden layer that `fit_context` left in `work`."""
+    torch.set_num_threads(threads)
+    store = read_features(work, "snr")
+    context = ContextRegression(store[2], framing)
+    context.load_state_dict(torch.load(work / "context.pt"))
+    _fit(
+        SnrRegression(context, out),
+        work / "snr",
+        out / "context.npz",
+        {"balanced": framing},
+        lambda rng: _one_framing(rng, store, "balanced", 10, int(3.0 * 16_000 / framing[2])),
+        minutes,
+        2e-2,
+        np.load(work / "clean.npy", mmap_mode="r"),
+    )
+
+
 def fit_fine(work: Path, out: Path, framing: Triple, minutes: float, threads: int) -> None:
     """Fit the per-bin regression on features that hold the first fit's result."""
     torch.set_num_threads(threads)
     store = read_features(work, "fine")
     model = FineRegression(store[1], store[2], framing)
 
-    def batches(rng: np.random.Generator) -> Iterator[tuple[str, np.ndarray, int, tuple[torch.Tensor, ...]]]:
-        n_frames = int(2.6 * 16_000 / framing[2])
-        while True:
-            rows = np.sort(rng.integers(20, len(store[0]), 4))
-            first = 0 if rng.random() < 0.3 else int(rng.integers(store[0].shape[1] - n_frames))
-            yield "quality", rows, first, _batch(store, rows, first, n_frames)
-
     clean = np.load(work / "clean.npy", mmap_mode="r")
-    _fit(model, work / "fine", out / "fine.npz", {"quality": framing}, batches, minutes, 4e-3, clean)
+    n_frames = int(2.6 * 16_000 / framing[2])
+    _fit(
+        model,
+        work / "fine",
+        out / "fine.npz",
+        {"quality": framing},
+        lambda rng: _one_framing(rng, store, "quality", 4, n_frames),
+        minutes,
+        4e-3,
+        clean,
+    )
+
+
+Batch = tuple[str, np.ndarray, int, tuple[torch.Tensor, ...]]
+
+
+def _one_framing(
+    rng: np.random.Generator, store: list[np.ndarray], name: str, size: int, n_frames: int
+) -> Iterator[Batch]:
+    """Batches of `size` stretches; the first 20 clips are kept out."""
+    while True:
+        rows = np.sort(rng.integers(20, len(store[0]), size))
+        first = 0 if rng.random() < 0.3 else int(rng.integers(store[0].shape[1] - n_frames))
+        yield name, rows, first, _batch(store, rows, first, n_frames)
 
 
 def _batch(store: list[np.ndarray], rows: np.ndarray, first: int, n_frames: int) -> tuple[torch.Tensor, ...]:
@@ -202,8 +268,7 @@ def _fit(
             break
         for group in optimiser.param_groups:
             group["lr"] = rate * min(1.0, (step + 1) / 30) * (0.5 + 0.5 * np.cos(np.pi * share) + 0.01)
-        gain = GAIN_MIN + (1.0 - GAIN_MIN) * torch.sigmoid(model(*inputs))
-        enhanced = synthesis[name](gain * spectra)
+        enhanced = synthesis[name](model(*inputs) * spectra)
         start = first * framings[name][2]
         wanted = torch.tensor(np.stack([clean[i, start : start + enhanced.shape[1]] for i in clips]))
         total, parts = loss(enhanced, wanted)

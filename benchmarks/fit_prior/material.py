@@ -13,7 +13,7 @@ from rtdenoise.evaluate.mixing import BABBLE, Mixture, find_sources, plan_mixtur
 from rtdenoise.kernels import fine
 from rtdenoise.kernels.overlap_add import analyse, spectrum_power
 from rtdenoise.kernels.prior import spread
-from rtdenoise.spectral.hop import gain_frame, read_context, track_noise
+from rtdenoise.spectral.hop import gain_frame, read_bands, track_noise
 from rtdenoise.spectral.params import SpectralParams, WienerParams
 from rtdenoise.spectral.prior import context_shapes, load_constants
 from rtdenoise.spectral.state import CONTEXT, FINE, initial_state
@@ -70,14 +70,22 @@ def _render(mixture: Mixture) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 @njit(error_model="numpy", nogil=True)
-def context_features(signal: F32, hop: int, states: np.ndarray, spectra: np.ndarray, bases: F32, features: F32) -> None:
-    """Per frame: the spectrum, ``1/2 ln(xi_dd + .001)`` per bin, and the band features."""
+def context_features(
+    signal: F32,
+    hop: int,
+    states: np.ndarray,
+    spectra: np.ndarray,
+    bases: F32,
+    features: F32,
+    for_subtraction: bool,
+) -> None:
+    """Per frame: the spectrum, ``1/2 ln(xi_dd + .001)`` or ``1/2 ln(Y / N)`` per bin, and the band features."""
     state = states[0]
     for t in range(spectra.shape[0]):
         analyse(signal[t * hop : (t + 1) * hop], state)
         spectrum_power(state.spectrum, state.power)
         track_noise(state)
-        read_context(state)
+        read_bands(state)
         for k in range(state.power.size):
             noise = max(state.noise_psd[k], np.float32(1e-20))
             gamma = min(state.power[k] / noise, np.float32(1e8))
@@ -85,7 +93,12 @@ def context_features(signal: F32, hop: int, states: np.ndarray, spectra: np.ndar
             xi += (np.float32(1) - state.alpha) * max(gamma - np.float32(1), np.float32(0))
             decided = max(xi / (np.float32(1) + xi), np.float32(0.178))
             state.clean_psd[k] = decided * decided * state.power[k]
-            bases[t, k] = np.float32(0.5) * np.log(xi + np.float32(0.001))
+            smoothed = (
+                state.smoothing_power * state.smoothed[k] + (np.float32(1) - state.smoothing_power) * state.power[k]
+            )
+            state.smoothed[k] = smoothed
+            ratio = smoothed / noise if for_subtraction else xi + np.float32(0.001)
+            bases[t, k] = np.float32(0.5) * np.log(max(ratio, np.float32(1e-6)))
             spectra[t, k] = state.spectrum[k]
         features[t] = state.band_features
         state.n_frames += 1
@@ -107,8 +120,9 @@ def fine_features(signal: F32, hop: int, states: np.ndarray, spectra: np.ndarray
         scalars[t] = state.fine_scalars
 
 
-def extract(signal: np.ndarray, framing: tuple[int, int, int], has_fine: bool) -> tuple[np.ndarray, ...]:
-    """Features of one signal; `framing` is frame, span and hop in samples."""
+def extract(signal: np.ndarray, framing: tuple[int, int, int], purpose: str) -> tuple[np.ndarray, ...]:
+    """Features of one signal for "context", "snr" or "fine"; `framing` is frame, span and hop in samples."""
+    has_fine = purpose == "fine"
     frame, span, hop = framing
     params = SpectralParams(wiener=WienerParams(rule="fine" if has_fine else "context"))
     scheme = Framing(sample_rate=RATE_HZ, frame=frame, span=span, hop=hop)
@@ -117,18 +131,18 @@ def extract(signal: np.ndarray, framing: tuple[int, int, int], has_fine: bool) -
     spectra = np.empty((n_frames, n_bins), np.complex64)
     if has_fine:
         for key, value in load_constants("context", context_shapes()).items():
-            states[f"band_{key}"] = value
+            states[f"fine_band_{key}"] = value
         maps = np.empty((n_frames, fine.N_MAPS, n_bins), np.float32)
         scalars = np.empty((n_frames, fine.N_SCALARS), np.float32)
         fine_features(signal, hop, states, spectra, maps, scalars)
         return spectra, maps, scalars
     bases = np.empty((n_frames, n_bins), np.float32)
     features = np.empty((n_frames, 7, 20), np.float32)
-    context_features(signal, hop, states, spectra, bases, features)
+    context_features(signal, hop, states, spectra, bases, features, purpose == "snr")
     return spectra, bases, features
 
 
-def write_features(folder: Path, name: str, framing: tuple[int, int, int], clips: range, has_fine: bool) -> None:
+def write_features(folder: Path, name: str, framing: tuple[int, int, int], clips: range, purpose: str) -> None:
     """Write the features of these clips as ``NAME_0.npy`` to ``NAME_2.npy`` (halves where a bin needs no more)."""
     target = folder / f"{name}_2.npy"
     if target.exists():
@@ -136,7 +150,7 @@ def write_features(folder: Path, name: str, framing: tuple[int, int, int], clips
     noisy = np.load(folder / "noisy.npy", mmap_mode="r")
     stores: list[np.ndarray] = []
     for row, i in enumerate(clips):
-        found = extract(np.ascontiguousarray(noisy[i]), framing, has_fine)
+        found = extract(np.ascontiguousarray(noisy[i]), framing, purpose)
         if not stores:
             kinds = (np.complex64, np.float16, np.float32)
             stores = [

@@ -139,7 +139,7 @@ def band_regression(
     hidden : (n_hidden,) float32, written
         Scratch.
     value : (n_values,) float32, written
-        ``c``, the logarithm of a power ratio, of every band.
+        Of every band: ``c``, the logarithm of a power ratio, or an SNR in dB, as the constants were fitted.
 
     Notes
     -----
@@ -248,20 +248,3 @@ def subtract_by_context(
         factor = min(max(np.float32(3) - np.float32(0.35) * gain[k], _ONE), np.float32(12.5))
         remaining = max(smoothed[k] - factor * noise_psd[k], floor * noise_psd[k])
         gain[k] = min(max(np.sqrt(remaining / max(smoothed[k], _TINY)), gain_min), _ONE)
-
-
-@kernel
-def band_snr_db(sums: F32, value: F32) -> None:
-    """``SNR = 4.343 (ln(max(r - 1, 0) + .05) / 2 + c)`` dB, r being each band's power over its noise.
-
-    Parameters
-    ----------
-    sums : (4, n_bands) float32, read
-        As `band_features` leaves it: power in row 0, noise in row 1.
-    value : (n_bands,) float32, read and written
-        In: ``c``.  Out: the SNR in dB.
-    """
-    for band in range(value.size):
-        ratio = min(sums[0, band] / max(sums[1, band], _TINY), _RATIO_MAX)
-        half = np.float32(0.5) * logarithm(max(ratio - _ONE, _ZERO) + _RATIO_MIN)
-        value[band] = np.float32(4.343) * (half + value[band])

@@ -43,8 +43,9 @@ def fine_fields(n_bins: int) -> list[tuple[Any, ...]]:
 
 
 def fine_shapes() -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the constants of `rtdenoise.kernels.fine.wiener_fine`."""
+    """Names and shapes of the constants of `rtdenoise.kernels.fine.wiener_fine`, and of the bands it was fitted on."""
     return {
+        **{f"band_{name}": shape for name, shape in context_shapes().items()},
         "table": (N_HIDDEN, fine.N_INPUTS),
         "offset": (N_HIDDEN,),
         "second_table": (N_SECOND, N_HIDDEN),
@@ -55,10 +56,7 @@ def fine_shapes() -> dict[str, tuple[int, ...]]:
 
 
 def fill_fine(record: Any, framing: Framing) -> None:
-    """Write everything that never changes into a record that has the fields.
-
-    That includes constants of `rtdenoise.kernels.prior.band_regression`: those that this regression was fitted on.
-    """
+    """Write everything that never changes into a record that has the fields."""
     hop = framing.hop_seconds
     record["fine_smoothing"] = [
         *(smoothing_per_hop(seconds, hop) for seconds in AVERAGE_SECONDS),
@@ -73,10 +71,8 @@ def fill_fine(record: Any, framing: Framing) -> None:
     places = [(row, shift) for row, shifts in fine.PLACES for shift in shifts]
     record["fine_rows"], record["fine_shifts"] = zip(*places, strict=True)
     record["fine_inputs"][-fine.N_COSINES :] = place_cosines(framing)
-    band = {f"band_{name}": shape for name, shape in context_shapes().items()}
-    bins = {f"fine_{name}": shape for name, shape in fine_shapes().items()}
-    for name, value in load_constants("fine", band | bins).items():
-        record[name] = value
+    for name, value in load_constants("fine", fine_shapes()).items():
+        record[f"fine_{name}"] = value
 
 
 def place_cosines(framing: Framing) -> np.ndarray:

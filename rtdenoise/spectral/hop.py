@@ -24,7 +24,6 @@ from rtdenoise.kernels.overlap_add import analyse, apply_gain, spectrum_power, s
 from rtdenoise.kernels.prior import (
     band_features,
     band_regression,
-    band_snr_db,
     spread,
     subtract_by_context,
     wiener_by_context,
@@ -92,8 +91,8 @@ def track_noise(state: Record) -> None:
 
 
 @kernel
-def read_context(state: Record) -> None:
-    """From ``power`` and ``noise_psd`` to ``band_value``: what the bands say about the a priori SNR."""
+def read_bands(state: Record) -> None:
+    """From ``power`` and ``noise_psd`` to ``band_features``."""
     band_features(
         state.power,
         state.noise_psd,
@@ -109,6 +108,12 @@ def read_context(state: Record) -> None:
         state.root,
         state.n_frames,
     )
+
+
+@kernel
+def context_gain(state: Record) -> None:
+    """Gain of WF from the a priori SNR in its context."""
+    read_bands(state)
     band_regression(
         state.band_features,
         state.band_table,
@@ -118,12 +123,6 @@ def read_context(state: Record) -> None:
         state.band_hidden,
         state.band_value,
     )
-
-
-@kernel
-def context_gain(state: Record) -> None:
-    """Gain of WF from the a priori SNR in its context."""
-    read_context(state)
     spread(state.band_value, state.share_above, state.first_bin, state.gain)
     wiener_by_context(
         state.power,
@@ -136,34 +135,19 @@ def context_gain(state: Record) -> None:
     )
 
 
-def fine_gain(state: Record) -> None:
-    """Gain of WF refined per bin; does nothing in a record without the fields, whose rule never asks for it."""
-    if "fine_maps" in state.dtype.names:
-        read_context(state)
-        spread(state.band_value, state.share_above, state.first_bin, state.band_spread)
-        wiener_fine(state)
-
-
-@overload(fine_gain)  # type: ignore[untyped-decorator]
-def _fine_gain(state: Any) -> Any:
-    """The same for compiled code, decided when the record's type is known."""
-
-    def refined(state: Any) -> Any:
-        read_context(state)
-        spread(state.band_value, state.share_above, state.first_bin, state.band_spread)
-        wiener_fine(state)
-
-    def nothing(state: Any) -> Any:
-        pass
-
-    return refined if "fine_maps" in state.fields else nothing
-
-
 @kernel
 def context_subtraction_gain(state: Record) -> None:
-    """Gain of SS from the same SNR; while that has no past, at least the decision-directed gain."""
-    read_context(state)
-    band_snr_db(state.band_sums, state.band_value)
+    """Gain of SS by the SNR in its context; while that has no past, at least the decision-directed gain."""
+    read_bands(state)
+    band_regression(
+        state.band_features,
+        state.band_table,
+        state.band_offset,
+        state.band_snr_table,
+        state.band_snr_offset,
+        state.band_hidden,
+        state.band_value,
+    )
     spread(state.band_value, state.share_above, state.first_bin, state.gain)
     subtract_by_context(
         state.power,
@@ -180,6 +164,42 @@ def context_subtraction_gain(state: Record) -> None:
         )
         for k in range(state.gain.size):
             state.gain[k] = max(state.gain[k], state.scratch[k])
+
+
+def fine_gain(state: Record) -> None:
+    """Gain of WF refined per bin; does nothing in a record without the fields, whose rule never asks for it."""
+    if "fine_maps" in state.dtype.names:
+        refine(state)
+
+
+@overload(fine_gain)  # type: ignore[untyped-decorator]
+def _fine_gain(state: Any) -> Any:
+    """The same for compiled code, decided when the record's type is known."""
+
+    def refined(state: Any) -> Any:
+        refine(state)
+
+    def nothing(state: Any) -> Any:
+        pass
+
+    return refined if "fine_maps" in state.fields else nothing
+
+
+@kernel
+def refine(state: Record) -> None:
+    """``c`` of the bands, spread, then the regression per bin."""
+    read_bands(state)
+    band_regression(
+        state.band_features,
+        state.fine_band_table,
+        state.fine_band_offset,
+        state.fine_band_value_table,
+        state.fine_band_value_offset,
+        state.band_hidden,
+        state.band_value,
+    )
+    spread(state.band_value, state.share_above, state.first_bin, state.band_spread)
+    wiener_fine(state)
 
 
 @kernel

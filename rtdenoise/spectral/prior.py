@@ -39,6 +39,8 @@ def prior_fields(n_bins: int) -> list[tuple[Any, ...]]:
         ("band_hidden", "f4", (N_HIDDEN,)),
         ("band_value_table", "f4", (N_HIDDEN, N_BANDS)),
         ("band_value_offset", "f4", (N_BANDS,)),
+        ("band_snr_table", "f4", (N_HIDDEN, N_BANDS)),
+        ("band_snr_offset", "f4", (N_BANDS,)),
         ("band_value", "f4", (N_BANDS,)),
         ("root", "f4", (n_bins,)),
     ]
@@ -58,7 +60,7 @@ def fill_prior(record: Any, framing: Framing) -> None:
     record["inverse_width"] = np.where(present, 1.0 / np.maximum(width[:N_BANDS], 1e-6), 0.0)
     times = (*AVERAGE_SECONDS, PEAK_SECONDS)
     record["band_smoothing"] = [smoothing_per_hop(seconds, framing.hop_seconds) for seconds in times]
-    for name, value in load_constants("context", context_shapes()).items():
+    for name, value in load_constants("context", context_shapes() | snr_shapes()).items():
         record[f"band_{name}"] = value
 
 
@@ -73,13 +75,18 @@ def _mel(hz: np.ndarray) -> np.ndarray:
 
 
 def context_shapes() -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the constants of `rtdenoise.kernels.prior.band_regression`."""
+    """Names and shapes of the constants of `rtdenoise.kernels.prior.band_regression` for ``c``."""
     return {
         "table": (N_FEATURES * N_BANDS, N_HIDDEN),
         "offset": (N_HIDDEN,),
         "value_table": (N_HIDDEN, N_BANDS),
         "value_offset": (N_BANDS,),
     }
+
+
+def snr_shapes() -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the second output of the same hidden layer: the SNR that over-subtraction follows."""
+    return {"snr_table": (N_HIDDEN, N_BANDS), "snr_offset": (N_BANDS,)}
 
 
 def load_constants(name: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, F32]:

@@ -146,13 +146,3 @@ def test_subtraction_by_context_matches_its_twin():
     kernels.subtract_by_context(power, smoothed, noise, gain, np.float32(0.5), np.float32(0.02), np.float32(0.1))
     assert_allclose(gain, expected_gain, rtol=SUBTRACTION_RTOL)
     assert_allclose(smoothed, expected_smoothed, rtol=TRACKER_RTOL)
-
-
-def test_band_snr_is_half_its_own_and_half_its_context():
-    rng = np.random.default_rng(5)
-    sums = rng.exponential(1.0, (4, 20)).astype(np.float32)
-    value = rng.normal(0, 2, 20).astype(np.float32)
-    ratio = sums[0].astype(float) / sums[1]
-    expected = 4.343 * (0.5 * np.log(np.maximum(ratio - 1, 0) + 0.05) + value)
-    kernels.band_snr_db(sums, value)
-    assert_allclose(value, expected, atol=FEATURE_ATOL * 4.343)

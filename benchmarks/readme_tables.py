@@ -161,10 +161,9 @@ def latency(record: Mapping[str, Any]) -> str:
                 f"{parts['compute']:.2f}",
                 f"{parts['total']:.1f}",
                 f"{'yes' if row['holds'] else 'no'}, {100 * row['margin']:.0f} % left",
-                f"{row['startup_seconds']:.1f}",
             ]
         )
-    headings = ("method", "rate", "block", "algorithm", "queue", "compute p99", "sum, ms", "live here", "start s")
+    headings = ("method", "rate", "block", "algorithm", "queue", "compute p99", "sum, ms", "live here")
     return f"{markdown_table(headings, rows)}\n\n{_machine(record)}, `rtdenoise bench`; devices come on top."
 
 

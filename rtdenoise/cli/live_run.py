@@ -181,12 +181,16 @@ class LiveRun:
                 self.tell(str(error))
 
     def _tell_grants(self) -> None:
-        """Once: what the system refused, and how to get it."""
-        if not self._granted and self.session.grants:
-            self._granted = True
-            for grant in self.session.grants:
-                if not grant["granted"]:
-                    self.tell(f"{grant['name']} was not granted: {grant['detail']}")
+        """Once: what the system granted, what it refused, and how to get that."""
+        if self._granted or not self.session.grants:
+            return
+        self._granted = True
+        granted = [f"{grant['name']} ({grant['detail']})" for grant in self.session.grants if grant["granted"]]
+        if granted and not self._options.as_json:
+            self.tell(f"granted: {', '.join(granted)}")
+        for grant in self.session.grants:
+            if not grant["granted"]:
+                self.tell(f"{grant['name']} was not granted: {grant['detail']}")
 
     def summary(self) -> dict[str, Any]:
         """The whole run, for JSON."""

@@ -199,7 +199,7 @@ def _follow_engine(live: Record, q: int, n_answers: int) -> bool:
         live.was_wet = 0
         for channel in range(live.channels):
             live.offset[channel] += live.difference[channel]
-    if live.share_target > _ZERO:
+    if live.share_target > _ZERO and live.engine_steps > 0:  # before its first answer it is starting, not late
         live.dry_samples += 1
         return True
     return False

@@ -176,9 +176,9 @@ def test_an_audio_process_that_slept_goes_on_and_a_server_that_waited_has_lost_n
     np.testing.assert_array_equal(heard[delay : delay + signal_in.size], signal_in)
 
 
-def test_a_suspended_computer_is_noticed_by_its_clocks(server, monkeypatch):
+def test_a_suspended_computer_is_noticed_by_its_clocks(server_of, monkeypatch):
     """The clock that counts sleep runs ahead of the one that does not: the devices are opened again."""
-    told: list[str] = []
+    server, told = server_of(synchronous=False, realtime=may_run_in_real_time()), []
     with VirtualCard(server.name), running(plan("bypass"), told) as live:
         slept = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC) + 3600.0
         monkeypatch.setattr("rtdenoise.live.watch._suspended_seconds", lambda: slept)

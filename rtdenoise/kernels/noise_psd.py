@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtdenoise.kernels.elementary import exponential, running_mean
+from rtdenoise.kernels.elementary import exponential, mean_of_17, running_mean
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.typing import F32
 
@@ -16,7 +16,7 @@ _ZERO, _ONE = np.float32(0), np.float32(1)
 _TINY = np.float32(1e-20)  # float32-normal; far below a 24-bit noise floor
 _CAP = np.float32(0.99)  # certainty that a bin may have, so that its noise is never frozen
 _RATIO_MAX = np.float32(60)  # an a posteriori SNR that is certain speech
-_WIDE_REACH = 8  # bins to either side, a quarter of a kilohertz
+_WIDE_REACH = 8  # bins to either side, a quarter of a kilohertz; `mean_of_17` knows it
 _PRIOR, _OWN, _LOCAL, _WIDE = np.float32(-4.07), np.float32(0.5), np.float32(0.354), np.float32(0.4)  # fitted
 _START_REACH = 16  # bins to either side, half a kilohertz: wider than the gaps between harmonics
 _START_PEAK = np.float32(0.35)  # share of a peak that may be noise at the start: hum and engines have peaks too
@@ -60,7 +60,10 @@ def track_presence(
     for k in range(n_bins):
         gamma = min(power[k] / max(noise_psd[k], _TINY), _RATIO_MAX)
         ratio[k] = smoothing_ratio * ratio[k] + (_ONE - smoothing_ratio) * gamma
-    running_mean(ratio, _WIDE_REACH, evidence)
+    if n_bins > 4 * _WIDE_REACH:
+        mean_of_17(ratio, evidence)
+    else:
+        running_mean(ratio, _WIDE_REACH, evidence)
     _weigh(0, np.float32(0.5) * (ratio[0] + ratio[1]), power, noise_psd, evidence, smoothing_noise)
     for k in range(1, last):
         local = np.float32(1 / 3) * (ratio[k - 1] + ratio[k] + ratio[k + 1])

@@ -61,6 +61,7 @@ class SpectralDenoiser:
         self.latency_samples = self.framing.latency_samples
         self._initial = np.repeat(initial_state(self.framing, params, rule_of(method, params)), channels)
         self.state = self._initial.copy()
+        self._hop = compiled.hop if channels == 1 else compiled.hop_linked
         self._shape = (self.hop,) if channels == 1 else (self.hop, channels)
         self._warm_up()
 
@@ -73,10 +74,7 @@ class SpectralDenoiser:
 
     def process(self, block: F32, out: F32) -> None:
         """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
-        if self.channels == 1:
-            compiled.hop(block, out, self.state)
-        else:
-            compiled.hop_linked(block, out, self.state)
+        self._hop(block, out, self.state)
 
     def process_hops(self, signal: F32, out: F32) -> None:
         """Enhance a whole number of hops in one call without the interpreter.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -29,10 +30,12 @@ _MARTIN_LENGTHS = (1, 2, 5, 8, 10, 15, 20, 30, 40, 60, 80, 120, 140, 160)
 _MARTIN_TABLE = (0, 0.26, 0.48, 0.58, 0.61, 0.668, 0.705, 0.762, 0.8, 0.841, 0.865, 0.89, 0.9, 0.91)
 
 
+@lru_cache(maxsize=64)
 def spectral_dtype(framing: Framing, n_bands: int, has_fine: bool) -> np.dtype[Any]:
     """Everything one channel of SS or WF remembers or may be told while it runs: one record.
 
-    The fields of the per-bin regression are there only if `has_fine`.
+    The fields of the per-bin regression are there only if `has_fine`.  Equal arguments give the same object: to find
+    that two of them are equal costs a compiled function's caller more than half a hop.
 
     Fields without a shape may be written by another thread while audio runs; each is read once per hop.
     """

@@ -42,6 +42,14 @@ def test_running_mean(n, reach):
     assert_allclose(found, reference.neighbour_mean(x.astype(float), reach), atol=MEAN_ATOL)
 
 
+@pytest.mark.parametrize("n", [33, 65, 257, 769])
+def test_mean_of_17(n):
+    x = np.random.default_rng(n).normal(0, 1, n).astype(np.float32)
+    found = np.empty_like(x)
+    kernels.mean_of_17(x, found)
+    assert_allclose(found, reference.neighbour_mean(x.astype(float), 8), atol=MEAN_ATOL)
+
+
 def test_dense_and_leak():
     rng = np.random.default_rng(0)
     x, table, offset = (rng.normal(0, 1, shape).astype(np.float32) for shape in (12, (12, 7), 7))

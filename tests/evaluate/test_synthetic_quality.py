@@ -37,12 +37,12 @@ def mixtures():
 # Of these eight mixtures, for each setting: the least gain in dB of SI-SDR, of segmental SNR and of noise taken away,
 # seven tenths of what it was when this was written; and the most change in dB of clean speech, 1.4 times what it was.
 LIMITS = {
-    ("WF", "quality"): (2.9, 0.6, 10.0, 2.0),
-    ("WF", "balanced"): (2.6, 0.4, 10.0, 2.9),
-    ("WF", "low"): (2.5, 0.3, 10.0, 3.6),
-    ("WF", "ultra"): (2.2, 0.2, 10.0, 4.8),
-    ("SS", "balanced"): (4.6, 1.3, 10.0, 0.5),
-    ("SS", "low"): (4.3, 1.1, 10.0, 0.6),
+    ("WF", "quality"): (5.6, 1.6, 9.8, 0.8),
+    ("WF", "balanced"): (2.9, 0.5, 10.2, 1.2),
+    ("WF", "low"): (2.7, 0.4, 10.5, 1.5),
+    ("WF", "ultra"): (2.3, 0.2, 10.7, 2.2),
+    ("SS", "balanced"): (4.6, 1.3, 9.2, 0.5),
+    ("SS", "low"): (4.3, 1.1, 9.5, 0.5),
 }
 
 

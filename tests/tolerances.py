@@ -15,3 +15,4 @@ SUBTRACTION_RTOL = 1e-3  # a difference of nearly equal powers under a root
 LOGARITHM_ATOL = 3e-7  # two float32 roundings around 1
 MEAN_ATOL = 4e-6  # running sums of some hundred values around 1
 FINE_ATOL = 2e-3  # three layers in float32 behind logarithms of ratios, an argmax between nearly equal peaks
+TRANSFORM_ATOL = 2e-6  # nine stages of a float32 transform of values around 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from rtdenoise.kernels import fft512
 from rtdenoise.kernels.fft import irfft, rfft
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.typing import F32, Record
@@ -39,7 +40,9 @@ def analyse(block: F32, state: Record) -> None:
     history, analysis, windowed = state.history, state.analysis, state.windowed
     kept = history.size - block.size
     for n in range(kept):
-        history[n] = history[n + block.size]
+        windowed[n] = history[n + block.size]
+    for n in range(kept):  # by way of another array, so that both loops become vector copies
+        history[n] = windowed[n]
     sounding = 0
     for n in range(block.size):
         sample = usable(block[n])
@@ -48,7 +51,10 @@ def analyse(block: F32, state: Record) -> None:
     state.n_silent = 0 if sounding else state.n_silent + block.size
     for n in range(history.size):
         windowed[n] = history[n] * analysis[n]
-    rfft(windowed, state.spectrum, state.axes)
+    if state.fft_real.size > 0:
+        fft512.forward(windowed, state)
+    else:
+        rfft(windowed, state.spectrum, state.axes)
 
 
 @kernel
@@ -63,7 +69,10 @@ def synthesise(out: F32, state: Record) -> None:
         Reads ``spectrum`` and ``synthesis``; writes ``windowed`` (scratch); shifts ``overlap``.
     """
     synthesis, windowed, overlap = state.synthesis, state.windowed, state.overlap
-    irfft(state.spectrum, windowed, state.axes)
+    if state.fft_real.size > 0:
+        fft512.inverse(state, windowed)
+    else:
+        irfft(state.spectrum, windowed, state.axes)
     start = windowed.size - synthesis.size
     for n in range(synthesis.size):
         overlap[n] += windowed[start + n] * synthesis[n]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.errors import ConfigError
+from rtdenoise.kernels import fft512
 from rtdenoise.streaming.windows import window_pair
 
 RATE_MIN_HZ, RATE_MAX_HZ = 8_000, 192_000
@@ -114,12 +115,14 @@ def overlap_add_fields(framing: Framing) -> list[tuple[Any, ...]]:
         ("windowed", "f4", (framing.frame,)),
         ("spectrum", "c8", (framing.n_bins,)),
         ("axes", "i8", (1,)),
+        *fft512.fields(framing.frame),
         ("n_silent", "i8"),
     ]
 
 
 def fill_windows(record: Any, framing: Framing) -> None:
-    """Write both windows into a record that has the overlap-add fields."""
+    """Write both windows and the transform's constants into a record that has the overlap-add fields."""
     analysis, synthesis = window_pair(framing.frame, framing.span, framing.hop)
     record["analysis"] = analysis.astype(np.float32)
     record["synthesis"] = synthesis.astype(np.float32)
+    fft512.fill(record, framing.frame)

@@ -112,7 +112,7 @@ def fine_features(signal: F32, hop: int, states: np.ndarray, spectra: np.ndarray
     for t in range(spectra.shape[0]):
         analyse(signal[t * hop : (t + 1) * hop], state)
         spectrum_power(state.spectrum, state.power)
-        gain_frame(state)
+        gain_frame(state, state)
         for k in range(n_bins):
             spectra[t, k] = state.spectrum[k]
             for j in range(maps.shape[1]):

@@ -111,15 +111,15 @@ def read_bands(state: Record) -> None:
 
 
 @kernel
-def context_gain(state: Record) -> None:
-    """Gain of WF from the a priori SNR in its context."""
+def context_gain(state: Record, fitted: Record) -> None:
+    """Gain of WF from the a priori SNR in its context; `fitted` holds the constants, `state` itself or its like."""
     read_bands(state)
     band_regression(
         state.band_features,
-        state.band_table,
-        state.band_offset,
-        state.band_value_table,
-        state.band_value_offset,
+        fitted.band_table,
+        fitted.band_offset,
+        fitted.band_value_table,
+        fitted.band_value_offset,
         state.band_hidden,
         state.band_value,
     )
@@ -136,15 +136,15 @@ def context_gain(state: Record) -> None:
 
 
 @kernel
-def context_subtraction_gain(state: Record) -> None:
+def context_subtraction_gain(state: Record, fitted: Record) -> None:
     """Gain of SS by the SNR in its context; while that has no past, at least the decision-directed gain."""
     read_bands(state)
     band_regression(
         state.band_features,
-        state.band_table,
-        state.band_offset,
-        state.band_snr_table,
-        state.band_snr_offset,
+        fitted.band_table,
+        fitted.band_offset,
+        fitted.band_snr_table,
+        fitted.band_snr_offset,
         state.band_hidden,
         state.band_value,
     )
@@ -203,8 +203,10 @@ def refine(state: Record) -> None:
 
 
 @kernel
-def gain_frame(state: Record) -> None:
+def gain_frame(state: Record, fitted: Record) -> None:
     """From ``power`` to ``gain``: follow the noise, apply the rule that the record names, mix.
+
+    `fitted` is a record whose fitted constants are read, `state` itself or another of its kind.
 
     In digital silence nothing changes: a muted microphone says nothing about the room.
     """
@@ -213,11 +215,11 @@ def gain_frame(state: Record) -> None:
     track_noise(state)
     power, noise_psd, gain = state.power, state.noise_psd, state.gain
     if state.rule == CONTEXT:
-        context_gain(state)
+        context_gain(state, fitted)
     elif state.rule == FINE:
         fine_gain(state)
     elif state.rule == CONTEXT_SUBTRACTION:
-        context_subtraction_gain(state)
+        context_subtraction_gain(state, fitted)
     elif state.rule == SUBTRACTION:
         subtract_power(
             power,
@@ -250,10 +252,15 @@ def hop(block: F32, out: F32, states: np.ndarray) -> None:
     out : (hop,) float32, written; may be `block`
     states : (1,) record array of `spectral_dtype`, read and written
     """
-    state = states[0]
+    enhance(block, out, states[0], states[0])
+
+
+@kernel
+def enhance(block: F32, out: F32, state: Record, fitted: Record) -> None:
+    """`hop` with the fitted constants of another record of the same kind."""
     analyse(block, state)
     spectrum_power(state.spectrum, state.power)
-    gain_frame(state)
+    gain_frame(state, fitted)
     apply_gain(state.gain, state.spectrum)
     synthesise(out, state)
 
@@ -267,9 +274,12 @@ def hops(signal: F32, out: F32, hop_samples: int, states: np.ndarray) -> None:
 
 @kernel
 def hop_of_each(blocks: F32, outs: F32, states: np.ndarray) -> None:
-    """Enhance one hop of many independent streams; (n_streams, hop) float32 read and written, (n_streams,) records."""
+    """Enhance one hop of many independent streams; (n_streams, hop) float32 read and written, (n_streams,) records.
+
+    The fitted constants are the first record's: read from one place they stay in the processor's cache.
+    """
     for stream in range(states.size):
-        hop(blocks[stream], outs[stream], states[stream : stream + 1])
+        enhance(blocks[stream], outs[stream], states[stream], states[0])
 
 
 @kernel
@@ -297,7 +307,7 @@ def hop_linked(block: F32, out: F32, states: np.ndarray) -> None:
             first.power[k] += states[channel].power[k]
     for k in range(first.power.size):
         first.power[k] *= share
-    gain_frame(first)
+    gain_frame(first, first)
     for channel in range(states.size):
         apply_gain(first.gain, states[channel].spectrum)
         synthesise(out[:, channel], states[channel])

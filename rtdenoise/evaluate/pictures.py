@@ -23,8 +23,9 @@ _RANGE_DB = 70.0
 
 
 def quality_over_delay(record: Mapping[str, Any], path: Path) -> bool:
-    """Draw PESQ with its interval against delay; False where no system has both."""
-    metric = "pesq_wb" if any("pesq_wb" in e["mean"] for e in record["systems"].values()) else "pesq_nb"
+    """Draw PESQ, or else eSTOI, with its interval against delay; False where no system has either."""
+    measured = {metric for entry in record["systems"].values() for metric in entry["mean"]}
+    metric = next((name for name in ("pesq_wb", "pesq_nb", "estoi") if name in measured), "pesq_wb")
     points = [
         (name, entry["latency_ms"], entry["mean"][metric])
         for name, entry in record["systems"].items()

@@ -76,9 +76,11 @@ def rnnoise(signal: F32) -> F32:
 def logmmse(signal: F32) -> F32:
     """Ephraim & Malah's log-spectral amplitude estimator (package ``logmmse``), on the whole file."""
     _require("logmmse", "logmmse")
-    from logmmse import logmmse as estimator
+    with np.errstate(all="ignore"):  # importing it tells numpy to raise at every underflow from then on, anywhere
+        from logmmse import logmmse as estimator
 
-    return shift(np.asarray(estimator(signal, SAMPLE_RATE_HZ), np.float32), 0, signal.size)
+        enhanced = estimator(signal, SAMPLE_RATE_HZ)
+    return shift(np.asarray(enhanced, np.float32), 0, signal.size)
 
 
 def noisereduce(signal: F32) -> F32:

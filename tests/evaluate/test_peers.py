@@ -52,3 +52,14 @@ def test_a_broken_peer_is_a_missing_one(monkeypatch):
 
     monkeypatch.setitem(peers.PEERS, "rnnoise", broken)
     assert peers.missing_reason("rnnoise") == "does not run here: IndexError: no such thing"
+
+
+@pytest.mark.parametrize("name", list(peers.PEERS))
+@pytest.mark.filterwarnings("ignore")
+def test_a_peer_leaves_numpy_as_it_was(name, speech):
+    before = np.geterr()
+    reason = peers.missing_reason(name)
+    if reason:
+        pytest.skip(reason)
+    peers.peer(name)(speech.astype(np.float32))
+    assert np.geterr() == before

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import multiprocessing
 import pickle
 
 import numpy as np
@@ -114,19 +113,6 @@ def test_processes_make_the_same_sequence_and_map_the_same_file(mixer):
             one, other = next(alone), next(together)
             for name in ("noisy", "target", "scale"):
                 assert_array_equal(getattr(one, name), getattr(other, name))
-
-
-def test_a_process_that_dies_is_one_line(mixer):
-    together = batches(mixer, seed=1, first=0, batch_size=2, n_samples=4000, workers=1)
-    with contextlib.closing(together):
-        next(together)
-        before = multiprocessing.active_children()
-        assert before
-        for child in before:
-            child.kill()
-        with pytest.raises(ConfigError, match=r"out of memory\?\); workers=1 may be fewer, 0 needs none"):
-            for _ in range(10):
-                next(together)
 
 
 def test_mixtures_are_finite_in_range_and_have_their_levels(mixer):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import multiprocessing
 import pickle
 
 import numpy as np
@@ -113,6 +114,20 @@ def test_processes_make_the_same_sequence_and_map_the_same_file(mixer):
             one, other = next(alone), next(together)
             for name in ("noisy", "target", "scale"):
                 assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_a_process_that_dies_is_one_line(mixer):
+    others = set(multiprocessing.active_children())
+    together = batches(mixer, seed=1, first=0, batch_size=2, n_samples=4000, workers=1)
+    with contextlib.closing(together):
+        next(together)
+        own = set(multiprocessing.active_children()) - others
+        assert own
+        for child in own:
+            child.kill()
+        with pytest.raises(ConfigError, match=r"out of memory\?\); workers=1 may be fewer, 0 needs none"):
+            for _ in range(10):
+                next(together)
 
 
 def test_mixtures_are_finite_in_range_and_have_their_levels(mixer):

@@ -6,7 +6,8 @@ import functools
 import itertools
 import signal
 from collections.abc import Generator
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from multiprocessing import get_context
 
@@ -16,6 +17,7 @@ from rtdenoise.can.training.mixtures import Mixer, rms
 from rtdenoise.errors import ConfigError
 from rtdenoise.typing import F32
 
+_LOOK_SECONDS = 2.0  # how often a waiting consumer looks whether its processes live
 _DEAD_LEVEL = 1e-5  # below: digital silence, scaled as if it were this loud
 
 
@@ -62,7 +64,7 @@ def batches(
         waiting = [pool.submit(make, number=first + k, **sizes) for k in range(max(ahead, 2 * workers))]
         try:
             for number in itertools.count(first + len(waiting)):
-                yield waiting.pop(0).result()
+                yield _result(waiting.pop(0), pool)
                 waiting.append(pool.submit(make, number=number, **sizes))
         except BrokenExecutor as error:
             raise ConfigError(
@@ -70,6 +72,17 @@ def batches(
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _result(future: Future[Batch], pool: Executor) -> Batch:
+    """Wait for `future`; a pool whose process was killed does not always say so, hence the look at its processes."""
+    while True:
+        try:
+            return future.result(timeout=_LOOK_SECONDS)
+        except FutureTimeoutError:
+            processes = getattr(pool, "_processes", {})  # None once the pool has given up
+            if processes is None or not all(process.is_alive() for process in processes.values()):
+                raise BrokenExecutor("a process has ended") from None
 
 
 def _pool(mixer: Mixer, workers: int) -> Executor:

@@ -109,6 +109,15 @@ def log_mmse_decision_directed(
 
 
 @kernel
+def remaining_gain(
+    power: np.float32, noise: np.float32, factor: np.float32, floor: np.float32, gain_min: np.float32
+) -> np.float32:
+    """``sqrt(max(Y - a N, floor N) / Y)``, between `gain_min` and 1 (Berouti et al. 1979, eqs. 4-6)."""
+    remaining = max(power - factor * noise, floor * noise)
+    return min(max(np.sqrt(remaining / max(power, _TINY)), gain_min), _ONE)
+
+
+@kernel
 def subtract_power(
     power: F32,
     smoothed: F32,
@@ -160,5 +169,4 @@ def subtract_power(
         over_subtraction = min(max(np.float32(4) - np.float32(0.15) * snr_db, _ONE), np.float32(4.75))
         factor = over_subtraction * band_weight[band]
         for k in range(first, end):
-            remaining = max(smoothed[k] - factor * noise_psd[k], floor * noise_psd[k])
-            gain[k] = min(max(np.sqrt(remaining / max(smoothed[k], _TINY)), gain_min), _ONE)
+            gain[k] = remaining_gain(smoothed[k], noise_psd[k], factor, floor, gain_min)

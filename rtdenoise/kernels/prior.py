@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from rtdenoise.kernels.elementary import dense, exponential, leak, logarithm
+from rtdenoise.kernels.gain import remaining_gain
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.typing import F32
 
@@ -246,5 +247,4 @@ def subtract_by_context(
     for k in range(gain.size):
         smoothed[k] = smoothing_power * smoothed[k] + (_ONE - smoothing_power) * power[k]
         factor = min(max(np.float32(3) - np.float32(0.35) * gain[k], _ONE), np.float32(12.5))
-        remaining = max(smoothed[k] - factor * noise_psd[k], floor * noise_psd[k])
-        gain[k] = min(max(np.sqrt(remaining / max(smoothed[k], _TINY)), gain_min), _ONE)
+        gain[k] = remaining_gain(smoothed[k], noise_psd[k], factor, floor, gain_min)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 
+from rtdenoise.kernels import minimum_statistics as minimum_kernels
 from rtdenoise.kernels import noise_psd as kernels
 from rtdenoise.spectral.params import NoiseParams, SpectralParams
 from rtdenoise.spectral.state import initial_state
@@ -84,7 +85,7 @@ def minimum_statistics(hop_seconds=0.016):
     )
 
     def step(power):
-        kernels.smooth_for_minimum(
+        minimum_kernels.smooth_for_minimum(
             power,
             state["noise_psd"],
             state["minimum_smoothed"],
@@ -92,7 +93,7 @@ def minimum_statistics(hop_seconds=0.016):
             state["minimum_times"],
             state["scratch"],
         )
-        mean = kernels.minimum_bias(
+        mean = minimum_kernels.minimum_bias(
             state["noise_psd"],
             state["minimum_smoothed"],
             state["minimum_mean"],
@@ -101,7 +102,7 @@ def minimum_statistics(hop_seconds=0.016):
             state["minimum_times"],
             state["inverse_dof"],
         )
-        kernels.track_minimum(
+        minimum_kernels.track_minimum(
             state["noise_psd"],
             state["minimum_smoothed"],
             state["inverse_dof"],

@@ -13,7 +13,7 @@ import numpy as np
 from rtdenoise.demo.noise import room_noise
 from rtdenoise.errors import AudioFileError
 from rtdenoise.evaluate.metrics import si_sdr_db
-from rtdenoise.evaluate.mixing import SAMPLE_RATE_HZ, mix_at_snr, read_mono
+from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, mix_at_snr, read_mono
 from rtdenoise.files.encoding import Encoding
 from rtdenoise.files.report import latency_parts_ms
 from rtdenoise.files.setup import Setup, Streams

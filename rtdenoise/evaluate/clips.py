@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from rtdenoise.errors import AudioFileError, SignalError
-from rtdenoise.evaluate.mixing import Mixture, read_mono, render_mixture
+from rtdenoise.evaluate.mixing import Mixture, render_mixture
+from rtdenoise.evaluate.signals import read_mono
 from rtdenoise.typing import F32
 
 WIDE_HZ, NARROW_HZ = 16000, 8000

@@ -13,7 +13,7 @@ import numpy as np
 
 from rtdenoise.errors import AudioFileError, RtDenoiseError
 from rtdenoise.evaluate.metrics import delay_samples, shift
-from rtdenoise.evaluate.mixing import SAMPLE_RATE_HZ, read_mono
+from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, read_mono
 from rtdenoise.typing import F32
 
 _TIMEOUT_SECONDS = 300.0

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from rtdenoise.errors import AudioFileError, ConfigError, SignalError
-from rtdenoise.typing import F32, F64
-from rtdenoise.units import amplitude_from_db
-
-SAMPLE_RATE_HZ = 16000
-"""Every mixture is made, and every metric taken, at this rate."""
+from rtdenoise.errors import AudioFileError, ConfigError
+from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, mix_at_snr, noise_of_length, read_mono, speech_of_length
+from rtdenoise.typing import F32
 
 BABBLE = "babble"
 """Noise label that means: the sum of several other speakers."""
 
 _SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
 _BABBLE_VOICES = (4, 6)
-_PAUSE_SECONDS = 0.3
-_CROSSFADE_SECONDS = 0.05
-_PEAK_LIMIT = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,128 +185,3 @@ def render_mixture(mixture: Mixture) -> tuple[F32, F32]:
     parts = [noise_of_length(read_mono(Path(p)), length, rng) for p in mixture.noise]
     noise = np.sum([p / max(float(np.sqrt(np.mean(p**2))), 1e-9) for p in parts], axis=0)
     return mix_at_snr(clean, noise, mixture.snr_db, mixture.level_db)
-
-
-def mix_at_snr(clean: F64, noise: F64, snr_db: float, level_db: float) -> tuple[F32, F32]:
-    """Set the active speech level to `level_db`, the noise `snr_db` below it, and add.
-
-    Returns
-    -------
-    clean, noisy : (n,) float32
-
-    Raises
-    ------
-    SignalError
-        If the lengths differ or one of the two is silent.
-    """
-    if clean.shape != noise.shape or clean.ndim != 1:
-        raise SignalError(f"speech {clean.shape} and noise {noise.shape} must be equally long mono signals")
-    noise_power = float(np.mean(noise**2))
-    if noise_power <= 0.0 or not np.any(clean):
-        raise SignalError("cannot mix a silent signal: it has no level")
-    clean = clean * amplitude_from_db(level_db - active_speech_level_db(clean, SAMPLE_RATE_HZ))
-    noise = noise * (amplitude_from_db(level_db - snr_db) / math.sqrt(noise_power))
-    noisy = clean + noise
-    peak = max(float(np.max(np.abs(noisy))), float(np.max(np.abs(clean))))
-    scale = min(1.0, _PEAK_LIMIT / peak)
-    return (clean * scale).astype(np.float32), (noisy * scale).astype(np.float32)
-
-
-def active_speech_level_db(signal: F64, sample_rate: int) -> float:
-    """Level of speech without its pauses, dB re full scale power 1.
-
-    Parameters
-    ----------
-    signal : (n,) float
-        Full scale 1.0.
-
-    Notes
-    -----
-    ITU-T P.56 (2011) method B: envelope by two first-order smoothers of 30 ms, thresholds in powers of two, hang-over
-    of 200 ms, margin 15.9 dB; the crossing is interpolated linearly in dB.
-    """
-    from scipy.ndimage import maximum_filter1d
-    from scipy.signal import lfilter
-
-    power = float(np.mean(signal**2))
-    if power <= 0.0:
-        return -math.inf
-    smoothing = math.exp(-1.0 / (0.03 * sample_rate))
-    pole = [1.0, -smoothing]
-    envelope = lfilter([1.0 - smoothing], pole, lfilter([1.0 - smoothing], pole, np.abs(signal)))
-    hangover = round(0.2 * sample_rate)
-    # the maximum over the last `hangover` samples: threshold exceeded now or within the hang-over
-    held = maximum_filter1d(envelope, hangover + 1, origin=hangover // 2, mode="constant")
-    energy = power * signal.size
-    previous_level, previous_margin = math.inf, -math.inf
-    for exponent in range(-1, -25, -1):
-        threshold_db = 20.0 * exponent * math.log10(2.0)
-        active = int(np.count_nonzero(held >= 2.0**exponent))
-        if active == 0:
-            continue
-        level = 10.0 * math.log10(energy / active)
-        margin = level - threshold_db - 15.9
-        if margin >= 0.0:
-            if math.isinf(previous_level):
-                return level
-            share = previous_margin / (previous_margin - margin)
-            return previous_level + share * (level - previous_level)
-        previous_level, previous_margin = level, margin
-    return 10.0 * math.log10(power)
-
-
-def speech_of_length(utterances: Sequence[F64], length: int, rng: np.random.Generator) -> F64:
-    """Utterances one after the other, with pauses, repeated as needed and cut to `length` samples."""
-    pieces: list[F64] = []
-    total = 0
-    pause = int(_PAUSE_SECONDS * SAMPLE_RATE_HZ)
-    while total < length:
-        for utterance in utterances:
-            gap = np.zeros(pause // 2 + int(rng.integers(pause)))
-            pieces += [_unit_level(utterance), gap]
-            total += utterance.size + gap.size
-    return np.concatenate(pieces)[:length]
-
-
-def _unit_level(utterance: F64) -> F64:
-    level_db = active_speech_level_db(utterance, SAMPLE_RATE_HZ)
-    return utterance if math.isinf(level_db) else utterance * amplitude_from_db(-26.0 - level_db)
-
-
-def noise_of_length(noise: F64, length: int, rng: np.random.Generator) -> F64:
-    """A random stretch of `noise` without its silent ends, looped with a cross-fade where it is too short."""
-    loud = np.flatnonzero(np.abs(noise) > 1e-4 * max(float(np.max(np.abs(noise))), 1e-12))
-    if loud.size == 0:
-        raise SignalError("the noise recording is silent")
-    noise = noise[loud[0] : loud[-1] + 1]
-    fade = min(int(_CROSSFADE_SECONDS * SAMPLE_RATE_HZ), noise.size // 3)
-    ramp = np.linspace(0.0, 1.0, fade)
-    if noise.size < length + fade:
-        body = noise[: noise.size - fade].copy()
-        body[:fade] = np.sqrt(ramp) * body[:fade] + np.sqrt(1.0 - ramp) * noise[noise.size - fade :]
-        start = int(rng.integers(body.size))
-        return np.take(body, np.arange(start, start + length), mode="wrap")
-    start = int(rng.integers(noise.size - length + 1))
-    return noise[start : start + length].copy()
-
-
-def read_mono(path: Path, rate_hz: int = SAMPLE_RATE_HZ) -> F64:
-    """One recording as ``(n,)`` float64 at `rate_hz`, channels averaged.
-
-    Raises
-    ------
-    AudioFileError
-        If it cannot be read.
-    """
-    import soundfile
-
-    try:
-        signal, rate = soundfile.read(str(path), dtype="float64", always_2d=True)
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise AudioFileError(f"{path}: cannot be read ({error})") from error
-    mono = signal.mean(axis=1)
-    if rate != rate_hz:
-        import soxr
-
-        mono = soxr.resample(mono, rate, rate_hz)
-    return np.ascontiguousarray(mono)

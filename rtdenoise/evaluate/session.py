@@ -18,6 +18,7 @@ from rtdenoise.evaluate.page import write_page
 from rtdenoise.evaluate.pictures import curves_over_snr, quality_over_delay
 from rtdenoise.evaluate.record import make_record, to_csv, to_json
 from rtdenoise.evaluate.scoring import ClipScores, Progress, score_all
+from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ
 from rtdenoise.evaluate.systems import System, choose, find_delay
 from rtdenoise.typing import F32
 
@@ -155,11 +156,11 @@ def _first_speech(clips: Sequence[clip_sets.Clip]) -> F32:
             clean, _noisy, rate_hz = clip_sets.render(clip)
         except RtDenoiseError:
             continue
-        if rate_hz == mixing.SAMPLE_RATE_HZ:
+        if rate_hz == SAMPLE_RATE_HZ:
             return clean
         import soxr
 
-        return np.asarray(soxr.resample(clean, rate_hz, mixing.SAMPLE_RATE_HZ), np.float32)
+        return np.asarray(soxr.resample(clean, rate_hz, SAMPLE_RATE_HZ), np.float32)
     raise AudioFileError("no clip can be read")
 
 
@@ -176,7 +177,7 @@ def _tell_failures(scored: Sequence[ClipScores]) -> None:
 def _cost_signal() -> F32:
     """Harmonic bursts in noise: every branch has work."""
     rng = np.random.default_rng(0)
-    t = np.arange(_COST_SECONDS * mixing.SAMPLE_RATE_HZ) / mixing.SAMPLE_RATE_HZ
+    t = np.arange(_COST_SECONDS * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
     voice = np.sum([np.sin(2 * np.pi * 130 * k * t) / k for k in range(1, 20)], axis=0)
     noisy = 0.08 * voice * (np.sin(2 * np.pi * 2.3 * t) > 0) + rng.normal(0, 0.02, t.size)
     return np.asarray(noisy, np.float32)

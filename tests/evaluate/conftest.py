@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from rtdenoise.evaluate.mixing import SAMPLE_RATE_HZ
+from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ
 
 
 def speech_like(rng: np.random.Generator, seconds: float) -> np.ndarray:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rtdenoise.errors import AudioFileError, ConfigError, SignalError
-from rtdenoise.evaluate import mixing
-from rtdenoise.evaluate.mixing import SAMPLE_RATE_HZ, active_speech_level_db
+from rtdenoise.evaluate import mixing, signals
+from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, active_speech_level_db
 
 
 def plan_of(library: Path, **changes: object) -> list[mixing.Mixture]:
@@ -47,7 +47,7 @@ def test_clip_has_length_ratio_and_level(library):
 
 def test_sum_that_would_clip_is_scaled_together(speech):
     rng = np.random.default_rng(0)
-    clean, noisy = mixing.mix_at_snr(speech, rng.standard_normal(speech.size), -10.0, -6.0)
+    clean, noisy = signals.mix_at_snr(speech, rng.standard_normal(speech.size), -10.0, -6.0)
     assert np.max(np.abs(noisy)) <= 0.9901
     assert active_speech_level_db(clean.astype(np.float64), SAMPLE_RATE_HZ) < -8.0
 
@@ -91,7 +91,7 @@ def test_active_level_follows_the_gain(speech):
 def test_noise_is_looped_or_cut_and_freed_of_silent_ends(seconds):
     rng = np.random.default_rng(3)
     noise = np.concatenate([np.zeros(3000), rng.standard_normal(int(seconds * 16000)), np.zeros(9000)])
-    looped = mixing.noise_of_length(noise, 40000, rng)
+    looped = signals.noise_of_length(noise, 40000, rng)
     assert looped.shape == (40000,)
     frames = np.mean(looped.reshape(-1, 400) ** 2, axis=1)
     assert frames.min() > 0.4
@@ -124,13 +124,13 @@ def test_folder_without_audio_is_named(tmp_path):
 def test_damaged_recording_is_named(tmp_path):
     (tmp_path / "bad.wav").write_bytes(b"RIFF....")
     with pytest.raises(AudioFileError, match=r"bad\.wav"):
-        mixing.read_mono(tmp_path / "bad.wav")
+        signals.read_mono(tmp_path / "bad.wav")
 
 
 def test_silence_cannot_be_mixed(speech):
     with pytest.raises(SignalError, match="silent"):
-        mixing.mix_at_snr(speech, np.zeros(speech.size), 0.0, -20.0)
+        signals.mix_at_snr(speech, np.zeros(speech.size), 0.0, -20.0)
     with pytest.raises(SignalError, match="silent"):
-        mixing.noise_of_length(np.zeros(100), 10, np.random.default_rng(0))
+        signals.noise_of_length(np.zeros(100), 10, np.random.default_rng(0))
     with pytest.raises(SignalError, match="equally long"):
-        mixing.mix_at_snr(speech, speech[:-1], 0.0, -20.0)
+        signals.mix_at_snr(speech, speech[:-1], 0.0, -20.0)

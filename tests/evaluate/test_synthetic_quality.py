@@ -8,7 +8,7 @@ import pytest
 import rtdenoise
 from rtdenoise.evaluate import metrics
 from rtdenoise.evaluate.effect import effect
-from rtdenoise.evaluate.mixing import SAMPLE_RATE_HZ, mix_at_snr
+from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, mix_at_snr
 from tests.evaluate.conftest import speech_like
 
 SECONDS = 4.0

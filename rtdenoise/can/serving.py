@@ -30,7 +30,7 @@ def state_shapes(spec: CanSpec, streams: int = 1) -> Shapes:
     shapes = input_shapes(spec, plan, streams)
     state = {name: shape for name, shape in shapes.items() if name.startswith("past")}
     if plan.deep:
-        state["rings"] = (plan.n_slots, *shapes["taps"][2:])
+        state["rings"] = (plan.n_slots, streams * plan.block, spec.channels)
         state[_NUMBER] = (1,)
     if spec.domain == "spectral":
         state["history"] = (streams, spec.frame - spec.hop)
@@ -68,7 +68,7 @@ def _inputs(tf: Any, network: Network, plan: RingPlan, given: dict[str, Any]) ->
     inputs["taps"] = None
     if plan.deep:
         slots = plan.bases[:, None] + (given[_NUMBER] - plan.ages) % plan.lengths[:, None]
-        inputs["taps"] = tf.gather(given["rings"], slots)
+        inputs["taps"] = tf.reshape(tf.gather(given["rings"], slots), (-1, spec.channels))
     if spec.domain == "wave":
         return inputs | {"rows": tf.reshape(given["block"], (-1, 1))}, {}
     window, _ = window_pair(spec.frame, spec.span, spec.hop)

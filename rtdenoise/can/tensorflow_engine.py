@@ -71,9 +71,9 @@ class TensorFlowEngine:
         inputs = {name: v1.placeholder(tf.float32, shapes[name], name) for name in self._fed}
         reads = v1.placeholder(tf.int32, (None,), "reads")
         writes = v1.placeholder(tf.int32, (None,), "writes")
-        slots = shapes["taps"][2:]
+        slot = (streams * plan.block, spec.channels)
         rings = v1.get_variable(
-            "rings", (max(plan.n_slots, 1), *slots), tf.float32, v1.zeros_initializer(), use_resource=True
+            "rings", (max(plan.n_slots, 1), *slot), tf.float32, v1.zeros_initializer(), use_resource=True
         )
         inputs["taps"] = tf.reshape(tf.gather(rings, reads), shapes["taps"])
         pasts = {}

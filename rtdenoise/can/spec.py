@@ -211,6 +211,17 @@ SPECS: dict[str, CanSpec] = {
             residual=True,
             mask="magnitude",
         ),
+        # can-live at half the hop and half the delay: its dilations doubled, so that every tap lies as far back in time.
+        CanSpec(
+            name="can-ultra",
+            domain="spectral",
+            channels=256,
+            dilations=tuple(2 * d for d in _PYRAMID) * 2,
+            residual=True,
+            mask="magnitude",
+            hop=64,
+            span=128,
+        ),
         CanSpec(
             name="can-small",
             domain="spectral",

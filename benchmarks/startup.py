@@ -21,6 +21,9 @@ CASES = {
     "WF low, first hop at 48 kHz": "import numpy as np, rtdenoise\n"
     "d = rtdenoise.build('WF', sample_rate=48000, preset='low')\n"
     "b = np.zeros(d.hop, np.float32); d.process(b, b)",
+    "CAN can-live, first hop": "import numpy as np, rtdenoise\n"
+    "d = rtdenoise.build('CAN', sample_rate=16000)\n"
+    "b = np.zeros(d.hop, np.float32); d.process(b, b)",
 }
 
 

@@ -35,7 +35,7 @@ class Model:
         ModelError
             If it is missing or damaged.
         """
-        return _checked(self.folder, LITERT)
+        return read_checked(self.folder, LITERT)
 
     def litert_int8(self) -> bytes:
         """The LiteRT file that multiplies in 8 bits, checked.
@@ -47,7 +47,7 @@ class Model:
         """
         if not (self.folder / LITERT_INT8).is_file():
             raise ModelError(f"{self.folder}: no {LITERT_INT8} (precision='int8'); this model comes in float only")
-        return _checked(self.folder, LITERT_INT8)
+        return read_checked(self.folder, LITERT_INT8)
 
     def network(self) -> Network:
         """The weights, checked.
@@ -57,7 +57,7 @@ class Model:
         ModelError
             If they are missing, damaged or belong to another specification.
         """
-        _checked(self.folder, WEIGHTS)
+        read_checked(self.folder, WEIGHTS)
         return load_weights(self.folder / WEIGHTS, self.spec)
 
 
@@ -86,12 +86,18 @@ def open_model(name: str | Path) -> Model:
     if not folder.is_dir():
         known = ", ".join(model_names()) or "none"
         raise ModelError(f"no model {str(name)!r}; shipped are {known}; or give the folder of a model")
-    _checked(folder, SPEC)
+    read_checked(folder, SPEC)
     return Model(folder, load_spec(folder / SPEC))
 
 
-def _checked(folder: Path, name: str) -> bytes:
-    """The content of one file of a model, compared with its checksum."""
+def read_checked(folder: Path, name: str) -> bytes:
+    """The content of one file of a model, compared with its checksum.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, damaged, or has no checksum.
+    """
     sums = _checksums(folder)
     if name not in sums:
         raise ModelError(f"{folder / CHECKSUMS}: no checksum of {name}")

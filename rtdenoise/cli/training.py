@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rtdenoise.cli.entry import complain
@@ -74,3 +76,31 @@ def told(at: RunProgress) -> str:
         f"step {at.step} of {at.steps}, loss {at.loss:.4f}, {at.audio_hours:.2f} h heard, "
         f"{at.audio_seconds_per_second:.0f} audio-seconds/s"
     )
+
+
+def train_feature_network(
+    values: dict[str, Any],
+    *,
+    data: Path | None,
+    folder: Path | None,
+    cache: Path | None,
+    resume: bool,
+    restart: bool,
+    quiet: bool,
+) -> int:
+    """Train the classifier that a configuration describes; returns the exit code."""
+    from rtdenoise.can.training.classifier.session import train_classifier
+    from rtdenoise.can.training.classifier.settings import NAME, classifier_settings
+    from rtdenoise.can.training.progress import STOPPED
+    from rtdenoise.can.training.session import check_begin, default_cache
+    from rtdenoise.cli.console import stderr_console
+
+    settings = classifier_settings(values)
+    place = folder or Path("runs") / NAME
+    check_begin(place, resume=resume, restart=restart, start=None)
+    with Watch(stderr_console(quiet=quiet), NAME) as watch:
+        reason = train_classifier(
+            settings, data=data, folder=place, cache=cache or default_cache(), resume=resume, observe=watch.update
+        )
+    click.echo(f"{place}: {reason} after {watch.summary()}")
+    return 130 if reason == STOPPED else 0

@@ -30,7 +30,7 @@ def value(entries, target, estimate) -> float:
 
 
 def test_every_term_is_tried_here():
-    assert set(ENTRIES) == set(TERMS)
+    assert set(ENTRIES) | {"deep_features"} == set(TERMS)  # that one has a module of tests of its own
 
 
 @pytest.mark.parametrize("name", ENTRIES)

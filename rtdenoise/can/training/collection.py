@@ -84,7 +84,8 @@ def _from_manifest(root: Path) -> Iterator[Recording]:
             yield Recording(root / row["path"], row["kind"], row["split"], f"{source}/{name or ''}", clean)
 
 
-def _audio_files(folder: Path) -> list[Path]:
+def audio_files(folder: Path) -> list[Path]:
+    """Every audio file below a folder, sorted."""
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES and p.is_file())
 
 
@@ -93,7 +94,7 @@ def _from_folders(root: Path) -> Iterator[Recording]:
     for kind in KINDS:
         base = root / kind
         divided = (base / "train").is_dir()
-        for path in _audio_files(base) if base.is_dir() else []:
+        for path in audio_files(base) if base.is_dir() else []:
             parts = path.relative_to(base).parts
             if divided and parts[0] not in SPLITS:
                 continue
@@ -107,7 +108,7 @@ def _from_voicebank(root: Path) -> Iterator[Recording]:
     for part, split in (("trainset", "train"), ("testset", "dev")):
         for clean_folder in sorted(root.glob(f"clean_{part}*")):
             noisy_folder = root / clean_folder.name.replace("clean_", "noisy_", 1)
-            for clean in _audio_files(clean_folder):
+            for clean in audio_files(clean_folder):
                 yield Recording(clean, "speech", split, clean.stem.split("_")[0])
                 noisy = noisy_folder / clean.name
                 if noisy.is_file():

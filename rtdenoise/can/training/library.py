@@ -91,7 +91,7 @@ def open_shelf(
         If none of them can be read.
     """
     chosen = [r for r in recordings if r.kind == kind and r.split == split]
-    table = _decoded(chosen, cache, sample_rate)
+    table = decoded(chosen, cache, sample_rate)
     samples = np.load(table["file"], mmap_mode="r") if chosen else np.zeros(0, np.int16)
     length = np.array(table["lengths"], np.int64)
     stops = np.cumsum(length)
@@ -110,7 +110,7 @@ def open_shelf(
     return Shelf(samples, starts[keep], stops[keep], groups, weights / max(weights.sum(), 1e-9))
 
 
-def _decoded(chosen: list[Recording], cache: Path, sample_rate: int) -> dict[str, Any]:
+def decoded(chosen: list[Recording], cache: Path, sample_rate: int) -> dict[str, Any]:
     """The file of samples and the length of each recording (0: unreadable or too short); decodes if not in `cache`."""
     identity = [[str(r.path), str(r.without or ""), r.path.stat().st_size] for r in chosen if r.path.is_file()]
     key = hashlib.sha256(json.dumps([sample_rate, identity]).encode()).hexdigest()[:16]

@@ -58,7 +58,8 @@ class Trainer:
             self.network = build_network(settings.network, compute_dtype=settings.compute_dtype)
             self.model = self._with_scale(keras)
             self.optimiser = build_optimiser(settings)
-            loss = build_loss(settings.loss)
+            self._loss = loss = build_loss(settings.loss)
+            self.model.loss_states = loss.states  # tracked, so that every backend keeps them from step to step
             # what replicas compute is summed
             self.model.compile(self.optimiser, loss=lambda t, e: loss(t, e) / settings.devices, jit_compile=False)
             self.optimiser.build(self.model.trainable_variables)
@@ -88,6 +89,9 @@ class Trainer:
         _assign(self.optimiser.variables, checkpoint.optimiser, path)
         self.step = checkpoint.step
         self.facts.update(checkpoint.facts)
+        for state, values in zip(self._loss.states, self.facts.pop("loss_states", ()), strict=False):
+            if not state.restore(values):
+                raise ModelError(f"{path}: belongs to a run with another loss (number of layers)")
         self._journal.rewind(self.step)
 
     def start(self, path: Path) -> None:
@@ -109,6 +113,8 @@ class Trainer:
     def checkpoint(self, name: str = LAST) -> None:
         """Write the present state to the run's folder."""
         facts = self.facts | {"settings": dataclasses.asdict(self.settings)}
+        if self._loss.states:
+            facts["loss_states"] = [state.values.numpy().tolist() for state in self._loss.states]
         weights = [v.numpy() for v in self.network.weights]
         optimiser = [v.numpy() for v in self.optimiser.variables]
         save_checkpoint(self.folder / name, Checkpoint(self.step, weights, self.averaged_weights(), optimiser, facts))

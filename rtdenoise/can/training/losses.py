@@ -9,6 +9,7 @@ import numpy as np
 
 from rtdenoise.can.model import import_keras
 from rtdenoise.can.training import hearing
+from rtdenoise.can.training.deep_features import DeepFeatures
 from rtdenoise.can.training.frames import Tensor, Term, frames
 from rtdenoise.errors import ConfigError
 from rtdenoise.streaming.windows import hann
@@ -80,22 +81,37 @@ TERMS: dict[str, Callable[..., Term]] = {
     "clipped_sdr": clipped_sdr,
     "estoi": hearing.estoi,
     "perceptual": hearing.perceptual,
+    "deep_features": DeepFeatures,
 }
-"""Terms by the name a configuration gives them; a deep feature loss registers here as one more."""
+"""Terms by the name a configuration gives them."""
 
 
-def build_loss(terms: list[dict[str, Any]]) -> Callable[[Tensor, Tensor], Tensor]:
-    """The weighted sum a configuration describes, as Keras calls it.
+class Loss:
+    """A weighted sum of terms, as Keras calls it: ``loss(target, estimate) -> scalar``.
+
+    Attributes
+    ----------
+    states : list of keras.layers.Layer
+        What terms remember from step to step; a run keeps it in its checkpoints.
+    """
+
+    def __init__(self, parts: list[tuple[float, Term]]) -> None:
+        self._parts = parts
+        self._ops = import_keras().ops
+        self.states = [term.state for _, term in parts if isinstance(term, DeepFeatures)]
+
+    def __call__(self, target: Tensor, estimate: Tensor) -> Tensor:
+        """The sum, for signals at the mixture's unit level."""
+        return sum(weight * term(self._ops, estimate, target) for weight, term in self._parts)
+
+
+def build_loss(terms: list[dict[str, Any]]) -> Loss:
+    """The weighted sum a configuration describes.
 
     Parameters
     ----------
     terms : list of dict
         Each with ``term`` (a key of `TERMS`), ``weight``, and the term's own arguments.
-
-    Returns
-    -------
-    callable
-        ``loss(target, estimate) -> scalar``.  Signals are expected at the mixture's unit level.
 
     Raises
     ------
@@ -115,9 +131,4 @@ def build_loss(terms: list[dict[str, Any]]) -> Callable[[Tensor, Tensor], Tensor
             parts.append((weight, TERMS[name](**arguments)))
         except TypeError as error:
             raise ConfigError(f"loss term {name}: {error}") from error
-    ops = import_keras().ops
-
-    def loss(target: Tensor, estimate: Tensor) -> Tensor:
-        return sum(weight * part(ops, estimate, target) for weight, part in parts)
-
-    return loss
+    return Loss(parts)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rtdenoise.can.model import import_keras
-from rtdenoise.can.training.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from rtdenoise.can.training.classifier.settings import ClassifierSettings
+    from rtdenoise.can.training.settings import TrainSettings
 
 _LAST_RATE = 0.02  # share of the highest learning rate at the end of the decay
 
 
-def build_optimiser(settings: TrainSettings) -> Any:
+def build_optimiser(settings: TrainSettings | ClassifierSettings) -> Any:
     """The run's ``keras.optimizers.Optimizer``."""
     schedule_class, optimiser_class = _classes()
     schedule = schedule_class(settings.learning_rate, settings.warmup_steps, settings.decay_from, settings.decay_steps)

@@ -155,6 +155,17 @@ def load_settings(path: Path, changes: list[str] | None = None) -> TrainSettings
     ConfigError
         If the file is missing, is not YAML, or describes a run that cannot work.
     """
+    return settings_from_mapping(read_configuration(path, changes))
+
+
+def read_configuration(path: Path, changes: list[str] | None = None) -> dict[str, Any]:
+    """The mapping in a YAML file, with ``key=value`` changes on top; not validated yet.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, is not YAML or no mapping, or a change is not written as one.
+    """
     import yaml
 
     try:
@@ -174,4 +185,4 @@ def load_settings(path: Path, changes: list[str] | None = None) -> TrainSettings
         for parent in parents:
             place = place.setdefault(parent, {})
         place[last] = yaml.safe_load(text)
-    return settings_from_mapping(values)
+    return values

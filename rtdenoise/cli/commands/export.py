@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -33,8 +34,8 @@ def command(
 ) -> None:
     r"""Write a model folder from a training checkpoint: weights, LiteRT file, specification, checksums.
 
-    CHECKPOINT is best.npz or last.npz of a run, CONFIG the YAML file it was started with.  Needs the extra
-    rtdenoise[tf].
+    CHECKPOINT is best.npz or last.npz of a run, CONFIG the YAML file it was started with.  A feature network becomes a
+    folder that the loss term deep_features reads.  Needs the extra rtdenoise[tf].
 
     \b
     Example:
@@ -42,12 +43,21 @@ def command(
         rtdenoise --input mic --method CAN --set can.model=my-model
     """
     from rtdenoise.can import export, models
-    from rtdenoise.can.training.settings import load_settings
+    from rtdenoise.can.training.classifier.store import NETWORK, export_features
+    from rtdenoise.can.training.settings import read_configuration, settings_from_mapping
     from rtdenoise.errors import ModelError
 
+    values = read_configuration(config)
+    if "classifier" in values:
+        if (folder / NETWORK).is_file() and not overwrite:
+            raise ModelError(f"{folder} holds a feature network already; --overwrite replaces it")
+        os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+        told = ", ".join(f"{name} {value:.3f}" for name, value in export_features(checkpoint, folder).items())
+        click.echo(f"{folder}: {told or 'not validated yet'}")
+        return
     if (folder / models.SPEC).is_file() and not overwrite:
         raise ModelError(f"{folder} holds a model already; --overwrite replaces it")
-    spec = load_settings(config).network
+    spec = settings_from_mapping(values).network
     use = {"mask_power": mask_power, "gain_min_db": gain_min_db}
     facts = export.export_checkpoint(checkpoint, spec, folder, int8=int8, **use)
     if start:

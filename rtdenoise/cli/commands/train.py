@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from rtdenoise.errors import ConfigError
+
 
 @click.command()
 @click.argument("config", metavar="CONFIG", type=click.Path(path_type=Path))
@@ -34,7 +36,7 @@ def command(
     dry_run: bool,
     quiet: bool,
 ) -> int:
-    r"""Train a network from speech and noise, as a YAML file describes it.
+    r"""Train a network from speech and noise, or a feature network from labelled sounds, as a YAML file describes it.
 
     Ctrl-C stops after a checkpoint; the same command with --resume goes on.  Needs the extra rtdenoise[tf]; Keras takes
     its backend from KERAS_BACKEND.
@@ -43,17 +45,25 @@ def command(
     Example:
         rtdenoise train configs/can-small.yaml --data recordings --dry-run
         rtdenoise train configs/can-small.yaml --data recordings --set steps=20000
+        rtdenoise train configs/feature-network.yaml --data ESC-50 --set 'tasks=[{name: sounds}]'
         rtdenoise export runs/can-small/best.npz configs/can-small.yaml my-model
     """
     from rtdenoise.can.training import session
     from rtdenoise.can.training.progress import STOPPED
-    from rtdenoise.can.training.settings import load_settings
+    from rtdenoise.can.training.settings import read_configuration, settings_from_mapping
     from rtdenoise.cli.console import stderr_console
-    from rtdenoise.cli.training import Watch
+    from rtdenoise.cli.training import Watch, train_feature_network
 
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    settings = load_settings(config, list(changes))
+    values = read_configuration(config, list(changes))
+    if "classifier" in values:
+        if dry_run or start is not None:
+            raise ConfigError("--dry-run and --start are for networks that denoise, not for feature networks")
+        return train_feature_network(
+            values, data=data, folder=run, cache=cache, resume=resume, restart=restart, quiet=quiet
+        )
+    settings = settings_from_mapping(values)
     folder = run or Path("runs") / settings.network.name
     source = session.data_folder(settings, data)
     decoded = cache or session.default_cache()

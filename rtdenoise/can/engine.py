@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -100,6 +103,24 @@ class LiteRtEngine:
         self._pasts = dict(self._silent)
 
 
+@contextlib.contextmanager
+def _no_notices() -> Iterator[None]:
+    """Standard error leads nowhere for a moment: LiteRT announces its CPU kernels there and has no switch for it."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # a program without standard error
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def _interpreter(content: bytes) -> Any:
     """A LiteRT interpreter with its tensors allocated."""
     try:
@@ -107,8 +128,9 @@ def _interpreter(content: bytes) -> Any:
     except ImportError as error:
         raise MissingExtraError("the network needs LiteRT: pip install ai-edge-litert") from error
     try:
-        interpreter = Interpreter(model_content=content, num_threads=1)
-        interpreter.allocate_tensors()
+        with _no_notices():
+            interpreter = Interpreter(model_content=content, num_threads=1)
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"the LiteRT file is damaged ({' '.join(str(error).split())[:120]})") from error
     if "step" not in interpreter.get_signature_list():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -175,3 +176,9 @@ def test_streaming_through_litert_never_loads_tensorflow(folder):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_opening_a_model_prints_nothing_and_keeps_standard_error(capfd):
+    build_can("can-small")
+    os.write(2, b"still here")
+    assert capfd.readouterr().err == "still here"

@@ -211,7 +211,7 @@ SPECS: dict[str, CanSpec] = {
             residual=True,
             mask="magnitude",
         ),
-        # can-live at half the hop and half the delay: its dilations doubled, so that every tap lies as far back in time.
+        # can-live at half the hop and half the delay; dilations doubled, so that every tap lies as far back in time.
         CanSpec(
             name="can-ultra",
             domain="spectral",

@@ -12,7 +12,6 @@ import numpy as np
 from rtdenoise import registry
 from rtdenoise.config import load_settings
 from rtdenoise.errors import SignalError
-from rtdenoise.streaming.offline import run_offline
 from rtdenoise.streaming.samples import from_float32, to_float32
 from rtdenoise.streaming.session import Stream
 from rtdenoise.typing import Audio, Denoiser
@@ -89,7 +88,8 @@ def denoise(
 ) -> Audio:
     """Denoise a whole signal.
 
-    Equal to what `stream` gives without its first ``latency_samples``, to the bit: aligned with the input.
+    Equal to what `stream` gives without its first ``latency_samples``, to the bit: aligned with the input.  (But for
+    networks that normalise a whole signal with its own statistics, as published in 2018.)
 
     Parameters
     ----------
@@ -121,5 +121,7 @@ def denoise(
     mono = signal.ndim == 1 or signal.shape[1] == 1
     channels = 1 if mono else signal.shape[1]
     denoiser = build(method, sample_rate=sample_rate, channels=channels, preset=preset, config=config)
-    clean = run_offline(denoiser, samples.reshape(-1) if mono else samples)
+    from rtdenoise.streaming.whole import enhance_whole  # loads numba
+
+    clean = enhance_whole(denoiser, samples.reshape(-1) if mono else samples)
     return from_float32(clean, signal.dtype).reshape(signal.shape)

@@ -17,6 +17,7 @@ from rtdenoise.can.rings import plan_rings
 from rtdenoise.can.spec import CanSpec
 from rtdenoise.can.tensorflow_engine import import_tensorflow
 from rtdenoise.can.weights import Network, from_keras, rounded, weights_as_bytes
+from rtdenoise.can.whole import WholeNetwork, whole_from_keras
 from rtdenoise.errors import ConfigError, ModelError
 
 PRECISIONS = ("float32", "float16", "int8")
@@ -82,8 +83,10 @@ def _saved(tf: Any, module: Any) -> Iterator[str]:
         yield folder
 
 
-def write_model(network: Network, folder: Path, *, int8: bool = False) -> Network:
+def write_model(network: Network, folder: Path, *, int8: bool = False, whole: WholeNetwork | None = None) -> Network:
     """Write a model folder (all but its card); returns the network as stored, rounded to 16 bits.
+
+    `whole`, with its weights as they are, goes beside a network that normalises files with their own statistics.
 
     Raises
     ------
@@ -95,10 +98,11 @@ def write_model(network: Network, folder: Path, *, int8: bool = False) -> Networ
         folder.mkdir(parents=True, exist_ok=True)
         (folder / models.SPEC).write_text(stored.spec.as_json(), encoding="utf-8")
         (folder / models.WEIGHTS).write_bytes(weights_as_bytes(stored))
-        if stored.spec.causal:
-            (folder / models.LITERT).write_bytes(convert_litert(stored))
-            if int8:
-                (folder / models.LITERT_INT8).write_bytes(convert_litert(stored, precision="int8"))
+        if whole is not None:
+            (folder / models.WHOLE).write_bytes(whole.as_bytes())
+        (folder / models.LITERT).write_bytes(convert_litert(stored))
+        if int8:
+            (folder / models.LITERT_INT8).write_bytes(convert_litert(stored, precision="int8"))
         models.write_checksums(folder)
     except OSError as error:
         raise ModelError(f"{folder}: model not written ({error.strerror})") from error
@@ -106,7 +110,13 @@ def write_model(network: Network, folder: Path, *, int8: bool = False) -> Networ
 
 
 def network_from_checkpoint(path: Path, spec: CanSpec, *, averaged: bool = True) -> tuple[Network, dict[str, Any]]:
-    """The network of a training checkpoint, and the run's facts.
+    """The network of a training checkpoint, and the run's facts; parameters as for `model_from_checkpoint`."""
+    model, facts = model_from_checkpoint(path, spec, averaged=averaged)
+    return from_keras(spec, model), facts
+
+
+def model_from_checkpoint(path: Path, spec: CanSpec, *, averaged: bool = True) -> tuple[Any, dict[str, Any]]:
+    """The Keras network of a training checkpoint, and the run's facts.
 
     Parameters
     ----------
@@ -131,7 +141,7 @@ def network_from_checkpoint(path: Path, spec: CanSpec, *, averaged: bool = True)
         raise ModelError(f"{path}: the checkpoint does not fit the specification {spec.name!r}")
     for variable, array in zip(model.weights, arrays, strict=True):
         variable.assign(array)
-    return from_keras(spec, model), checkpoint.facts
+    return model, checkpoint.facts
 
 
 def write_start(checkpoint: Path, path: Path) -> None:
@@ -159,6 +169,7 @@ def export_checkpoint(
         mask_power=spec.mask_power if mask_power is None else mask_power,
         gain_min_db=spec.gain_min_db if gain_min_db is None else gain_min_db,
     )
-    network, facts = network_from_checkpoint(checkpoint, used)
-    write_model(network, folder, int8=int8)
+    model, facts = model_from_checkpoint(checkpoint, used)
+    whole = whole_from_keras(used, model) if used.statistics == "file" else None
+    write_model(from_keras(used, model), folder, int8=int8, whole=whole)
     return facts

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rtdenoise.can import features
+from rtdenoise.can.interleaved import interleaved_class
 from rtdenoise.can.spec import CanSpec
-from rtdenoise.errors import MissingExtraError
+from rtdenoise.errors import ConfigError, MissingExtraError
 from rtdenoise.streaming.windows import window_pair
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     Tensor = Any
+
+
+DILATIONS = ("direct", "interleaved")
 
 
 def import_keras() -> ModuleType:
@@ -28,7 +32,7 @@ def import_keras() -> ModuleType:
     return module
 
 
-def build_network(spec: CanSpec, *, compute_dtype: str = "float32") -> Any:
+def build_network(spec: CanSpec, *, compute_dtype: str = "float32", dilation: str = "direct") -> Any:
     """The network as a ``keras.Model``: ``(batch, n_samples) -> (batch, n_samples)``, float32.
 
     Spectral networks answer later than the input by `CanSpec.latency_samples`, as the stream does, and take multiples
@@ -39,30 +43,39 @@ def build_network(spec: CanSpec, *, compute_dtype: str = "float32") -> Any:
     spec : CanSpec
     compute_dtype : str
         Type of the inputs and kernels of the convolutions; weights and the sums between layers stay float32.
+    dilation : {"direct", "interleaved"}
+        How dilated layers are computed; see `rtdenoise.can.interleaved`.  The network is the same.
+
+    Raises
+    ------
+    ConfigError
+        For another way of dilating.
     """
+    if dilation not in DILATIONS:
+        raise ConfigError(f"dilation={dilation!r} must be one of {', '.join(DILATIONS)}")
     keras = import_keras()
     noisy = keras.Input(shape=(None,), dtype="float32", name="noisy")
     if spec.domain == "wave":
-        rows = _stack(keras, spec, keras.ops.expand_dims(noisy, -1), compute_dtype)
+        rows = _stack(keras, spec, keras.ops.expand_dims(noisy, -1), compute_dtype, dilation)
         estimate = keras.ops.squeeze(rows, -1)
     else:
         real, imag = analyse(keras, spec, noisy)
         rows, heights = spectral_inputs(keras.ops, spec, real, imag)
-        outputs = _stack(keras, spec, rows, compute_dtype)
+        outputs = _stack(keras, spec, rows, compute_dtype, dilation)
         outputs = outputs + _skip(keras, spec, heights)
         real, imag = apply_mask(keras.ops, spec, outputs, real, imag)
         estimate = synthesise(keras, spec, real, imag)
     return keras.Model(noisy, estimate, name=spec.name.replace("-", "_"))
 
 
-def _stack(keras: Any, spec: CanSpec, rows: Tensor, compute_dtype: str) -> Tensor:
+def _stack(keras: Any, spec: CanSpec, rows: Tensor, compute_dtype: str, form: str) -> Tensor:
     """The dilated convolutions between the first and the last layer, ``(batch, n_rows, n)`` in and out."""
     policy = "float32" if compute_dtype == "float32" else f"mixed_{compute_dtype}"
     if spec.domain == "spectral":
         rows = keras.layers.Dense(spec.channels, dtype=policy, name="input")(rows)
         rows = keras.ops.cast(rows, "float32")
     for index, dilation in enumerate(spec.dilations):
-        layer = _convolution(keras, spec, rows, dilation, index, policy)
+        layer = _convolution(keras, spec, rows, dilation, index, policy, form)
         rows = rows + features.RESIDUAL_SCALE * layer if spec.residual else layer
     start = features.GAIN_START if spec.domain == "spectral" else 0.0
     bias = np.zeros(spec.n_outputs, np.float32)
@@ -77,19 +90,21 @@ def _stack(keras: Any, spec: CanSpec, rows: Tensor, compute_dtype: str) -> Tenso
     return keras.ops.cast(output(rows), "float32")
 
 
-def _convolution(keras: Any, spec: CanSpec, rows: Tensor, dilation: int, index: int, policy: str) -> Tensor:
+def _convolution(keras: Any, spec: CanSpec, rows: Tensor, dilation: int, index: int, policy: str, form: str) -> Tensor:
     """One layer: convolution, normalisation, leaky rectifier."""
     adaptive = spec.normalisation == "adaptive"
     convolution = keras.layers.Conv1D(
         spec.channels,
         spec.kernel,
-        dilation_rate=dilation,
+        dilation_rate=dilation if form == "direct" else 1,
         padding="causal" if spec.causal else "same",
         use_bias=not adaptive,
         dtype=policy,
         kernel_initializer="he_normal" if spec.residual else _identity_start(keras, spec.causal),
         name=f"conv{index}",
     )
+    if form == "interleaved":
+        convolution = interleaved_class(keras)(convolution, dilation, name=f"dilated{index}")
     rows = keras.ops.cast(convolution(rows), "float32")
     if adaptive:
         rows = _adaptive_normalisation(keras)(name=f"norm{index}")(rows)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from rtdenoise.can.spec import CanSpec, load_spec
 from rtdenoise.can.weights import Network, load_weights
+from rtdenoise.can.whole import WholeNetwork, load_whole
 from rtdenoise.errors import ModelError
 
-SPEC, WEIGHTS, CHECKSUMS = "spec.json", "weights.npz", "SHA256SUMS"
+SPEC, WEIGHTS, WHOLE, CHECKSUMS = "spec.json", "weights.npz", "whole.npz", "SHA256SUMS"
 LITERT, LITERT_INT8 = "model.tflite", "model-int8.tflite"
 
 
@@ -59,6 +60,16 @@ class Model:
         """
         read_checked(self.folder, WEIGHTS)
         return load_weights(self.folder / WEIGHTS, self.spec)
+
+    def whole_network(self) -> WholeNetwork:
+        """The network that normalises with a file's own statistics, checked.
+
+        Raises
+        ------
+        ModelError
+            If it is missing, damaged or belongs to another specification.
+        """
+        return load_whole(read_checked(self.folder, WHOLE), self.spec)
 
 
 def models_folder() -> Path:
@@ -123,7 +134,7 @@ def _checksums(folder: Path) -> dict[str, str]:
 
 def write_checksums(folder: Path) -> None:
     """Digests of everything an engine reads."""
-    names = [name for name in (SPEC, WEIGHTS, LITERT) if (folder / name).is_file()]
+    names = [name for name in (SPEC, WEIGHTS, WHOLE, LITERT) if (folder / name).is_file()]
     names += sorted(path.name for path in folder.glob("model-*.tflite"))
     lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}" for name in names]
     (folder / CHECKSUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")

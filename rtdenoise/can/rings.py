@@ -61,13 +61,16 @@ class RingPlan:
 def plan_rings(spec: CanSpec, block: int | None = None) -> RingPlan:
     """The plan for steps of `block` rows, by default those of one hop.
 
+    A centred convolution that answers later by its reach is a causal one: a network that looks ahead streams as any
+    other, later by `CanSpec.lookahead_samples`.
+
     Raises
     ------
     ConfigError
-        If the network is not causal, or a dilation is longer than the block without being a multiple of it.
+        If the network is residual and not causal, or a dilation is longer than the block and no multiple of it.
     """
-    if not spec.causal:
-        raise ConfigError(f"{spec.name} looks into the future (causal=False): it runs on whole files only")
+    if not spec.causal and spec.residual:  # rows that go around a layer would have to wait for it
+        raise ConfigError(f"{spec.name} is residual and looks into the future (causal=False): it cannot stream")
     rows = spec.rows_per_hop if block is None else block
     past = spec.kernel - 1
     for dilation in spec.dilations:

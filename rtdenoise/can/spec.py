@@ -14,6 +14,7 @@ _CHOICES = {
     "domain": ("wave", "spectral"),
     "normalisation": ("none", "adaptive"),
     "mask": ("none", "magnitude", "complex"),
+    "statistics": ("running", "file"),
 }
 
 
@@ -35,10 +36,13 @@ class CanSpec:
         Taps of each convolution.
     normalisation : {"none", "adaptive"}
         ``adaptive``: ``w0 * x + w1 * batchnorm(x)`` before the activation (Germain et al. 2018, section 2.1).
+    statistics : {"running", "file"}
+        Mean and variance that an adaptive network normalises with when it is used on a whole file: those kept while it
+        was trained, or the file's own.  Streams always use kept ones.
     residual : bool
         ``h + scale * activation(conv(h))`` in place of ``activation(conv(h))``.
     causal : bool
-        All taps in the past; otherwise centred, and the network runs on whole files only.
+        All taps in the past; otherwise centred: its stream is later than the input by `lookahead_samples`.
     slope : float
         Of the leaky rectifier, for negative input.
     mask : {"none", "magnitude", "complex"}
@@ -61,6 +65,7 @@ class CanSpec:
     dilations: tuple[int, ...]
     kernel: int = 3
     normalisation: Literal["none", "adaptive"] = "none"
+    statistics: Literal["running", "file"] = "running"
     residual: bool = False
     causal: bool = True
     slope: float = 0.2
@@ -87,6 +92,8 @@ class CanSpec:
             raise ConfigError("causal=False is for the wave domain; spectra are computed as a stream")
         if not self.causal and self.kernel % 2 == 0:
             raise ConfigError(f"kernel={self.kernel} must be odd to be centred (causal=False)")
+        if self.statistics == "file" and (self.domain != "wave" or self.normalisation != "adaptive"):
+            raise ConfigError("statistics='file' needs domain='wave' and normalisation='adaptive'")
         if not 0.0 < self.mask_power <= 2.0:
             raise ConfigError(f"mask_power={self.mask_power} must be above 0 and at most 2")
         if self.gain_min_db > 0.0:
@@ -129,8 +136,13 @@ class CanSpec:
         return self.frame + (self.receptive_rows - 1 + overlapping - 1) * self.hop
 
     @property
+    def lookahead_samples(self) -> int:
+        """Samples of the future one output sample depends on; a stream waits for them."""
+        return 0 if self.causal else (self.kernel - 1) // 2 * sum(self.dilations)
+
+    @property
     def latency_samples(self) -> int:
-        """By how many samples the streamed output is later than the input."""
+        """By how many samples the output is later than the input, `lookahead_samples` apart."""
         return 0 if self.domain == "wave" else self.span - self.hop
 
     @property
@@ -200,6 +212,7 @@ SPECS: dict[str, CanSpec] = {
             channels=64,
             dilations=(*_DOUBLING, 1),
             normalisation="adaptive",
+            statistics="file",
             causal=False,
         ),
         CanSpec(name="can-wave", domain="wave", channels=64, dilations=(*_DOUBLING, 1), normalisation="adaptive"),

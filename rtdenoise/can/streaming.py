@@ -10,6 +10,7 @@ import numpy as np
 from rtdenoise.can.engine import LiteRtEngine, StepEngine
 from rtdenoise.can.models import Model, open_model
 from rtdenoise.can.spec import CanSpec
+from rtdenoise.can.whole import WholeNetwork
 from rtdenoise.errors import ConfigError
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.overlap_add import analyse, synthesise, usable
@@ -76,7 +77,7 @@ class SpectralCan:
 
 
 class WaveCan:
-    """A network over samples: no delay but the block.
+    """A network over samples: no delay but the block, and what a network that is not causal looks ahead.
 
     Parameters
     ----------
@@ -86,10 +87,10 @@ class WaveCan:
     """
 
     channels = 1
-    latency_samples = 0
 
     def __init__(self, spec: CanSpec, engine: StepEngine) -> None:
         self.sample_rate, self.hop = spec.sample_rate, spec.hop
+        self.latency_samples = spec.lookahead_samples
         self._rows = np.zeros((spec.hop, 1), np.float32)
         self._inputs = {"rows": self._rows}
         self._engine = engine
@@ -103,6 +104,25 @@ class WaveCan:
     def reset(self) -> None:
         """Forget the signal."""
         self._engine.reset()
+
+
+class WholeFileCan(WaveCan):
+    """A network that normalises a file with the file's own statistics, and a stream with kept ones.
+
+    Parameters
+    ----------
+    network : WholeNetwork
+    engine : StepEngine
+        The same network, its statistics folded in.
+    """
+
+    def __init__(self, network: WholeNetwork, engine: StepEngine) -> None:
+        super().__init__(network.spec, engine)
+        self._network = network
+
+    def denoise_whole(self, signal: F32) -> F32:
+        """Enhance all of a signal, ``(n,)`` in and out, aligned; see `rtdenoise.streaming.whole.whole_of`."""
+        return self._network.run(np.where(np.isfinite(signal), signal, np.float32(0.0)))
 
 
 @kernel
@@ -159,6 +179,8 @@ def build_can(
     found = open_model(model)
     spec = found.spec
     runner = _engine(found, engine, precision, device)
+    if spec.statistics == "file":
+        return WholeFileCan(found.whole_network(), runner)
     if spec.domain == "wave":
         return WaveCan(spec, runner)
     return SpectralCan(spec, runner, None if attenuation_limit_db is None else -attenuation_limit_db)

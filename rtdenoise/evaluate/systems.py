@@ -142,13 +142,13 @@ def enhancer(system: System, rate_hz: int) -> Enhance:
 
 def _own(spec: str, rate_hz: int) -> Enhance:
     from rtdenoise.registry import build
-    from rtdenoise.streaming.offline import run_offline
+    from rtdenoise.streaming.whole import enhance_whole
 
     denoiser = build(own_settings(spec), rate_hz)
 
     def run(noisy: F32) -> F32:
         denoiser.reset()
-        return run_offline(denoiser, noisy)
+        return enhance_whole(denoiser, noisy)
 
     return run
 

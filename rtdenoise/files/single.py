@@ -17,6 +17,7 @@ from rtdenoise.files.setup import Setup, Streams, load_setup
 from rtdenoise.files.signals import DeferredSignals
 from rtdenoise.files.source import Source
 from rtdenoise.files.target import Target
+from rtdenoise.streaming.whole import WholeStream, whole_of
 from rtdenoise.typing import Denoiser
 
 _log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def denoise_file(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> FileReport:
-    """Denoise an audio file of any length in constant memory.
+    """Denoise an audio file of any length in constant memory (networks that normalise a whole file hold all of it).
 
     The new file is aligned with the source and exactly as long.  It keeps the container, sample type, rate, channels,
     bit rate of MP3 and Opus, and the text tags libsndfile knows: title, artist, album, date, genre, comment, copyright,
@@ -92,6 +93,9 @@ def run_file(
         require_free(target, overwrite=overwrite)
         encoding = encoding_for(target, opened.encoding, opened.n_samples)
         denoiser, stream = streams.get(str(source), encoding.sample_rate, encoding.channels)
+        whole = whole_of(denoiser)
+        if whole is not None:
+            stream = WholeStream(denoiser, whole)
         started = perf_counter()
         meter = LevelMeter(encoding.sample_rate)
         with DeferredSignals() as signals, Target(target, encoding, opened.tags, overwrite=overwrite) as written:

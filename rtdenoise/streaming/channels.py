@@ -33,6 +33,11 @@ class PerChannel:
         self.sample_rate, self.hop, self.latency_samples, _ = kinds.pop()
         self.channels = len(self._denoisers)
 
+    @property
+    def parts(self) -> tuple[Denoiser, ...]:
+        """The denoiser of each channel."""
+        return self._denoisers
+
     def process(self, block: F32, out: F32) -> None:
         """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
         self.process_hops(block, out)

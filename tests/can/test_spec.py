@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,6 +26,8 @@ def test_json_round_trip(tmp_path):
         ({"mask": "none"}, "mask='none' does not fit domain='spectral'"),
         ({"causal": False}, "causal=False is for the wave domain"),
         ({"dilations": []}, "dilations="),
+        ({"statistics": "file"}, "statistics='file' needs domain='wave'"),
+        ({"statistics": "none"}, "statistics='none' must be one of running, file"),
         ({"channels": 0}, "channels=0 must be at least 1"),
         ({"mask_power": 0.0}, "mask_power=0.0"),
         ({"gain_min_db": 3.0}, "gain_min_db=3.0 must not amplify"),
@@ -97,7 +100,7 @@ def test_rings_read_exactly_the_past_they_should():
 
 
 def test_networks_that_cannot_stream_are_refused():
-    with pytest.raises(ConfigError, match="whole files only"):
-        plan_rings(SPECS["germain2018"])
+    with pytest.raises(ConfigError, match="residual and looks into the future"):
+        plan_rings(replace(SPECS["germain2018"], residual=True))
     with pytest.raises(ConfigError, match="dilation=100 must be a multiple of the 64 rows"):
         plan_rings(CanSpec(name="x", domain="wave", channels=4, dilations=(100,), hop=64))

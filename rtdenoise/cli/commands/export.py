@@ -19,6 +19,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--start", is_flag=True, help="Also write start.npz, to begin another training with.")
 @click.option("--int8", is_flag=True, help="Also write model-int8.tflite.")
 @click.option("--saved-model", is_flag=True, help="Also write a SavedModel and its config for a Triton server.")
+@click.option("--recordings", type=_PATH, metavar="PATH", help="Of a TensorFlow 1 checkpoint: sets its statistics.")
 @click.option("--overwrite", is_flag=True, help="Replace a model that exists.")
 def command(
     *,
@@ -30,19 +31,24 @@ def command(
     start: bool,
     int8: bool,
     saved_model: bool,
+    recordings: Path | None,
     overwrite: bool,
 ) -> None:
     r"""Write a model folder from a training checkpoint: weights, LiteRT file, specification, checksums.
 
     CHECKPOINT is best.npz or last.npz of a run, CONFIG the YAML file it was started with.  A feature network becomes a
-    folder that the loss term deep_features reads.  Needs the extra rtdenoise[tf].
+    folder that the loss term deep_features reads.  CHECKPOINT may also be a TensorFlow 1 checkpoint of the network
+    published in 2018; what streams are then normalised with is taken from noisy --recordings.  Needs the extra
+    rtdenoise[tf].
 
     \b
     Example:
         rtdenoise export runs/can-small/best.npz configs/can-small.yaml my-model
         rtdenoise --input mic --method CAN --set can.model=my-model
+        rtdenoise export se_model.ckpt configs/germain2018.yaml published --recordings noisy/
     """
     from rtdenoise.can import export, models
+    from rtdenoise.can.convert import convert_tensorflow1, is_tensorflow1
     from rtdenoise.can.training.classifier.store import NETWORK, export_features
     from rtdenoise.can.training.settings import read_configuration, settings_from_mapping
     from rtdenoise.errors import ModelError
@@ -58,6 +64,10 @@ def command(
     if (folder / models.SPEC).is_file() and not overwrite:
         raise ModelError(f"{folder} holds a model already; --overwrite replaces it")
     spec = settings_from_mapping(values).network
+    if is_tensorflow1(checkpoint):
+        convert_tensorflow1(checkpoint, spec, folder, recordings)
+        click.echo(f"{folder}: converted")
+        return
     use = {"mask_power": mask_power, "gain_min_db": gain_min_db}
     facts = export.export_checkpoint(checkpoint, spec, folder, int8=int8, **use)
     if start:

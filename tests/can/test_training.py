@@ -121,8 +121,10 @@ def test_a_signal_stops_the_run_with_a_checkpoint(mixer, tmp_path):
     assert load_checkpoint(tmp_path / "last.npz").step == run.step > 0
 
 
-def test_bad_batches_do_not_touch_the_weights_and_many_stop_the_run(mixer, tmp_path):
-    run = trainer(tmp_path, replace(SETTINGS, weight_decay=0.0))
+@pytest.mark.parametrize("normalisation", ["none", "adaptive"])
+def test_bad_batches_do_not_touch_the_weights_and_many_stop_the_run(mixer, tmp_path, normalisation):
+    network = replace(TINY, normalisation=normalisation)
+    run = trainer(tmp_path, replace(SETTINGS, weight_decay=0.0, network=network))
     run.train_step(batch(mixer, 0))
     good = batch(mixer, 1)
     bad = Batch(np.full_like(good.noisy, np.nan), good.target, good.scale)
@@ -130,6 +132,19 @@ def test_bad_batches_do_not_touch_the_weights_and_many_stop_the_run(mixer, tmp_p
         for _ in range(30):
             run.train_step(bad)
     assert all(np.all(np.isfinite(w.numpy())) for w in run.network.weights)
+    assert np.isfinite(run.train_step(good))
+    run.checkpoint()
+
+
+def test_a_checkpoint_whose_weights_are_no_numbers_is_not_written(mixer, tmp_path):
+    run = trainer(tmp_path)
+    run.checkpoint()
+    kept = (tmp_path / "last.npz").read_bytes()
+    weight = run.network.weights[0]
+    weight.assign(np.full(weight.shape, np.nan, np.float32))
+    with pytest.raises(ModelError, match=r"weights are not finite at step 0; .*last\.npz is not written"):
+        run.checkpoint()
+    assert (tmp_path / "last.npz").read_bytes() == kept
 
 
 def test_checkpoints_of_other_networks_are_refused(mixer, tmp_path):
@@ -246,6 +261,16 @@ def test_a_run_stops_when_validation_gets_no_better(mixer, tmp_path, monkeypatch
     assert next(figures, None) is None
     assert load_checkpoint(tmp_path / "best.npz").step == 2
     assert load_checkpoint(tmp_path / "last.npz").step == 4
+
+
+def test_a_validation_that_is_no_number_is_never_the_best(mixer, tmp_path, monkeypatch):
+    run = trainer(tmp_path, replace(SETTINGS, steps=4, validate_seconds=0.0))
+    figures = iter([{"si_sdr_db": score} for score in (np.nan, 1.0, np.nan, 0.5)])
+    monkeypatch.setattr(run, "validate", lambda *_: next(figures))
+    silence = np.zeros((1, 16000), np.float32)
+    run.run(mixer, (silence, silence))
+    assert (run.facts["best"], run.facts["stale"]) == (1.0, 2)
+    assert load_checkpoint(tmp_path / "best.npz").step == 2
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(mixer, tmp_path, monkeypatch):

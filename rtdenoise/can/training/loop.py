@@ -111,13 +111,24 @@ class Trainer:
         self.facts["audio_seconds"] = checkpoint.facts["audio_seconds"]
 
     def checkpoint(self, name: str = LAST) -> None:
-        """Write the present state to the run's folder."""
+        """Write the present state to the run's folder.
+
+        Raises
+        ------
+        ModelError
+            If a weight is not finite, or the file cannot be written; the former file stays.
+        """
         facts = self.facts | {"settings": dataclasses.asdict(self.settings)}
         if self._loss.states:
             facts["loss_states"] = [state.values.numpy().tolist() for state in self._loss.states]
-        weights = [v.numpy() for v in self.network.weights]
+        weights, averages = [v.numpy() for v in self.network.weights], self.averaged_weights()
+        if not all(np.all(np.isfinite(a)) for a in [*weights, *averages]):
+            raise ModelError(
+                f"the weights are not finite at step {self.step}; {self.folder / name} is not written "
+                "(try a lower learning_rate)"
+            )
         optimiser = [v.numpy() for v in self.optimiser.variables]
-        save_checkpoint(self.folder / name, Checkpoint(self.step, weights, self.averaged_weights(), optimiser, facts))
+        save_checkpoint(self.folder / name, Checkpoint(self.step, weights, averages, optimiser, facts))
 
     def train_step(self, batch: Batch) -> float:
         """One step on one batch; returns its loss.
@@ -129,11 +140,15 @@ class Trainer:
         """
         latency = self.settings.network.latency_samples
         target = batch.target[:, : self.settings.n_samples - latency] * batch.scale
+        statistics = self.model.non_trainable_weights  # change in the forward pass, which no guard of gradients sees
+        former = [v.numpy() for v in statistics]
         if self._strategy is None:
             loss = float(self.model.train_on_batch([batch.noisy, batch.scale], target))
         else:
             loss = train_on_parts(self._strategy, self.model, [batch.noisy, batch.scale], target)
         self._bad_steps = 0 if np.isfinite(loss) else self._bad_steps + 1
+        if self._bad_steps:
+            _assign(statistics, former, self.folder)
         if self._bad_steps >= _NOT_FINITE_LIMIT:
             raise ModelError(
                 f"the loss is not finite at step {self.step}, {_NOT_FINITE_LIMIT} times in a row; "
@@ -259,7 +274,8 @@ class Trainer:
         score = figures["si_sdr_db"] + 4.0 * figures.get("pesq", 0.0)
         _LOG.info("step %d validation %s", self.step, json.dumps({k: round(v, 4) for k, v in figures.items()}))
         self._journal.add("validation", self.step, {"audio_hours": self.facts["audio_seconds"] / 3600.0, **figures})
-        if self.facts["best"] is None or score > self.facts["best"]:
+        best = self.facts["best"]
+        if np.isfinite(score) and (best is None or not score <= best):  # a best that is no number is beaten by any
             self.facts["best"], self.facts["stale"] = score, 0
             self.checkpoint("best.npz")
         else:

@@ -167,16 +167,20 @@ class Trainer:
                 values[id(variable)] = average.numpy()
         return [values[id(v)] for v in self.network.weights]
 
-    def validate(self, noisy: F32, target: F32) -> dict[str, float]:
-        """Figures of the averaged weights on the validation set."""
+    def enhance(self, noisy: F32) -> F32:
+        """What the averaged weights make of ``(clips, n)`` signals: ``(clips, n - latency)``, aligned."""
         trained = [v.numpy() for v in self.network.weights]
         _assign(self.network.weights, self.averaged_weights(), self.folder)
         try:
             parts = [_numpy(self.network(noisy[k : k + 8], training=False)) for k in range(0, len(noisy), 8)]
         finally:
             _assign(self.network.weights, trained, self.folder)
-        latency = self.settings.network.latency_samples
-        estimate = np.concatenate(parts)[:, latency:]
+        found: F32 = np.concatenate(parts)[:, self.settings.network.latency_samples :]
+        return found
+
+    def validate(self, noisy: F32, target: F32) -> dict[str, float]:
+        """Figures of the averaged weights on the validation set."""
+        estimate = self.enhance(noisy)
         n = estimate.shape[1]
         return scores(estimate, target[:, :n], self.settings.network.sample_rate)
 

@@ -19,11 +19,16 @@ def origin() -> dict[str, Any]:
         "commit": _commit(),
         "machine": {
             "processor": processor(),
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+            "cores": cores(),
             "system": f"{platform.system()} {platform.machine()}",
             "python": platform.python_version(),
         },
     }
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def package_version() -> str:

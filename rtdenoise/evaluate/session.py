@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ from rtdenoise.evaluate.pictures import curves_over_snr, quality_over_delay
 from rtdenoise.evaluate.record import make_record, to_csv, to_json
 from rtdenoise.evaluate.scoring import ClipScores, Progress, score_all
 from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ
-from rtdenoise.evaluate.systems import System, choose, find_delay
+from rtdenoise.evaluate.systems import NOISY, System, choose, find_delay
 from rtdenoise.typing import F32
 
 _log = logging.getLogger(__name__)
 
 _COST_SECONDS = 10
+_SECONDS_MAX = 600.0  # of a mixture: longer ones score no differently, and PESQ needs minutes for each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +62,14 @@ class Request:
         given = (bool(self.clean and self.noisy), self.voicebank is not None, bool(self.speech and self.noise))
         if sum(given) != 1:
             raise ConfigError("give --clean and --noisy, or --speech and --noise, or --voicebank alone")
-        if self.count is not None and self.count < 1:
-            raise ConfigError(f"clips={self.count} must be at least 1")
-        if self.seconds < 1.0:
-            raise ConfigError(f"seconds={self.seconds} must be at least 1: metrics need speech")
-        if self.jobs < 1:
-            raise ConfigError(f"jobs={self.jobs} must be at least 1")
+        least = {"clips": (self.count, 1), "seed": (self.seed, 0), "clean_clips": (self.clean_clips, 0)}
+        for name, (value, limit) in {**least, "page_clips": (self.page_clips, 0), "jobs": (self.jobs, 1)}.items():
+            if value is not None and value < limit:
+                raise ConfigError(f"{name}={value} must be at least {limit}")
+        if not 1.0 <= self.seconds <= _SECONDS_MAX:
+            raise ConfigError(f"seconds={self.seconds} must be from 1 to {_SECONDS_MAX:g}: metrics need speech")
+        if not all(map(isfinite, self.snrs_db)):
+            raise ConfigError(f"snr={','.join(f'{v:g}' for v in self.snrs_db)} must be finite, in dB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,7 @@ def evaluate(request: Request, progress: Progress | None = None) -> Answer:
         progress=progress,
     )
     _tell_failures(scored)
+    _require_scores(scored, systems)
     prices = costs(systems, _cost_signal()) if request.with_costs else {}
     record = make_record(scored, systems, material=material, missing=missing, costs=prices)
     text = report(record)
@@ -172,6 +177,14 @@ def _tell_failures(scored: Sequence[ClipScores]) -> None:
             _log.warning("%s failed on %s: %s", name, entry.clip.name, reason)
     if all(entry.error for entry in scored):
         raise AudioFileError(f"none of {len(scored)} clips can be measured; the first: {scored[0].error}")
+
+
+def _require_scores(scored: Sequence[ClipScores], systems: Sequence[System]) -> None:
+    """Raise if nothing that was to be judged managed a single clip."""
+    names = [system.name for system in systems if system.name != NOISY]
+    if names and not any(name in entry.scores for entry in scored for name in names):
+        first = next((reason for entry in scored for reason in entry.failed.values()), "nothing was scored")
+        raise AudioFileError(f"{', '.join(names)} failed on each of {len(scored)} clips; the first: {first}")
 
 
 def _cost_signal() -> F32:

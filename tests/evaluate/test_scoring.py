@@ -12,7 +12,7 @@ import pytest
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.evaluate import clips, compare, metrics, mixing, scoring, tables
-from rtdenoise.evaluate.record import make_record, to_csv, to_json
+from rtdenoise.evaluate.record import SCHEMA, make_record, to_csv, to_json
 from rtdenoise.evaluate.systems import System, parse_own
 
 pytest.importorskip("pystoi", reason="package pystoi is not installed")
@@ -138,14 +138,49 @@ def test_what_became_worse_is_told_apart_from_chance(record):
     assert {(c.system, c.metric): c.verdict for c in compare.compare(worse, old)}["WF:low", "si_sdr_db"] == "better"
 
 
+def test_a_method_that_breaks_on_every_clip_is_worse(record):
+    old = json.loads(to_json(record))
+    broken = json.loads(to_json(record))
+    for rows in broken["scores"].values():
+        del rows["WF:low"]
+    found = {(c.system, c.metric): c for c in compare.compare(old, broken)}
+    assert found["WF:low", compare.LOST].verdict == compare.WORSE
+    assert found["WF:low", compare.LOST].clips == 5
+    assert {c.verdict for c in found.values() if c.system == "bypass"} == {compare.SAME}
+    assert "failed or missing now" in compare.changes_table(list(found.values()))
+    assert json.loads(json.dumps(found["WF:low", compare.LOST].as_dict(), allow_nan=False))["difference"] is None
+    del broken["systems"]["WF:low"]  # not even tried: worse, unless the others alone were asked for
+    assert compare.WORSE in {c.verdict for c in compare.compare(old, broken) if c.system == "WF:low"}
+    assert {c.system for c in compare.compare(old, broken, ["bypass"])} == {"bypass"}
+
+
+def test_a_clip_left_out_and_a_score_that_became_undefined_are_worse(record):
+    old, new = (json.loads(to_json(record)) for _ in range(2))
+    first, second = list(new["scores"])[:2]
+    new["left_out"] = {first: "the process that scored it died"}
+    del new["scores"][first]
+    new["scores"][second]["bypass"]["si_sdr_db"] = None
+    found = [(c.system, c.metric, c.clips) for c in compare.compare(old, new) if c.verdict == compare.WORSE]
+    assert found == [("bypass", "clips", 1), ("bypass", "si_sdr_db", 1), ("WF:low", "clips", 1)]
+    for rows in new["scores"].values():  # what is not measured any more is nobody's loss
+        for row in rows.values():
+            row.pop("si_sdr_db")
+    assert "si_sdr_db" not in {c.metric for c in compare.compare(old, new)}
+
+
 def test_records_that_cannot_be_compared(record, tmp_path):
     with pytest.raises(ConfigError, match="no clip and method in common"):
         compare.compare({**record, "scores": {}}, record)
     path = tmp_path / "old.json"
-    for text, reason in (("{", "no JSON"), ("{}", "no record of"), (json.dumps({"schema": "x"}), "no record of")):
+    for text, reason in (
+        ("{", "no JSON"),
+        ("{}", "no record of"),
+        (json.dumps({"schema": "x"}), "no record of"),
+        (json.dumps({"schema": SCHEMA, "scores": {}}), "without systems"),
+    ):
         path.write_text(text)
         with pytest.raises(ConfigError, match=reason):
-            compare.load_record(path)
+            compare.load_evaluation(path)
 
 
 def test_labels_of_a_picture_do_not_cover_each_other():

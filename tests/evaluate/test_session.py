@@ -127,6 +127,12 @@ def test_voicebank_layout_gives_the_papers_table(call, tmp_path, speech):
         (("--clean", "a", "--noisy", "b", "--snr", "loud"), 2, "--snr loud"),
         (("--clean", "a", "--noisy", "b", "--compare", "old.json"), 1, "old.json: cannot be read"),
         (("--clean", "a", "--noisy", "b", "--clips", "0"), 1, "clips=0"),
+        (("--clean", "a", "--noisy", "b", "--seed", "-1"), 1, "seed=-1 must be at least 0"),
+        (("--clean", "a", "--noisy", "b", "--clean-clips", "-1"), 1, "clean_clips=-1"),
+        (("--clean", "a", "--noisy", "b", "--page-clips", "-1"), 1, "page_clips=-1"),
+        (("--clean", "a", "--noisy", "b", "--jobs", "0"), 1, "jobs=0"),
+        (("--clean", "a", "--noisy", "b", "--seconds", "nan"), 1, "seconds=nan"),
+        (("--clean", "a", "--noisy", "b", "--snr", "0,inf"), 1, "snr=0,inf"),
     ],
 )
 def test_what_cannot_be_is_one_line(call, arguments, code, reason):
@@ -147,3 +153,22 @@ def test_silent_and_short_pairs_are_named_and_the_rest_goes_on(call, tmp_path, s
     record = json.loads(Path("evaluation/evaluation.json").read_text())
     assert record["systems"]["noisy"]["mean"]["estoi"]["n"] == 1
     assert set(record["left_out"]) == {"short", "silent"}
+
+
+def test_methods_that_all_fail_on_all_clips_are_an_error(call, tmp_path, speech, monkeypatch):
+    from rtdenoise.evaluate import systems
+
+    def broken(_noisy):
+        raise RuntimeError("it broke")
+
+    monkeypatch.setattr(systems, "_own", lambda _spec, _rate_hz: broken)
+    systems.enhancer.cache_clear()
+    for kind in ("clean", "noisy"):
+        (tmp_path / kind).mkdir()
+        soundfile.write(tmp_path / kind / "one.wav", speech, 16000)
+    more = ("--no-peers", "--no-dnsmos", "--no-cost", "--page-clips", 0, "--jobs", 1, "-a", "bypass")
+    result = call("evaluate", "--clean", tmp_path / "clean", "--noisy", tmp_path / "noisy", *more)
+    systems.enhancer.cache_clear()
+    assert result.code == 1
+    assert "bypass failed on each of 1 clips; the first: RuntimeError: it broke" in result.err
+    assert not Path("evaluation/evaluation.json").exists()

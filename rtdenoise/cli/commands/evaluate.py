@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,8 @@ def command(**values: Any) -> int:
 
     Writes JSON, CSV, Markdown, pictures and a page to listen to into the output folder.  Run it again to go on after
     an interruption: what was scored is kept.  A clip or a peer that fails is named, and the rest goes on.  With
-    --compare the exit code is 3 if a method became worse on the same clips.
+    --compare the exit code is 3 if a method became worse on the same clips, or fails on clips that it managed before;
+    methods named by -a are the only ones compared.
 
     \b
     Example:
@@ -52,26 +52,28 @@ def command(**values: Any) -> int:
         rtdenoise evaluate --voicebank VoiceBank-DEMAND/ --peer 'mine=denoise {in} {out}'
     """
     from rtdenoise.cli.console import Bar, stderr_console
-    from rtdenoise.evaluate.compare import WORSE, changes_table, load_record
+    from rtdenoise.evaluate.compare import WORSE, changes_table, load_evaluation
     from rtdenoise.evaluate.compare import compare as compare_records
+    from rtdenoise.evaluate.machine import cores
     from rtdenoise.evaluate.peers import PEERS
     from rtdenoise.evaluate.session import Request, evaluate
 
     quiet, as_json, compare = values.pop("quiet"), values.pop("as_json"), values.pop("compare")
-    old = load_record(compare) if compare is not None else None
+    old = load_evaluation(compare) if compare is not None else None
     named, all_peers = values.pop("peers"), values.pop("all_peers")
+    methods, jobs = values.pop("methods"), values.pop("jobs")
     request = Request(
-        own=values.pop("methods") or _OWN,
+        own=methods or _OWN,
         peers=tuple(dict.fromkeys([*(PEERS if all_peers else ()), *named])),
         snrs_db=_numbers(values.pop("snr")),
         with_dnsmos=not values.pop("no_dnsmos"),
         with_costs=not values.pop("no_cost"),
-        jobs=values.pop("jobs") or _cores(),
+        jobs=cores() if jobs is None else jobs,
         **values,
     )
     with Bar(stderr_console(quiet=quiet), "clips") as bar:
         answer = evaluate(request, bar.update)
-    changes = compare_records(old, answer.record) if old is not None else []
+    changes = compare_records(old, answer.record, methods) if old is not None else []
     if as_json:
         from rtdenoise.evaluate.record import to_json
 
@@ -90,7 +92,3 @@ def _numbers(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise click.UsageError(f"--snr {text}: give numbers with commas, for example 0,5,10") from error
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +17,9 @@ from rtdenoise.typing import F32
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_STANDARD_ERROR = threading.Lock()  # the descriptor is the process's: two threads must not save it at once
 
 
 class StepEngine(Protocol):
@@ -106,19 +110,20 @@ class LiteRtEngine:
 @contextlib.contextmanager
 def _no_notices() -> Iterator[None]:
     """Standard error leads nowhere for a moment: LiteRT announces its CPU kernels there and has no switch for it."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # a program without standard error
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+    with _STANDARD_ERROR:
+        try:
+            kept = os.dup(2)
+        except OSError:  # a program without standard error
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
 
 
 def _interpreter(content: bytes) -> Any:

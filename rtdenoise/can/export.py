@@ -94,16 +94,15 @@ def write_model(network: Network, folder: Path, *, int8: bool = False, whole: Wh
         If the folder cannot be written.
     """
     stored = rounded(network)
+    contents = {models.SPEC: stored.spec.as_json().encode(), models.WEIGHTS: weights_as_bytes(stored)}
+    if whole is not None:
+        contents[models.WHOLE] = whole.as_bytes()
+    contents[models.LITERT] = convert_litert(stored)
+    if int8:
+        contents[models.LITERT_INT8] = convert_litert(stored, precision="int8")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / models.SPEC).write_text(stored.spec.as_json(), encoding="utf-8")
-        (folder / models.WEIGHTS).write_bytes(weights_as_bytes(stored))
-        if whole is not None:
-            (folder / models.WHOLE).write_bytes(whole.as_bytes())
-        (folder / models.LITERT).write_bytes(convert_litert(stored))
-        if int8:
-            (folder / models.LITERT_INT8).write_bytes(convert_litert(stored, precision="int8"))
-        models.write_checksums(folder)
+        models.write_files(folder, contents)
     except OSError as error:
         raise ModelError(f"{folder}: model not written ({error.strerror})") from error
     return stored

@@ -127,14 +127,33 @@ def spectral_rows(
     return tf.concat(parts, -1), heights, tf.stack([mean, floor], 1)
 
 
+def cut_frames(tf: Any, spec: CanSpec, samples: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+    """Samples ``(streams * hop, 1)`` as frames ``(streams * block, frame)``, and what the next step's frames need."""
+    together = tf.concat([past, tf.reshape(samples, (-1, spec.hop))], 1)
+    starts = range(0, spec.hop, spec.stride)
+    frames = tf.stack([together[:, start : start + spec.frame] for start in starts], 1)
+    return tf.reshape(frames, (-1, spec.frame)), together[:, spec.hop :]
+
+
+def add_frames(tf: Any, spec: CanSpec, frames: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+    """Frames ``(streams * block, frame)`` overlapped and added to samples ``(streams * hop, 1)``, and the rest."""
+    frames = tf.reshape(frames, (-1, spec.rows_per_hop, spec.frame))
+    total = tf.pad(past, [[0, 0], [0, spec.hop]])
+    for number in range(spec.rows_per_hop):
+        start = number * spec.stride
+        total += tf.pad(frames[:, number], [[0, 0], [start, spec.hop - spec.stride - start]])
+    return tf.reshape(total[:, : spec.hop], (-1, 1)), total[:, spec.hop :]
+
+
 def network_step(tf: Any, network: Network, plan: RingPlan, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     """One whole step: signal or spectrum in, signal or spectrum out.
 
     Parameters
     ----------
     inputs : dict
-        ``taps`` and ``past0..`` as in `stack_step`; ``rows`` (wave), or ``real``, ``imag`` ``(streams, n_bins)``,
-        ``gain_min`` ``(1,)`` and ``past_means`` (spectral).
+        ``taps`` and ``past0..`` as in `stack_step`; samples as ``rows`` ``(streams * hop, 1)`` (wave and framed; framed
+        also ``past_samples``, ``past_overlap`` ``(streams, frame - stride)``), or ``real``, ``imag`` ``(streams,
+        n_bins)``, ``gain_min`` ``(1,)`` and ``past_means`` (spectral).
 
     Returns
     -------
@@ -146,6 +165,11 @@ def network_step(tf: Any, network: Network, plan: RingPlan, inputs: dict[str, Te
     if spec.domain == "wave":
         rows, written, kept = stack_step(tf, network, plan, inputs["rows"], inputs["taps"], pasts)
         answer = {"rows": rows}
+    elif spec.domain == "framed":
+        rows, samples = cut_frames(tf, spec, inputs["rows"], inputs["past_samples"])
+        rows, written, kept = stack_step(tf, network, plan, rows, inputs["taps"], pasts)
+        rows, overlap = add_frames(tf, spec, rows, inputs["past_overlap"])
+        answer = {"rows": rows, "past_samples": samples, "past_overlap": overlap}
     else:
         real, imag = inputs["real"], inputs["imag"]
         rows, heights, means = spectral_rows(tf, spec, real, imag, inputs["past_means"])
@@ -165,8 +189,10 @@ def input_shapes(spec: CanSpec, plan: RingPlan, streams: int = 1) -> dict[str, t
     for number, index in enumerate(plan.shallow):
         width = 1 if spec.domain == "wave" and index == 0 else spec.channels
         shapes[f"past{number}"] = (streams, (spec.kernel - 1) * spec.dilations[index], width)
-    if spec.domain == "wave":
-        return shapes | {"rows": (n_rows, 1)}
+    if spec.domain != "spectral":
+        edge = (streams, spec.frame - spec.stride)
+        edges = {"past_samples": edge, "past_overlap": edge} if spec.domain == "framed" else {}
+        return shapes | edges | {"rows": (streams * spec.hop, 1)}
     return shapes | {
         **dict.fromkeys(("real", "imag"), (streams, spec.n_bins)),
         "gain_min": (1,),

@@ -52,7 +52,7 @@ class ManyStreams:
         self.sample_rate, self.hop, self.latency_samples = spec.sample_rate, spec.hop, spec.latency_samples
         self.streams = streams
         self._spec, self._engine = spec, engine
-        if spec.domain == "wave":
+        if spec.domain != "spectral":
             self._inputs: dict[str, F32] = {"rows": np.zeros((streams * spec.hop, 1), np.float32)}
         else:
             framing = Framing(sample_rate=spec.sample_rate, frame=spec.frame, span=spec.span, hop=spec.hop)
@@ -76,7 +76,7 @@ class ManyStreams:
         outs : (streams, hop) float32, written
             May be `blocks` itself.
         """
-        if self._spec.domain == "wave":
+        if self._spec.domain != "spectral":
             copy_usable(blocks.reshape(-1), self._inputs["rows"][:, 0])
             outs[...] = self._engine.step(self._inputs)["rows"].reshape(outs.shape)
             return

@@ -6,12 +6,13 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import fft
 
 from rtdenoise.can import features
 from rtdenoise.can.interleaved import interleaved_class
 from rtdenoise.can.spec import CanSpec
 from rtdenoise.errors import ConfigError, MissingExtraError
-from rtdenoise.streaming.windows import window_pair
+from rtdenoise.streaming.windows import hann, window_pair
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -35,8 +36,8 @@ def import_keras() -> ModuleType:
 def build_network(spec: CanSpec, *, compute_dtype: str = "float32", dilation: str = "direct") -> Any:
     """The network as a ``keras.Model``: ``(batch, n_samples) -> (batch, n_samples)``, float32.
 
-    Spectral networks answer later than the input by `CanSpec.latency_samples`, as the stream does, and take multiples
-    of the hop.  Wave networks answer aligned.
+    Networks over spectra and frames answer later than the input by `CanSpec.latency_samples`, as the stream does, and
+    take multiples of the hop.  Wave networks answer aligned.
 
     Parameters
     ----------
@@ -58,6 +59,9 @@ def build_network(spec: CanSpec, *, compute_dtype: str = "float32", dilation: st
     if spec.domain == "wave":
         rows = _stack(keras, spec, keras.ops.expand_dims(noisy, -1), compute_dtype, dilation)
         estimate = keras.ops.squeeze(rows, -1)
+    elif spec.domain == "framed":
+        frames = _stack(keras, spec, cut_frames(keras, noisy, spec.frame, spec.stride), compute_dtype, dilation)
+        estimate = add_frames(keras, frames, spec.stride)
     else:
         real, imag = analyse(keras, spec, noisy)
         rows, heights = spectral_inputs(keras.ops, spec, real, imag)
@@ -71,9 +75,10 @@ def build_network(spec: CanSpec, *, compute_dtype: str = "float32", dilation: st
 def _stack(keras: Any, spec: CanSpec, rows: Tensor, compute_dtype: str, form: str) -> Tensor:
     """The dilated convolutions between the first and the last layer, ``(batch, n_rows, n)`` in and out."""
     policy = "float32" if compute_dtype == "float32" else f"mixed_{compute_dtype}"
-    if spec.domain == "spectral":
-        rows = keras.layers.Dense(spec.channels, dtype=policy, name="input")(rows)
-        rows = keras.ops.cast(rows, "float32")
+    if spec.domain != "wave":
+        kernel = learnt_window(spec)[0] if spec.domain == "framed" else None
+        first = keras.layers.Dense(spec.channels, dtype=policy, kernel_initializer=_fixed(keras, kernel), name="input")
+        rows = keras.ops.cast(first(rows), "float32")
     for index, dilation in enumerate(spec.dilations):
         layer = _convolution(keras, spec, rows, dilation, index, policy, form)
         rows = rows + features.RESIDUAL_SCALE * layer if spec.residual else layer
@@ -84,10 +89,24 @@ def _stack(keras: Any, spec: CanSpec, rows: Tensor, compute_dtype: str, form: st
         spec.n_outputs,
         dtype=policy,
         name="output",
-        kernel_initializer=keras.initializers.VarianceScaling(0.1) if spec.domain == "spectral" else "glorot_uniform",
+        kernel_initializer=_output_start(keras, spec),
         bias_initializer=lambda shape, dtype=None: keras.ops.convert_to_tensor(bias, dtype),
     )
     return keras.ops.cast(output(rows), "float32")
+
+
+def _fixed(keras: Any, values: np.ndarray | None) -> Any:
+    """An initializer that gives `values`; Keras's usual one without."""
+    if values is None:
+        return "glorot_uniform"
+    return lambda shape, dtype=None: keras.ops.convert_to_tensor(values, dtype)
+
+
+def _output_start(keras: Any, spec: CanSpec) -> Any:
+    """How the last layer starts: small for masks, as the analysis's inverse for frames."""
+    if spec.domain == "spectral":
+        return keras.initializers.VarianceScaling(0.1)
+    return _fixed(keras, learnt_window(spec)[1] if spec.domain == "framed" else None)
 
 
 def _convolution(keras: Any, spec: CanSpec, rows: Tensor, dilation: int, index: int, policy: str, form: str) -> Tensor:
@@ -165,11 +184,7 @@ def analyse(keras: Any, spec: CanSpec, signal: Tensor) -> tuple[Tensor, Tensor]:
     """
     ops = keras.ops
     window, _ = window_pair(spec.frame, spec.span, spec.hop)
-    past = spec.frame // spec.hop - 1
-    hops = keras.layers.Reshape((-1, spec.hop))(signal)
-    hops = ops.pad(hops, [[0, 0], [past, 0], [0, 0]])
-    last = [hops[:, k : k - past] for k in range(past)]
-    frames = ops.concatenate([*last, hops[:, past:]], -1)
+    frames = cut_frames(keras, signal, spec.frame, spec.hop)
     real, imag = ops.rfft(frames * ops.convert_to_tensor(window.astype(np.float32)))
     return real, imag
 
@@ -185,11 +200,40 @@ def synthesise(keras: Any, spec: CanSpec, real: Tensor, imag: Tensor) -> Tensor:
     _, window = window_pair(spec.frame, spec.span, spec.hop)
     frames = ops.irfft((real, imag), fft_length=spec.frame)[..., spec.frame - spec.span :]
     frames = frames * ops.convert_to_tensor(window.astype(np.float32))
-    total = frames[..., : spec.hop]
-    for k in range(1, spec.span // spec.hop):
-        part = frames[..., k * spec.hop : (k + 1) * spec.hop]
-        total = total + ops.pad(part, [[0, 0], [k, 0], [0, 0]])[:, :-k]
+    return add_frames(keras, frames, spec.hop)
+
+
+def cut_frames(keras: Any, signal: Tensor, frame: int, hop: int) -> Tensor:
+    """The last `frame` samples at every `hop`, ``(batch, n) -> (batch, n // hop, frame)``; silence before."""
+    past = frame // hop - 1
+    pieces = keras.layers.Reshape((-1, hop))(signal)
+    pieces = keras.ops.pad(pieces, [[0, 0], [past, 0], [0, 0]])
+    return keras.ops.concatenate([*(pieces[:, k : k - past] for k in range(past)), pieces[:, past:]], -1)
+
+
+def add_frames(keras: Any, frames: Tensor, hop: int) -> Tensor:
+    """Overlap-add, ``(batch, n_frames, length) -> (batch, n_frames * hop)``: sums are given out as soon as they end."""
+    total = frames[..., :hop]
+    for k in range(1, frames.shape[-1] // hop):
+        part = frames[..., k * hop : (k + 1) * hop]
+        total = total + keras.ops.pad(part, [[0, 0], [k, 0], [0, 0]])[:, :-k]
     return keras.layers.Reshape((-1,))(total)
+
+
+def learnt_window(spec: CanSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Analysis ``(frame, channels)`` and synthesis ``(channels, frame)`` to start from: a pair that reconstructs.
+
+    A square-root Hann window times orthonormal rows (a cosine transform), and their transpose; of less channels than
+    the frame has samples, the lowest frequencies.
+    """
+    n = spec.frame
+    window = np.sqrt(hann(n))
+    basis = np.zeros((n, spec.channels))
+    kept = min(n, spec.channels)
+    basis[:, :kept] = fft.dct(np.eye(n), axis=0, norm="ortho").T[:, :kept]
+    analysis = window[:, None] * basis
+    synthesis = analysis.T / (np.sum(window**2) / spec.stride)
+    return analysis.astype(np.float32), synthesis.astype(np.float32)
 
 
 def spectral_inputs(ops: Any, spec: CanSpec, real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from rtdenoise.errors import ModelError
 
 SPEC, WEIGHTS, WHOLE, CHECKSUMS = "spec.json", "weights.npz", "whole.npz", "SHA256SUMS"
 LITERT, LITERT_INT8 = "model.tflite", "model-int8.tflite"
+START = "start.npz"
+"""Trained weights to begin another run with; no engine reads them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,31 @@ def _checksums(folder: Path) -> dict[str, str]:
         lines = (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise ModelError(f"{folder / CHECKSUMS}: cannot be read ({error.strerror})") from error
-    return {name: digest for digest, name in (line.split(maxsplit=1) for line in lines if line.strip())}
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{folder / CHECKSUMS}: damaged; install the model again") from error
+    try:
+        return {name: digest for digest, name in (line.split(maxsplit=1) for line in lines if line.strip())}
+    except ValueError as error:
+        raise ModelError(f"{folder / CHECKSUMS}: damaged; install the model again") from error
+
+
+def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """A model's files, by name, in place of any model that is there: first all of them, then their names.
+
+    What another model left behind, and this one does not have, is removed: it belongs to other weights.
+    """
+    parts = {folder / f".{name}.part": folder / name for name in contents}
+    try:
+        for part, content in zip(parts, contents.values(), strict=True):
+            part.write_bytes(content)
+        for part, path in parts.items():
+            part.replace(path)
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
+    for name in {WHOLE, LITERT_INT8, START} - set(contents):
+        (folder / name).unlink(missing_ok=True)
+    write_checksums(folder)
 
 
 def write_checksums(folder: Path) -> None:

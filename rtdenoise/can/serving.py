@@ -69,7 +69,7 @@ def _inputs(tf: Any, network: Network, plan: RingPlan, given: dict[str, Any]) ->
     if plan.deep:
         slots = plan.bases[:, None] + (given[_NUMBER] - plan.ages) % plan.lengths[:, None]
         inputs["taps"] = tf.reshape(tf.gather(given["rings"], slots), (-1, spec.channels))
-    if spec.domain == "wave":
+    if spec.domain != "spectral":
         return inputs | {"rows": tf.reshape(given["block"], (-1, 1))}, {}
     window, _ = window_pair(spec.frame, spec.span, spec.hop)
     frame = tf.concat([given["history"], given["block"]], -1)
@@ -89,7 +89,7 @@ def _written(tf: Any, plan: RingPlan, given: dict[str, Any], rows: Any) -> dict[
 
 def _block(tf: Any, spec: CanSpec, answer: dict[str, Any], given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The enhanced samples, and what overlaps with the next ones."""
-    if spec.domain == "wave":
+    if spec.domain != "spectral":
         return tf.reshape(answer["rows"], (-1, spec.hop)), {}
     _, window = window_pair(spec.frame, spec.span, spec.hop)
     frame = tf.signal.irfft(tf.complex(answer["real"], answer["imag"]), [spec.frame])[:, spec.frame - spec.span :]
@@ -99,7 +99,10 @@ def _block(tf: Any, spec: CanSpec, answer: dict[str, Any], given: dict[str, Any]
 
 
 def export_saved_model(network: Network, folder: Path, streams: int = 1) -> None:
-    """Write ``FOLDER/1/model.savedmodel`` (for Triton; TensorFlow Serving reads the same) and ``config.pbtxt``.
+    """Write ``FOLDER/1/model.savedmodel`` and ``config.pbtxt``, as Triton reads them.
+
+    For TensorFlow Serving, what lies in ``model.savedmodel`` belongs directly into ``FOLDER/1``; there the client hands
+    the state on itself.
 
     Raises
     ------

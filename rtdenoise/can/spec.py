@@ -11,7 +11,7 @@ from rtdenoise.errors import ConfigError, ModelError
 
 _DOUBLING = tuple(2**k for k in range(13))
 _CHOICES = {
-    "domain": ("wave", "spectral"),
+    "domain": ("wave", "framed", "spectral"),
     "normalisation": ("none", "adaptive"),
     "mask": ("none", "magnitude", "complex"),
     "statistics": ("running", "file"),
@@ -20,14 +20,16 @@ _CHOICES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanSpec:
-    """A stack of dilated convolutions over samples (``wave``) or over short-time spectra (``spectral``).
+    """A stack of dilated convolutions over samples (``wave``), learnt frames (``framed``) or spectra (``spectral``).
 
-    A *row* is what the stack sees at one instant: one sample, or one spectrum.
+    A *row* is what the stack sees at one instant: one sample, one frame or one spectrum.
 
     Attributes
     ----------
     name : str
-    domain : {"wave", "spectral"}
+    domain : {"wave", "framed", "spectral"}
+        ``framed``: a learnt analysis turns `frame` samples into a row every `stride` samples, a learnt synthesis turns
+        rows into frames that are overlapped and added.
     channels : int
         Width of every intermediate layer.
     dilations : tuple of int
@@ -56,11 +58,14 @@ class CanSpec:
     hop : int
         Samples per step of the stream.
     frame, span : int
-        Analysis and synthesis windows of the spectral domain; see `rtdenoise.streaming.windows.window_pair`.
+        Analysis and synthesis windows of the spectral domain; see `rtdenoise.streaming.windows.window_pair`.  In the
+        framed domain `frame` is the length of both and `span` is not used.
+    stride : int
+        Samples between rows of the framed domain.
     """
 
     name: str
-    domain: Literal["wave", "spectral"]
+    domain: Literal["wave", "framed", "spectral"]
     channels: int
     dilations: tuple[int, ...]
     kernel: int = 3
@@ -76,20 +81,23 @@ class CanSpec:
     hop: int = 128
     frame: int = 512
     span: int = 256
+    stride: int = 16
 
     def __post_init__(self) -> None:
         for key, allowed in _CHOICES.items():
             if getattr(self, key) not in allowed:
                 raise ConfigError(f"{key}={getattr(self, key)!r} must be one of {', '.join(allowed)}")
-        for key in ("channels", "kernel", "sample_rate", "hop", "frame", "span"):
+        for key in ("channels", "kernel", "sample_rate", "hop", "frame", "span", "stride"):
             if getattr(self, key) < 1:
                 raise ConfigError(f"{key}={getattr(self, key)} must be at least 1")
         if not self.dilations or min(self.dilations) < 1:
             raise ConfigError(f"dilations={self.dilations} must be one or more positive whole numbers")
-        if (self.domain == "wave") != (self.mask == "none"):
+        if (self.domain != "spectral") != (self.mask == "none"):
             raise ConfigError(f"mask={self.mask!r} does not fit domain={self.domain!r}: only spectra are masked")
-        if self.domain == "spectral" and not self.causal:
-            raise ConfigError("causal=False is for the wave domain; spectra are computed as a stream")
+        if self.domain == "framed" and (self.hop % self.stride or self.frame % self.stride):
+            raise ConfigError(f"stride={self.stride} must divide hop={self.hop} and frame={self.frame}")
+        if self.domain != "wave" and not self.causal:
+            raise ConfigError("causal=False is for the wave domain; frames and spectra are computed as a stream")
         if not self.causal and self.kernel % 2 == 0:
             raise ConfigError(f"kernel={self.kernel} must be odd to be centred (causal=False)")
         if self.statistics == "file" and (self.domain != "wave" or self.normalisation != "adaptive"):
@@ -106,18 +114,20 @@ class CanSpec:
 
     @property
     def n_inputs(self) -> int:
-        """Numbers per row that the stack reads: the sample, or three (complex masks: five) of every bin."""
-        return {"none": 1, "magnitude": 3 * self.n_bins, "complex": 5 * self.n_bins}[self.mask]
+        """Numbers per row that the stack reads: sample, frame, or three (complex masks: five) of every bin."""
+        one = self.frame if self.domain == "framed" else 1
+        return {"none": one, "magnitude": 3 * self.n_bins, "complex": 5 * self.n_bins}[self.mask]
 
     @property
     def n_outputs(self) -> int:
-        """Numbers per row that the stack writes: the sample, or gain (and rotation, two numbers) per bin."""
-        return {"none": 1, "magnitude": self.n_bins, "complex": 3 * self.n_bins}[self.mask]
+        """Numbers per row that the stack writes: sample, frame, or gain (and rotation, two numbers) per bin."""
+        one = self.frame if self.domain == "framed" else 1
+        return {"none": one, "magnitude": self.n_bins, "complex": 3 * self.n_bins}[self.mask]
 
     @property
     def rows_per_hop(self) -> int:
         """Rows the stack takes in per step of the stream."""
-        return self.hop if self.domain == "wave" else 1
+        return {"wave": self.hop, "framed": self.hop // self.stride, "spectral": 1}[self.domain]
 
     @property
     def receptive_rows(self) -> int:
@@ -132,6 +142,8 @@ class CanSpec:
         """
         if self.domain == "wave":
             return self.receptive_rows
+        if self.domain == "framed":
+            return self.frame + (self.receptive_rows - 1 + self.frame // self.stride - 1) * self.stride
         overlapping = self.span // self.hop
         return self.frame + (self.receptive_rows - 1 + overlapping - 1) * self.hop
 
@@ -143,7 +155,7 @@ class CanSpec:
     @property
     def latency_samples(self) -> int:
         """By how many samples the output is later than the input, `lookahead_samples` apart."""
-        return 0 if self.domain == "wave" else self.span - self.hop
+        return {"wave": 0, "framed": self.frame - self.stride, "spectral": self.span - self.hop}[self.domain]
 
     @property
     def multiplications_per_second(self) -> int:
@@ -173,6 +185,9 @@ def spec_from_mapping(values: dict[str, Any]) -> CanSpec:
         raise ConfigError(f"unknown key {unknown[0]!r} in a network specification; known are {', '.join(known)}")
     try:
         dilations = tuple(int(d) for d in values.get("dilations", ()))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"dilations={values['dilations']!r} must be whole numbers") from error
+    try:
         return CanSpec(**{**values, "dilations": dilations})
     except TypeError as error:
         raise ConfigError(f"incomplete network specification: {error}") from error

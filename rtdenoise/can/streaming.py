@@ -77,7 +77,7 @@ class SpectralCan:
 
 
 class WaveCan:
-    """A network over samples: no delay but the block, and what a network that is not causal looks ahead.
+    """A network that reads and writes samples: no delay but the block, learnt frames, and what it looks ahead.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class WaveCan:
 
     def __init__(self, spec: CanSpec, engine: StepEngine) -> None:
         self.sample_rate, self.hop = spec.sample_rate, spec.hop
-        self.latency_samples = spec.lookahead_samples
+        self.latency_samples = spec.latency_samples + spec.lookahead_samples
         self._rows = np.zeros((spec.hop, 1), np.float32)
         self._inputs = {"rows": self._rows}
         self._engine = engine
@@ -181,7 +181,7 @@ def build_can(
     runner = _engine(found, engine, precision, device)
     if spec.statistics == "file":
         return WholeFileCan(found.whole_network(), runner)
-    if spec.domain == "wave":
+    if spec.domain != "spectral":
         return WaveCan(spec, runner)
     return SpectralCan(spec, runner, None if attenuation_limit_db is None else -attenuation_limit_db)
 

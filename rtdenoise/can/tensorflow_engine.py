@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from rtdenoise.typing import F32
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
+
+_LOG = logging.getLogger(__name__)
 
 DEVICES = ("cpu", "gpu", "auto")
 
@@ -67,7 +70,7 @@ class TensorFlowEngine:
         """Placeholders to feed, tensors and updates to fetch, and the fetched tensors' names."""
         v1, spec, plan = tf.compat.v1, network.spec, self._plan
         shapes = input_shapes(spec, plan, streams)
-        self._fed = ["rows"] if spec.domain == "wave" else ["real", "imag", "gain_min"]
+        self._fed = ["rows"] if spec.domain != "spectral" else ["real", "imag", "gain_min"]
         inputs = {name: v1.placeholder(tf.float32, shapes[name], name) for name in self._fed}
         reads = v1.placeholder(tf.int32, (None,), "reads")
         writes = v1.placeholder(tf.int32, (None,), "writes")
@@ -86,7 +89,7 @@ class TensorFlowEngine:
             updates.append(
                 tf.raw_ops.ResourceScatterUpdate(resource=rings.handle, indices=writes, updates=answer["written"])
             )
-        names = ["rows"] if spec.domain == "wave" else ["real", "imag"]
+        names = ["rows"] if spec.domain != "spectral" else ["real", "imag"]
         feeds = [*(inputs[name] for name in self._fed), reads, writes]
         return feeds, [*(answer[name] for name in names), *updates], names
 
@@ -128,4 +131,5 @@ def _device(tf: Any, device: str) -> str:
         return "/GPU:0"
     if device == "gpu":
         raise DeviceError("no GPU that TensorFlow can use was found; use device='cpu' or 'auto'")
+    _LOG.warning("no GPU that TensorFlow can use was found: running on the CPU")
     return "/CPU:0"

@@ -23,7 +23,7 @@ class Network:
     ----------
     spec : CanSpec
     first : tuple of (n_inputs, channels) and (channels,) float32, or None
-        The layer in front of a spectral stack.
+        The layer in front of a stack over spectra or frames.
     kernels : tuple of (kernel, n_in, channels) float32
         One for each of the specification's dilations; the last tap is the present row of a causal network.
     biases : tuple of (channels,) float32
@@ -44,7 +44,8 @@ class Network:
         c, n = spec.channels, len(spec.dilations)
         widths = [1 if spec.domain == "wave" and i == 0 else c for i in range(n)]
         expected = [(spec.kernel, w, c) for w in widths] + [(c,)] * n + [(c, spec.n_outputs), (spec.n_outputs,)]
-        expected += [(spec.n_inputs, c), (c,), (2, spec.n_bins)] if spec.domain == "spectral" else []
+        expected += [(spec.n_inputs, c), (c,)] if spec.domain != "wave" else []
+        expected += [(2, spec.n_bins)] if spec.domain == "spectral" else []
         found = [a.shape for a in self.arrays()]
         if sorted(found) != sorted(expected):
             raise ModelError(
@@ -92,15 +93,17 @@ def from_keras(spec: CanSpec, model: Any) -> Network:
         share = np.float32(features.RESIDUAL_SCALE if spec.residual else 1.0)
         kernels.append(kernel * share)
         biases.append(bias[0] * share)
-    first = _first_of_log_power(spec, *arrays("input")) if spec.domain == "spectral" else None
+    first = _first(spec, *arrays("input")) if spec.domain != "wave" else None
     kernel, bias_ = arrays("output")
     skip = arrays("skip")[0] if spec.domain == "spectral" else None
     return Network(spec, first, tuple(kernels), tuple(biases), (kernel, bias_), skip)
 
 
-def _first_of_log_power(spec: CanSpec, kernel: F32, bias: F32) -> tuple[F32, F32]:
-    """The first layer reading log power and heights themselves: offset and scale of the training's inputs folded in."""
+def _first(spec: CanSpec, kernel: F32, bias: F32) -> tuple[F32, F32]:
+    """The first layer, reading frames, or log power and heights with the training's offset and scale folded in."""
     kernel = kernel.copy()
+    if spec.domain == "framed":
+        return kernel, bias
     kernel[: 3 * spec.n_bins] *= np.float32(features.LOG_SCALE)
     return kernel, bias + np.float32(features.LOG_OFFSET) * kernel[: spec.n_bins].sum(axis=0)
 
@@ -154,7 +157,7 @@ def load_weights(path: Path, spec: CanSpec) -> Network:
         with np.load(path) as file:
             named = {name: file[name].astype(np.float32) for name in file.files}
         n = len(spec.dilations)
-        first = (named["first_kernel"], named["first_bias"]) if spec.domain == "spectral" else None
+        first = (named["first_kernel"], named["first_bias"]) if spec.domain != "wave" else None
         kernels = tuple(named[f"kernel{i}"] for i in range(n))
         biases = tuple(named[f"bias{i}"] for i in range(n))
         skip = named["skip"] if spec.domain == "spectral" else None

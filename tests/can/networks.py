@@ -12,6 +12,12 @@ from rtdenoise.can.weights import Network, rounded
 SMALL = {
     "wave": CanSpec(name="wave", domain="wave", channels=8, dilations=(1, 2, 64, 128, 512, 1)),
     "wave 4 ms": CanSpec(name="wave 4 ms", domain="wave", channels=8, dilations=(1, 32, 64, 256, 1), hop=64),
+    "framed": CanSpec(
+        name="framed", domain="framed", channels=24, dilations=(1, 2, 4, 8, 16, 1), residual=True, frame=32, stride=16
+    ),
+    "framed 4 ms": CanSpec(
+        name="framed 4 ms", domain="framed", channels=8, dilations=(1, 4, 8), frame=64, stride=16, hop=64
+    ),
     "magnitude": CanSpec(
         name="magnitude", domain="spectral", channels=12, dilations=(1, 2, 4, 1), residual=True, mask="magnitude"
     ),
@@ -48,7 +54,7 @@ def random_network(name: str) -> Network:
 
     c = spec.channels
     widths = [1 if spec.domain == "wave" and i == 0 else c for i in range(len(spec.dilations))]
-    first = (matrix(spec.n_inputs, c) / 4, bias(c)) if spec.domain == "spectral" else None
+    first = (matrix(spec.n_inputs, c) / 4, bias(c)) if spec.domain != "wave" else None
     kernels = tuple(matrix(spec.kernel, w, c) for w in widths)
     skip = matrix(2, spec.n_bins) if spec.domain == "spectral" else None
     last = (matrix(c, spec.n_outputs), bias(spec.n_outputs))

@@ -41,11 +41,24 @@ def running_mean(values: np.ndarray, step: float) -> np.ndarray:
     return np.array(means)
 
 
+def framed(network: Network, signal: np.ndarray) -> np.ndarray:
+    """Frame t ends with sample ``(t + 1) stride``; what the stack makes of it is added where it came from, later."""
+    spec = network.spec
+    padded = np.concatenate([np.zeros(spec.frame - spec.stride), signal])
+    frames = np.stack([padded[t : t + spec.frame] for t in range(0, len(signal), spec.stride)])
+    out = np.zeros(len(signal) + spec.frame)
+    for t, frame in enumerate(stack(network, frames)):
+        out[t * spec.stride : t * spec.stride + spec.frame] += frame
+    return out[: len(signal)]
+
+
 def whole_signal(network: Network, signal: np.ndarray) -> np.ndarray:
     """The streamed output of a causal network for ``(n_hops * hop,)`` samples, delayed by its latency."""
     spec = network.spec
     if spec.domain == "wave":
         return stack(network, signal.astype(np.float64)[:, None])[:, 0]
+    if spec.domain == "framed":
+        return framed(network, signal.astype(np.float64))
     analysis, synthesis = window_pair(spec.frame, spec.span, spec.hop)
     padded = np.concatenate([np.zeros(spec.frame - spec.hop), signal])
     n_hops = len(signal) // spec.hop

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from rtdenoise.can.model import build_network
+from rtdenoise.can.model import add_frames, build_network, learnt_window
 from rtdenoise.can.spec import SPECS
 from rtdenoise.can.weights import from_keras
 from tests.can import reference
@@ -94,3 +94,19 @@ def test_compute_dtype_changes_speed_not_sound():
         one.assign(other.numpy())
     signal = lively(spec.hop * 40)
     assert_allclose(run(fast, signal), run(exact, signal), atol=0.02 * np.abs(signal).max())
+
+
+@pytest.mark.parametrize("name", ["framed", "framed 4 ms"])
+def test_a_learnt_analysis_starts_as_one_that_its_synthesis_inverts(name):
+    spec = replace(SMALL[name], channels=SMALL[name].frame)
+    analysis, synthesis = learnt_window(spec)
+    signal = lively(spec.hop * 20)
+    frames = keras.ops.convert_to_tensor(reference_frames(signal, spec) @ (analysis @ synthesis))
+    out = np.array(add_frames(keras, frames[None], spec.stride))[0]
+    late = spec.latency_samples
+    assert_allclose(out[late + spec.frame :], signal[spec.frame : -late], atol=1e-6)
+
+
+def reference_frames(signal, spec):
+    padded = np.concatenate([np.zeros(spec.frame - spec.stride, np.float32), signal])
+    return np.stack([padded[t : t + spec.frame] for t in range(0, len(signal), spec.stride)])

@@ -7,12 +7,24 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from rtdenoise.can.models import CHECKSUMS, LITERT, SPEC, WEIGHTS, model_names, open_model, write_checksums
+from rtdenoise.can.models import (
+    CHECKSUMS,
+    LITERT,
+    SPEC,
+    START,
+    WEIGHTS,
+    model_names,
+    open_model,
+    write_checksums,
+    write_files,
+)
 from rtdenoise.can.streaming import build_can
 from rtdenoise.can.weights import Network, load_weights, rounded, weights_as_bytes
 from rtdenoise.errors import ConfigError, DeviceError, MissingExtraError, ModelError
@@ -145,7 +157,7 @@ def test_impossible_requests_are_refused(folder):
         build_can(folder, engine="tf", device="tpu")
 
 
-def test_gpu_is_asked_for_where_there_is_none(folder):
+def test_gpu_is_asked_for_where_there_is_none(folder, caplog):
     import tensorflow as tf
 
     if tf.config.list_physical_devices("GPU"):
@@ -153,6 +165,7 @@ def test_gpu_is_asked_for_where_there_is_none(folder):
     with pytest.raises(DeviceError, match="no GPU that TensorFlow can use"):
         build_can(folder, engine="tf", device="gpu")
     build_can(folder, engine="tf", device="auto")
+    assert "running on the CPU" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -182,3 +195,47 @@ def test_opening_a_model_prints_nothing_and_keeps_standard_error(capfd):
     build_can("can-small")
     os.write(2, b"still here")
     assert capfd.readouterr().err == "still here"
+
+
+def test_opening_models_in_several_threads_keeps_standard_error(capfd):
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(build_can, ["can-small"] * 12))
+    os.write(2, b"still here")
+    assert capfd.readouterr().err == "still here"
+
+
+@pytest.mark.parametrize("content", [b"0123abcd\n", b"\xff\xfe\x00", b""])
+def test_damaged_checksums_are_one_line(tmp_path, content):
+    shutil.copytree(open_model("can-small").folder, tmp_path / "model")
+    (tmp_path / "model" / CHECKSUMS).write_bytes(content)
+    with pytest.raises(ModelError, match=r"SHA256SUMS: (damaged|no checksum)"):
+        open_model(tmp_path / "model")
+
+
+def test_a_model_that_replaces_another_leaves_nothing_of_it(tmp_path):
+    pytest.importorskip("tensorflow", reason="converting needs TensorFlow")
+    from rtdenoise.can.export import write_model
+
+    write_model(random_network("wave"), tmp_path, int8=True)
+    (tmp_path / START).write_bytes(b"weights of another run")
+    write_model(random_network("magnitude"), tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {SPEC, WEIGHTS, LITERT, CHECKSUMS}
+    with pytest.raises(ModelError, match=r"no model-int8\.tflite"):
+        build_can(tmp_path, precision="int8")
+
+
+def test_a_model_that_cannot_be_written_whole_leaves_the_old_one(tmp_path, monkeypatch):
+    shutil.copytree(open_model("can-small").folder, tmp_path / "model")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+
+    def full_after_one(path: Path, content: bytes) -> int:
+        if path.name.endswith(f"{WEIGHTS}.part"):
+            raise OSError(28, "No space left on device")
+        with path.open("wb") as file:
+            return file.write(content)
+
+    monkeypatch.setattr(Path, "write_bytes", full_after_one)
+    with pytest.raises(OSError, match="No space"):
+        write_files(tmp_path / "model", {SPEC: b"{}", WEIGHTS: b"new"})
+    assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before

@@ -14,12 +14,12 @@ from tests.can.tolerances import CAN_EXACT_ATOL
 def saved(tmp_path_factory):
     pytest.importorskip("tensorflow")
     folder = tmp_path_factory.mktemp("serving")
-    for name in ("wave", "magnitude"):
+    for name in ("wave", "framed", "magnitude"):
         export_saved_model(random_network(name), folder / name)
     return folder
 
 
-@pytest.mark.parametrize("name", ["wave", "magnitude"])
+@pytest.mark.parametrize("name", ["wave", "framed", "magnitude"])
 def test_a_server_that_hands_the_state_on_gets_the_same_samples(saved, name):
     tf = pytest.importorskip("tensorflow")
     network = random_network(name)
@@ -37,7 +37,7 @@ def test_a_server_that_hands_the_state_on_gets_the_same_samples(saved, name):
     assert_allclose(np.concatenate(parts), reference.whole_signal(network, signal), atol=CAN_EXACT_ATOL)
 
 
-@pytest.mark.parametrize("name", ["wave", "magnitude"])
+@pytest.mark.parametrize("name", ["wave", "framed", "magnitude"])
 def test_the_configuration_names_what_the_saved_model_has(saved, name):
     tf = pytest.importorskip("tensorflow")
     model_config_pb2 = pytest.importorskip("tritonclient.grpc.model_config_pb2", reason="Triton's own schema")

@@ -22,7 +22,7 @@ def test_json_round_trip(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"domain": "cepstrum"}, "domain='cepstrum' must be one of wave, spectral"),
+        ({"domain": "cepstrum"}, "domain='cepstrum' must be one of wave, framed, spectral"),
         ({"mask": "none"}, "mask='none' does not fit domain='spectral'"),
         ({"causal": False}, "causal=False is for the wave domain"),
         ({"dilations": []}, "dilations="),

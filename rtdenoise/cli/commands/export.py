@@ -71,7 +71,7 @@ def command(
     use = {"mask_power": mask_power, "gain_min_db": gain_min_db}
     facts = export.export_checkpoint(checkpoint, spec, folder, int8=int8, **use)
     if start:
-        export.write_start(checkpoint, folder / "start.npz")
+        export.write_start(checkpoint, folder / models.START)
     if saved_model:
         from rtdenoise.can.serving import export_saved_model
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from rtdenoise.can.training.collection import find_recordings
 from rtdenoise.can.training.library import open_shelf
 from rtdenoise.can.training.mixtures import Mixer, MixParams
+from rtdenoise.can.training.pairs import open_pairs, validation_pairs
 from rtdenoise.can.training.progress import LAST
 from rtdenoise.can.training.settings import TrainSettings
 from rtdenoise.can.training.validation import validation_set
 from rtdenoise.errors import ConfigError, RtDenoiseError
+from rtdenoise.typing import F32
 
 if TYPE_CHECKING:
     from rtdenoise.can.training.progress import Progress
@@ -70,7 +72,7 @@ def preview(settings: TrainSettings, *, data: Path, folder: Path, cache: Path) -
     """A page of spectrograms and WAV files of what the network will hear; returns the page."""
     from rtdenoise.can.training.pictures import dry_run
 
-    mixer = open_mixer(data, "train", settings.mixtures, cache=cache, sample_rate=settings.network.sample_rate)
+    mixer, _ = _material(settings, data=data, cache=cache, with_validation=False)
     return dry_run(settings, mixer, folder)
 
 
@@ -120,13 +122,7 @@ def train(
     """
     from rtdenoise.can.training.loop import Trainer
 
-    rate = settings.network.sample_rate
-    mixer = open_mixer(data, "train", settings.mixtures, cache=cache, sample_rate=rate)
-    dev = open_mixer(data, "dev", settings.mixtures, cache=cache, sample_rate=rate)
-    hops = int(settings.validation_seconds * rate / settings.network.hop)
-    validation = validation_set(
-        dev, clips=settings.validation_clips, n_samples=hops * settings.network.hop, cache=cache
-    )
+    mixer, validation = _material(settings, data=data, cache=cache)
     trainer = Trainer(settings, folder, observe)
     last = folder / LAST
     if resume and last.is_file():
@@ -150,3 +146,20 @@ def _draw(folder: Path) -> None:
         draw_curves(folder)
     except RtDenoiseError as error:
         _LOG.info("no curves drawn: %s", error)
+
+
+def _material(
+    settings: TrainSettings, *, data: Path, cache: Path, with_validation: bool = True
+) -> tuple[Mixer, tuple[F32, F32] | None]:
+    """What draws training pairs, and the fixed validation set."""
+    rate, hop = settings.network.sample_rate, settings.network.hop
+    sizes = {"clips": settings.validation_clips, "n_samples": int(settings.validation_seconds * rate / hop) * hop}
+    opened: dict[str, Any] = {"cache": cache, "sample_rate": rate}
+    if settings.pairs:
+        mixer = cast("Mixer", open_pairs(data, "train", **opened))  # drawn from in the same way
+        dev_pairs = open_pairs(data, "dev", **opened) if with_validation else None
+        return mixer, None if dev_pairs is None else validation_pairs(dev_pairs, **sizes)
+    mixer = open_mixer(data, "train", settings.mixtures, **opened)
+    if not with_validation:
+        return mixer, None
+    return mixer, validation_set(open_mixer(data, "dev", settings.mixtures, **opened), cache=cache, **sizes)

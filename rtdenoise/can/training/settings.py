@@ -25,6 +25,8 @@ class TrainSettings:
     mixtures : MixParams
     data : str
         Folder of recordings, where none is named on the command line.
+    pairs : bool
+        Train on noisy and clean files of equal names as they are (VoiceBank-DEMAND); `mixtures` is not used then.
     workers : int
         Processes that make mixtures; 0: a thread, enough for one processor.
     devices : int
@@ -56,6 +58,7 @@ class TrainSettings:
     loss: list[dict[str, Any]]
     mixtures: MixParams = field(default_factory=MixParams)
     data: str = ""
+    pairs: bool = False
     workers: int = 0
     devices: int = 1
     batch_size: int = 8

@@ -32,6 +32,7 @@ from rtdenoise.can.models import LITERT_INT8, model_names, open_model
 from rtdenoise.can.spec import CanSpec, shipped_spec
 from rtdenoise.can.streaming import SpectralCan, WaveCan, build_can
 from rtdenoise.can.weights import Network, rounded
+from rtdenoise.evaluate.machine import origin
 
 ROUND_STEPS = 250
 
@@ -64,12 +65,14 @@ def main() -> None:
             systems[f"{text} {engine}"] = (network.spec, denoiser(network, engine, options.precision))
     rows = measure(systems, options.seconds, options.realtime)
     show(rows)
+    capacity = []
     networks |= {m: open_model(m).network() for m in options.model or model_names() if options.streams}
     for name, network in networks.items():
         for streams in options.streams:
-            rows.append(many(name, network, streams))
+            capacity.append(many(name, network, streams))
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+        record = {"schema": "rtdenoise.can-speed/1", **origin(), "steps": rows, "streams": capacity}
+        options.json.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def pin() -> None:
@@ -100,7 +103,8 @@ def random_network(spec: CanSpec) -> Network:
     kernels = tuple(matrix(spec.kernel, width, c) for width in widths)
     biases = tuple(np.zeros(c, np.float32) for _ in widths)
     last = (matrix(c, spec.n_outputs), np.zeros(spec.n_outputs, np.float32))
-    return rounded(Network(spec, first, kernels, biases, last, None if wave else matrix(2, spec.n_bins)))
+    skip = matrix(2, spec.n_bins) if spec.domain == "spectral" else None
+    return rounded(Network(spec, first, kernels, biases, last, skip))
 
 
 def denoiser(network: Network, engine: str, precision: str) -> SpectralCan | WaveCan:
@@ -113,7 +117,7 @@ def denoiser(network: Network, engine: str, precision: str) -> SpectralCan | Wav
         runner: Any = TensorFlowEngine(network)
     else:
         runner = LiteRtEngine(network.spec, convert_litert(network, precision=precision))
-    return (WaveCan if network.spec.domain == "wave" else SpectralCan)(network.spec, runner)
+    return (SpectralCan if network.spec.domain == "spectral" else WaveCan)(network.spec, runner)
 
 
 def weights_mb(spec: CanSpec) -> float:

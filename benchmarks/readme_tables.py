@@ -1,13 +1,14 @@
 r"""The README's tables, made from the records in benchmarks/records.
 
-A table stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->``; NAME is quality, latency or cost.
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->``; NAME: quality, latency, cost, network.
 
     python benchmarks/readme_tables.py                 # writes the tables into README.md
     python benchmarks/readme_tables.py --check         # exit code 1 if README and records disagree
     python benchmarks/readme_tables.py --take quality=quality.json --take bench=bench/bench.json --take cost=cost.json
+    python benchmarks/readme_tables.py --take can=can.json
 
-``--take`` first copies new records of `benchmarks/quality.py`, `rtdenoise bench` and `benchmarks/cost.py` into
-benchmarks/records, without their single clips and histograms.
+``--take`` first copies new records of `benchmarks/quality.py`, `rtdenoise bench`, `benchmarks/cost.py` and
+`benchmarks/can_speed.py` into benchmarks/records, without their single clips and histograms.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from rtdenoise.evaluate.tables import markdown_table, number
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "benchmarks" / "records"
-NAMES = ("quality", "bench", "cost")
+NAMES = ("quality", "bench", "cost", "can")
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
 
 _TITLES = {
@@ -43,6 +44,7 @@ _METRICS = (
     ("si_sdr_db", "SI-SDR dB", 1),
     ("dnsmos_ovrl", "DNSMOS OVRL", 2),
 )
+_ENGINES = {"litert": "LiteRT", "litert int8": "LiteRT, 8 bits", "tf": "TensorFlow"}
 _DROPPED = frozenset({"scores", "clips", "by_speaker", "histogram", "capacity", "jitter_us", "left_out", "failed"})
 
 
@@ -179,6 +181,31 @@ def cost(record: Mapping[str, Any]) -> str:
     return f"{markdown_table(headings, rows)}\n\n{streams} {_machine(record)}, `python benchmarks/cost.py`."
 
 
+def network(record: Mapping[str, Any]) -> str:
+    """What a step of the networks costs, back to back and when it is due, and how many streams a core carries."""
+    most: dict[str, float] = {}
+    for row in record["streams"]:
+        most[row["system"]] = max(most.get(row["system"], 0.0), row["streams_per_core"])
+    rows = []
+    for row in record["steps"]:
+        name, _, engine = row["system"].partition(" ")
+        paced = " / ".join(f"{row[f'paced_wall_{label}_ms']:.2f}" for label in ("p50", "p99", "p99.9"))
+        streams = f"{most[name]:.0f}" if engine == "tf" and name in most else "-"
+        cells = [_ENGINES[engine], f"{row['hop_ms']:g}", f"{row['back_to_back_ms']:.3f}", f"{row['rtf']:.3f}"]
+        rows.append([f"`CAN {name}`", *cells, paced, streams])
+    headings = (
+        "network",
+        "engine",
+        "step ms",
+        "back to back ms",
+        "RTF",
+        "paced p50 / p99 / p99.9 ms",
+        "streams a core",
+    )
+    note = "Paced: a step when it is due, with real-time priority; streams: many in one step."
+    return f"{markdown_table(headings, rows)}\n\n{note} {_machine(record)}, `python benchmarks/can_speed.py`."
+
+
 def _machine(record: Mapping[str, Any]) -> str:
     machine = record["machine"]
     found = machine if isinstance(machine, str) else f"{machine['processor']}, {machine['cores']} cores"
@@ -189,6 +216,7 @@ TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "quality": ("quality", quality),
     "latency": ("bench", latency),
     "cost": ("cost", cost),
+    "network": ("can", network),
 }
 
 

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from rtdenoise.can.checks import require_between, require_number, require_whole
 from rtdenoise.errors import ConfigError, ModelError
+from rtdenoise.streaming.windows import window_pair
 
 _DOUBLING = tuple(2**k for k in range(13))
 _CHOICES = {
@@ -88,22 +90,25 @@ class CanSpec:
             if getattr(self, key) not in allowed:
                 raise ConfigError(f"{key}={getattr(self, key)!r} must be one of {', '.join(allowed)}")
         for key in ("channels", "kernel", "sample_rate", "hop", "frame", "span", "stride"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"{key}={getattr(self, key)} must be at least 1")
+            require_whole(key, getattr(self, key), 1)
         if not self.dilations or min(self.dilations) < 1:
             raise ConfigError(f"dilations={self.dilations} must be one or more positive whole numbers")
+        require_between("mask_power", self.mask_power, 0.01, 2.0)
+        require_number("gain_min_db", self.gain_min_db)
         if (self.domain != "spectral") != (self.mask == "none"):
             raise ConfigError(f"mask={self.mask!r} does not fit domain={self.domain!r}: only spectra are masked")
         if self.domain == "framed" and (self.hop % self.stride or self.frame % self.stride):
             raise ConfigError(f"stride={self.stride} must divide hop={self.hop} and frame={self.frame}")
+        if self.domain == "spectral":
+            window_pair(self.frame, self.span, self.hop)  # refuses lengths that have no windows
+            if self.frame % self.hop:
+                raise ConfigError(f"frame={self.frame} must be a multiple of hop={self.hop}")
         if self.domain != "wave" and not self.causal:
             raise ConfigError("causal=False is for the wave domain; frames and spectra are computed as a stream")
         if not self.causal and self.kernel % 2 == 0:
             raise ConfigError(f"kernel={self.kernel} must be odd to be centred (causal=False)")
         if self.statistics == "file" and (self.domain != "wave" or self.normalisation != "adaptive"):
             raise ConfigError("statistics='file' needs domain='wave' and normalisation='adaptive'")
-        if not 0.0 < self.mask_power <= 2.0:
-            raise ConfigError(f"mask_power={self.mask_power} must be above 0 and at most 2")
         if self.gain_min_db > 0.0:
             raise ConfigError(f"gain_min_db={self.gain_min_db} must not amplify")
 

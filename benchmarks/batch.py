@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 
 from rtdenoise.batch import Request, batch
-from rtdenoise.batch.cluster import cores
+from rtdenoise.evaluate.machine import cores
 from rtdenoise.files.setup import load_setup
 
 RATE_HZ = 16000

@@ -113,7 +113,7 @@ def _plan(request: Request, source: Place, target: Place) -> tuple[list[Task], l
     stamp = print_of(request.setup)
     if target.is_local and Path(target.root).exists() and not Path(target.root).is_dir():
         raise ConfigError(f"{request.target}: is a file; a batch writes into a folder")
-    if source.is_local and target.is_local and Path(target.root).resolve().is_relative_to(Path(source.root).resolve()):
+    if target.is_inside(source):
         raise ConfigError(f"{request.target}: lies inside the source; choose a folder beside it")
     address = {
         place: place.root if place.is_local else wanted

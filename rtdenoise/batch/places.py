@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import posixpath
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -12,6 +15,8 @@ from typing import Any
 from rtdenoise.errors import AudioFileError, ConfigError, MissingExtraError
 from rtdenoise.files.encoding import AUDIO_SUFFIXES
 from rtdenoise.files.naming import DENOISED
+
+_log = logging.getLogger(__name__)
 
 LEDGER = ".rtdenoise-batch"
 """Folder below the target with one small record for each file that is done."""
@@ -40,6 +45,8 @@ class Place:
     ------
     ConfigError
         For a protocol that fsspec does not know, or an address it cannot read.
+    AudioFileError
+        If it connects at once, and nobody answers or lets us in.
     MissingExtraError
         Without fsspec, or without the package that the protocol needs.
     """
@@ -53,9 +60,11 @@ class Place:
         try:
             self._fs, root = url_to_fs(address)
         except ImportError as error:
-            raise MissingExtraError(f"{address}: {' '.join(str(error).split())}") from error
-        except (ValueError, OSError) as error:
-            raise ConfigError(f"{address}: {' '.join(str(error).split())}") from error
+            raise MissingExtraError(f"{address}: {_text(error)}") from error
+        except ValueError as error:
+            raise ConfigError(f"{address}: {_text(error)}") from error
+        except Exception as error:  # every protocol has errors of its own
+            raise AudioFileError(f"{address}: cannot be reached: {_text(error)}") from error
         self.root = str(root).rstrip("/") or "/"
 
     @property
@@ -63,6 +72,17 @@ class Place:
         """Whether its files are files of this machine."""
         protocol: Any = self._fs.protocol
         return "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+
+    def is_inside(self, other: Place) -> bool:
+        """Whether this folder is the other one or lies below it, as far as the addresses tell."""
+        if self.is_local and other.is_local:
+            return Path(self.root).resolve().is_relative_to(Path(other.root).resolve())
+        mine, others = (
+            (place._fs.protocol, *(place._fs.storage_options.get(key) for key in ("host", "port")))
+            for place in (self, other)
+        )
+        below, above = (PurePosixPath(posixpath.normpath(place.root)) for place in (self, other))
+        return mine == others and below.is_relative_to(above)
 
     def path(self, name: str) -> str:
         """Full path of a file below the root."""
@@ -77,13 +97,12 @@ class Place:
             If the place cannot be read or holds no audio.
         """
         try:
-            if not self._fs.isdir(self.root):
-                raise AudioFileError(f"{self.address}: no such folder")
-            listed: dict[str, dict[str, Any]] = self._fs.find(self.root, detail=True)
-        except AudioFileError:
-            raise
-        except Exception as error:  # every protocol has errors of its own
-            raise AudioFileError(f"{self.address}: cannot be read: {_text(error)}") from error
+            is_folder = self._ask("read", self._fs.isdir, self.root)
+            listed: dict[str, dict[str, Any]] = self._ask("read", self._fs.find, self.root, detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            is_folder = False
+        if not is_folder:
+            raise AudioFileError(f"{self.address}: no such folder")
         prefix = self.root.rstrip("/") + "/"
         found = [
             Found(path.removeprefix(prefix), int(info.get("size") or 0), stamp_of(info))
@@ -97,7 +116,7 @@ class Place:
     def size(self, name: str) -> int | None:
         """Size of a file below the root in bytes, None if there is none."""
         try:
-            return int(self._fs.info(self.path(name))["size"])
+            return int(self._ask("read", self._fs.info, self.path(name))["size"])
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -106,7 +125,7 @@ class Place:
         if self.is_local:
             return Path(self.path(name))
         copy = folder / f"source{PurePosixPath(name).suffix}"
-        self._fs.get_file(self.path(name), str(copy))
+        self._ask("read", self._fs.get_file, self.path(name), str(copy))
         return copy
 
     def put(self, file: Path, name: str, tag: str) -> None:
@@ -116,13 +135,11 @@ class Place:
         """
         final = PurePosixPath(self.path(name))
         part = str(final.with_name(f"{_PART}{tag}-{secrets.token_hex(6)}.part"))
-        self._fs.makedirs(str(final.parent), exist_ok=True)
+        self._ask("written", self._fs.makedirs, str(final.parent), exist_ok=True)
+        rename = Path.replace if self.is_local else self._fs.mv
         try:
-            self._fs.put_file(str(file), part)
-            if self.is_local:
-                Path(part).replace(str(final))
-            else:
-                self._fs.mv(part, str(final))
+            self._ask("written", self._fs.put_file, str(file), part)
+            self._ask("written", rename, Path(part) if self.is_local else part, str(final))
         except BaseException:
             with suppress(Exception):  # the error that brought us here is the one to report
                 self._fs.rm_file(part)
@@ -131,7 +148,7 @@ class Place:
     def read_text(self, name: str) -> str:
         """Content of a small file below the root; empty if there is none."""
         try:
-            return str(self._fs.cat_file(self.path(name)).decode("utf-8"))
+            return str(self._ask("read", self._fs.cat_file, self.path(name)).decode("utf-8"))
         except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
             return ""
 
@@ -145,14 +162,26 @@ class Place:
             self.put(file, name, tag)
 
     def remove_parts(self, tag: str) -> None:
-        """Remove what processes of this batch that were killed left under hidden names."""
-        self._fs.invalidate_cache()
-        with suppress(FileNotFoundError):
+        """Remove what processes of this batch that were killed left under hidden names, as far as the place lets us."""
+        try:
+            self._fs.invalidate_cache()
             for path in self._fs.find(self.root):
                 name = PurePosixPath(path).name
                 if name.startswith(f"{_PART}{tag}-") and name.endswith(".part"):
-                    with suppress(FileNotFoundError):
-                        self._fs.rm_file(path)
+                    self._fs.rm_file(path)
+        except FileNotFoundError:
+            return
+        except Exception as error:  # noqa: BLE001  # the work is done: what is left over does not undo it
+            _log.warning("%s: hidden files ending in .part may be left: %s", self.address, _text(error))
+
+    def _ask(self, verb: str, function: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
+        """What the place answers; errors of every protocol become one kind, but for files that are not there."""
+        try:
+            return function(*arguments, **more)
+        except (FileNotFoundError, NotADirectoryError, AudioFileError):
+            raise
+        except Exception as error:
+            raise AudioFileError(f"{self.address}: cannot be {verb}: {_text(error)}") from error
 
 
 def stamp_of(info: dict[str, Any]) -> str:

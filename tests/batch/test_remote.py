@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import soundfile
 
 from rtdenoise.batch import Request, batch
+from rtdenoise.batch.places import Place
 from rtdenoise.batch.task import DONE, FAILED, SKIPPED
 from rtdenoise.errors import AudioFileError, ConfigError
 from rtdenoise.files.setup import Setup
@@ -142,6 +144,57 @@ def test_an_object_store_that_has_no_such_bucket_or_is_not_there(archive, setup,
     assert "\n" not in str(caught.value)
 
 
+def one_line(caught: pytest.ExceptionInfo[BaseException]) -> bool:
+    return "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def silent_store(monkeypatch) -> Iterator[str]:
+    """Address in an object store where nobody answers."""
+    s3fs = pytest.importorskip("s3fs", reason="no s3fs: no object store to try")
+    for name, value in (("ENDPOINT_URL", f"http://127.0.0.1:{free_port()}"), ("MAX_ATTEMPTS", "1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "DEFAULT_REGION"):
+        monkeypatch.setenv(f"AWS_{name}", "us-east-1")
+    s3fs.S3FileSystem.clear_instance_cache()
+    yield f"s3://{BUCKET}"
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def test_an_object_store_as_target_that_is_not_there(archive, setup, silent_store):
+    with pytest.raises(AudioFileError, match=f"{silent_store}/clean: cannot be read: .*endpoint") as caught:
+        batch(request_of(archive[0], f"{silent_store}/clean", setup))
+    assert one_line(caught)
+
+
+def test_an_object_store_that_wants_credentials(archive, setup, tmp_path, bucket, monkeypatch):
+    import s3fs
+
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(f"AWS_{name}")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    s3fs.S3FileSystem.clear_instance_cache()
+    for source, target in ((archive[0], f"{bucket}/clean"), (f"{bucket}/raw", str(tmp_path / "clean"))):
+        with pytest.raises(AudioFileError, match=f"{bucket}/.*: cannot be read: .*credentials") as caught:
+            batch(request_of(source, target, setup))
+        assert one_line(caught)
+
+
+def test_a_place_that_goes_away_after_the_work_does_not_undo_it(silent_store, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("rtdenoise"), "propagate", True)
+    Place(f"{silent_store}/clean").remove_parts("tag")
+    assert "hidden files ending in .part may be left" in caplog.text
+
+
+def test_a_target_inside_the_source_of_an_object_store(setup, silent_store):
+    for target in (f"{silent_store}/clean", f"{silent_store}/deep/../clean/", f"{silent_store}//"):
+        with pytest.raises(ConfigError, match=r"inside the source|are the same"):
+            batch(request_of(silent_store, target, setup))
+    assert not Place(f"{silent_store}/rawer").is_inside(Place(f"{silent_store}/raw"))
+    assert not Place(f"memory://{BUCKET}/clean").is_inside(Place(silent_store))
+
+
 def test_an_ssh_server_there_and_back(archive, setup, tmp_path, ssh_address):
     check_round_trip(archive, ssh_address, setup, tmp_path / "back")
     assert sorted(path.suffix for path in (tmp_path / "far").rglob("*") if path.is_file()).count(".part") == 0
@@ -149,6 +202,20 @@ def test_an_ssh_server_there_and_back(archive, setup, tmp_path, ssh_address):
 
 def test_an_ssh_server_that_is_not_there(setup, tmp_path):
     pytest.importorskip("paramiko", reason="no paramiko: SSH cannot be spoken")
-    with pytest.raises((AudioFileError, ConfigError), match=r"127\.0\.0\.1") as caught:
-        batch(request_of(f"ssh://someone@127.0.0.1:{free_port()}/raw", str(tmp_path), setup))
-    assert "\n" not in str(caught.value)
+    dead = f"ssh://someone@127.0.0.1:{free_port()}/there"
+    for source, target in ((dead, str(tmp_path)), (str(tmp_path), dead)):
+        with pytest.raises(AudioFileError, match=r"127\.0\.0\.1.*cannot be reached") as caught:
+            batch(request_of(source, target, setup))
+        assert one_line(caught)
+
+
+def test_an_ssh_server_that_does_not_know_us(setup, ssh_address, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(AudioFileError, match="cannot be reached") as caught:
+        batch(request_of(str(tmp_path), f"{ssh_address}/clean", setup))
+    assert one_line(caught)
+
+
+def test_a_target_inside_the_source_of_an_ssh_server(setup, ssh_address):
+    with pytest.raises(ConfigError, match="inside the source"):
+        batch(request_of(ssh_address, f"{ssh_address}/clean", setup))

@@ -170,6 +170,14 @@ def test_terms_add_with_their_weights():
         ([{"term": "l1", "power": 2}], "loss term l1"),
         ([{"term": "compressed_stft", "frame": 100, "hop": 64, "complex_share": 0.3}], "frame=100 must be a multiple"),
         ([{"term": "compressed_stft", "frame": 128, "hop": 64, "complex_share": 1.5}], "complex_share=1.5"),
+        ([{"term": "compressed_stft", "frame": 0, "hop": 0, "complex_share": 0.3}], "frame=0 must be at least 2"),
+        ([{"term": "compressed_stft", "frame": "a", "hop": 64, "complex_share": 0.3}], "frame='a' must be a whole"),
+        ([{"term": "clipped_sdr", "ceiling_db": "loud"}], "ceiling_db='loud' must be a number"),
+        ([{"term": "estoi", "stride": 1.5}], "stride=1.5 must be a whole number"),
+        ([{"term": ["l1"]}], r"unknown loss term \['l1'\]"),
+        ([{"term": "l1", "weight": float("inf")}], "loss term l1: weight=inf must be finite"),
+        (["l1"], "loss term 'l1' must be a mapping"),
+        ({"term": "l1"}, "loss={'term': 'l1'} must be a list of terms"),
     ],
 )
 def test_impossible_losses_are_refused(entries, message):

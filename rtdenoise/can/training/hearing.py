@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from rtdenoise.can.checks import require_whole
 from rtdenoise.can.training.frames import Tensor, Term, frames
-from rtdenoise.errors import ConfigError
 from rtdenoise.typing import F32
 
 _RATE_HZ = 16000
@@ -19,6 +19,8 @@ _TINY = 1e-8
 
 _ESTOI_FRAME, _ESTOI_HOP, _ESTOI_SIZE = 410, 205, 512  # 25.6 ms and 12.8 ms, as at 10 kHz
 _ESTOI_SEGMENT = 30  # frames: 384 ms
+ESTOI_SAMPLES = (_ESTOI_SEGMENT + 1) * _ESTOI_HOP
+"""Shortest signal with a segment."""
 _ESTOI_BANDS, _ESTOI_LOWEST_HZ = 15, 150.0
 _ESTOI_RANGE = 1e-4  # 40 dB
 
@@ -31,8 +33,7 @@ def estoi(stride: int = 2) -> Term:
     (bands) and then by columns (frames), mean correlation (eqs. 2 to 7).  Deviations: computed at 16 kHz; frames are
     left out after the analysis, not before; every `stride`-th segment counts.
     """
-    if stride < 1:
-        raise ConfigError(f"stride={stride} must be at least 1")
+    require_whole("stride", stride, 1)
     bands = band_matrix(_third_octaves(), _ESTOI_SIZE)
 
     def term(ops: Any, estimate: Tensor, target: Tensor) -> Tensor:
@@ -93,6 +94,8 @@ def _normalised_segments(ops: Any, envelopes: Tensor, order: Tensor, stride: int
 
 
 _FRAME, _HOP = 512, 256  # 32 ms, half overlapped
+PERCEPTUAL_SAMPLES = _FRAME
+"""Shortest signal with a frame."""
 _BARK_BANDS = 49
 _SPEECH_POWER = 3e8  # sum over bands that all targets are brought to from 350 to 3250 Hz: about 85 dB of sound pressure
 _ZWICKER_POWER = 0.23

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from rtdenoise.can.checks import require_between, require_number, require_whole
 from rtdenoise.can.model import import_keras
 from rtdenoise.can.training import hearing
 from rtdenoise.can.training.deep_features import DeepFeatures
@@ -24,11 +25,11 @@ def compressed_stft(frame: int, hop: int, complex_share: float) -> Term:
     ``(1 - c) * mean((|E|^.3 - |T|^.3)^2) + c * mean(|E |E|^-.7 - T |T|^-.7|^2)``; Braun & Tashev (2021), "A
     consolidated view of loss functions for supervised deep learning-based speech enhancement", eq. 7.
     """
+    require_whole("frame", frame, 2)
+    require_whole("hop", hop, 1)
     if frame % hop:
         raise ConfigError(f"frame={frame} must be a multiple of hop={hop}")
-    if not 0.0 <= complex_share <= 1.0:
-        raise ConfigError(f"complex_share={complex_share} must be between 0 and 1")
-
+    require_between("complex_share", complex_share, 0.0, 1.0)
     scale = float(1.0 / np.sqrt(np.sum(hann(frame) ** 2)))
 
     def compressed(ops: Any, signal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -54,6 +55,7 @@ def clipped_sdr(ceiling_db: float) -> Term:
     ``10 log10((|t - e|^2 + tau r) / r)``, ``r = |t|^2 + 0.01``: the 0.01 of the mixture's energy keeps silent targets
     finite.  Not scale-invariant: the level belongs to the estimate.
     """
+    require_between("ceiling_db", ceiling_db, 0.0, 200.0)
     tau = 10.0 ** (-ceiling_db / 10.0)
 
     def term(ops: Any, estimate: Tensor, target: Tensor) -> Tensor:
@@ -84,6 +86,7 @@ TERMS: dict[str, Callable[..., Term]] = {
     "deep_features": DeepFeatures,
 }
 """Terms by the name a configuration gives them."""
+_SAMPLES = {"estoi": hearing.ESTOI_SAMPLES, "perceptual": hearing.PERCEPTUAL_SAMPLES}
 
 
 class Loss:
@@ -118,17 +121,46 @@ def build_loss(terms: list[dict[str, Any]]) -> Loss:
     ConfigError
         For an unknown term or argument, or an empty list.
     """
+    return Loss([(weight, _built(name, arguments)) for weight, name, arguments in _parsed(terms)])
+
+
+def check_loss(terms: Any) -> int:
+    """Refuse what `build_loss` would, without Keras or files; returns how many samples the terms need at least.
+
+    Raises
+    ------
+    ConfigError
+    """
+    least = 1
+    for _, name, arguments in _parsed(terms):
+        if name != "deep_features":  # reads its network
+            _built(name, arguments)
+            least = max(least, _SAMPLES.get(name, arguments.get("frame", 1)))
+    return least
+
+
+def _parsed(terms: Any) -> list[tuple[float, str, dict[str, Any]]]:
+    """Weight, name and arguments of each term."""
+    known = f"known terms are {', '.join(TERMS)}"
+    if not isinstance(terms, list):
+        raise ConfigError(f"loss={terms!r} must be a list of terms, each a mapping; {known}")
     if not terms:
-        raise ConfigError(f"loss is empty; known terms are {', '.join(TERMS)}")
-    parts: list[tuple[float, Term]] = []
+        raise ConfigError(f"loss is empty; {known}")
+    parsed = []
     for entry in terms:
+        if not isinstance(entry, Mapping):
+            raise ConfigError(f"loss term {entry!r} must be a mapping like {{term: l1, weight: 1.0}}; {known}")
         arguments = dict(entry)
-        name = arguments.pop("term", None)
-        weight = float(arguments.pop("weight", 1.0))
-        if name not in TERMS:
-            raise ConfigError(f"unknown loss term {name!r}; known terms are {', '.join(TERMS)}")
-        try:
-            parts.append((weight, TERMS[name](**arguments)))
-        except TypeError as error:
-            raise ConfigError(f"loss term {name}: {error}") from error
-    return Loss(parts)
+        name, weight = arguments.pop("term", None), arguments.pop("weight", 1.0)
+        if not isinstance(name, str) or name not in TERMS:
+            raise ConfigError(f"unknown loss term {name!r}; {known}")
+        require_number(f"loss term {name}: weight", weight)
+        parsed.append((float(weight), name, arguments))
+    return parsed
+
+
+def _built(name: str, arguments: dict[str, Any]) -> Term:
+    try:
+        return TERMS[name](**arguments)
+    except TypeError as error:
+        raise ConfigError(f"loss term {name}: {error}") from error

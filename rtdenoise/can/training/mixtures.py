@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, signal
 
+from rtdenoise.can.checks import require_between, require_number
 from rtdenoise.can.training.library import Shelf
 from rtdenoise.can.training.procedural import procedural_noise
 from rtdenoise.errors import ConfigError
@@ -38,14 +39,17 @@ class MixParams:
     pause: float = 0.25
 
     def __post_init__(self) -> None:
-        for name in ("snr_db", "level_db"):
-            low, high = getattr(self, name)
-            if low > high:
-                raise ConfigError(f"{name}={[low, high]} must be [lowest, highest]")
         for name in self.__dataclass_fields__:
             value = getattr(self, name)
-            if not isinstance(value, (tuple, list)) and not 0.0 <= value <= 1.0:
-                raise ConfigError(f"{name}={value} must be a probability between 0 and 1")
+            if not name.endswith("_db"):
+                require_between(name, value, 0.0, 1.0)
+                continue
+            if not isinstance(value, (tuple, list)) or len(value) != 2:
+                raise ConfigError(f"{name}={value!r} must be [lowest, highest] in dB")
+            for level in value:
+                require_number(name, level)
+            if value[0] > value[1]:
+                raise ConfigError(f"{name}={list(value)} must be [lowest, highest]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +155,8 @@ class Mixer:
         for _ in range(4):
             noise = self.noise.recording(self.noise.draw(rng))
             if rng.random() < self.params.speed:
-                noise = _at_other_speed(rng, noise[: 2 * n])
+                start = int(rng.integers(max(1, len(noise) - 2 * n + 1)))
+                noise = _at_other_speed(rng, noise[start : start + 2 * n])
             noise = _fitted(rng, noise, n)
             if rms(noise) > 1e-3:
                 return noise

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from rtdenoise.can.checks import require_keys, require_number, require_whole
 from rtdenoise.can.spec import CanSpec, shipped_spec, spec_from_mapping
+from rtdenoise.can.training.losses import check_loss
 from rtdenoise.can.training.mixtures import MixParams
 from rtdenoise.errors import ConfigError
 
-_DTYPES = ("float32", "bfloat16", "float16")
+_DTYPES = ("float32", "bfloat16")
+_LEAST = {
+    "workers": 0,
+    "devices": 1,
+    "batch_size": 1,
+    "steps": 1,
+    "warmup_steps": 0,
+    "decay_from": 0,
+    "decay_steps": 0,
+    "seed": 0,
+    "patience": 0,
+    "validation_clips": 1,
+}
+_POSITIVE = ("crop_seconds", "learning_rate", "clip_norm", "checkpoint_seconds", "validation_seconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +57,8 @@ class TrainSettings:
         Linear rise of the learning rate.
     decay_from, decay_steps : int
         Linear fall of the learning rate to a fiftieth, from this step on; 0 steps: constant to the end.
-    compute_dtype : {"float32", "bfloat16", "float16"}
-        Of the convolutions' inputs and kernels.
+    compute_dtype : {"float32", "bfloat16"}
+        Of the convolutions' inputs and kernels; float16 would need its loss scaled.
     seed : int
     checkpoint_seconds, validate_seconds : float
         Wall-clock intervals.
@@ -80,29 +95,36 @@ class TrainSettings:
     validation_seconds: float = 5.0
 
     def __post_init__(self) -> None:
-        for name in (f.name for f in fields(self) if f.type in ("int", "float")):
-            if not isinstance(getattr(self, name), (int, float)):
-                raise ConfigError(f"{name}={getattr(self, name)!r} must be a number (YAML reads 1.0e-3, not 1e-3)")
-        positive = (
-            "devices",
-            "batch_size",
-            "crop_seconds",
-            "steps",
-            "learning_rate",
-            "clip_norm",
-            "checkpoint_seconds",
-        )
-        for name in positive:
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"{name}={getattr(self, name)} must be above 0")
-        if self.workers < 0:
-            raise ConfigError(f"workers={self.workers} must not be negative")
+        for name, least in _LEAST.items():
+            require_whole(name, getattr(self, name), least)
+        for name in (f.name for f in fields(self) if f.type == "float"):
+            require_number(name, getattr(self, name))
+            if getattr(self, name) < 0 or (name in _POSITIVE and getattr(self, name) == 0):
+                raise ConfigError(
+                    f"{name}={getattr(self, name)} must {'be above 0' if name in _POSITIVE else 'not be negative'}"
+                )
+        if not isinstance(self.pairs, bool):
+            raise ConfigError(f"pairs={self.pairs!r} must be true or false")
+        if not isinstance(self.data, str):
+            raise ConfigError(f"data={self.data!r} must be the name of a folder")
+        self._check_lengths()
         if self.batch_size % self.devices:
             raise ConfigError(f"batch_size={self.batch_size} must be a multiple of devices={self.devices}")
         if not 0.0 <= self.ema < 1.0:
             raise ConfigError(f"ema={self.ema} must be at least 0 and below 1")
         if self.compute_dtype not in _DTYPES:
             raise ConfigError(f"compute_dtype={self.compute_dtype!r} must be one of {', '.join(_DTYPES)}")
+
+    def _check_lengths(self) -> None:
+        rate, needed = self.network.sample_rate, max(check_loss(self.loss), self.network.hop)
+        if self.n_samples - self.network.latency_samples < needed:
+            raise ConfigError(
+                f"crop_seconds={self.crop_seconds} must be at least {needed / rate:.3g}: {needed} samples for its loss"
+            )
+        if self.validation_seconds * rate < self.network.hop:
+            raise ConfigError(
+                f"validation_seconds={self.validation_seconds} must be at least one hop, {self.network.hop / rate:g}"
+            )
 
     @property
     def n_samples(self) -> int:
@@ -125,11 +147,7 @@ def settings_from_mapping(values: dict[str, Any]) -> TrainSettings:
     ConfigError
         For unknown or missing keys and impossible values.
     """
-    known = [f.name for f in fields(TrainSettings)]
-    unknown = sorted(set(values) - set(known))
-    if unknown:
-        raise ConfigError(f"unknown key {unknown[0]!r} in a training configuration; known are {', '.join(known)}")
-    given = dict(values)
+    given = require_keys(values, [f.name for f in fields(TrainSettings)], "a training configuration")
     network = given.get("network")
     if isinstance(network, str):
         given["network"] = shipped_spec(network)
@@ -137,13 +155,9 @@ def settings_from_mapping(values: dict[str, Any]) -> TrainSettings:
         given["network"] = spec_from_mapping(network)
     else:
         raise ConfigError("a training configuration needs network: a specification's name or a mapping")
-    mixtures = given.get("mixtures", {})
-    unknown = sorted(set(mixtures) - set(MixParams.__dataclass_fields__))
-    if unknown:
-        raise ConfigError(
-            f"unknown key {unknown[0]!r} in mixtures; known are {', '.join(MixParams.__dataclass_fields__)}"
-        )
+    mixtures = require_keys(given.get("mixtures") or {}, list(MixParams.__dataclass_fields__), "mixtures")
     given["mixtures"] = MixParams(**mixtures)
+    given["data"] = given.get("data") or ""
     try:
         return TrainSettings(**given)
     except TypeError as error:
@@ -151,7 +165,7 @@ def settings_from_mapping(values: dict[str, Any]) -> TrainSettings:
 
 
 def load_settings(path: Path, changes: list[str] | None = None) -> TrainSettings:
-    """Settings from a YAML file, with ``key=value`` (or ``mixtures.key=value``) changes on top.
+    """Settings from a YAML file, with ``key=value`` (or ``mixtures.key=value``, ``network.key=value``) changes on top.
 
     Raises
     ------
@@ -175,17 +189,36 @@ def read_configuration(path: Path, changes: list[str] | None = None) -> dict[str
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not text in UTF-8 ({error.reason} at byte {error.start})") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
         raise ConfigError(f"{path}: not YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: a training configuration is a mapping of keys to values")
     for change in changes or []:
-        key, separator, text = change.partition("=")
-        if not separator:
-            raise ConfigError(f"{change!r}: changes are written key=value")
-        *parents, last = key.split(".")
-        place = values
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = yaml.safe_load(text)
+        _apply(change, values)
     return values
+
+
+def _apply(change: str, values: dict[str, Any]) -> None:
+    """Set one value of a configuration; the name of a network becomes what it stands for when a part of it changes."""
+    import yaml
+
+    key, separator, text = change.partition("=")
+    *parents, last = key.strip().split(".")
+    if not separator or not all([*parents, last]):
+        raise ConfigError(f"{change!r}: changes are written key=value")
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{change!r}: {text!r} is not a value YAML can read") from error
+    place = values
+    for parent in parents:
+        inner = place.get(parent)
+        if parent == "network" and isinstance(inner, str):
+            inner = asdict(shipped_spec(inner))
+        if not isinstance(inner, (dict, type(None))):
+            raise ConfigError(f"{change!r}: {parent} is {inner!r}, which has no keys")
+        place[parent] = inner or {}
+        place = place[parent]
+    place[last] = value

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import math
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib import format as npy
 from scipy import signal
 
 from rtdenoise.can.training.collection import Recording
@@ -54,6 +57,11 @@ class Shelf:
         """Other processes map the same file; the samples themselves are not sent."""
         file = getattr(self.samples, "filename", None)
         return _shelf, (file or self.samples, self.starts, self.stops, self.groups, self.weights)
+
+    @property
+    def source(self) -> str:
+        """Names the recordings in `samples` and their order: the key of the file they are mapped from."""
+        return Path(getattr(self.samples, "filename", None) or "").stem
 
     @property
     def seconds(self) -> float:
@@ -98,10 +106,11 @@ def open_shelf(
     starts = stops - length
     keep = [i for i, r in enumerate(chosen) if length[i] > 0 and (r.clean_target or not targets_only)]
     if not keep and kind != "rooms":
-        where = f" below {os.path.commonpath([r.path.parent for r in chosen])}" if chosen else ""
-        raise ConfigError(
-            f"none of {len(chosen)} {kind} files for {split!r}{where} can be used: unreadable or too short"
-        )
+        if not chosen:
+            raise ConfigError(f"no {kind} files for {split!r}: two files at least, or train/ and dev/ below {kind}/")
+        where = os.path.commonpath([r.path.parent for r in chosen])
+        what = "unreadable or too short" if not np.any(length) else "none is clean enough for a target (tier C)"
+        raise ConfigError(f"none of {len(chosen)} {kind} files for {split!r} below {where} can be used: {what}")
     by_group: dict[str, list[int]] = {}
     for number, index in enumerate(keep):
         by_group.setdefault(chosen[index].group, []).append(number)
@@ -111,24 +120,79 @@ def open_shelf(
 
 
 def decoded(chosen: list[Recording], cache: Path, sample_rate: int) -> dict[str, Any]:
-    """The file of samples and the length of each recording (0: unreadable or too short); decodes if not in `cache`."""
-    identity = [[str(r.path), str(r.without or ""), r.path.stat().st_size] for r in chosen if r.path.is_file()]
+    """The file of samples and the length of each recording (0: unreadable or too short); decodes if not in `cache`.
+
+    Raises
+    ------
+    ConfigError
+        If the cache cannot be written.
+    """
+    identity = [[str(r.path), str(r.without or ""), _size(r.path)] for r in chosen]
     key = hashlib.sha256(json.dumps([sample_rate, identity]).encode()).hexdigest()[:16]
-    index = cache / f"{key}.json"
-    if index.is_file():
-        found: dict[str, Any] = json.loads(index.read_text(encoding="utf-8"))
-        return found
-    cache.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        parts = list(pool.map(lambda r: _decode(r, sample_rate), chosen))
-    table: dict[str, Any] = {"file": str(cache / f"{key}.npy"), "lengths": [len(p) for p in parts]}
-    np.save(table["file"], np.concatenate(parts) if parts else np.zeros(0, np.int16))
-    index.write_text(json.dumps(table), encoding="utf-8")
-    unusable = [str(r.path) for r, part in zip(chosen, parts, strict=True) if not len(part)]
-    if 0 < len(unusable) < len(parts):
-        named = ", ".join(unusable[:3]) + (", ..." if len(unusable) > 3 else "")
-        _LOG.warning("%d of %d files are unreadable, silent or too short: %s", len(unusable), len(parts), named)
-    return table
+    file, index = cache / f"{key}.npy", cache / f"{key}.json"
+    lengths = _kept_lengths(file, index, len(chosen))
+    if lengths is None:
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            with replacing(file) as partial:
+                lengths = _decode_all(chosen, sample_rate, partial)
+            with replacing(index) as partial:  # last: where it stands, the samples do
+                partial.write_text(json.dumps({"lengths": lengths}), encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{cache}: decoded recordings cannot be kept there ({error.strerror})") from error
+        unusable = [str(r.path) for r, length in zip(chosen, lengths, strict=True) if not length]
+        if 0 < len(unusable) < len(chosen):
+            named = ", ".join(unusable[:3]) + (", ..." if len(unusable) > 3 else "")
+            _LOG.warning("%d of %d files are unreadable, silent or too short: %s", len(unusable), len(chosen), named)
+    return {"file": str(file), "lengths": lengths}
+
+
+def _size(path: Path) -> int:
+    """In bytes; -1 if there is no such file."""
+    return path.stat().st_size if path.is_file() else -1
+
+
+def _kept_lengths(file: Path, index: Path, count: int) -> list[int] | None:
+    """Lengths of recordings decoded earlier; None if either file is missing, cut short or another's."""
+    try:
+        lengths: list[int] = json.loads(index.read_text(encoding="utf-8"))["lengths"]
+        total = sum(lengths)
+        samples = np.load(file, mmap_mode="r")
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return None
+    fits = samples.dtype == np.int16 and samples.shape == (total,) and len(lengths) == count
+    return lengths if fits else None
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write that takes the place of `path` if all goes well; several processes may write at once."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _decode_all(chosen: list[Recording], sample_rate: int, path: Path) -> list[int]:
+    """Write all samples one after the other as a ``.npy`` file; only a few recordings are in memory at a time."""
+    lengths: list[int] = []
+    ahead = 2 * (os.cpu_count() or 1)
+    with path.open("wb") as file, ThreadPoolExecutor(os.cpu_count()) as pool:
+        _write_head(file, 0)
+        for start in range(0, len(chosen), ahead):
+            for part in pool.map(lambda r: _decode(r, sample_rate), chosen[start : start + ahead]):
+                file.write(part.tobytes())
+                lengths.append(len(part))
+        file.seek(0)
+        _write_head(file, sum(lengths))  # as long as before: numpy leaves room for the shape to grow
+    return lengths
+
+
+def _write_head(file: BinaryIO, n: int) -> None:
+    head = {"descr": npy.dtype_to_descr(np.dtype(np.int16)), "fortran_order": False, "shape": (n,)}
+    npy.write_array_header_1_0(file, head)
 
 
 def read_audio(path: Path, sample_rate: int) -> F32:

@@ -7,9 +7,11 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
+from rtdenoise.can.training.library import replacing
 from rtdenoise.can.training.mixtures import Mixer
 from rtdenoise.typing import F32
 
@@ -26,16 +28,27 @@ def validation_set(mixer: Mixer, *, clips: int, n_samples: int, cache: Path) -> 
     """
     params = replace(mixer.params, snr_db=(-5.0, 15.0), level_db=(-30.0, -20.0), room=0.1, speed=0.0, **_PLAIN)
     recipe = [asdict(params), clips, n_samples, _SEED]
-    recipe += [[len(s), int(s.stops.sum())] for s in (mixer.speech, mixer.voices, mixer.noise, mixer.rooms)]
+    recipe += [[s.source, len(s), int(s.stops.sum())] for s in (mixer.speech, mixer.voices, mixer.noise, mixer.rooms)]
     path = cache / f"validation-{hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]}.npz"
-    if path.is_file():
-        with np.load(path) as file:
-            return file["noisy"], file["target"]
+    kept = _kept(path, (clips, n_samples))
+    if kept is not None:
+        return kept
     plain = replace(mixer, params=params)
     pairs = [plain.mix(np.random.default_rng([_SEED, clip]), n_samples) for clip in range(clips)]
     noisy, target = (np.stack(part) for part in zip(*pairs, strict=True))
-    np.savez(path, noisy=noisy, target=target)
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez(file, noisy=noisy, target=target)
     return noisy, target
+
+
+def _kept(path: Path, shape: tuple[int, int]) -> tuple[F32, F32] | None:
+    """What an earlier run made; None if it is missing or damaged."""
+    try:
+        with path.open("rb") as opened, np.load(opened) as file:
+            noisy, target = file["noisy"], file["target"]
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None
+    return (noisy, target) if noisy.shape == target.shape == shape else None
 
 
 def si_sdr_db(estimate: F32, target: F32) -> float:

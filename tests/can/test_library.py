@@ -1,0 +1,122 @@
+"""Decoded recordings and validation sets on disk: used again where they are whole, made again where they are not."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from rtdenoise.can.training.collection import Recording
+from rtdenoise.can.training.library import decoded, open_shelf
+from rtdenoise.can.training.mixtures import Mixer, MixParams
+from rtdenoise.can.training.session import open_mixer
+from rtdenoise.can.training.validation import validation_set
+from rtdenoise.errors import ConfigError
+
+soundfile = pytest.importorskip("soundfile")
+RATE = 16000
+
+
+def recordings(root: Path, count: int, seconds: float = 0.5) -> list[Recording]:
+    """Tones, each of its own pitch and length."""
+    found = []
+    for number in range(count):
+        n = int(seconds * RATE) + number
+        path = root / f"{number}.wav"
+        soundfile.write(path, 0.5 * np.sin(np.arange(n) * 0.05 * (1 + number)), RATE)
+        found.append(Recording(path, "noise", "train", str(number)))
+    return found
+
+
+def samples_of(chosen, cache):
+    """Each recording as `open_shelf` would cut it out."""
+    table = decoded(chosen, cache, RATE)
+    return np.split(np.load(table["file"]), np.cumsum(table["lengths"])[:-1])
+
+
+def test_a_recording_that_has_gone_does_not_shift_the_others(tmp_path):
+    a, b, c = recordings(tmp_path, 3)
+    whole = samples_of([a, b, c], tmp_path / "cache")
+    b.path.unlink()
+    for _ in range(2):
+        without = samples_of([a, b, c], tmp_path / "cache")
+        assert [len(x) for x in without] == [8000, 0, 8002]
+        assert_array_equal(without[2], whole[2])
+        two = samples_of([a, c], tmp_path / "cache")
+        assert [len(x) for x in two] == [8000, 8002]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".npy"])
+@pytest.mark.parametrize("damage", ["missing", "cut short", "empty", "something else"])
+def test_a_damaged_cache_is_made_again(tmp_path, suffix, damage):
+    chosen = recordings(tmp_path, 2)
+    cache = tmp_path / "cache"
+    first = samples_of(chosen, cache)
+    file = next(cache.glob(f"*{suffix}"))
+    content = file.read_bytes()
+    file.unlink()
+    if damage != "missing":
+        file.write_bytes({"cut short": content[:-10], "empty": b"", "something else": b"[1, 2]"}[damage])
+    again = samples_of(chosen, cache)
+    for one, other in zip(first, again, strict=True):
+        assert_array_equal(one, other)
+    assert file.read_bytes() == content
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_what_is_decoded_is_not_decoded_again(tmp_path, monkeypatch):
+    chosen = recordings(tmp_path, 2)
+    decoded(chosen, tmp_path / "cache", RATE)
+    monkeypatch.setattr("rtdenoise.can.training.library._decode", None)
+    assert decoded(chosen, tmp_path / "cache", RATE)["lengths"] == [8000, 8001]
+
+
+def test_decoding_holds_a_few_recordings_at_a_time(tmp_path, monkeypatch):
+    chosen = recordings(tmp_path, 60, seconds=2.0)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    tracemalloc.start()
+    table = decoded(chosen, tmp_path / "cache", RATE)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 0.5 * 2 * sum(table["lengths"])
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"decoded recordings cannot be kept there \("):
+        decoded(recordings(tmp_path, 1), tmp_path / "file" / "cache", RATE)
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut short", "empty"])
+def test_a_damaged_validation_set_is_made_again(data_folder, tmp_path, damage):
+    mixer = open_mixer(data_folder, "dev", MixParams(), cache=tmp_path, sample_rate=RATE)
+    first = validation_set(mixer, clips=2, n_samples=8000, cache=tmp_path)
+    (file,) = tmp_path.glob("validation-*")
+    content = file.read_bytes()
+    file.unlink()
+    if damage != "missing":
+        file.write_bytes(content[: len(content) // 2] if damage == "cut short" else b"")
+    for _ in range(2):
+        again = validation_set(mixer, clips=2, n_samples=8000, cache=tmp_path)
+        assert_array_equal(first[0], again[0])
+        assert_array_equal(first[1], again[1])
+    assert list(tmp_path.glob("validation-*")) == [file]
+
+
+def test_other_recordings_of_the_same_lengths_make_another_validation_set(tmp_path):
+    made = []
+    for seed in (1, 2):
+        rng = np.random.default_rng(seed)
+        found = []
+        for kind in ("speech", "noise"):
+            path = tmp_path / f"{kind}{seed}.wav"
+            soundfile.write(path, 0.1 * rng.standard_normal(RATE), RATE)
+            found.append(Recording(path, kind, "dev", "a"))
+        kw = {"cache": tmp_path / "cache", "sample_rate": RATE}
+        speech, noise, rooms = (open_shelf(found, kind, "dev", **kw) for kind in ("speech", "noise", "rooms"))
+        mixer = Mixer(MixParams(), speech, speech, noise, rooms)
+        made.append(validation_set(mixer, clips=1, n_samples=8000, cache=tmp_path / "cache"))
+    assert not np.array_equal(made[0][0], made[1][0])

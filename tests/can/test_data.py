@@ -10,9 +10,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from rtdenoise.can.training.batches import batches, make_batch
-from rtdenoise.can.training.collection import find_recordings
-from rtdenoise.can.training.library import open_shelf
-from rtdenoise.can.training.mixtures import MixParams, active_rms, rms
+from rtdenoise.can.training.collection import KINDS, find_recordings
+from rtdenoise.can.training.library import Shelf, open_shelf
+from rtdenoise.can.training.mixtures import Mixer, MixParams, active_rms, rms
 from rtdenoise.can.training.procedural import GENERATORS, procedural_noise
 from rtdenoise.can.training.session import open_mixer
 from rtdenoise.errors import ConfigError
@@ -53,19 +53,54 @@ def test_manifest_is_read_and_tier_c_is_no_target(data_folder, tmp_path):
     assert len(open_shelf(found, "speech", "train", targets_only=True, **kw)) == 4
 
 
-def test_voicebank_layout_gives_speech_and_the_noise_alone(tmp_path):
+def voicebank(root, speakers):
+    """Noisy and clean files, two of each speaker; the noise is a tone."""
     rng = np.random.default_rng(0)
-    for part in ("trainset_28spk_wav", "testset_wav"):
+    for part, names in (("trainset_28spk_wav", speakers), ("testset_wav", ("p232", "p257"))):
         for kind in ("clean", "noisy"):
-            (tmp_path / f"{kind}_{part}").mkdir()
-        clean, noise = 0.1 * rng.standard_normal(16000), 0.05 * np.sin(np.arange(16000) * 0.3)
-        soundfile.write(tmp_path / f"clean_{part}" / "p226_001.wav", clean, 16000, subtype="FLOAT")
-        soundfile.write(tmp_path / f"noisy_{part}" / "p226_001.wav", clean + noise, 16000, subtype="FLOAT")
+            (root / f"{kind}_{part}").mkdir()
+        for name in (f"{speaker}_00{take}.wav" for speaker in names for take in (1, 2)):
+            clean, noise = 0.1 * rng.standard_normal(16000), 0.05 * np.sin(np.arange(16000) * 0.3)
+            soundfile.write(root / f"clean_{part}" / name, clean, 16000, subtype="FLOAT")
+            soundfile.write(root / f"noisy_{part}" / name, clean + noise, 16000, subtype="FLOAT")
+
+
+@pytest.mark.parametrize("speakers", [("p226", "p227", "p228", "p287"), ("p234", "p236", "p238"), ("p226", "p287")])
+def test_voicebank_layout_gives_speech_and_the_noise_alone_and_leaves_the_test_set_alone(tmp_path, speakers):
+    voicebank(tmp_path, speakers)
     found = find_recordings(tmp_path)
     assert {(r.kind, r.split) for r in found} == {(k, s) for k in ("speech", "noise") for s in ("train", "dev")}
+    assert not [r for r in found if "testset" in str(r.path)]
+    heard = {s: {r.path.stem.split("_")[0] for r in found if r.split == s} for s in ("train", "dev")}
+    assert not heard["train"] & heard["dev"]
+    assert heard["train"] | heard["dev"] == set(speakers)
+    if len(speakers) == 4:
+        assert heard["dev"] == {"p226", "p287"}
     shelf = open_shelf(found, "noise", "train", cache=tmp_path / "c", sample_rate=16000)
-    heard = shelf.recording(0)
-    assert abs(np.corrcoef(heard, np.sin(np.arange(16000) * 0.3))[0, 1]) > 0.999
+    assert abs(np.corrcoef(shelf.recording(0), np.sin(np.arange(16000) * 0.3))[0, 1]) > 0.999
+
+
+def test_folders_without_a_split_of_their_own_are_always_divided(tmp_path):
+    for number in range(10):
+        (tmp_path / "speech" / f"speaker{number}").mkdir(parents=True)
+        for take in "ab":
+            (tmp_path / "speech" / f"speaker{number}" / f"{take}.wav").touch()
+    (tmp_path / "noise" / "street").mkdir(parents=True)
+    for take in range(45):
+        (tmp_path / "noise" / "street" / f"{take}.wav").touch()
+    (tmp_path / "rooms").mkdir()
+    (tmp_path / "rooms" / "only.wav").touch()
+    found = find_recordings(tmp_path)
+    count = {(k, s): sum(r.kind == k and r.split == s for r in found) for k in KINDS for s in ("train", "dev")}
+    assert count == {
+        ("speech", "train"): 18, ("speech", "dev"): 2,
+        ("noise", "train"): 43, ("noise", "dev"): 2,
+        ("rooms", "train"): 1, ("rooms", "dev"): 0,
+    }  # fmt: skip
+    assert len({r.group for r in found if r.kind == "speech" and r.split == "dev"}) == 1
+    assert found == find_recordings(tmp_path)
+    with pytest.raises(ConfigError, match="no speech files for 'dev': two files at least"):
+        open_shelf([r for r in found if r.split == "train"], "speech", "dev", cache=tmp_path / "c", sample_rate=16000)
 
 
 def test_files_at_other_rates_and_with_two_channels_are_read(tmp_path):
@@ -160,8 +195,19 @@ def test_noise_alone_and_speech_alone(mixer, data_folder, tmp_path):
     assert rms(noisy - target) < 1e-3 * max(rms(target), 0.1)
 
 
+def test_noise_at_another_speed_is_taken_from_anywhere_in_its_recording():
+    """A recording below zero but for its beginning."""
+    samples = np.full(40 * 1000, -20000, np.int16)
+    samples[:2000] = 20000
+    ends = np.array([len(samples)])
+    noise = Shelf(samples, np.array([0]), ends, [np.array([0])], np.ones(1))
+    mixer = Mixer(MixParams(speed=1.0), noise, noise, noise, noise)
+    heard = [mixer._recorded(np.random.default_rng(seed), 1000).mean() for seed in range(20)]
+    assert sum(mean < -0.3 for mean in heard) > 10
+
+
 def test_impossible_mixtures_are_refused():
-    with pytest.raises(ConfigError, match=r"room=1\.5 must be a probability"):
+    with pytest.raises(ConfigError, match=r"room=1\.5 must be between 0 and 1"):
         MixParams(room=1.5)
     with pytest.raises(ConfigError, match=r"snr_db=\[5.0, 1.0\] must be"):
         MixParams(snr_db=(5.0, 1.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rtdenoise.errors import ConfigError
@@ -14,6 +14,7 @@ KINDS = ("speech", "noise", "rooms")
 SPLITS = ("train", "dev")
 _SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au"}
 _DEV_SHARE = 20  # one group in twenty is kept for validation where a folder has no split of its own
+_VOICEBANK_DEV = {"p226", "p287"}  # a man and a woman of the training set; the test set is for what is reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +95,40 @@ def _from_folders(root: Path) -> Iterator[Recording]:
     for kind in KINDS:
         base = root / kind
         divided = (base / "train").is_dir()
+        found = []
         for path in audio_files(base) if base.is_dir() else []:
             parts = path.relative_to(base).parts
             if divided and parts[0] not in SPLITS:
                 continue
             group = "/".join(parts[1 if divided else 0 : -1]) or path.stem
-            split = parts[0] if divided else ("train", "dev")[zlib.crc32(group.encode()) % _DEV_SHARE == 0]
-            yield Recording(path, kind, split, group)
+            found.append(Recording(path, kind, parts[0] if divided else "train", group))
+        yield from found if divided else _divided(found)
+
+
+def _divided(recordings: list[Recording]) -> list[Recording]:
+    """One group in twenty, at least one, kept for validation; files of the only group where there is but one."""
+    groups = {r.group for r in recordings}
+    names = [r.group if len(groups) > 1 else r.path.name for r in recordings]
+    order = sorted(set(names), key=lambda name: (zlib.crc32(name.encode()), name))
+    dev = set(order[: max(1, len(order) // _DEV_SHARE)]) if len(order) > 1 else set()
+    return [replace(r, split="dev") if name in dev else r for r, name in zip(recordings, names, strict=True)]
 
 
 def _from_voicebank(root: Path) -> Iterator[Recording]:
-    """``clean_*set*`` and ``noisy_*set*`` with equal file names: speech, and noise as their difference."""
-    for part, split in (("trainset", "train"), ("testset", "dev")):
-        for clean_folder in sorted(root.glob(f"clean_{part}*")):
-            noisy_folder = root / clean_folder.name.replace("clean_", "noisy_", 1)
-            for clean in audio_files(clean_folder):
-                yield Recording(clean, "speech", split, clean.stem.split("_")[0])
-                noisy = noisy_folder / clean.name
-                if noisy.is_file():
-                    yield Recording(noisy, "noise", split, noisy.stem, without=clean)
+    """``clean_trainset*`` and ``noisy_trainset*`` with equal file names: speech, and noise as their difference.
+
+    Two speakers are kept for validation: a run that chose its best weights by the test set could not be compared.
+    """
+    speech = []
+    for folder in sorted(root.glob("clean_trainset*")):
+        speech += [Recording(path, "speech", "train", path.stem.split("_")[0]) for path in audio_files(folder)]
+    if {r.group for r in speech} > _VOICEBANK_DEV:
+        speech = [replace(r, split="dev") if r.group in _VOICEBANK_DEV else r for r in speech]
+    else:  # the training set of 56 others, or a part
+        speech = _divided(speech)
+    for clean in speech:
+        yield clean
+        folder = clean.path.parent
+        noisy = folder.with_name(folder.name.replace("clean_", "noisy_", 1)) / clean.path.name
+        if noisy.is_file():
+            yield Recording(noisy, "noise", clean.split, noisy.stem, without=clean.path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,25 +31,49 @@ class Journal:
     def rewind(self, step: int) -> None:
         """Forget rows after `step`: the run goes on from an earlier checkpoint than its last report."""
         for path in self._folder.glob("*.csv"):
-            with path.open(newline="", encoding="utf-8") as file:
-                head, *rows = csv.reader(file)
-            kept = [row for row in rows if row and row[0].isdigit() and int(row[0]) <= step]
-            with path.open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows([head, *kept])
+            head, rows = _read(path)
+            if head:
+                _write(path, head, (row for row in rows if row["step"].isdigit() and int(row["step"]) <= step))
 
     def add(self, table: str, step: int, values: Mapping[str, float]) -> None:
-        """One row of `table`, on disk when this returns."""
+        """One row of `table`, on disk when this returns; figures that come later or no more leave fields empty."""
         path = self._folder / f"{table}.csv"
         row = {"step": step, **values}
-        new = not path.exists()
+        head = _head(path)
+        new = [name for name in row if name not in head]
+        if new:
+            _write(path, [*head, *new], _read(path)[1] if head else [])
         with path.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row))
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+            csv.DictWriter(file, [*head, *new], restval="").writerow(row)
         if self._writer is not None:
             kind = self._tf.compat.v1.Summary
             scalars = [kind.Value(tag=f"{table}/{name}", simple_value=value) for name, value in values.items()]
             with self._writer.as_default():  # as raw records: tf.summary.scalar needs TensorBoard itself installed
                 self._tf.summary.experimental.write_raw_pb(kind(value=scalars).SerializeToString(), step=step)
             self._writer.flush()
+
+
+def _head(path: Path) -> list[str]:
+    """Names of a table's columns; none if there is no table, or an empty file in its place."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return next(csv.reader(file), [])
+
+
+def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Columns and rows; a row that was cut short has empty fields."""
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file, restval="")
+        rows = [{name: row[name] for name in row if name is not None} for row in reader]
+        return list(reader.fieldnames or []), [row for row in rows if "step" in row]
+
+
+def _write(path: Path, head: list[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Replace a table as a whole: an interruption leaves the former one."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, head, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    partial.replace(path)

@@ -21,6 +21,7 @@ from rtdenoise.can.training.journal import Journal
 from rtdenoise.can.training.losses import build_loss
 from rtdenoise.can.training.mixtures import Mixer
 from rtdenoise.can.training.optimiser import build_optimiser
+from rtdenoise.can.training.pictures import keep_curves
 from rtdenoise.can.training.progress import LAST, STOPPED, Progress
 from rtdenoise.can.training.replicas import strategy_for, train_on_parts
 from rtdenoise.can.training.settings import TrainSettings
@@ -239,6 +240,7 @@ class Trainer:
                 saved = now
             if validation is not None and (ended or now - validated > settings.validate_seconds):
                 self._judge(self.validate(*validation))
+                keep_curves(self.folder)
                 validated = reported = time.monotonic()
                 losses = []
                 if settings.patience and self.facts["stale"] >= settings.patience:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rtdenoise.can.training.settings import TrainSettings
 from rtdenoise.errors import ConfigError, MissingExtraError
 from rtdenoise.typing import F32
 
+_LOG = logging.getLogger(__name__)
 _PAIRS = 8
 _RANGE_DB = 80.0
 
@@ -75,8 +77,16 @@ def _spectrogram(axis: Any, signal: F32, rate: int, title: str) -> None:
 
 def _columns(path: Path) -> dict[str, list[float]]:
     with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {name: [float(row[name]) for row in rows] for name in (rows[0] if rows else ())}
+        rows = list(csv.DictReader(file, restval=""))
+    return {name: [float(row[name] or "nan") for row in rows] for name in (rows[0] if rows else ())}
+
+
+def keep_curves(folder: Path) -> None:
+    """The curves, if there is anything to draw and to draw with; a run must not fail for want of a picture."""
+    try:
+        draw_curves(folder)
+    except Exception as error:  # noqa: BLE001  # whatever drawing raises, the run goes on
+        _LOG.info("no curves drawn: %s", error)
 
 
 def draw_curves(folder: Path) -> Path:
@@ -89,7 +99,7 @@ def draw_curves(folder: Path) -> Path:
     """
     if not (folder / "train.csv").is_file():
         raise ConfigError(f"{folder}: no train.csv; give the folder of a training run")
-    train = _columns(folder / "train.csv")
+    train = _columns(folder / "train.csv") or {"audio_hours": [], "loss": []}
     validation = _columns(folder / "validation.csv") if (folder / "validation.csv").is_file() else {}
     names = [name for name in validation if name not in ("step", "audio_hours")]
     pyplot = _pyplot()

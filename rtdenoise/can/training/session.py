@@ -14,13 +14,14 @@ from rtdenoise.can.training.pairs import open_pairs, validation_pairs
 from rtdenoise.can.training.progress import LAST
 from rtdenoise.can.training.settings import TrainSettings
 from rtdenoise.can.training.validation import validation_set
-from rtdenoise.errors import ConfigError, RtDenoiseError
+from rtdenoise.errors import ConfigError
 from rtdenoise.typing import F32
 
 if TYPE_CHECKING:
     from rtdenoise.can.training.progress import Progress
 
 _LOG = logging.getLogger(__name__)
+_RUN_FILES = ("last.npz", "best.npz", "train.csv", "validation.csv", "curves.png", "events.out.tfevents.*")
 
 
 def default_cache() -> Path:
@@ -44,6 +45,8 @@ def check_begin(folder: Path, *, resume: bool, restart: bool, start: Path | None
         raise ConfigError(f"{folder} holds a run already: --resume goes on with it, --restart begins anew")
     if start is not None and not start.is_file():
         raise ConfigError(f"{start}: no such checkpoint (--start)")
+    if restart and start is not None and start.resolve().parent == folder.resolve():
+        raise ConfigError(f"{start} belongs to the run that --restart removes; name another folder with --run")
 
 
 def open_mixer(data: Path, split: str, params: MixParams, *, cache: Path, sample_rate: int) -> Mixer:
@@ -109,7 +112,7 @@ def train(
     Parameters
     ----------
     resume : bool
-        Whether to go on from an earlier checkpoint of this folder.
+        Whether to go on from an earlier checkpoint of this folder; otherwise what an earlier run left there is removed.
     start : Path, optional
         Checkpoint whose weights a new run begins with.
     observe : callable, optional
@@ -121,31 +124,31 @@ def train(
         For data, settings or checkpoints that cannot be used, and for a loss that is no number.
     """
     from rtdenoise.can.training.loop import Trainer
+    from rtdenoise.can.training.pictures import keep_curves
 
+    last = folder / LAST
+    going_on = resume and last.is_file()
+    former = [] if going_on else run_files(folder)
     mixer, validation = _material(settings, data=data, cache=cache)
     trainer = Trainer(settings, folder, observe)
-    last = folder / LAST
-    if resume and last.is_file():
+    if going_on:
         trainer.resume(last)
         _LOG.info("going on from step %d", trainer.step)
     elif start is not None:
         trainer.start(start)
         _LOG.info("starting from the weights in %s", start)
+    for path in former:  # only now: what stops a run before its first step leaves the former one as it was
+        path.unlink()
     _LOG.info("%s: %d weights", settings.network.name, trainer.network.count_params())
     try:
         return trainer.run(mixer, validation)
     finally:
-        _draw(folder)
+        keep_curves(folder)
 
 
-def _draw(folder: Path) -> None:
-    """The curves, if there is anything to draw and to draw with; a run must not fail for want of a picture."""
-    from rtdenoise.can.training.pictures import draw_curves
-
-    try:
-        draw_curves(folder)
-    except RtDenoiseError as error:
-        _LOG.info("no curves drawn: %s", error)
+def run_files(folder: Path) -> list[Path]:
+    """What a run has left in its folder: checkpoints, tables, curves and events."""
+    return [path for pattern in _RUN_FILES for path in folder.glob(pattern) if path.is_file()]
 
 
 def _material(

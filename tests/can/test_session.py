@@ -1,0 +1,99 @@
+"""Runs in their folders: what one leaves to be read, and what is left of it when another begins."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from dataclasses import replace
+
+import pytest
+
+from rtdenoise.can.training.checkpoint import load_checkpoint
+from rtdenoise.can.training.pictures import keep_curves
+from rtdenoise.can.training.session import check_begin, train
+from rtdenoise.errors import ConfigError
+from tests.can.test_training import SETTINGS
+
+pytest.importorskip("keras", reason="training needs Keras")
+OLD = ("last.npz", "best.npz", "train.csv", "validation.csv", "curves.png", "events.out.tfevents.1")
+
+
+@pytest.fixture
+def journal(tmp_path):
+    from rtdenoise.can.training.journal import Journal
+
+    return Journal(tmp_path)
+
+
+def steps(path):
+    with path.open(newline="") as file:
+        return [row["step"] for row in csv.DictReader(file)]
+
+
+def test_a_new_run_in_the_folder_of_another_leaves_nothing_of_it(data_folder, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr("rtdenoise.can.training.loop._OBSERVE_SECONDS", 0.0)
+    monkeypatch.setattr("rtdenoise.can.training.loop._REPORT_STEPS", 1)
+    run, drawn = tmp_path / "run", []
+    run.mkdir()
+    for name in OLD:
+        (run / name).write_bytes(b"of the former run")
+    (run / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="broken: no such data folder"):
+        train(SETTINGS, data=tmp_path / "broken", folder=run, cache=tmp_path / "cache", resume=False)
+    assert all((run / name).read_bytes() == b"of the former run" for name in OLD)
+    train(
+        replace(SETTINGS, steps=3, validate_seconds=0.0, validation_clips=1),
+        data=data_folder,
+        folder=run,
+        cache=tmp_path / "cache",
+        resume=False,
+        observe=lambda at: drawn.append((run / "curves.png").is_file()),
+    )
+    assert load_checkpoint(run / "best.npz").step <= load_checkpoint(run / "last.npz").step == 3
+    assert steps(run / "train.csv") == steps(run / "validation.csv") == ["1", "2", "3"]
+    assert drawn == [False, True, True]  # after every validation, not only at the end
+    assert not (run / OLD[-1]).exists()
+    assert (run / "notes.txt").is_file()
+
+
+def test_weights_that_a_restart_would_remove_are_no_start(tmp_path):
+    for name in ("last.npz", "best.npz"):
+        (tmp_path / name).touch()
+    check_begin(tmp_path, resume=False, restart=True, start=None)
+    with pytest.raises(ConfigError, match=r"best\.npz belongs to the run that --restart removes"):
+        check_begin(tmp_path, resume=False, restart=True, start=tmp_path / "best.npz")
+
+
+def test_tables_forget_what_came_after_the_checkpoint(journal, tmp_path):
+    for step in (1, 2, 50):
+        journal.add("train", step, {"loss": 0.5})
+    journal.rewind(1)
+    assert (tmp_path / "train.csv").read_text().splitlines() == ["step,loss", "1,0.5"]
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_an_empty_table_is_begun_anew(journal, tmp_path):
+    (tmp_path / "train.csv").touch()
+    journal.rewind(3)
+    journal.add("train", 4, {"loss": 0.5})
+    assert (tmp_path / "train.csv").read_text().splitlines() == ["step,loss", "4,0.5"]
+
+
+def test_figures_stay_in_their_columns_when_others_come_or_go(journal, tmp_path):
+    for step, figures in ((1, {"a": 1, "b": 2}), (2, {"b": 3}), (3, {"b": 4, "c": 5})):
+        journal.add("validation", step, figures)
+    assert (tmp_path / "validation.csv").read_text().splitlines() == ["step,a,b,c", "1,1,2,", "2,,3,", "3,,4,5"]
+    pytest.importorskip("matplotlib")
+    (tmp_path / "train.csv").write_text("step,loss,audio_hours\n1,0.5,0.1\n2,0.4\n")
+    (tmp_path / "validation.csv").write_text("step,audio_hours,a\n1,0.1,\n")
+    keep_curves(tmp_path)
+    assert (tmp_path / "curves.png").is_file()
+
+
+def test_a_run_does_not_fail_for_want_of_a_picture(tmp_path, caplog):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "train.csv").write_text("step,loss\n1,abc\n")
+    with caplog.at_level(logging.INFO):
+        keep_curves(tmp_path)
+    assert "no curves drawn: " in caplog.text

@@ -5,7 +5,8 @@ Example::
     python benchmarks/fair_trial.py configs/can-wave.yaml --data data --features models/feature-network \
         --channels 32,64 --steps 4000 --run runs/fair-trial
 
-Every run is kept under ``--run`` and goes on where it stopped; with ``--report`` only tables and pictures are made.
+Every run is kept under ``--run`` and goes on where it stopped, also with more ``--steps``; with ``--report`` only
+tables and pictures are made.
 Written: ``fair-trial.md`` (table by SNR), ``fair-trial.json``, ``curves.png``.
 """
 
@@ -73,6 +74,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--losses", default="l1,l2,stft,deep,mixture")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--every", type=int, default=0, help="steps between points of the curves [a tenth of --steps]")
+    parser.add_argument("--warmup", type=int, default=0, help="steps before layers are weighed [a tenth of --steps]")
     parser.add_argument("--start", type=Path, help="checkpoint that all begin with [the identity start, same seed]")
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--clips", type=int, default=20, help="dev mixtures for each SNR")
@@ -91,7 +93,7 @@ def trial(options: argparse.Namespace) -> None:
 
     base = load_settings(options.config, options.changes)
     cache = options.cache or default_cache()
-    known = losses(options.features, max(1, options.steps // 10))
+    known = losses(options.features, options.warmup or max(1, options.steps // 10))
     chosen = options.losses.split(",")
     for name in chosen:
         if name not in known:
@@ -130,13 +132,13 @@ def dev_mixtures(mixer: Any, snr_db: float, count: int, n: int) -> tuple[Any, An
 def one_run(settings: Any, place: Path, mixer: Any, clips: Any, options: argparse.Namespace) -> dict[str, Any] | None:
     """Train to the end, or go on; returns figures and curve, None for a run that is not there (--report)."""
     done = place / "figures.json"
-    if not done.is_file():
-        if options.report:
-            return None
+    if not options.report and (not done.is_file() or json.loads(done.read_text())["steps"] < settings.steps):
         train(settings, place, mixer, clips, options)
+    if not done.is_file():
+        return None
     with (place / "curve.csv").open(newline="", encoding="utf-8") as file:
         curve = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-    return {"figures": json.loads(done.read_text()), "curve": curve}
+    return {**json.loads(done.read_text()), "curve": curve}
 
 
 def train(settings: Any, place: Path, mixer: Any, clips: Any, options: argparse.Namespace) -> None:
@@ -165,7 +167,8 @@ def train(settings: Any, place: Path, mixer: Any, clips: Any, options: argparse.
     source.close()
     rate = settings.network.sample_rate
     enhanced = {snr: (noisy, run.enhance(noisy), target) for snr, (noisy, target) in clips.items()}
-    (place / "figures.json").write_text(json.dumps(judge(enhanced, rate, options), indent=1))
+    found = {"steps": run.step, "figures": judge(enhanced, rate, options)}
+    (place / "figures.json").write_text(json.dumps(found, indent=1))
 
 
 def point(place: Path, run: Any, few: list[Any], seconds: float) -> None:

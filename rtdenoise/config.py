@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -135,6 +135,44 @@ def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
         old = merged.get(key)
         merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return merged
+
+
+def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
+    """``("noise.tracker=minimum", "mix=.5")`` as nested mappings; values are YAML.
+
+    Raises
+    ------
+    ConfigError
+        If one is not KEY=VALUE, or contradicts another.
+    """
+    nested: dict[str, Any] = {}
+    for text in texts:
+        path, equals, value = text.partition("=")
+        keys = path.strip().split(".")
+        if not equals or not all(keys):
+            raise ConfigError(f"{text}: give KEY=VALUE, for example noise.tracker=minimum")
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{text}: {value!r} is not a value YAML can read") from error
+        section = nested
+        for key in keys[:-1]:
+            inner = section.setdefault(key, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"{text}: {key} was set to {inner!r} before")
+            section = inner
+        section[keys[-1]] = _number(parsed)
+    return nested
+
+
+def _number(value: Any) -> Any:
+    """``1e-3`` as a number, which YAML 1.1 takes for text."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
 
 
 def from_mapping(kind: type[T], values: Any, where: str = "", also_valid: list[str] | None = None) -> T:

@@ -83,40 +83,17 @@ def take_method_options(values: dict[str, Any]) -> MethodOptions:
 
 
 def parse_sets(sets: Sequence[str]) -> dict[str, Any]:
-    """``("noise.tracker=minimum", "mix=.5")`` as nested mappings; values are YAML.
+    """`rtdenoise.config.parse_assignments` of the ``--set`` options.
 
     Raises
     ------
     click.UsageError
         If one is not KEY=VALUE.
     """
-    import yaml
+    from rtdenoise.config import parse_assignments
+    from rtdenoise.errors import ConfigError
 
-    nested: dict[str, Any] = {}
-    for text in sets:
-        path, equals, value = text.partition("=")
-        keys = path.strip().split(".")
-        if not equals or not all(keys):
-            raise click.UsageError(f"--set {text}: give KEY=VALUE, for example noise.tracker=minimum")
-        try:
-            parsed = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise click.UsageError(f"--set {text}: {value!r} is not a value YAML can read") from error
-        section = nested
-        for key in keys[:-1]:
-            inner = section.setdefault(key, {})
-            if not isinstance(inner, dict):
-                raise click.UsageError(f"--set {text}: {key} was set to {inner!r} before")
-            section = inner
-        section[keys[-1]] = _number(parsed)
-    return nested
-
-
-def _number(value: Any) -> Any:
-    """``1e-3`` as a number, which YAML 1.1 takes for text."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+    try:
+        return parse_assignments(sets)
+    except ConfigError as error:
+        raise click.UsageError(f"--set {error}") from error

@@ -106,23 +106,16 @@ def own_settings(spec: str) -> Any:
     ConfigError
         For an unknown method, preset, key or value.
     """
-    import yaml
-
-    from rtdenoise.config import load_settings, merge, method_name
+    from rtdenoise.config import load_settings, merge, method_name, parse_assignments
 
     head, *sets = spec.split("+")
     method, _, preset = head.partition(":")
-    overrides: dict[str, Any] = {}
+    try:
+        overrides = parse_assignments(sets)
+    except ConfigError as error:
+        raise ConfigError(f"{spec}: behind + stands {error}") from error
     if preset and method_name(method) == "CAN":
-        overrides, preset = {"can": {"model": preset}}, ""
-    for text in sets:
-        path, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"{spec}: after + comes KEY=VALUE, not {text!r}")
-        nested: Any = yaml.safe_load(value)
-        for key in reversed(path.split(".")):
-            nested = {key: nested}
-        overrides = merge(overrides, nested)
+        overrides, preset = merge({"can": {"model": preset}}, overrides), ""
     return load_settings(method=method, preset=preset or None, overrides=overrides)
 
 

@@ -81,7 +81,13 @@ def test_own_methods_take_parameters():
     assert settings.spectral.attenuation_limit_db == 30
     assert settings.spectral.noise.tracker == "minimum"
     assert systems.own_settings("CAN:somewhere/model").can.model == "somewhere/model"
-    for text, reason in (("WF:fast", "fast"), ("WF:low+nonsense=1", "nonsense"), ("WF:low+mix", "KEY=VALUE")):
+    assert systems.own_settings("WF:low+mix=1e-1").spectral.mix == 0.1
+    for text, reason in (
+        ("WF:fast", "fast"),
+        ("WF:low+nonsense=1", "nonsense"),
+        ("WF:low+mix", "KEY=VALUE"),
+        ("WF:low+mix=[", "YAML"),
+    ):
         with pytest.raises(ConfigError, match=reason):
             systems.parse_own(text)
 

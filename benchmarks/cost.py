@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ import rtdenoise
 from rtdenoise.config import load_settings
 from rtdenoise.errors import MissingExtraError
 from rtdenoise.evaluate import peers
+from rtdenoise.evaluate.machine import origin
 from rtdenoise.registry import build
 
 RATE_HZ = 16_000
@@ -154,8 +154,7 @@ def summarise(rounds: list[dict[str, float]], streams: list[float], seconds: flo
         )
     return {
         "benchmark": "cost",
-        "version": rtdenoise.__version__,
-        "machine": f"{platform.machine()} {platform.system()} Python {platform.python_version()}",
+        **origin(),
         "signal_seconds": seconds,
         "rounds": len(rounds),
         "rows": rows,

@@ -10,21 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from rtdenoise.bench.tables import label, markdown, smallest_line
 from rtdenoise.errors import AudioFileError
+from rtdenoise.evaluate.drawing import COLOURS, STYLE, make_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")  # Okabe & Ito
 _PARTS = ("block", "algorithm", "queue", "compute")
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .85rem; }
-th, td { padding: .2rem .5rem; text-align: right; border-bottom: 1px solid #8884; }
-th:first-child, td:first-child { text-align: left; }
-.scroll { overflow-x: auto; }
-img { max-width: 100%; height: auto; background: #fff; }
-"""
 
 
 def write_report(record: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
@@ -43,7 +34,7 @@ def write_report(record: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
         for name, draw in drawers:
             figure = draw(rows) if rows else None
             if figure is not None:
-                _save(figure, folder / name)
+                save_figure(figure, folder / name)
                 drawn.append(name)
         contents = {
             "bench.json": json.dumps(record, indent=1) + "\n",
@@ -59,26 +50,13 @@ def write_report(record: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
     return tuple(folder / name for name in (*contents, *drawn))
 
 
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure  # without pyplot: no window, no global state
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _save(figure: Figure, path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure)
-    figure.savefig(path, format="png", dpi=110)
-
-
 def _times(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Compute time of a paced hop: a histogram for each row, with the block's own time as the limit."""
-    figure = _figure(9.0, 1.0 + 0.75 * len(rows))
+    figure = make_figure(9.0, 1.0 + 0.75 * len(rows))
     grid = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
     for index, (axes, row) in enumerate(zip(grid, rows, strict=True)):
         found = row["paced"]["histogram"]
-        axes.stairs(found["counts"], found["edges_us"], fill=True, color=_COLOURS[index % len(_COLOURS)])
+        axes.stairs(found["counts"], found["edges_us"], fill=True, color=COLOURS[index % len(COLOURS)])
         axes.axvline(1e3 * row["hop_ms"], color="0.3", linestyle="--", linewidth=1)
         axes.axvline(row["paced"]["us"]["p99"], color="0.3", linestyle=":", linewidth=1)
         axes.set_yticks([])
@@ -90,11 +68,11 @@ def _times(rows: Sequence[Mapping[str, Any]]) -> Figure:
 
 def _latency(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Latency as a waterfall: one bar for each row, its parts one after the other."""
-    figure = _figure(9.0, 1.2 + 0.35 * len(rows))
+    figure = make_figure(9.0, 1.2 + 0.35 * len(rows))
     axes = figure.subplots()
     for line, row in enumerate(rows):
         left = 0.0
-        for colour, part in zip(_COLOURS, _PARTS, strict=False):
+        for colour, part in zip(COLOURS, _PARTS, strict=False):
             inside = part == "compute" and row["latency_ms"]["queue"] > 0.0  # computing happens within the queue's time
             width = 0.0 if inside else row["latency_ms"][part]
             axes.barh(line, width, left=left, color=colour, label=part if line == 0 else None)
@@ -112,13 +90,13 @@ def _capacity(rows: Sequence[Mapping[str, Any]]) -> Figure | None:
     curves = [row for row in rows if row["capacity"]]
     if not curves:
         return None
-    figure = _figure(8.0, 5.0)
+    figure = make_figure(8.0, 5.0)
     axes = figure.subplots()
     for index, row in enumerate(curves):
         streams = [point["streams"] for point in row["capacity"]]
         share = [point["p50"] / (1e3 * row["hop_ms"]) for point in row["capacity"]]
         name = f"{label(row)}, {row['rate_hz'] // 1000} kHz: {row['streams_per_core']} streams"
-        axes.plot(streams, share, marker="o", markersize=4, color=_COLOURS[index % len(_COLOURS)], label=name)
+        axes.plot(streams, share, marker="o", markersize=4, color=COLOURS[index % len(COLOURS)], label=name)
     axes.axhline(1.0, color="0.3", linestyle="--", linewidth=1)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
@@ -133,7 +111,7 @@ def _page(record: Mapping[str, Any], pictures: Sequence[str]) -> str:
     images = "".join(f'<p><img src="{escape(name)}" alt="{escape(name)}"></p>' for name in pictures)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-        f'content="width=device-width"><title>rtdenoise bench</title><style>{_STYLE}</style></head><body>'
+        f'content="width=device-width"><title>rtdenoise bench</title><style>{STYLE}</style></head><body>'
         f"<h1>Bench</h1><p><strong>{escape(smallest_line(record))}</strong></p>{body}{images}</body></html>\n"
     )
 

@@ -11,14 +11,13 @@ import numpy as np
 
 from rtdenoise.errors import AudioFileError, SignalError
 from rtdenoise.evaluate.mixing import Mixture, render_mixture
-from rtdenoise.evaluate.signals import read_mono
+from rtdenoise.evaluate.signals import AUDIO_SUFFIXES, read_mono
 from rtdenoise.typing import F32
 
 WIDE_HZ, NARROW_HZ = 16000, 8000
 CLEAN = "clean speech"
 """Noise label of clips that go in without noise."""
 
-_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
 _SECONDS_MIN = 0.5  # PESQ and STOI need about that much
 _SILENCE = 1e-4  # -80 dB re full scale
 
@@ -102,9 +101,9 @@ def find_voicebank(root: Path) -> tuple[Path, Path] | None:
 def _audio(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise AudioFileError(f"{folder}: no such folder")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES and not p.name.startswith("."))
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and not p.name.startswith("."))
     if not found:
-        raise AudioFileError(f"{folder}: holds no audio ({' '.join(sorted(_SUFFIXES))})")
+        raise AudioFileError(f"{folder}: holds no audio ({' '.join(sorted(AUDIO_SUFFIXES))})")
     by_name = {str(p.stem): p for p in found}
     if len(by_name) == len(found):
         return by_name

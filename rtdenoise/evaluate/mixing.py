@@ -10,13 +10,19 @@ from pathlib import Path
 import numpy as np
 
 from rtdenoise.errors import AudioFileError, ConfigError
-from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, mix_at_snr, noise_of_length, read_mono, speech_of_length
+from rtdenoise.evaluate.signals import (
+    AUDIO_SUFFIXES,
+    SAMPLE_RATE_HZ,
+    mix_at_snr,
+    noise_of_length,
+    read_mono,
+    speech_of_length,
+)
 from rtdenoise.typing import F32
 
 BABBLE = "babble"
 """Noise label that means: the sum of several other speakers."""
 
-_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
 _BABBLE_VOICES = (4, 6)
 
 
@@ -63,7 +69,7 @@ def find_sources(location: Path, kind: str = "", split: str = "", tiers: Iterabl
     if location.suffix.lower() == ".csv":
         found = _manifest_sources(location, kind, split, frozenset(tiers))
     elif location.is_dir():
-        files = sorted(p for p in location.rglob("*") if p.suffix.lower() in _SUFFIXES)
+        files = sorted(p for p in location.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
         found = [Source(str(p), p.parent.name) for p in files]
     else:
         raise AudioFileError(f"{location}: no such folder or manifest")

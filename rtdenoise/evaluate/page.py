@@ -12,22 +12,16 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.evaluate.clips import CLEAN, Clip, render
+from rtdenoise.evaluate.drawing import STYLE
 from rtdenoise.evaluate.pictures import spectrograms
 from rtdenoise.evaluate.scoring import enhance
 from rtdenoise.evaluate.systems import NOISY, System
 from rtdenoise.evaluate.tables import COLUMNS
 from rtdenoise.typing import F32
 
-_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; }
-table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; font-size: .9rem; }
-th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #8884; }
-th:first-child, td:first-child { text-align: left; }
-.scroll { overflow-x: auto; }
-article { margin: 2.5rem 0; border-top: 1px solid #8884; }
-img { max-width: 100%; height: auto; }
-audio { height: 2rem; width: 16rem; vertical-align: middle; }
+_STYLE = f"""{STYLE}
+article {{ margin: 2.5rem 0; border-top: 1px solid #8884; }}
+audio {{ height: 2rem; width: 16rem; vertical-align: middle; }}
 """
 _SHOWN = ("pesq_wb", "pesq_nb", "estoi", "si_sdr_db", "dnsmos_ovrl")
 _JUDGES = ("pesq_wb", "pesq_nb", "estoi", "si_sdr_db")

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rtdenoise.evaluate.drawing import COLOURS, make_figure, save_figure
 from rtdenoise.evaluate.tables import COLUMNS
 from rtdenoise.typing import F32
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")  # Okabe & Ito
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _CURVES = ("pesq_wb", "pesq_nb", "estoi", "si_sdr_db", "dnsmos_ovrl", "segmental_snr_db")
 _CURVES_MAX = 4
@@ -33,7 +32,7 @@ def quality_over_delay(record: Mapping[str, Any], path: Path) -> bool:
     ]
     if not points:
         return False
-    figure = _figure(8.0, 5.0)
+    figure = make_figure(8.0, 5.0)
     axes = figure.subplots()
     known = [delay for _, delay, _ in points if delay is not None]
     whole_file = 1.25 * max([*known, 10.0])
@@ -56,7 +55,7 @@ def quality_over_delay(record: Mapping[str, Any], path: Path) -> bool:
     axes.set_xlim(0.0, 1.3 * whole_file)
     axes.set_xlabel("delay of the method in ms (block included); hollow: needs the whole file")
     axes.set_ylabel(COLUMNS[metric][0])
-    _save(figure, path)
+    save_figure(figure, path)
     return True
 
 
@@ -75,7 +74,7 @@ def label_heights(points: Sequence[tuple[float, float]]) -> list[float]:
 
 
 def _point(axes: Axes, index: int, delay: float, found: Mapping[str, float], hollow: bool) -> None:
-    colour, marker = _COLOURS[index % len(_COLOURS)], _MARKERS[index % len(_MARKERS)]
+    colour, marker = COLOURS[index % len(COLOURS)], _MARKERS[index % len(_MARKERS)]
     error = [[max(0.0, found["mean"] - found["low"])], [max(0.0, found["high"] - found["mean"])]]
     axes.errorbar(
         [delay],
@@ -98,7 +97,7 @@ def curves_over_snr(record: Mapping[str, Any], path: Path) -> bool:
     if len(labels) < 2 or not present:
         return False
     labels.sort(key=float)
-    figure = _figure(10.0, 3.6 * -(-len(present) // 2))
+    figure = make_figure(10.0, 3.6 * -(-len(present) // 2))
     grid = figure.subplots(-(-len(present) // 2), 2, squeeze=False)
     for axes, metric in zip(grid.flat, present, strict=False):
         for index, (name, entry) in enumerate(systems.items()):
@@ -112,12 +111,12 @@ def curves_over_snr(record: Mapping[str, Any], path: Path) -> bool:
         axes.set_visible(False)
     handles, names = grid[0][0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=min(5, len(names)), frameon=False, fontsize=9)
-    _save(figure, path)
+    save_figure(figure, path)
     return True
 
 
 def _line(index: int) -> dict[str, Any]:
-    return {"color": _COLOURS[index % len(_COLOURS)], "marker": _MARKERS[index % len(_MARKERS)], "markersize": 5}
+    return {"color": COLOURS[index % len(COLOURS)], "marker": _MARKERS[index % len(_MARKERS)], "markersize": 5}
 
 
 def spectrograms(signals: Mapping[str, F32], rate_hz: int, path: Path) -> None:
@@ -130,7 +129,7 @@ def spectrograms(signals: Mapping[str, F32], rate_hz: int, path: Path) -> None:
     rate_hz : int
     path : Path
     """
-    figure = _figure(7.0, 1.5 * len(signals))
+    figure = make_figure(7.0, 1.5 * len(signals))
     grid = figure.subplots(len(signals), 1, squeeze=False, sharex=True)[:, 0]
     powers = {name: _power_db(signal, rate_hz) for name, signal in signals.items()}
     top = max(float(power.max()) for power in powers.values())
@@ -149,7 +148,7 @@ def spectrograms(signals: Mapping[str, F32], rate_hz: int, path: Path) -> None:
         axes.set_ylabel("kHz", fontsize=8)
         axes.tick_params(labelsize=8)
     grid[-1].set_xlabel("s", fontsize=8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _power_db(signal: F32, rate_hz: int) -> F32:
@@ -159,16 +158,3 @@ def _power_db(signal: F32, rate_hz: int) -> F32:
     index = np.arange(frame) + frame // 4 * np.arange(count)[:, np.newaxis]
     spectrum = np.fft.rfft(padded[index] * np.hanning(frame), axis=1)
     return np.asarray(10.0 * np.log10(np.abs(spectrum) ** 2 + 1e-12), np.float32)
-
-
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure  # without pyplot: no window, no global state
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _save(figure: Figure, path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure)
-    figure.savefig(path, format="png", dpi=110)

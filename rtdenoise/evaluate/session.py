@@ -34,7 +34,9 @@ class Request:
     """What is to be evaluated.
 
     Either `clean` and `noisy` (folders of pairs), or `voicebank` (the folder that VoiceBank-DEMAND was unpacked to), or
-    `speech` and `noise` (folders or manifests) that are mixed at `snrs_db`.  `clean_clips`: so many clips go in without
+    `speech` and `noise` (folders or manifests) that are mixed at `snrs_db`.  Of manifests, rows of this `split` are
+    used, and speech of these `tiers`; `labels`: noises that take turns, "babble" (other speakers) among them if wanted;
+    empty: all that are found.  `clean_clips`: so many clips go in without
     noise, too.  `page_clips`: clips at either end of the page; 0 makes none.
     """
 
@@ -47,6 +49,8 @@ class Request:
     speech: Path | None = None
     noise: Path | None = None
     split: str = ""
+    tiers: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     snrs_db: tuple[float, ...] = (-5.0, 0.0, 5.0, 10.0, 15.0)
     count: int | None = None
     seconds: float = 6.0
@@ -119,12 +123,13 @@ def gather_clips(request: Request) -> tuple[list[clip_sets.Clip], dict[str, Any]
     """The clips, and what they are for the reader of the record."""
     if request.speech and request.noise:
         plan = mixing.plan_mixtures(
-            mixing.find_sources(request.speech, "speech", request.split),
+            mixing.find_sources(request.speech, "speech", request.split, request.tiers),
             mixing.find_sources(request.noise, "noise", request.split),
             clips=request.count or 100,
             seed=request.seed,
             snrs_db=request.snrs_db,
             seconds=request.seconds,
+            labels=request.labels,
         )
         material = {"kind": "mixtures", "seed": request.seed, "seconds": request.seconds}
         return clip_sets.from_mixtures(plan), {**material, "clips": len(plan), "snrs_db": list(request.snrs_db)}

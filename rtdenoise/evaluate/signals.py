@@ -12,6 +12,7 @@ from rtdenoise.errors import AudioFileError, SignalError
 from rtdenoise.typing import F32, F64
 from rtdenoise.units import amplitude_from_db
 
+AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
 SAMPLE_RATE_HZ = 16000
 """Every mixture is made, and every metric taken, at this rate."""
 

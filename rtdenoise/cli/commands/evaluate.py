@@ -18,6 +18,8 @@ _OWN = ("WF:quality", "WF:balanced", "WF:low", "SS:balanced", "CAN:can-live")
 @click.option("--speech", type=click.Path(path_type=Path), metavar="DIR", help="Clean speech to mix; or manifest.csv.")
 @click.option("--noise", type=click.Path(path_type=Path), metavar="DIR", help="Noise to mix; or manifest.csv.")
 @click.option("--split", default="", metavar="NAME", help="Rows of a manifest to use, for example dev.")
+@click.option("--tiers", default="", metavar="LIST", help="Speech of a manifest to use, for example A,B.")
+@click.option("--labels", default="", metavar="LIST", help="Noises to mix; babble: other speakers.  [default: all]")
 @click.option("--snr", default="-5,0,5,10,15", show_default=True, metavar="LIST", help="dB, for mixing.")
 @click.option("--clips", "count", type=int, metavar="N", help="So many clips.  [default: all pairs, 100 mixtures]")
 @click.option("--seconds", type=float, default=6.0, show_default=True, help="Length of a mixture.")
@@ -66,6 +68,8 @@ def command(**values: Any) -> int:
         own=methods or _OWN,
         peers=tuple(dict.fromkeys([*(PEERS if all_peers else ()), *named])),
         snrs_db=_numbers(values.pop("snr")),
+        tiers=tuple(filter(None, values.pop("tiers").split(","))),
+        labels=tuple(filter(None, values.pop("labels").split(","))),
         with_dnsmos=not values.pop("no_dnsmos"),
         with_costs=not values.pop("no_cost"),
         jobs=cores() if jobs is None else jobs,

@@ -26,6 +26,7 @@ from rtdenoise.can.training.progress import LAST, STOPPED, Progress
 from rtdenoise.can.training.replicas import strategy_for, train_on_parts
 from rtdenoise.can.training.settings import TrainSettings
 from rtdenoise.can.training.validation import scores
+from rtdenoise.can.training.variables import all_finite, assign
 from rtdenoise.errors import ModelError
 from rtdenoise.typing import F32
 
@@ -86,8 +87,8 @@ class Trainer:
             If it belongs to another network or optimiser.
         """
         checkpoint = load_checkpoint(path)
-        _assign(self.network.weights, checkpoint.weights, path)
-        _assign(self.optimiser.variables, checkpoint.optimiser, path)
+        assign(self.network.weights, checkpoint.weights, path)
+        assign(self.optimiser.variables, checkpoint.optimiser, path)
         self.step = checkpoint.step
         self.facts.update(checkpoint.facts)
         for state, values in zip(self._loss.states, self.facts.pop("loss_states", ()), strict=False):
@@ -104,7 +105,7 @@ class Trainer:
             If the weights belong to another network.
         """
         checkpoint = load_checkpoint(path)
-        _assign(self.network.weights, checkpoint.weights, path)
+        assign(self.network.weights, checkpoint.weights, path)
         if self.settings.ema > 0.0:
             averages = self.optimiser._model_variables_moving_average  # started at weights that are no more
             for variable, average in zip(self.model.trainable_variables, averages, strict=True):
@@ -123,7 +124,7 @@ class Trainer:
         if self._loss.states:
             facts["loss_states"] = [state.values.numpy().tolist() for state in self._loss.states]
         weights, averages = [v.numpy() for v in self.network.weights], self.averaged_weights()
-        if not all(np.all(np.isfinite(a)) for a in [*weights, *averages]):
+        if not all_finite([*weights, *averages]):
             raise ModelError(
                 f"the weights are not finite at step {self.step}; {self.folder / name} is not written "
                 "(try a lower learning_rate)"
@@ -149,7 +150,7 @@ class Trainer:
             loss = train_on_parts(self._strategy, self.model, [batch.noisy, batch.scale], target)
         self._bad_steps = 0 if np.isfinite(loss) else self._bad_steps + 1
         if self._bad_steps:
-            _assign(statistics, former, self.folder)
+            assign(statistics, former, self.folder)
         if self._bad_steps >= _NOT_FINITE_LIMIT:
             raise ModelError(
                 f"the loss is not finite at step {self.step}, {_NOT_FINITE_LIMIT} times in a row; "
@@ -171,11 +172,11 @@ class Trainer:
     def enhance(self, noisy: F32) -> F32:
         """What the averaged weights make of ``(clips, n)`` signals: ``(clips, n - latency)``, aligned."""
         trained = [v.numpy() for v in self.network.weights]
-        _assign(self.network.weights, self.averaged_weights(), self.folder)
+        assign(self.network.weights, self.averaged_weights(), self.folder)
         try:
             parts = [_numpy(self.network(noisy[k : k + 8], training=False)) for k in range(0, len(noisy), 8)]
         finally:
-            _assign(self.network.weights, trained, self.folder)
+            assign(self.network.weights, trained, self.folder)
         found: F32 = np.concatenate(parts)[:, self.settings.network.latency_samples :]
         return found
 
@@ -292,17 +293,3 @@ def _numpy(value: Any) -> Any:
     """A backend tensor as an array."""
     convert: Callable[[Any], Any] = import_keras().ops.convert_to_numpy
     return convert(value)
-
-
-def _assign(variables: list[Any], arrays: list[Any], path: Path) -> None:
-    """Set variables in order.
-
-    Raises
-    ------
-    ModelError
-        If the number or a shape differs.
-    """
-    if [tuple(v.shape) for v in variables] != [np.shape(a) for a in arrays]:
-        raise ModelError(f"{path}: belongs to another network or optimiser (shapes differ)")
-    for variable, array in zip(variables, arrays, strict=True):
-        variable.assign(array)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -71,25 +72,46 @@ def score_all(
 def _run(
     clips: Sequence[Clip], systems: Sequence[System], cache: Path, jobs: int, with_dnsmos: bool
 ) -> Iterator[tuple[int, ClipScores]]:
+    """Scores as they come.  Peers in Python may crash their process: with one among the systems, it is not this one."""
     Cache(cache)
     jobs = min(jobs, len(clips))
-    if jobs <= 1:
+    if jobs <= 1 and not any(system.kind == "peer" for system in systems):
         for index, clip in enumerate(clips):
             yield index, score_clip(clip, systems, cache, with_dnsmos)
         return
+    waiting = deque(enumerate(clips))
+    while waiting:
+        suspects = yield from _until_one_dies(waiting, jobs, systems, cache, with_dnsmos)
+        for suspect in suspects:  # one at a time: who dies alone is the one
+            if (yield from _until_one_dies(deque([suspect]), 1, systems, cache, with_dnsmos)):
+                index, clip = suspect
+                yield index, ClipScores(clip, error="the process that scored it died")
+
+
+def _until_one_dies(
+    waiting: deque[tuple[int, Clip]], jobs: int, systems: Sequence[System], cache: Path, with_dnsmos: bool
+) -> Generator[tuple[int, ClipScores], None, list[tuple[int, Clip]]]:
+    """Take clips off `waiting` and score them in a pool; return those under way when one of its processes died."""
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin)
+    running: dict[Future[ClipScores], tuple[int, Clip]] = {}
+    lost: list[tuple[int, Clip]] = []
     try:
-        waiting: dict[Future[ClipScores], int] = {
-            pool.submit(score_clip, clip, systems, cache, with_dnsmos): index for index, clip in enumerate(clips)
-        }
-        for future in as_completed(waiting):
-            index = waiting[future]
-            try:
-                yield index, future.result()
-            except BrokenProcessPool:
-                yield index, ClipScores(clips[index], error="the process that scored it, or another clip, died")
+        while running or (waiting and not lost):
+            while waiting and not lost and len(running) < jobs:  # no more than run, so that few are suspected
+                index, clip = waiting.popleft()
+                try:
+                    running[pool.submit(score_clip, clip, systems, cache, with_dnsmos)] = index, clip
+                except BrokenProcessPool:
+                    lost.append((index, clip))
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                index, clip = running.pop(future)
+                try:
+                    yield index, future.result()
+                except BrokenProcessPool:
+                    lost.append((index, clip))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+    return sorted(lost, key=lambda entry: entry[0])
 
 
 def _begin() -> None:

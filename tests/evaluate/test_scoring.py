@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from dataclasses import replace
 from itertools import pairwise
 
@@ -89,6 +90,24 @@ def test_one_that_fails_is_named_and_the_rest_goes_on(material, tmp_path):
     assert list(record["left_out"]) == [material[0].name]
     assert len(record["failed"]["broken"]) == 3
     assert record["systems"]["noisy"]["mean"]["estoi"]["n"] == 3
+
+
+def test_a_peer_that_crashes_costs_the_clip_under_way_alone(material, tmp_path, monkeypatch):
+    """A C library that dies takes its process along, whose other clips are scored by another."""
+    deadly = System("deadly", "peer", "deadly")
+    monkeypatch.setattr(scoring, "score_clip", scores_or_death)
+    material = [replace(clip, name=f"deadly{i}") if i == 1 else clip for i, clip in enumerate(material)]
+    for jobs in (1, 2):
+        found = scoring.score_all(material, [NOISY, deadly], tmp_path, jobs=jobs, with_dnsmos=False)
+        assert [entry.error for entry in found] == ["", "the process that scored it died", "", ""]
+        assert [entry.clip for entry in found] == material
+
+
+def scores_or_death(clip, systems, cache, with_dnsmos):
+    """In a process of its own."""
+    if clip.name.startswith("deadly"):
+        os.abort()
+    return scoring.ClipScores(clip, 16000)
 
 
 @pytest.fixture

@@ -172,3 +172,24 @@ def test_methods_that_all_fail_on_all_clips_are_an_error(call, tmp_path, speech,
     assert result.code == 1
     assert "bypass failed on each of 1 clips; the first: RuntimeError: it broke" in result.err
     assert not Path("evaluation/evaluation.json").exists()
+
+
+def test_mixtures_take_labels_with_babble_and_tiers_of_a_manifest(library, tmp_path):
+    from rtdenoise.errors import AudioFileError
+    from rtdenoise.evaluate.session import Request, gather_clips
+
+    rows = [
+        f"{p.relative_to(library)},speech,{p.parent.name},{'A' if p.stem == '0' else 'C'}"
+        for p in sorted(library.glob("speech/*/*.wav"))
+    ]
+    rows += [f"{p.relative_to(library)},noise,,A" for p in sorted(library.glob("noise/*/*.wav"))]
+    manifest = library / "manifest.csv"
+    manifest.write_text("\n".join(["path,kind,speaker,tier", *rows]))
+    more = {"own": ("bypass",), "peers": (), "output": tmp_path, "speech": manifest, "noise": manifest, "count": 6}
+    clips, _ = gather_clips(Request(**more, tiers=("A",), labels=("babble", "hiss")))
+    assert [clip.noise for clip in clips] == ["babble", "hiss"] * 3
+    babble = clips[0].recipe
+    assert len(babble.noise) >= 4 and all("speech" in path for path in babble.noise)
+    assert all(path.endswith("0.wav") for clip in clips for path in clip.recipe.speech)
+    with pytest.raises(AudioFileError, match="no audio"):
+        gather_clips(Request(**more, tiers=("B",)))

@@ -12,6 +12,8 @@ import pytest
 import soundfile
 
 import rtdenoise
+from rtdenoise.can.models import model_names
+from rtdenoise.can.streaming import build_can
 from rtdenoise.cli.app import app
 from rtdenoise.config import METHODS, preset_names
 from rtdenoise.demo.noise import room_noise
@@ -65,6 +67,16 @@ def test_listed_delays_are_those_of_the_streams(call):
         stream = rtdenoise.stream("WF", sample_rate=16000, preset=name)
         assert presets[name]["delay_ms"] == (stream.latency_samples + stream.hop) / 16
         assert presets[name]["hop_ms"] == stream.hop / 16
+
+
+def test_listed_networks_are_there_with_their_delays(call):
+    networks = json.loads(call("methods", "--json").out)["networks"]
+    assert set(networks) == set(model_names())
+    for name, listed in networks.items():
+        can = build_can(name)
+        assert listed["delay_ms"] == (can.latency_samples + can.hop) / 16 and listed["hop_ms"] == can.hop / 16
+    ultra = rtdenoise.stream("CAN", sample_rate=16000, preset="ultra")
+    assert (ultra.latency_samples + ultra.hop) / 16 == networks["can-ultra"]["delay_ms"] == 8.0
 
 
 def test_demo_in_an_empty_folder(call, tmp_path):

@@ -10,17 +10,18 @@ import click
 
 METHODS = {
     "SS": "spectral subtraction: over-subtraction by SNR, spectral floor, optionally in bands",
-    "WF": "Wiener filter: decision-directed a priori SNR; log-MMSE gain as an option",
+    "WF": "Wiener filter: a priori SNR by decision direction and by context; log-MMSE gain as an option",
     "CAN": "context aggregation network (ML is its older name)",
     "bypass": "the identity: a control for comparisons",
 }
+_SEES = {"wave": "samples", "framed": "learnt frames", "spectral": "spectra"}
 _RATE_HZ = 16000
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(as_json: bool) -> None:
-    """List methods, presets with their delay, and every parameter."""
+    """List methods, presets and networks with their delay, and every parameter."""
     listing = collect()
     click.echo(json.dumps(listing, indent=2) if as_json else text(listing))
 
@@ -42,7 +43,23 @@ def collect() -> dict[str, Any]:
             "hop_ms": 1e3 * framing.hop / _RATE_HZ,
             "parameters": asdict(spectral),
         }
-    return {"methods": METHODS, "presets": presets}
+    return {"methods": METHODS, "presets": presets, "networks": _networks()}
+
+
+def _networks() -> dict[str, Any]:
+    """The shipped networks: delay and hop in ms, number of channels."""
+    from rtdenoise.can.models import model_names, open_model
+
+    specs = {name: open_model(name).spec for name in model_names()}
+    return {
+        name: {
+            "delay_ms": 1e3 * (spec.latency_samples + spec.lookahead_samples + spec.hop) / spec.sample_rate,
+            "hop_ms": 1e3 * spec.hop / spec.sample_rate,
+            "sees": _SEES[spec.domain],
+            "channels": spec.channels,
+        }
+        for name, spec in sorted(specs.items(), key=lambda item: -item[1].multiplications_per_second)
+    }
 
 
 def text(listing: dict[str, Any]) -> str:
@@ -53,6 +70,10 @@ def text(listing: dict[str, Any]) -> str:
     flat = {name: _flat(preset["parameters"]) for name, preset in listing["presets"].items()}
     for name, preset in listing["presets"].items():
         lines.append(f"  {name:<30} {preset['delay_ms']:7.1f} ms {preset['hop_ms']:4.1f} ms")
+    lines += ["", "Networks of CAN (--set can.model=)   delay    hop"]
+    for name, network in listing["networks"].items():
+        times = f"{network['delay_ms']:7.1f} ms {network['hop_ms']:4.1f} ms"
+        lines.append(f"  {name:<30} {times}  {network['channels']} channels over {network['sees']}")
     lines += ["", "Parameters (--set KEY=VALUE, or nested in --config FILE)"]
     keys = list(dict.fromkeys(key for values in flat.values() for key in values))
     for key in keys:

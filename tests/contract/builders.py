@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from rtdenoise import registry
 from rtdenoise.config import load_settings
 from rtdenoise.streaming.bypass import Bypass
@@ -17,6 +19,12 @@ Builder = Callable[[], Denoiser]
 
 def registered(method: str, preset: str, sample_rate: int, channels: int = 1, **overrides: object) -> Denoiser:
     return registry.build(load_settings(method=method, preset=preset, overrides=overrides), sample_rate, channels)
+
+
+def network(model: str, sample_rate: int = 16000, **more: object) -> Denoiser:
+    """A shipped network in the engine of an ordinary installation."""
+    pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed: there is no build for this system")
+    return registry.build(load_settings(method="CAN", overrides={"can": {"model": model, **more}}), sample_rate)
 
 
 BUILDERS: dict[str, Builder] = {
@@ -44,6 +52,10 @@ BUILDERS: dict[str, Builder] = {
     "rechunked to 100": lambda: Rechunked(registered("WF", "balanced", 16000), 100),
     "rechunked to 1": lambda: Rechunked(registered("SS", "balanced", 16000), 1),
     "rechunked stereo": lambda: Rechunked(registered("WF", "balanced", 16000, 2), 480),
+    "CAN can-live": lambda: network("can-live"),
+    "CAN can-live int8": lambda: network("can-live", precision="int8"),
+    "CAN can-small": lambda: network("can-small"),
+    "CAN can-small inside 48 kHz": lambda: network("can-small", 48000),
 }
 
 TRANSPARENT: dict[str, Builder] = {

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from rtdenoise.live.plan import LivePlan
     from rtdenoise.live.session import Session
     from rtdenoise.live.taps import Sink
+    from rtdenoise.live.virtual_microphone import VirtualMicrophone
 
 LIVE_PRESET = "low"
 VIRTUAL = "virtual-mic"
 _FILE_BLOCK = 4096
+_FINISH_SECONDS = 0.4  # a pipe that nobody reads must not keep it
 
 
 def run_live(asked: Options | LiveRequest) -> int:
@@ -35,6 +37,7 @@ def run_live(asked: Options | LiveRequest) -> int:
     DeviceError
         If a device cannot be used; the message says what to do.
     """
+    from rtdenoise.cli.live_run import LiveRun, StopSignals
     from rtdenoise.config import load_settings
 
     options = asked if isinstance(asked, LiveRequest) else from_root(asked)
@@ -47,17 +50,16 @@ def run_live(asked: Options | LiveRequest) -> int:
         default_preset=LIVE_PRESET,
     )
     with ExitStack() as stack:
+        stop = stack.enter_context(StopSignals())
         target = options.target if options.target is not None else "speaker"
         _check_target(target, options)
         microphone = None
         if target.lower() == VIRTUAL:
             from rtdenoise.live.virtual_microphone import VirtualMicrophone
 
-            microphone, target = stack.enter_context(VirtualMicrophone()), "speaker"
-        plan = _plan(settings, options, live, target)
-        from rtdenoise.cli.live_run import LiveRun
-
-        run = LiveRun(plan, options, live, microphone)
+            microphone, target = stack.enter_context(VirtualMicrophone(live.live_channels)), "speaker"
+        plan = _plan(settings, options, live, target, microphone)
+        run = LiveRun(plan, options, live, stop, microphone)
         try:
             stack.callback(run.recorder.stop)
             if live.record is not None:
@@ -81,7 +83,9 @@ def _check_target(target: str, options: LiveRequest) -> None:
         raise AudioFileError(f"{target}: its folder does not exist; make it first")
 
 
-def _plan(settings: Settings, options: LiveRequest, live: LiveOptions, target: str) -> LivePlan:
+def _plan(
+    settings: Settings, options: LiveRequest, live: LiveOptions, target: str, microphone: VirtualMicrophone | None
+) -> LivePlan:
     from rtdenoise.live.plan import LivePlan
 
     is_device = is_live(target) or target.isdigit()
@@ -92,6 +96,8 @@ def _plan(settings: Settings, options: LiveRequest, live: LiveOptions, target: s
         channels=live.live_channels,
         block=live.block,
         latency=live.latency,
+        silent=microphone is not None and microphone.moves,
+        channels_out=live.live_channels if microphone is not None else None,
     )
 
 
@@ -111,7 +117,7 @@ def _attach(
         stack.callback(feeder.finish)
     if pairs:
         run.output = TapThread(pairs, lambda _line: None)
-        stack.callback(run.output.finish)
+        stack.callback(run.output.finish, _FINISH_SECONDS)
 
 
 def _source(options: LiveRequest, stack: ExitStack) -> tuple[Iterator[Any], int]:

@@ -27,7 +27,36 @@ from rtdenoise.live.virtual_microphone import VirtualMicrophone
 _STEP_SECONDS = 0.08
 _LINE_SECONDS = 10.0
 _PATIENCE_SECONDS = 2.0
+_MICROPHONE_SECONDS = 0.2
 _STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class StopSignals:
+    """Ctrl-C, SIGTERM and a closed terminal ask for an orderly end, from entry to exit, however often they come.
+
+    Attributes
+    ----------
+    asked : bool
+        Whether to end; others may set it, too.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._handlers: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        for name in _STOP_SIGNALS:
+            if hasattr(signal, name):
+                number = getattr(signal, name)
+                self._handlers[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+        self.asked = True
 
 
 class LiveRun:
@@ -38,19 +67,23 @@ class LiveRun:
     plan : LivePlan
     options : LiveRequest
     live : LiveOptions
+    stop : StopSignals
     microphone : VirtualMicrophone, optional
         What the session plays goes into it.
     """
 
     def __init__(
-        self, plan: LivePlan, options: LiveRequest, live: LiveOptions, microphone: VirtualMicrophone | None = None
+        self,
+        plan: LivePlan,
+        options: LiveRequest,
+        live: LiveOptions,
+        stop: StopSignals,
+        microphone: VirtualMicrophone | None = None,
     ) -> None:
-        self._microphone, self._look_again = microphone, 0.0
+        self._microphone, self._fed, self._look_again, self._microphone_failed = microphone, 0, 0.0, ""
         self._plan, self._options, self._live = plan, options, live
-        self._stop = self._granted = False
+        self._stop, self._granted = stop, False
         self.output: TapThread | None = None  # what carries the sound to a file or a pipe, if that is where it goes
-        self._handlers: dict[int, Any] = {}
-        self._catch_signals()
         self._screen: Any = None
         self.session = Session(plan, self.tell)
         self.recorder = Recorder(self.session, Path(live.record or FOLDER), self.tell)
@@ -61,15 +94,6 @@ class LiveRun:
             self._screen.tell(line)
         elif not self._options.quiet:
             complain(line, kind="note")
-
-    def _catch_signals(self) -> None:
-        def stop(_number: int, _frame: FrameType | None) -> None:
-            self._stop = True
-
-        for name in _STOP_SIGNALS:
-            if hasattr(signal, name):
-                number = getattr(signal, name)
-                self._handlers[number] = signal.signal(number, stop)
 
     def drive(self) -> int:
         """Until the end of the duration, of the file, or of the user's patience.
@@ -87,7 +111,7 @@ class LiveRun:
         session, started, said = self.session, time.monotonic(), False
         show = self._view()
         ran: float | None = None
-        while not self._stop and session.step():
+        while not self._stop.asked and session.step():
             now = time.monotonic()
             if session.state == "running" and ran is None:
                 ran = now
@@ -100,7 +124,7 @@ class LiveRun:
             if ran is not None:
                 show(now)
                 self._tell_grants()
-                self._attach(now)
+                self._feed_microphone(now)
             self._check_output()
             time.sleep(_STEP_SECONDS)
         self.close()
@@ -111,7 +135,7 @@ class LiveRun:
         """A file that cannot be written is the end; so is a pipe that nobody reads any more, without a word."""
         failed = self.output.failed if self.output is not None else None
         if isinstance(failed, BrokenPipeError):
-            self._stop = True
+            self._stop.asked = True
         elif isinstance(failed, RtDenoiseError):
             raise failed
         elif failed is not None:
@@ -132,7 +156,7 @@ class LiveRun:
         return self._line_view()
 
     def _quit(self) -> None:
-        self._stop = True
+        self._stop.asked = True
 
     def _json_view(self) -> Callable[[float], None]:
         every = self._live.every or 1.0
@@ -171,14 +195,27 @@ class LiveRun:
             err=True,
         )
 
-    def _attach(self, now: float) -> None:
-        """Twice a second: a new audio process must find the virtual microphone."""
-        if self._microphone is not None and now >= self._look_again and self.session.audio_process:
-            self._look_again = now + 0.5
-            try:
-                self._microphone.attach(self.session.audio_process)
-            except RtDenoiseError as error:
-                self.tell(str(error))
+    def _feed_microphone(self, now: float) -> None:
+        """Lead every new audio process into the virtual microphone; until it is there, nothing is played."""
+        microphone, process = self._microphone, self.session.audio_process
+        if microphone is None or process == self._fed:
+            return
+        if self._fed and microphone.moves:
+            self._fed = 0
+            self.session.set_parameter("loudness", 0.0)
+        if now < self._look_again:
+            return
+        self._look_again = now + _MICROPHONE_SECONDS
+        try:
+            if not process:
+                microphone.restore()
+            elif microphone.attach(process):
+                self._fed = process
+                self.session.set_parameter("loudness", 1.0)
+        except RtDenoiseError as error:
+            if process and str(error) != self._microphone_failed:
+                self._microphone_failed = str(error)
+                self.tell(self._microphone_failed)
 
     def _tell_grants(self) -> None:
         """Once: what the system granted, what it refused, and how to get that."""
@@ -216,14 +253,11 @@ class LiveRun:
         click.echo(text, err=self._options.target == STDIO)
 
     def close(self) -> None:
-        """End the session and give the signals back; fine to call twice."""
+        """End the session; fine to call twice."""
         if self._screen is not None:
             self._screen.close()
             self._screen = None
         self.session.close()
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers = {}
 
 
 def line(report: dict[str, Any]) -> str:

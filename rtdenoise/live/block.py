@@ -1,4 +1,4 @@
-"""One callback's work in nopython code: take the input, enhance whole hops, render and deliver the output."""
+"""One callback's work in nopython code: take the input, enhance whole hops, protect and deliver the output."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from rtdenoise.live.howl import guard_against_howl
 from rtdenoise.live.meters import count_end, count_levels, count_start
 from rtdenoise.live.native import fence, floats_at, flush_denormals, now_ns_at, pause, thread_id
 from rtdenoise.live.record import FINISHED, STOPPING
+from rtdenoise.live.render import INAUDIBLE, render, towards
 from rtdenoise.spectral.hop import hop_linked
 from rtdenoise.typing import F32, Record
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
-_INAUDIBLE = np.float32(1e-6)
 
 
 @kernel
@@ -133,99 +133,6 @@ def enhance(live: Record, states: np.ndarray, noisy: F32, wet: F32) -> None:
 
 
 @kernel
-def render(live: Record, n_block: int, noisy: F32, wet: F32, answers: F32, clean: F32) -> None:
-    """Write the next block of the output to the clean ring: one path, the other, or the way from one to the other.
-
-    Each path is wet, dry of equal age, or between the two.
-
-    Parameters
-    ----------
-    live : record `LIVE`, read and written
-    n_block : int
-    noisy, wet, answers : (capacity, channels) float32, read
-    clean : (capacity, channels) float32, written
-    """
-    n_answers = live.engine_n
-    fence()
-    capacity = noisy.shape[0]
-    late = False
-    for n in range(n_block):
-        p = live.n + n
-        live.weight = _towards(live.weight, live.wet_target, live.cross_step)
-        live.share = _towards(live.share, live.share_target, live.cross_step)
-        share, weight = live.share, live.weight
-        if live.engine_on != 0 or share > _ZERO:
-            late = _follow_engine(live, p - live.engine_wait, n_answers) or late
-        q = p - live.wait
-        for channel in range(clean.shape[1]):
-            value = _ZERO
-            if share < _ONE:
-                age = q - live.latency
-                value = noisy[age % capacity, channel] if age >= 0 else _ZERO
-                if weight > _ZERO and q >= 0:
-                    made = wet[q % capacity, channel]
-                    value = made if weight == _ONE else value + weight * (made - value)
-            if share > _ZERO or live.engine_on != 0:
-                answer = _answer(live, p - live.engine_wait, channel, noisy, answers)
-                value = answer if share == _ONE else value + share * (answer - value)
-            clean[p % capacity, channel] = value
-    if late:
-        live.dry_blocks += 1
-
-
-@kernel
-def _towards(value: np.float32, target: np.float32, step: np.float32) -> Any:
-    """One sample of a cross-fade."""
-    if value < target:
-        return min(value + step, target)
-    return max(value - step, target)
-
-
-@kernel
-def _follow_engine(live: Record, q: int, n_answers: int) -> bool:
-    """Move the share of the engine's answers by one sample; True if the answer for this sample is late.
-
-    Where an answer is not there, the dry signal takes over; the step between the two fades exponentially, so that
-    nothing clicks; when answers come again, they fade in.
-    """
-    if q < 0:
-        return False
-    if q < n_answers and q >= live.engine_from:
-        if live.was_wet == 0:
-            live.was_wet, live.engine_weight = 1, _ZERO
-        live.engine_weight = _towards(live.engine_weight, live.wet_target, live.cross_step)
-        return False
-    if live.was_wet == 1:
-        live.was_wet = 0
-        for channel in range(live.channels):
-            live.offset[channel] += live.difference[channel]
-    if live.share_target > _ZERO and live.engine_steps > 0:  # before its first answer it is starting, not late
-        live.dry_samples += 1
-        return True
-    return False
-
-
-@kernel
-def _answer(live: Record, q: int, channel: int, noisy: F32, answers: F32) -> Any:
-    """What the engine's path plays: its answer, the dry signal of equal age, or what lies between."""
-    capacity = noisy.shape[0]
-    age = q - live.engine_latency
-    dry = noisy[age % capacity, channel] if age >= 0 else _ZERO
-    value = dry
-    if live.was_wet == 1 and q >= 0 and live.engine_weight > _ZERO:
-        share = live.engine_weight * live.mix
-        if live.engine_limits == 0:
-            share *= _ONE - live.engine_gain_min
-        made = answers[q % capacity, channel]
-        value = made if share == _ONE else dry + share * (made - dry)
-    live.difference[channel] = value - dry
-    offset = live.offset[channel]
-    if offset != _ZERO:
-        live.offset[channel] = offset * live.offset_decay if abs(offset) > _INAUDIBLE else _ZERO
-    return value + offset
-
-
-@kernel
 def protect(live: Record, n_block: int, clean: F32) -> None:
     """Fade in at the start and out at the end, apply the gain, and keep every sample under the ceiling.
 
@@ -250,13 +157,13 @@ def protect(live: Record, n_block: int, clean: F32) -> None:
         elif live.limiter < _ONE:
             live.limiter += (_ONE - live.limiter) * live.limiter_release
             live.limiter = (
-                _ONE if live.limiter > np.float32(0.9999) else min(live.limiter, live.ceiling / max(peak, _INAUDIBLE))
+                _ONE if live.limiter > np.float32(0.9999) else min(live.limiter, live.ceiling / max(peak, INAUDIBLE))
             )
         if live.limiter != _ONE:
             live.limited += 1
             for channel in range(clean.shape[1]):
                 clean[at, channel] *= live.limiter
-        live.howl_now = _towards(live.howl_now, live.howl_gain, live.cross_step)
+        live.howl_now = towards(live.howl_now, live.howl_gain, live.cross_step)
         if live.howl_now != _ONE:
             for channel in range(clean.shape[1]):
                 clean[at, channel] *= live.howl_now

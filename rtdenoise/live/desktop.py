@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +25,13 @@ def pactl(*arguments: str) -> str:
     """
     try:
         done = subprocess.run(
-            ["pactl", *arguments], capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
+            ["pactl", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_SECONDS,
+            check=False,
+            env=os.environ | {"LC_ALL": "C"},  # it translates what it prints
+            start_new_session=True,  # Ctrl-C must not keep it from tidying up
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DeviceError(f"the sound server does not answer pactl: {error}") from error
@@ -43,6 +51,12 @@ def server_name() -> str:
     except DeviceError:
         return ""
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("Server Name:")), "")
+
+
+def entries(what: str) -> dict[str, str]:
+    """What `pactl` lists under "clients", "sink-inputs" ..., text by number."""
+    parts = re.split(r"^[A-Z][A-Za-z ]* #(\d+)$", pactl("list", what), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
 def through_pulseaudio(device: Device | None) -> bool:

@@ -6,15 +6,14 @@ PortAudio can hang when its server dies, so the program that watches asks for th
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rtdenoise.errors import DeviceError
+from rtdenoise.live.questions import answer, ask
 
 DEFAULT_NAMES = {"input": ("mic", "microphone", "default"), "output": ("speaker", "speakers", "default")}
 _PREFIXES = {"input": ("mic:", "microphone:"), "output": ("speaker:", "speakers:")}
@@ -38,10 +37,6 @@ class Device:
     default_input: bool
     default_output: bool
 
-    def as_dict(self) -> dict[str, Any]:
-        """All fields, for JSON."""
-        return asdict(self)
-
 
 def sane_latency(seconds: float) -> float:
     """A latency as reported, or 0 where the report cannot be true."""
@@ -56,21 +51,8 @@ def list_devices() -> list[Device]:
     DeviceError
         If PortAudio is missing or does not answer.
     """
-    command = [sys.executable, "-m", "rtdenoise.live.devices"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_LIST_TIMEOUT_SECONDS, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise DeviceError(
-            f"the sound system gave no list of devices within {_LIST_TIMEOUT_SECONDS:.0f} s; restart its server"
-        ) from error
-    lines = done.stdout.strip().splitlines()
-    if done.returncode != 0 or not lines:
-        reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        raise DeviceError(f"PortAudio cannot list devices: {reason[0]}")
-    answer = json.loads(lines[-1])
-    if "error" in answer:
-        raise DeviceError(answer["error"])
-    return [Device(**entry) for entry in answer["devices"]]
+    entries = ask("rtdenoise.live.devices", timeout_seconds=_LIST_TIMEOUT_SECONDS, what="PortAudio cannot list devices")
+    return [Device(**entry) for entry in entries]
 
 
 def load_portaudio_here() -> Any:
@@ -161,7 +143,10 @@ def find_device(devices: list[Device], wanted: str, kind: str) -> Device:
     listed = "; ".join(f"{d.index}: {d.name} ({d.host_api})" for d in matches or able)
     if matches:
         raise DeviceError(f"{kind} device {name!r} is ambiguous; give its index or more of its name: {listed}")
-    raise DeviceError(f"there is no {kind} device {name!r}; there are: {listed}")
+    raise DeviceError(
+        f"there is no {kind} device {name!r}; there are: {listed}; what another program holds, or you may not use, "
+        "is not listed"
+    )
 
 
 def why_none() -> str:
@@ -184,36 +169,34 @@ def _matches(name: str, device: Device) -> bool:
     return bool(words)
 
 
-def explain(error: Exception, what: str) -> str:
-    """One line for a PortAudio error: what happened to `what`, and the remedy."""
+def explain(error: Exception, what: str, *, one_system: bool = True) -> str:
+    """One line for a PortAudio error: what happened to `what`, and the remedy.
+
+    Parameters
+    ----------
+    error : Exception
+        As sounddevice raised it.
+    what : str
+        The devices.
+    one_system : bool
+        Whether all of them belong to one host API; PortAudio has the same number for two and for no permission.
+    """
     text = " ".join(str(error).split())
+    permission = (
+        "you have no permission for it; on Linux be in the group audio, on macOS allow the microphone for your terminal"
+    )
+    mixed = "input and output belong to different sound systems; choose both of one host API (`rtdenoise devices`)"
     remedies = {
         -9997: "it refuses this sample rate; `rtdenoise devices` shows the one it runs at",
-        -9998: "it does not have that many channels; try --channels 1 or see `rtdenoise devices`",
+        -9998: "it does not have that many channels; try --live-channels 1 or see `rtdenoise devices`",
         -9985: "it is busy; close the program that uses it, or choose the sound server's device",
         -9996: "it is gone or has no such direction; see `rtdenoise devices`",
-        -9993: "input and output belong to different sound systems; choose both of one host API (`rtdenoise devices`)",
+        -9993: permission if one_system else mixed,
     }
     code = next((a for a in getattr(error, "args", ()) if isinstance(a, int)), None)
-    remedy = remedies.get(code) if code is not None else None
-    if "ermission" in text:
-        remedy = (
-            "no permission; on Linux add yourself to the group `audio`, on macOS allow the microphone for your terminal"
-        )
-    return (
-        f"{what} does not open: {remedy}"
-        if remedy
-        else f"{what} does not open: {text}; `rtdenoise doctor` looks for the reason"
-    )
-
-
-def _main() -> None:
-    try:
-        answer: dict[str, Any] = {"devices": [d.as_dict() for d in list_devices_here()]}
-    except DeviceError as error:
-        answer = {"error": str(error)}
-    sys.stdout.write(json.dumps(answer) + "\n")
+    remedy = permission if "ermission" in text else remedies.get(code) if code is not None else None
+    return f"{what} does not open: {remedy or f'{text}; `rtdenoise doctor` looks for the reason'}"
 
 
 if __name__ == "__main__":
-    _main()
+    answer(lambda: [asdict(device) for device in list_devices_here()])

@@ -7,9 +7,8 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from rtdenoise.config import load_settings
 from rtdenoise.errors import RtDenoiseError
@@ -30,10 +29,6 @@ class Finding:
     state: str
     found: str
     remedy: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """All fields, for JSON."""
-        return asdict(self)
 
 
 def examine(methods: tuple[str, ...], seconds: float = _PACED_SECONDS) -> Iterator[Finding]:

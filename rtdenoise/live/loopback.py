@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
 from rtdenoise.errors import DeviceError
-from rtdenoise.live.devices import find_device, list_devices_here, load_portaudio_here, sane_latency
+from rtdenoise.live.devices import explain, find_device, list_devices_here, load_portaudio_here, sane_latency
+from rtdenoise.live.questions import answer, ask
 from rtdenoise.typing import F32
 
 _CHIRP_SECONDS = 0.25
@@ -32,10 +30,6 @@ class RoundTrip:
     samples: list[int]
     measured_ms: float
     reported_ms: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """All fields, for JSON."""
-        return asdict(self)
 
 
 def chirp(rate: int) -> F32:
@@ -81,9 +75,8 @@ def measure_here(source: str, target: str) -> RoundTrip:
         )[:, 0]
         reported = sd.get_stream().latency
     except (sd.PortAudioError, ValueError) as error:
-        from rtdenoise.live.devices import explain
-
-        raise DeviceError(explain(error, f"{microphone.name!r} with {speaker.name!r}")) from error
+        both = f"{microphone.name!r} with {speaker.name!r}"
+        raise DeviceError(explain(error, both, one_system=microphone.host_api == speaker.host_api)) from error
     delays = [find_chirp(heard[: start + sent.size + gap], sent, start) for start in starts]
     found = [delay for delay in delays if delay is not None]
     if len(found) < _REPEATS:
@@ -111,27 +104,11 @@ def measure(source: str, target: str) -> RoundTrip:
     DeviceError
         If a device cannot be used, or does not hear the other.
     """
-    command = [sys.executable, "-m", "rtdenoise.live.loopback", source, target]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise DeviceError(f"the sound system did not answer within {_TIMEOUT_SECONDS:.0f} s") from error
-    lines = done.stdout.strip().splitlines()
-    if not lines:
-        raise DeviceError(f"the measurement ended: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
-    answer = json.loads(lines[-1])
-    if "error" in answer:
-        raise DeviceError(answer["error"])
-    return RoundTrip(**answer)
-
-
-def _main() -> None:
-    try:
-        answer = measure_here(sys.argv[1], sys.argv[2]).as_dict()
-    except DeviceError as error:
-        answer = {"error": str(error)}
-    sys.stdout.write(json.dumps(answer) + "\n")
+    trip = ask(
+        "rtdenoise.live.loopback", source, target, timeout_seconds=_TIMEOUT_SECONDS, what="the measurement ended"
+    )
+    return RoundTrip(**trip)
 
 
 if __name__ == "__main__":
-    _main()
+    answer(lambda: asdict(measure_here(sys.argv[1], sys.argv[2])))

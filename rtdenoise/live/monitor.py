@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.live.lost import LostSamples
-from rtdenoise.live.record import FLAGS, HISTOGRAM_BINS, heard_delay, percentile_ns
+from rtdenoise.live.record import FLAGS, HISTOGRAM_BINS, heard_delay, histogram_value_ns, percentile_ns
 from rtdenoise.units import db_from_power
 
 _SHARES = {"p50": 0.50, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
@@ -33,6 +33,7 @@ _SUMS = (
 _LEVEL_SECONDS = 0.1
 _QUIET_SHARE = 0.2
 _QUIET_MEMORY = 100  # readings, 10 s
+_SETTLED = 20  # callbacks; the first ones meet cold memory and say nothing of the rest
 
 
 @dataclass(slots=True)
@@ -162,7 +163,7 @@ class Monitor:
             "block": block / per_ms,
             "algorithm": algorithm / per_ms,
             "queue": (max(0, heard_delay(self._live) - algorithm) + second_clock) / per_ms,
-            "compute": percentile_ns(record["compute_histogram"], 0.5) / 1e6,
+            "compute": percentile_ns(record["compute_histogram"], 0.5) / 1e6 * (record["callbacks"] >= _SETTLED),
             "device_out": 1000.0 * float(self.devices.get("latency_out_seconds") or 0.0),
         }
         parts["total"] = sum(parts.values())
@@ -190,6 +191,7 @@ class Monitor:
             "xruns": {name: int(count) for name, count in zip(FLAGS, span.flags, strict=True)},
             "block_ms": round(block_ns / 1e6, 3),
             "compute_us": compute,
+            "compute_histogram_us": _filled(span.compute),
             "budget_used_percent": {name: round(100e3 * us / block_ns, 2) for name, us in compute.items()}
             if block_ns
             else {},
@@ -205,6 +207,11 @@ class Monitor:
             ),
             "latency_ms": self.budget(),
         }
+
+
+def _filled(histogram: np.ndarray) -> list[list[float]]:
+    """What is in a histogram: pairs of time, in us, and count."""
+    return [[round(histogram_value_ns(int(k)) / 1e3, 2), int(histogram[k])] for k in np.flatnonzero(histogram)]
 
 
 def _times(histogram: np.ndarray) -> dict[str, float]:

@@ -20,7 +20,9 @@ class LivePlan:
     pipe).  `rate_hz` is the rate of a file or pipe; devices run at their own.  `block`: samples, None for the best the
     host offers.  `latency`: "low", "safe" or seconds.  `engine`: "module:function" that builds the denoiser of an
     engine process from settings, rate and channels; `engine_always` uses it for every method.  `two_clocks`: input and
-    output as two streams joined by a resampler that follows their drift; None decides by the devices.
+    output as two streams joined by a resampler that follows their drift; None decides by the devices.  `silent`: play
+    nothing until somebody sets the record's "loudness".  `channels_out`: of the output device; None: two, or as many
+    as are processed.
     """
 
     settings: Settings
@@ -34,6 +36,8 @@ class LivePlan:
     engine_always: bool = False
     howl_guard: bool = True
     two_clocks: bool | None = None
+    silent: bool = False
+    channels_out: int | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.channels <= CHANNELS_MAX:

@@ -63,7 +63,7 @@ def open_stream(opening: Opening, callback: Any, userdata: np.ndarray) -> Any:
             wrap_callback=None,
         )
     except (sd.PortAudioError, ValueError) as error:
-        raise DeviceError(explain(error, _names(opening))) from error
+        raise DeviceError(explain(error, _names(opening), one_system=_one_system(opening))) from error
     stream.rtdenoise_keeps = (callback, userdata)
     return stream
 
@@ -80,11 +80,15 @@ def start_stream(stream: Any, opening: Opening) -> None:
     try:
         stream.start()
     except sd.PortAudioError as error:
-        raise DeviceError(explain(error, _names(opening))) from error
+        raise DeviceError(explain(error, _names(opening), one_system=_one_system(opening))) from error
 
 
 def _names(opening: Opening) -> str:
     return " and ".join(f"{d.name!r} ({d.host_api})" for d in dict.fromkeys((opening.source, opening.target)) if d)
+
+
+def _one_system(opening: Opening) -> bool:
+    return len({d.host_api for d in (opening.source, opening.target) if d}) == 1
 
 
 def reported_latency(stream: Any, opening: Opening) -> tuple[float, float]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from rtdenoise.errors import DeviceError
-from rtdenoise.live.desktop import pactl, server_name
+from rtdenoise.live.desktop import entries, pactl, server_name
 
 NAME = "rtdenoise"
 _SINK = "rtdenoise_output"
+_OWNER = "rtdenoise.owner"
 _ELSEWHERE = {
     "darwin": "install BlackHole (brew install blackhole-2ch), --output speaker:BlackHole, and pick it as microphone",
     "win32": "install VB-CABLE (vb-audio.com/Cable), then --output speaker:CABLE, and pick CABLE Output as microphone",
@@ -21,47 +24,83 @@ _ELSEWHERE = {
 class VirtualMicrophone:
     """The source "rtdenoise", from `open` to `close`: a sink nobody sees, and a microphone that hears it.
 
+    Parameters
+    ----------
+    channels : int
+        As many as are played: a server that had to mix them down would change the level.
+
+    Attributes
+    ----------
+    moves : bool
+        Whether the server begins every stream at the speakers, so that `attach` has to move it; what plays should be
+        silent until then.
+
     Raises
     ------
     DeviceError
-        Where there is no such server; the message says what to install.
+        Where there is no such server, or another session has the microphone; the message says what to do.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int = 1) -> None:
         if sys.platform in _ELSEWHERE:
             raise DeviceError(f"this system has no virtual microphones of its own; {_ELSEWHERE[sys.platform]}")
         if shutil.which("pactl") is None:
             raise DeviceError(
                 "a virtual microphone needs PipeWire or PulseAudio and pactl (apt install pulseaudio-utils)"
             )
-        _remove_leftovers()
-        self._attached = 0
-        self._moves = (
+        self._channels, self._attached = channels, 0
+        self._modules: list[str] = []
+        self._before: dict[str, str | None] = {}
+        self.moves = (
             server_name() != "pulseaudio"
         )  # there a stream that is moved stops; libpulse takes the name instead
-        self._environment = {} if self._moves else {"PULSE_SINK": _SINK}
+        self._load_modules()
+        # The name by which PipeWire remembers where a stream went: no other program's sound shall ever go there.
+        ours = {"PIPEWIRE_ALSA": f'{{ application.name = "{NAME} virtual microphone" }}'}
+        self._environment = ours if self.moves else {"PULSE_SINK": _SINK}
+        self._before = {name: os.environ.get(name) for name in self._environment}
         os.environ.update(self._environment)
+
+    def _load_modules(self) -> None:
+        _remove_leftovers()
         default = pactl("get-default-sink").strip()
-        self._modules = [
-            _load("module-null-sink", f"sink_name={_SINK}", "channels=2", f"sink_properties=device.description={_SINK}")
-        ]
+        properties = f"sink_properties='device.description={_SINK} {_OWNER}={_identity(os.getpid())}'"
+        shape = [f"channels={self._channels}", *(["channel_map=mono"] if self._channels == 1 else [])]
+        self._modules = [_load("module-null-sink", f"sink_name={_SINK}", *shape, properties)]
         with suppress(DeviceError):
             pactl("set-default-sink", default)  # some servers make a new sink the default
-        named = f"source_properties=device.description={NAME}"
-        self._modules.append(_load("module-remap-source", f"master={_SINK}.monitor", f"source_name={NAME}", named))
+        source = [f"master={_SINK}.monitor", f"source_name={NAME}", f"source_properties=device.description={NAME}"]
+        try:
+            self._modules.append(_load("module-remap-source", *source, *shape))
+        except DeviceError:
+            self.close()
+            raise
 
-    def attach(self, process: int) -> None:
-        """Let what a process plays go into the microphone; once per process, as soon as it plays."""
-        if process == self._attached or not self._moves:
-            return
+    def attach(self, process: int) -> bool:
+        """Let what a process plays go into the microphone; whether it does.
+
+        Call it for every new process that has the devices, until it is true.
+        """
+        if process == self._attached or not self.moves:
+            return True
+        self.restore()
         for number in _inputs_of(process):
             pactl("move-sink-input", number, _SINK)
             self._attached = process
+        return process == self._attached
+
+    def restore(self) -> None:
+        """Make it again if its server was started anew."""
+        if not any(f"source_name={NAME}" in line for line in pactl("list", "short", "modules").splitlines()):
+            self._load_modules()
 
     def close(self) -> None:
         """Remove it."""
-        for name in self._environment:
-            os.environ.pop(name, None)
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
         for module in reversed(self._modules):
             with suppress(DeviceError):
                 pactl("unload-module", module)
@@ -75,12 +114,13 @@ class VirtualMicrophone:
 
 
 def _inputs_of(process: int) -> list[str]:
-    """Numbers of the streams that a process plays."""
-    found, number = [], ""
-    for line in pactl("list", "sink-inputs").splitlines():
-        if line.startswith("Sink Input #"):
-            number = line.rpartition("#")[2]
-        elif line.strip() == f'application.process.id = "{process}"':
+    """Numbers of the streams that a process plays; the process is known of the stream, or of its client alone."""
+    known = f'application.process.id = "{process}"'
+    clients = {number for number, text in entries("clients").items() if known in text}
+    found = []
+    for number, text in entries("sink-inputs").items():
+        client = re.search(r"^\s*Client: (\d+)$", text, re.MULTILINE)
+        if known in text or (client is not None and client[1] in clients):
             found.append(number)
     return found
 
@@ -89,10 +129,29 @@ def _load(*arguments: str) -> str:
     return pactl("load-module", *arguments).strip()
 
 
+def _identity(process: int) -> str:
+    """A running process's number and when it started, which no other will ever have; the number alone for others."""
+    with suppress(OSError):
+        return f"{process}-{Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[19]}"
+    return f"{process}"
+
+
 def _remove_leftovers() -> None:
-    """Modules of a session that was killed."""
+    """Remove the modules of a session that was killed.
+
+    Raises
+    ------
+    DeviceError
+        If they belong to one that runs.
+    """
+    left = []
     for line in pactl("list", "short", "modules").splitlines():
         number, _, rest = line.partition("\t")
         if f"sink_name={_SINK}" in rest or f"source_name={NAME}" in rest:
-            with suppress(DeviceError):
-                pactl("unload-module", number)
+            left.append(number)
+        owner = re.search(rf"{_OWNER}=(\d+)-\d+", rest)
+        if owner and owner[0] == f"{_OWNER}={_identity(int(owner[1]))}":
+            raise DeviceError(f"another session has the virtual microphone: process {owner[1]}; end it first")
+    for number in reversed(left):
+        with suppress(DeviceError):
+            pactl("unload-module", number)

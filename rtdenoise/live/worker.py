@@ -47,7 +47,7 @@ class Worker:
 
     def run(self) -> None:
         """Open, start, watch, close."""
-        from rtdenoise.live.portaudio import Opening, open_stream, reported_latency, start_stream
+        from rtdenoise.live.portaudio import Opening
 
         plan = self._plan
         listed = devices.list_devices_here()
@@ -56,7 +56,7 @@ class Worker:
         apart = self._apart(source, target)
         rate = (source or target or _no_device()).rate_hz
         channels_in = min(plan.channels, source.channels_in) if source else 0
-        channels_out = min(max(2, plan.channels), target.channels_out) if target else 0
+        channels_out = min(plan.channels_out or max(2, plan.channels), target.channels_out) if target else 0
         self._parent.send("rate", rate=rate)
         hop, callback, userdata = self._prepare(rate, channels_in, 0 if apart else channels_out)
         opening = Opening(
@@ -68,25 +68,17 @@ class Worker:
             block=self._block(hop, source, target),
             latency={"low": "low", "safe": "high"}.get(str(plan.latency), plan.latency),
         )
-        self._parent.send("opening", rate=rate)
-        if apart and target is not None:
+        playback = self._prepare_playback(rate, target.rate_hz, channels_out) if apart and target else None
+        self._parent.send("opening", rate=rate)  # from here on the session expects an answer soon: nothing compiles
+        if playback is not None and target is not None:
             second = replace(opening, rate=target.rate_hz, source=None, target=target)
             second = replace(second, block=opening.block and round(opening.block * target.rate_hz / rate))
-            self._open_second(second, rate)
-        stream = open_stream(opening, callback, userdata)
-        self.streams.append(stream)
-        latency_in, latency_out = reported_latency(stream, opening)
-        start_stream(stream, opening)
+            self._second_latency = self._start(second, *playback)[1]
+        latency_in, latency_out = self._start(opening, callback, userdata)
         self._await_callback()
-        self._parent.send(
-            "running",
-            rate=rate,
-            source=source and source.as_dict(),
-            target=target and target.as_dict(),
-            latency_in_seconds=latency_in,
-            latency_out_seconds=latency_out or self._second_latency,
-            rules=self._rules,
-        )
+        latency = {"latency_in_seconds": latency_in, "latency_out_seconds": latency_out or self._second_latency}
+        opened = {"source": source and asdict(source), "target": target and asdict(target)}
+        self._parent.send("running", rate=rate, rules=self._rules, **opened, **latency)
         self._parent.send("granted", grants=[asdict(grant) for grant in self._grants()])
         self._watch()
 
@@ -102,20 +94,25 @@ class Worker:
         same = one_server or (source.name == target.name and source.host_api == target.host_api)
         return not same or source.rate_hz != target.rate_hz
 
-    def _open_second(self, opening: Opening, rate_in: float) -> None:
-        """Open and start the output stream that plays the clean ring by its own clock."""
+    def _prepare_playback(self, rate_in: int, rate_out: int, channels: int) -> tuple[Any, np.ndarray]:
+        """Callback and user data of an output stream that plays the clean ring by its own clock."""
         from rtdenoise.live.interpolator import interpolator
-        from rtdenoise.live.portaudio import open_stream, reported_latency, start_stream
         from rtdenoise.live.programs import playback_callback, playback_userdata
 
         live = self._live
-        self._table = interpolator(rate_in, opening.rate)
-        live["play_table"], live["play_channels"] = self._table.ctypes.data, opening.channels_out
-        live["play_rate"] = opening.rate
-        stream = open_stream(opening, playback_callback(), playback_userdata(live.ctypes.data))
+        self._table = interpolator(rate_in, rate_out)
+        live["play_table"], live["play_channels"], live["play_rate"] = self._table.ctypes.data, channels, rate_out
+        return playback_callback(), playback_userdata(live.ctypes.data)
+
+    def _start(self, opening: Opening, callback: Any, userdata: np.ndarray) -> tuple[float, float]:
+        """Open a stream and start it; the latencies that it reports, in seconds."""
+        from rtdenoise.live.portaudio import open_stream, reported_latency, start_stream
+
+        stream = open_stream(opening, callback, userdata)
         self.streams.append(stream)
-        self._second_latency = reported_latency(stream, opening)[1]
+        latency = reported_latency(stream, opening)
         start_stream(stream, opening)
+        return latency
 
     def _block(self, hop: int, source: Device | None, target: Device | None) -> int:
         if self._plan.block is not None:
@@ -152,8 +149,6 @@ class Worker:
 
     def _fill(self, rate: int, channels_in: int, channels_out: int, start: Start) -> None:
         live, settings = self._live, self._plan.settings
-        kept = {name: live[name].copy() for name in ("source_end", "wet_target", "loudness")}
-        first = live["rate"][0] == 0
         prepare(
             live,
             rate=rate,
@@ -163,9 +158,8 @@ class Worker:
             hop=start.hop,
             latency=start.latency_samples,
         )
-        if not first:
-            for name, value in kept.items():
-                live[name] = value
+        if self._plan.silent:
+            live["loudness"] = 0.0
         live["rule"], live["gain_min"] = start.state["rule"][0], start.state["gain_min"][0]
         live["mix"] = settings.spectral.mix
         live["howl_guard"], live["wake_fd"] = int(self._plan.howl_guard), self._wake_fd

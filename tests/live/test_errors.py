@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pty
+import shutil
 import subprocess
 import sys
 
@@ -9,11 +13,11 @@ import numpy as np
 import pytest
 
 from rtdenoise.errors import DeviceError
-from rtdenoise.live import devices
-from rtdenoise.live.devices import find_device, list_devices_here
+from rtdenoise.live.devices import Device, find_device, list_devices_here
 from rtdenoise.live.machine_code import Loaded
 from rtdenoise.live.portaudio import Opening, open_stream
 from tests.virtual_card.card import VirtualCard
+from tests.virtual_card.server import missing
 
 
 def rtdenoise(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -51,8 +55,14 @@ print(refused(rate=float(sys.argv[1]), channels=int(sys.argv[2])))
 
 
 def refused(*, rate: float, channels: int) -> str:
-    """What a real device says to this rate and these channels."""
-    microphone = find_device(list_devices_here(), "virtual_microphone", "input")
+    """What the virtual microphone says to this rate and these channels."""
+    return opened(
+        rate=rate, microphone=find_device(list_devices_here(), "virtual_microphone", "input"), channels=channels
+    )
+
+
+def opened(*, rate: float, microphone: Device, channels: int) -> str:
+    """What a real device says when it is opened."""
     opening = Opening(
         rate=rate, source=microphone, target=None, channels_in=channels, channels_out=0, block=0, latency="low"
     )
@@ -77,24 +87,106 @@ def test_a_device_that_refuses_says_what_it_can(server, rate, channels, words):
 
 REMEDIES = """
 from rtdenoise.live.devices import explain, load_portaudio_here
-for code in (-9985, -9996, -1):
-    print(explain(load_portaudio_here().PortAudioError("Error opening Stream", code), "'USB Mic' (ALSA)"))
+for code, one_system in ((-9996, True), (-9993, False), (-1, True)):
+    print(explain(load_portaudio_here().PortAudioError("Error", code), "'USB Mic' (ALSA)", one_system=one_system))
 """
 
 
 def test_portaudio_errors_have_remedies(server):
     done = subprocess.run([sys.executable, "-c", REMEDIES], capture_output=True, text=True, timeout=60, check=True)
     lines = done.stdout.splitlines()
-    words = ("busy; close the program that uses it", "is gone", "doctor")
+    words = ("is gone", "different sound systems", "doctor")
     assert all(word in line and "'USB Mic'" in line for word, line in zip(words, lines, strict=True))
 
 
-def test_no_permission_is_told_from_no_device(monkeypatch, tmp_path):
-    (tmp_path / "snd").mkdir()
-    (tmp_path / "snd" / "pcmC0D0p").write_bytes(b"")
-    monkeypatch.setattr(devices, "_SOUND", tmp_path / "snd")
-    assert "connect one" in devices.why_none()
-    monkeypatch.setattr(devices.os, "access", lambda *_: False)
-    assert "group audio" in devices.why_none()
-    with pytest.raises(DeviceError, match="no permission"):
-        find_device([], "mic", "input")
+MAY_NOTHING = ["setpriv", "--bounding-set", "-sys_admin,-dac_override,-dac_read_search"]
+"""Nothing is busy or forbidden for root, who runs tests in containers: without these rights it is."""
+
+ASOUND = """
+pcm.held { type file slave.pcm "nothing" file "/dev/null" infile "%s" format "raw" }
+pcm.nothing { type null }
+pcm.none { type hw card 99 }
+"""
+
+
+def as_ordinary_user(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *arguments]
+    if os.geteuid() == 0:
+        command = [*MAY_NOTHING, *command]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+
+
+@pytest.fixture
+def held(monkeypatch, tmp_path):
+    """An ALSA device "held" behind a file, for real: what its file refuses, the device refuses."""
+    if missing() or sys.platform != "linux":
+        pytest.skip(missing() or "ALSA is Linux's")
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        pytest.skip("root needs setpriv to give up its rights")
+    monkeypatch.setenv("JACK_NO_START_SERVER", "1")
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", "nobody")
+
+    def behind(path: str) -> None:
+        (tmp_path / "asound.conf").write_text(ASOUND % path)
+        monkeypatch.setenv("ALSA_CONFIG_PATH", str(tmp_path / "asound.conf"))
+
+    return behind
+
+
+OPEN_WHEN_REFUSED = """
+import fcntl, os, sys, termios
+from rtdenoise.live.devices import Device, find_device, list_devices_here
+from tests.live.test_errors import opened
+device = find_device(list_devices_here(), "held", "input")
+if sys.argv[1] == "busy":
+    fcntl.ioctl(os.open(sys.argv[2], os.O_RDONLY | os.O_NOCTTY), termios.TIOCEXCL)
+else:
+    os.chmod(sys.argv[2], 0)
+print(opened(rate=44100, microphone=device, channels=1))
+"""
+
+
+@pytest.mark.parametrize(
+    ("why", "words"), [("busy", "it is busy; close the program"), ("forbidden", "no permission for it; on Linux be in")]
+)
+def test_a_device_that_is_refused_when_it_is_opened(held, tmp_path, why, words):
+    leader, follower = pty.openpty()  # a terminal that a program has for itself alone is busy for all others
+    path = os.ttyname(follower) if why == "busy" else str(tmp_path / "sound")
+    (tmp_path / "sound").write_bytes(bytes(10**6))
+    held(path)
+    done = as_ordinary_user("-c", OPEN_WHEN_REFUSED, why, path)
+    for descriptor in (leader, follower):
+        os.close(descriptor)
+    assert words in done.stdout.splitlines()[-1], done.stderr
+    assert done.stdout.splitlines()[-1].startswith("'held' (ALSA) does not open: ")
+
+
+@pytest.mark.parametrize("mode", [0, 0o600])
+def test_a_device_that_may_not_be_used_is_not_listed_and_the_error_says_so(held, tmp_path, mode):
+    (tmp_path / "sound").write_bytes(bytes(10**6))
+    (tmp_path / "sound").chmod(mode)
+    held(str(tmp_path / "sound"))
+    done = as_ordinary_user("-m", "rtdenoise", "devices", "--json")
+    inputs = {device["name"] for device in json.loads(done.stdout) if device["channels_in"]}
+    assert ("held" in inputs) == bool(mode)
+    if not mode:
+        done = as_ordinary_user("-m", "rtdenoise", "live", "--input", "mic:held", "--monitor-only")
+        assert done.returncode == 1
+        assert "no input device 'held'; there are: " in done.stderr.splitlines()[-1]
+        assert "you may not use, is not listed" in done.stderr.splitlines()[-1]
+
+
+WHY_NONE = """
+import sys
+from pathlib import Path
+from rtdenoise.live import devices
+devices._SOUND = Path(sys.argv[1])
+print(devices.why_none())
+"""
+
+
+@pytest.mark.parametrize(("mode", "words"), [(0o600, "connect one"), (0, "group audio")])
+def test_no_permission_is_told_from_no_device(held, tmp_path, mode, words):
+    (tmp_path / "pcmC0D0p").write_bytes(b"")
+    (tmp_path / "pcmC0D0p").chmod(mode)
+    assert words in as_ordinary_user("-c", WHY_NONE, str(tmp_path)).stdout

@@ -74,6 +74,21 @@ def test_percentiles_of_a_histogram():
     assert percentile_ns(np.zeros_like(histogram), 0.5) == 0.0
 
 
+def test_reports_hold_the_histogram_of_their_own_span():
+    live = np.zeros(1, LIVE)
+    live["rate"], live["block"], live["channels"] = 16000, 128, 1
+    monitor = Monitor()
+    monitor.open(live, {})
+    live["compute_histogram"][0, [100, 200]] = 3, 1
+    first = monitor.interval()["compute_histogram_us"]
+    live["compute_histogram"][0, 100] += 2
+    assert [count for _, count in first] == [3, 1]
+    assert [count for _, count in monitor.interval()["compute_histogram_us"]] == [2]
+    total = monitor.total()["compute_histogram_us"]
+    assert [count for _, count in total] == [5, 1]
+    assert total[0][0] == pytest.approx(histogram_value_ns(100) / 1e3, abs=0.01)
+
+
 def lost_by(lead_of_the_clock, *, told=True) -> int:
     """What the monitor counts when the device's clock is so many samples ahead of what came."""
     live = np.zeros(1, LIVE)
@@ -216,22 +231,11 @@ def test_virtual_microphone_without_a_desktop_names_the_remedy(monkeypatch):
         pass
 
 
-def desktop_sources() -> set[str] | None:
-    """Names of the sound server's sources, or None where there is no server."""
-    try:
-        done = subprocess.run(
-            ["pactl", "list", "short", "sources"], capture_output=True, text=True, timeout=5, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return {line.split("\t")[1] for line in done.stdout.splitlines()}
-
-
-@pytest.mark.skipif(desktop_sources() is None, reason="no PipeWire or PulseAudio answers pactl here")
-def test_virtual_microphone_is_there_while_it_is_open_and_gone_afterwards():
-    with VirtualMicrophone():
-        assert "rtdenoise" in (desktop_sources() or set())
-    assert "rtdenoise" not in (desktop_sources() or set())
+@pytest.mark.parametrize(("system", "driver"), [("darwin", "BlackHole"), ("win32", "VB-CABLE")])
+def test_virtual_microphone_elsewhere_names_the_driver_and_how_to_use_it(monkeypatch, system, driver):
+    monkeypatch.setattr("rtdenoise.live.virtual_microphone.sys", SimpleNamespace(platform=system))
+    with pytest.raises(DeviceError, match=f"install {driver}.*--output speaker:.*pick"), VirtualMicrophone():
+        pass
 
 
 def test_doctor_reports_and_tells_scripts(server):

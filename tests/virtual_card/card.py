@@ -14,14 +14,7 @@ _CLOSE_SECONDS = 2.0
 
 
 class VirtualCard:
-    """Two JACK clients that PortAudio lists as devices; `LocalCard` in another process, with its methods.
-
-    Parameters
-    ----------
-    server : str
-        Name of the JACK server.
-    microphone, speaker : str
-        Names of the devices.
+    """Two JACK clients that PortAudio lists as devices: `LocalCard` in another process, with its arguments and methods.
 
     Attributes
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import click
 
@@ -21,7 +22,7 @@ def command(*, as_json: bool) -> None:
 
     devices = list_devices()
     if as_json:
-        click.echo(json.dumps([device.as_dict() for device in devices]))
+        click.echo(json.dumps([asdict(device) for device in devices]))
         return
     if not devices:
         click.echo("PortAudio finds no audio device; `rtdenoise doctor` looks for the reason")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import click
 
@@ -35,5 +36,5 @@ def command(*, methods: tuple[str, ...], seconds: float, as_json: bool) -> int:
             remedy = f"  -> {finding.remedy}" if finding.remedy else ""
             click.echo(f"{_SIGNS[finding.state]}  {finding.name}: {finding.found}{remedy}")
     if as_json:
-        click.echo(json.dumps([finding.as_dict() for finding in findings]))
+        click.echo(json.dumps([asdict(finding) for finding in findings]))
     return 1 if any(finding.state == FAILED for finding in findings) else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import click
 
@@ -28,7 +29,7 @@ def command(*, loopback: bool, source: str, target: str, as_json: bool) -> None:
         raise click.UsageError("give --loopback: it plays a short chirp through the speaker")
     trip = measure(source, target)
     if as_json:
-        click.echo(json.dumps(trip.as_dict()))
+        click.echo(json.dumps(asdict(trip)))
         return
     click.echo(
         f"{trip.target} -> {trip.source} at {trip.rate_hz} Hz: measured {trip.measured_ms:.2f} ms "

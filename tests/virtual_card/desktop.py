@@ -1,0 +1,191 @@
+"""A private sound server of a desktop, PipeWire or PulseAudio: headless, with a microphone that hears what is played.
+
+Programs with its `environment` see two sinks, "speakers" (the default) and "room", and the default source "mic", which
+hears what goes into the room.  Its clock runs at the rate that ALSA's plugins offer, so that nothing is resampled.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+KINDS = ("pipewire", "pulseaudio")
+RATE = 44100
+
+_UP_SECONDS = 20.0
+_PROGRAMS = {
+    "pipewire": ("dbus-daemon", "pipewire", "wireplumber", "pipewire-pulse", "pactl", "parec", "pacat"),
+    "pulseaudio": ("pulseaudio", "pactl", "parec", "pacat"),
+}
+_PLUGIN = {"pipewire": "libasound_module_pcm_pipewire.so", "pulseaudio": "libasound_module_pcm_pulse.so"}
+_ALSA = {
+    "pipewire": 'pcm.!default {{ type pipewire {hint} }}\npcm_type.pipewire {{ lib "{plugin}" }}\n',
+    "pulseaudio": 'pcm.!default {{ type pulse {hint} }}\npcm_type.pulse {{ lib "{plugin}" }}\n',
+}
+_HINT = 'hint { show on description "The desktop\'s sound server" }'
+_ONE_CLOCK = "sink_properties=node.group=card"  # two clocks in one graph may stop each other in PipeWire 0.3.65
+_MODULES = (
+    ("module-null-sink", "sink_name=speakers", f"rate={RATE}", _ONE_CLOCK),
+    ("module-null-sink", "sink_name=room", f"rate={RATE}", _ONE_CLOCK),
+    ("module-remap-source", "master=room.monitor", "source_name=mic"),
+)
+
+
+def missing(kind: str) -> str:
+    """Why there can be no such server here, or nothing."""
+    for program in _PROGRAMS[kind]:
+        if shutil.which(program) is None:
+            return f"{program} is not installed (tests/virtual_card/install)"
+    if _plugin(kind) is None:
+        return f"ALSA has no {_PLUGIN[kind]} (tests/virtual_card/install)"
+    return ""
+
+
+def _plugin(kind: str) -> Path | None:
+    """ALSA's way to the server, which PortAudio takes."""
+    folders = [Path(os.environ["ALSA_PLUGIN_DIR"])] if os.environ.get("ALSA_PLUGIN_DIR") else []
+    folders += [*Path("/usr/lib").glob("*/alsa-lib"), Path("/usr/lib64/alsa-lib"), Path("/usr/lib/alsa-lib")]
+    return next((folder / _PLUGIN[kind] for folder in folders if (folder / _PLUGIN[kind]).exists()), None)
+
+
+class Desktop:
+    """One running server; `environment` is what programs need to use it and no other.
+
+    Parameters
+    ----------
+    kind : "pipewire" or "pulseaudio"
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._folder = Path(tempfile.mkdtemp(prefix="rtdenoise-desktop-"))
+        self._processes: list[subprocess.Popen[bytes]] = []
+        for name in ("run", "run/pulse", "config/pipewire/pipewire.conf.d"):
+            (self._folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self._folder / "config/pipewire/pipewire.conf.d/rate.conf").write_text(
+            f"context.properties = {{ default.clock.rate = {RATE} default.clock.allowed-rates = [ {RATE} ] }}\n"
+        )
+        (self._folder / "asound.conf").write_text(_ALSA[kind].format(hint=_HINT, plugin=_plugin(kind)))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables for programs that shall use this server."""
+        run = self._folder / "run"
+        return {
+            "XDG_RUNTIME_DIR": str(run),
+            "XDG_CONFIG_HOME": str(self._folder / "config"),
+            "XDG_STATE_HOME": str(self._folder / "state"),
+            "PULSE_RUNTIME_PATH": str(run / "pulse"),
+            "PULSE_SERVER": f"unix:{run}/pulse/native",
+            "DBUS_SESSION_BUS_ADDRESS": f"unix:path={run}/bus",
+            "ALSA_CONFIG_PATH": str(self._folder / "asound.conf"),
+            "JACK_NO_START_SERVER": "1",
+            "JACK_DEFAULT_SERVER": f"nobody-{os.getpid()}",
+        }
+
+    @property
+    def log(self) -> str:
+        """What the servers printed."""
+        return (self._folder / "log").read_text(encoding="utf-8", errors="replace")
+
+    def start(self) -> Desktop:
+        """Start it, or start it again."""
+        try:
+            self._launch_all()
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def _launch_all(self) -> None:
+        if self.kind == "pulseaudio":
+            modules = [("module-native-protocol-unix",), *_MODULES]
+            loading = [f"--load={' '.join(module)}" for module in modules]
+            self._launch("pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--realtime=no", *loading)
+        else:
+            bus = self._folder / "run" / "bus"
+            self._launch("dbus-daemon", "--session", "--nofork", "--nopidfile", f"--address=unix:path={bus}")
+            self._wait(bus.exists)
+            for program in ("pipewire", "wireplumber", "pipewire-pulse"):
+                self._launch(program)
+        self._wait(lambda: bool(self.pactl("info")))
+        if self.kind == "pipewire":
+            for module in _MODULES:
+                self.pactl("load-module", *module)
+        self._wait(lambda: {"speakers", "room"} <= self.names("sinks") and "mic" in self.names("sources"))
+        for kind, name in (("sink", "speakers"), ("source", "mic")):
+            self._wait(partial(self._make_default, kind, name))  # refused while the session manager is starting
+
+    def _make_default(self, kind: str, name: str) -> bool:
+        self.pactl(f"set-default-{kind}", name)
+        return f"Default {kind.title()}: {name}" in self.pactl("info")
+
+    def _launch(self, *command: str) -> None:
+        with (self._folder / "log").open("ab") as log:
+            self._processes.append(
+                subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=os.environ | self.environment,
+                    start_new_session=True,
+                )
+            )
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        limit = time.monotonic() + _UP_SECONDS
+        while time.monotonic() < limit:
+            with suppress(subprocess.SubprocessError):
+                if condition():
+                    return
+            time.sleep(0.1)
+        raise RuntimeError(f"{self.kind} did not start: {self.log}")
+
+    def pactl(self, *arguments: str) -> str:
+        """What `pactl` prints."""
+        return subprocess.run(
+            ["pactl", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+            env=os.environ | self.environment | {"LC_ALL": "C"},
+        ).stdout
+
+    def names(self, what: str) -> set[str]:
+        """Names of its "sources", "sinks" ..."""
+        return {line.split("\t")[1] for line in self.pactl("list", "short", what).splitlines()}
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it in order, and remove what it left."""
+        self._end(signal.SIGTERM)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _end(self, number: int) -> None:
+        for process in reversed(self._processes):
+            process.send_signal(number)
+            try:
+                process.wait(3)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(3)
+        self._processes = []
+
+    def __enter__(self) -> Desktop:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.can import models
+from rtdenoise.can.card import write_card
 from rtdenoise.can.graph import input_shapes, network_step
 from rtdenoise.can.rings import plan_rings
 from rtdenoise.can.spec import CanSpec
@@ -140,7 +141,7 @@ def model_from_checkpoint(path: Path, spec: CanSpec, *, averaged: bool = True) -
         raise ModelError(f"{path}: the checkpoint does not fit the specification {spec.name!r}")
     for variable, array in zip(model.weights, arrays, strict=True):
         variable.assign(array)
-    return model, checkpoint.facts
+    return model, {"step": checkpoint.step, **checkpoint.facts}
 
 
 def write_start(checkpoint: Path, path: Path) -> None:
@@ -160,8 +161,13 @@ def export_checkpoint(
     mask_power: float | None = None,
     gain_min_db: float | None = None,
     int8: bool = False,
+    start: bool = False,
+    config: Path | None = None,
 ) -> dict[str, Any]:
-    """Export the averaged weights of a run; returns the run's facts for the card."""
+    """Export the averaged weights of a run; returns the run's facts.
+
+    A card is written where there is none, if `config`, the run's configuration, is given.
+    """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     used = replace(
         spec,
@@ -170,5 +176,13 @@ def export_checkpoint(
     )
     model, facts = model_from_checkpoint(checkpoint, used)
     whole = whole_from_keras(used, model) if used.statistics == "file" else None
-    write_model(from_keras(used, model), folder, int8=int8, whole=whole)
+    network = write_model(from_keras(used, model), folder, int8=int8, whole=whole)
+    try:
+        if start:
+            write_start(checkpoint, folder / models.START)
+            models.write_checksums(folder)
+        if config is not None:
+            write_card(folder, used, network.n_weights, int(facts["step"]), facts, checkpoint, config)
+    except OSError as error:
+        raise ModelError(f"{folder}: model not written whole ({error.strerror})") from error
     return facts

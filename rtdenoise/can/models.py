@@ -160,8 +160,8 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def write_checksums(folder: Path) -> None:
-    """Digests of everything an engine reads."""
-    names = [name for name in (SPEC, WEIGHTS, WHOLE, LITERT) if (folder / name).is_file()]
+    """Digests of everything but the card."""
+    names = [name for name in (SPEC, WEIGHTS, WHOLE, LITERT, START) if (folder / name).is_file()]
     names += sorted(path.name for path in folder.glob("model-*.tflite"))
     lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}" for name in names]
     (folder / CHECKSUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -34,7 +34,7 @@ def command(
     recordings: Path | None,
     overwrite: bool,
 ) -> None:
-    r"""Write a model folder from a training checkpoint: weights, LiteRT file, specification, checksums.
+    r"""Write a model folder from a training checkpoint: weights, LiteRT file, specification, checksums, a card.
 
     CHECKPOINT is best.npz or last.npz of a run, CONFIG the YAML file it was started with.  A feature network becomes a
     folder that the loss term deep_features reads.  CHECKPOINT may also be a TensorFlow 1 checkpoint of the network
@@ -69,9 +69,7 @@ def command(
         click.echo(f"{folder}: converted")
         return
     use = {"mask_power": mask_power, "gain_min_db": gain_min_db}
-    facts = export.export_checkpoint(checkpoint, spec, folder, int8=int8, **use)
-    if start:
-        export.write_start(checkpoint, folder / models.START)
+    facts = export.export_checkpoint(checkpoint, spec, folder, int8=int8, start=start, config=config, **use)
     if saved_model:
         from rtdenoise.can.serving import export_saved_model
 

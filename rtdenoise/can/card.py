@@ -1,0 +1,107 @@
+"""The card of an exported network: what it is, what it heard, with which settings, made by which commands."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rtdenoise.can.spec import CanSpec
+
+CARD = "README.md"
+
+_CARD = """# {name}
+
+Context aggregation network: {channels} channels, {layers} dilated convolutions over {sees}, {n_weights:,} weights.
+{rate} Hz, own delay {delay_ms:g} ms (latency and a hop of {hop_ms:g} ms).
+
+| | |
+|---|---|
+| heard | {hours:.1f} hours of mixtures made on the fly |
+| steps | {steps:,} of {batch_size} x {crop_seconds:g} s, {train_hours:.1f} hours of training |
+| use | `mask_power` {mask_power:g}, `gain_min_db` {gain_min_db:g} |
+
+Data: recordings of `{data}`; name them and their licences here before you hand the network on.
+
+## Figures
+
+{figures}
+
+    rtdenoise evaluate --speech SPEECH --noise NOISE --snr -5,0,5,10,15 --method CAN:{folder}
+
+## Settings
+
+```yaml
+{settings}```
+
+## Commands
+
+    rtdenoise train {config} --data DATA
+    rtdenoise export {checkpoint} {config} {folder}
+"""
+_SEES = {"wave": "samples", "framed": "learnt frames", "spectral": "spectra"}
+_UNITS = {"si_sdr_db": "SI-SDR dB", "pesq": "PESQ-wb", "estoi": "eSTOI"}
+
+
+def write_card(
+    folder: Path, spec: CanSpec, n_weights: int, step: int, facts: Mapping[str, Any], checkpoint: Path, config: Path
+) -> bool:
+    """Write ``README.md`` into a model's folder, unless there is one; returns whether it did.
+
+    Parameters
+    ----------
+    folder : Path
+    spec : CanSpec
+    n_weights : int
+    step : int
+        Training steps behind the weights.
+    facts : mapping
+        Of the checkpoint: ``audio_seconds``, ``train_seconds`` and, of a run, ``settings``.
+    checkpoint, config : Path
+        What was exported, and the configuration that describes it.
+    """
+    import yaml
+
+    if (folder / CARD).exists():
+        return False
+    settings = dict(facts.get("settings", {}))
+    settings["network"] = spec.name
+    text = _CARD.format(
+        name=spec.name,
+        channels=spec.channels,
+        layers=len(spec.dilations),
+        sees=_SEES[spec.domain],
+        n_weights=n_weights,
+        rate=spec.sample_rate,
+        delay_ms=1e3 * (spec.latency_samples + spec.lookahead_samples + spec.hop) / spec.sample_rate,
+        hop_ms=1e3 * spec.hop / spec.sample_rate,
+        hours=facts["audio_seconds"] / 3600.0,
+        steps=step,
+        batch_size=settings.get("batch_size", 0),
+        crop_seconds=settings.get("crop_seconds", 0.0),
+        train_hours=facts.get("train_seconds", 0.0) / 3600.0,
+        mask_power=spec.mask_power,
+        gain_min_db=spec.gain_min_db,
+        data=settings.get("data", ""),
+        figures=_figures(checkpoint.parent / "validation.csv", step),
+        settings=yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=110),
+        config=config,
+        checkpoint=checkpoint,
+        folder=folder,
+    )
+    (folder / CARD).write_text(text, encoding="utf-8")
+    return True
+
+
+def _figures(table: Path, step: int) -> str:
+    """The run's own validation nearest to the weights, or that there is none."""
+    try:
+        with table.open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if int(float(row["step"])) <= step]
+    except (OSError, ValueError, KeyError):
+        rows = []
+    if not rows:
+        return "Not measured yet:"
+    found = ", ".join(f"{title} {float(rows[-1][name]):.3g}" for name, title in _UNITS.items() if rows[-1].get(name))
+    return f"The run's own validation at step {rows[-1]['step']}: {found}. On other voices and noises:"

@@ -11,7 +11,7 @@ from rtdenoise.evaluate.systems import own_settings
 
 NATIVE = "native"
 RATE_HZ = 16000
-_QUICK = ("WF:quality", "WF:low", "SS:low", "CAN:can-live")
+QUICK = ("WF:quality", "WF:low", "SS:low", "CAN:can-live")
 _DEVICE_RATE_HZ = 48000
 
 
@@ -49,7 +49,7 @@ def make_case(name: str, rate_hz: int = RATE_HZ) -> Case:
 
 def quick_cases(rate_hz: int = RATE_HZ) -> list[Case]:
     """Enough for the verdicts of the usual choices in half a minute."""
-    return [make_case(name, rate_hz) for name in _QUICK if _is_there(name)]
+    return [make_case(name, rate_hz) for name in QUICK if _is_there(name)]
 
 
 def all_cases(rate_hz: int = RATE_HZ) -> list[Case]:

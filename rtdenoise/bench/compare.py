@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rtdenoise.errors import AudioFileError, ConfigError
+from rtdenoise.errors import ConfigError
+from rtdenoise.evaluate.old_record import load_record
 
 SLOWER, FASTER, SAME = "slower", "faster", "same"
 TOLERANCE = 0.05
 """Two runs on a quiet machine agree this well at the median; less is no change."""
+
+_NOTED = {"paced p99": (1.5, "us"), "delay": (1.01, "ms"), "memory": (1.2, "MB"), "start": (1.5, "s")}
+"""Figures beside the cost, from which factor on their change is worth a note, and their unit."""
 
 _RESAMPLES = 4000
 _INTERVAL = (2.5, 97.5)
@@ -33,33 +37,47 @@ class Change:
     note: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields."""
-        return asdict(self)
+        """All fields; None for what is undefined."""
+        return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in asdict(self).items()}
 
 
-def load_record(path: Path, schema: str) -> dict[str, Any]:
-    """A record of the given schema.
+def load_bench(path: Path, schema: str) -> dict[str, Any]:
+    """A record of `bench` whose rows can be compared.
 
     Raises
     ------
-    AudioFileError
-        If the file cannot be read.
-    ConfigError
-        If it is no such record.
+    AudioFileError, ConfigError
+        As `load_record`.
     """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise AudioFileError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: is no JSON ({error})") from error
-    if not isinstance(record, dict) or record.get("schema") != schema:
-        raise ConfigError(f"{path}: is no record of {schema}")
+    record = load_record(path, schema, {"rows": list})
+    if not all(_comparable(row) for row in record["rows"]):
+        raise ConfigError(f"{path}: holds a row without name, rate, engine, verdict or costs; measure it anew")
     return record
 
 
-def compare(old: Mapping[str, Any], new: Mapping[str, Any], tolerance: float = TOLERANCE) -> list[Change]:
-    """Every row that both records have.
+def _comparable(row: Any) -> bool:
+    if not isinstance(row, dict) or not {"name", "rate_hz", "engine", "holds"} <= row.keys():
+        return False
+    steady = row.get("back_to_back", {})
+    return "error" in row or bool(steady.get("rounds_us") and steady.get("reference_us"))
+
+
+def check_tolerance(tolerance: float) -> None:
+    """Raise before anything is measured.
+
+    Raises
+    ------
+    ConfigError
+        For one that is negative or no number.
+    """
+    if not 0.0 <= tolerance < math.inf:
+        raise ConfigError(f"tolerance={tolerance} must be a number from 0 on, such as 0.05 for 5 %")
+
+
+def compare(
+    old: Mapping[str, Any], new: Mapping[str, Any], tolerance: float = TOLERANCE, names: Collection[str] = ()
+) -> list[Change]:
+    """Every row of the new record that the old one has, and rows of the old one that are gone.
 
     The cost of a round is paired with a fixed piece of work that ran beside it, so that a machine that was slower as a
     whole does not count; the interval of the ratio of medians is a bootstrap over the rounds of both runs.
@@ -70,34 +88,83 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any], tolerance: float = T
         Records of `bench`.
     tolerance : float
         A change smaller than this is none, however sure.
+    names
+        The only rows that the new run was asked for; empty: every row of an old record at the same rate.
 
     Raises
     ------
     ConfigError
         If no row is in both.
     """
-    before = {_key(row): row for row in old["rows"]}
-    pairs = [(before[_key(row)], row) for row in new["rows"] if _key(row) in before]
+    before, after = ({_key(row): row for row in record["rows"]} for record in (old, new))
+    pairs = [(before[key], row) for key, row in after.items() if key in before]
     if not pairs:
         raise ConfigError("the two records have no row in common; measure the same methods")
-    return [_change(first, second, tolerance) for first, second in pairs]
+    rates = [record.get("settings", {}).get("rate_hz") for record in (old, new)]
+    gone = [
+        _without_figures(row, SLOWER, "measured before, missing now")
+        for key, row in before.items()
+        if key not in after and "error" not in row and rates[0] == rates[1] and (not names or row["name"] in names)
+    ]
+    return [*(_change(first, second, tolerance) for first, second in pairs), *gone]
+
+
+def agreement(old: Mapping[str, Any], new: Mapping[str, Any], changes: Collection[Change]) -> dict[str, Any]:
+    """How far two records agree.
+
+    Of `rows` with figures in both: ``median_difference`` and ``largest_difference`` of the cost ratios from 1, and
+    ``verdicts_differ``, those that hold live in one of the two alone.
+    """
+    before = {_key(row): row["holds"] for row in old["rows"] if "error" not in row}
+    both = [row for row in new["rows"] if "error" not in row and _key(row) in before]
+    off = [abs(change.ratio - 1.0) for change in changes if not math.isnan(change.ratio)]
+    return {
+        "rows": len(both),
+        "median_difference": float(np.median(off)) if off else None,
+        "largest_difference": max(off, default=None),
+        "verdicts_differ": [f"{r['name']} at {r['rate_hz']} Hz" for r in both if r["holds"] != before[_key(r)]],
+    }
 
 
 def _key(row: Mapping[str, Any]) -> tuple[str, int, str]:
     return row["name"], row["rate_hz"], row["engine"]
 
 
-def _change(old: Mapping[str, Any], new: Mapping[str, Any], tolerance: float) -> Change:
+def _without_figures(row: Mapping[str, Any], verdict: str, note: str) -> Change:
     nan = float("nan")
+    return Change(row["name"], row["rate_hz"], nan, nan, nan, verdict, note)
+
+
+def _change(old: Mapping[str, Any], new: Mapping[str, Any], tolerance: float) -> Change:
     if "error" in new or "error" in old:
         verdict = SLOWER if "error" in new and "error" not in old else SAME
-        return Change(new["name"], new["rate_hz"], nan, nan, nan, verdict, str(new.get("error", old.get("error"))))
+        return _without_figures(new, verdict, str(new.get("error", old.get("error"))))
     ratio, low, high = ratio_interval(_relative(old), _relative(new))
     verdict = SLOWER if low > 1.0 + tolerance else FASTER if high < 1.0 / (1.0 + tolerance) else SAME
-    note = ""
+    notes = _notes(_figures(old), _figures(new))
     if old["holds"] and not new["holds"]:
-        verdict, note = SLOWER, "held live before, does not now"
-    return Change(new["name"], new["rate_hz"], ratio, low, high, verdict, note)
+        verdict, notes = SLOWER, ["held live before, does not now", *notes]
+    return Change(new["name"], new["rate_hz"], ratio, low, high, verdict, "; ".join(notes))
+
+
+def _figures(row: Mapping[str, Any]) -> dict[str, float | None]:
+    """The figures of `_NOTED`, as far as the row has them."""
+    parts = row.get("latency_ms", {})
+    return {
+        "paced p99": row.get("paced", {}).get("us", {}).get("p99"),
+        "delay": sum(parts.get(name, 0.0) for name in ("block", "algorithm", "queue")),
+        "memory": row.get("memory_mb", {}).get("peak"),
+        "start": row.get("startup_seconds"),
+    }
+
+
+def _notes(old: Mapping[str, float | None], new: Mapping[str, float | None]) -> list[str]:
+    found = []
+    for name, (factor, unit) in _NOTED.items():
+        before, after = old[name], new[name]
+        if before and after and not 1.0 / factor <= after / before <= factor:
+            found.append(f"{name} {before:.4g}, now {after:.4g} {unit}")
+    return found
 
 
 def _relative(row: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rtdenoise.bench.compare import Change
-from rtdenoise.evaluate.tables import markdown_table
+from rtdenoise.evaluate.tables import markdown_table, number
 
 
 def rows_table(record: Mapping[str, Any]) -> str:
@@ -70,6 +70,9 @@ def gpu_table(record: Mapping[str, Any]) -> str:
             rows.append([row["model"], f"failed: {row['error']}", *["-"] * 5])
             continue
         for point in row["batches"]:
+            if "error" in point:
+                rows.append([row["model"], str(point["streams"]), f"failed: {point['error']}", *["-"] * 4])
+                continue
             us = point["us"]
             rows.append(
                 [
@@ -112,7 +115,19 @@ def markdown(record: Mapping[str, Any]) -> str:
 def changes_table(changes: Sequence[Change]) -> str:
     """What `compare` found."""
     rows = [
-        [c.name, str(c.rate_hz), f"{c.ratio:.3f}", f"{c.low:.3f} to {c.high:.3f}", f"{c.verdict} {c.note}".strip()]
+        [c.name, str(c.rate_hz), number(c.ratio, 3), f"{number(c.low, 3)} to {number(c.high, 3)}", c.verdict, c.note]
         for c in changes
     ]
-    return markdown_table(("method", "rate", "cost, new / old", "95 % interval", "verdict"), rows)
+    return markdown_table(("method", "rate", "cost, new / old", "95 % interval", "verdict", "note"), rows)
+
+
+def agreement_line(found: Mapping[str, Any]) -> str:
+    """How far two records agree, in a sentence or two."""
+    if not found["rows"]:
+        return "No row has figures in both records."
+    differing = ", ".join(found["verdicts_differ"])
+    verdicts = f"live verdicts differ on {differing}" if differing else f"live verdicts agree on all {found['rows']}"
+    return (
+        f"{found['rows']} rows with figures in both: cost differs by {100 * found['median_difference']:.1f} % at the "
+        f"median, by {100 * found['largest_difference']:.1f} % at most; {verdicts}."
+    )

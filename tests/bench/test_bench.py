@@ -15,8 +15,9 @@ from rtdenoise.bench import measure, memory, run
 from rtdenoise.bench.cases import NATIVE, all_cases, make_case, quick_cases
 from rtdenoise.bench.many import measure_many, why_no_gpu
 from rtdenoise.bench.run import Request, bench, run_worker
+from rtdenoise.bench.tables import gpu_table
 from rtdenoise.bench.verdict import judge, smallest
-from rtdenoise.errors import ConfigError
+from rtdenoise.errors import ConfigError, DeviceError
 from tests.cli.conftest import call
 
 __all__ = ["call"]
@@ -156,6 +157,7 @@ def test_command_line_ends_with_3_if_something_became_slower(call, tmp_path):
     old.write_text(json.dumps(record))
     same = call(*arguments, "--compare", old, "--tolerance", 3)
     assert same.code == 0, same.err
+    assert json.loads(same.out)["agreement"]["verdicts_differ"] == []
     steady = record["rows"][0]["back_to_back"]
     steady["rounds_us"] = [value / 20 for value in steady["rounds_us"]]
     old.write_text(json.dumps(record))
@@ -183,6 +185,8 @@ def test_busy_cores_are_busy_and_go_away():
         (("--rate", "100"), "100"),
         (("--seconds", "0"), "seconds=0"),
         (("--compare", "old.json"), "old.json: cannot be read"),
+        (("--tolerance", "nan"), "tolerance=nan"),
+        (("-a", "WF:low+wiener=["), "WF:low+wiener=[: behind + stands wiener=[: '[' is not a value YAML can read"),
     ],
 )
 def test_what_cannot_be_is_one_line(call, arguments, reason):
@@ -217,9 +221,47 @@ def test_many_streams_count_what_crosses():
     pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
     found = measure_many("can-small", (1, 4), device="cpu", seconds=0.2)
     assert [point["streams"] for point in found["batches"]] == [1, 4]
-    assert all(point["copies_per_step"] == 5 for point in found["batches"])  # real, imag, lowest gain; real, imag
+    assert all(point["copies_per_step"] == 7 for point in found["batches"])  # real, imag, lowest gain, where the
+    # rings are read and written; real, imag
     assert found["batches"][1]["bytes_per_step"] > 3 * found["batches"][0]["bytes_per_step"]
-    assert found["streams_per_device"] > 0
+    assert found["streams_per_device"] >= found["largest_batch_that_holds"]
+
+
+def test_a_curve_ends_where_the_memory_does(monkeypatch):
+    tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+    from rtdenoise.bench import many
+    from rtdenoise.can.tensorflow_engine import TensorFlowEngine
+
+    closed = []
+
+    class Small(TensorFlowEngine):
+        def close(self):
+            closed.append(self)
+            super().close()
+
+        def step(self, inputs):
+            if len(inputs["real"]) > 2:
+                raise tf.errors.ResourceExhaustedError(None, None, "out of\nmemory")
+            return super().step(inputs)
+
+    monkeypatch.setattr("rtdenoise.can.tensorflow_engine.TensorFlowEngine", Small)
+    found = measure_many("can-small", (1, 2, 4, 8), device="cpu", seconds=0.2)
+    assert [point["streams"] for point in found["batches"]] == [1, 2, 4]
+    assert found["batches"][2] == {"streams": 4, "error": "ResourceExhaustedError: out of memory"}
+    assert found["largest_batch_that_holds"] <= 2 and len(closed) == 3
+    table = gpu_table({"gpu": {"why_none": "", "rows": [found]}})
+    assert "| can-small | 4 | failed: ResourceExhaustedError: out of memory |" in table
+    with pytest.raises(DeviceError, match="4 streams: ResourceExhaustedError"):
+        measure_many("can-small", (4,), device="cpu", seconds=0.2)
+
+    def two_hold(_model, batch, *_more):
+        return {"us": {"p50": 1000.0 / batch, "p99": 2000.0 if batch < 4 else 1e9}}
+
+    monkeypatch.setattr(many, "_measure_batch", two_hold)
+    found = measure_many("can-small", (1, 2, 4), device="cpu", seconds=0.2)
+    assert found["largest_batch_that_holds"] == 2
+    assert found["streams_per_device"] == int(found["hop_ms"] * 2 / 0.5)  # two in half a millisecond
+    assert measure_many("can-small", (4,), device="cpu", seconds=0.2)["streams_per_device"] == 0
 
 
 def test_settings_must_make_sense():

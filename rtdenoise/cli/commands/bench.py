@@ -36,7 +36,8 @@ def command(
     r"""Measure cost, tail, latency, memory and capacity of every method on this machine.
 
     Each row says whether the method holds live at its block size.  With --compare the exit code is 3 if something
-    became slower than in the old record, beyond the noise of the two runs.
+    became slower than in the old record, beyond the noise of the two runs, or is not measured any more; it also says
+    how far the two runs agree.
 
     \b
     Example:
@@ -46,27 +47,31 @@ def command(
     """
     import json
 
-    from rtdenoise.bench.compare import SLOWER, load_record
+    from rtdenoise.bench.cases import QUICK
+    from rtdenoise.bench.compare import SLOWER, agreement, check_tolerance, load_bench
     from rtdenoise.bench.compare import compare as compare_records
     from rtdenoise.bench.report import write_report
     from rtdenoise.bench.run import SCHEMA, Request, bench
-    from rtdenoise.bench.tables import changes_table, markdown
+    from rtdenoise.bench.tables import agreement_line, changes_table, markdown
     from rtdenoise.cli.console import Bar, stderr_console
 
-    old = load_record(compare, SCHEMA) if compare is not None else None
+    check_tolerance(tolerance)
+    old = load_bench(compare, SCHEMA) if compare is not None else None
     request = Request(names=names, rate_hz=rate_hz, quick=quick, loaded=loaded, seconds=seconds)
     with Bar(stderr_console(quiet=quiet), "bench") as bar:
         record = bench(request, bar.update)
-    changes = compare_records(old, record, tolerance) if old is not None else []
-    if changes:
+    changes = []
+    if old is not None:
+        changes = compare_records(old, record, tolerance, names or (QUICK if quick else ()))
         record["changes"] = [change.as_dict() for change in changes]
+        record["agreement"] = agreement(old, record, changes)
     files = write_report(record, output) if output is not None else ()
     if as_json:
         click.echo(json.dumps(record))
     elif not quiet:
         click.echo(markdown(record))
         if changes:
-            click.echo(changes_table(changes))
+            click.echo(f"{changes_table(changes)}\n\n{agreement_line(record['agreement'])}\n")
         click.echo("\n".join(str(path) for path in files), nl=bool(files))
     failed = all("error" in row for row in record["rows"])
     return 1 if failed else SLOWER_EXIT_CODE if any(change.verdict == SLOWER for change in changes) else 0

@@ -11,6 +11,7 @@ from rtdenoise.live.devices import list_devices
 
 _SILENT_SECONDS = 0.5  # without a callback
 _SILENT_BLOCKS = 10
+_STARTING_SECONDS, _STARTING_SILENT_SECONDS = 4.0, 1.5  # PulseAudio may begin with a pause and a burst
 _ZERO_SECONDS = 3.0
 _SUSPEND_SECONDS = 2.0
 
@@ -27,7 +28,8 @@ class Watch:
     def __init__(self, source: dict[str, Any] | None = None) -> None:
         self._source = source
         self._callbacks = [-1, -1]
-        self._moved = [time.monotonic()] * 2
+        self._opened = time.monotonic()
+        self._moved = [self._opened] * 2
         self._zeros_told = False
         self._gone = threading.Event()
         self._asleep = _suspended_seconds()
@@ -40,7 +42,8 @@ class Watch:
                 self._callbacks[clock], self._moved[clock] = int(record[name]), now
         block_seconds = float(record["block"]) / max(1.0, float(record["rate"]))
         still = now - min(self._moved)
-        if still > max(_SILENT_SECONDS, _SILENT_BLOCKS * block_seconds):
+        patience = _STARTING_SILENT_SECONDS if now - self._opened < _STARTING_SECONDS else _SILENT_SECONDS
+        if still > max(patience, _SILENT_BLOCKS * block_seconds):
             return f"no audio for {still:.1f} s: the device or its server is gone"
         asleep = _suspended_seconds()
         if asleep - self._asleep > _SUSPEND_SECONDS:

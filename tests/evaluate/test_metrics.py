@@ -139,7 +139,7 @@ def test_dnsmos_is_that_of_its_package(pair):
     expected = dnsmos.run(bad, sr=16000)
     found = metrics.dnsmos(bad)
     for ours, theirs in (("dnsmos_ovrl", "ovrl_mos"), ("dnsmos_sig", "sig_mos"), ("dnsmos_bak", "bak_mos")):
-        assert found[ours] == pytest.approx(expected[theirs], abs=1e-4)  # float32 networks
+        assert found[ours] == pytest.approx(expected[theirs], abs=AGREE)
 
 
 @pytest.mark.parametrize("delay", [-240, -1, 0, 1, 77, 1000])

@@ -89,7 +89,7 @@ def compare(
     tolerance : float
         A change smaller than this is none, however sure.
     names
-        The only rows that the new run was asked for; empty: every row of an old record at the same rate.
+        The only rows that the new run was asked for, at the rates it has; empty: every row of an old record.
 
     Raises
     ------
@@ -101,10 +101,14 @@ def compare(
     if not pairs:
         raise ConfigError("the two records have no row in common; measure the same methods")
     rates = [record.get("settings", {}).get("rate_hz") for record in (old, new)]
+    rates_now = {row["rate_hz"] for row in new["rows"]}
     gone = [
         _without_figures(row, SLOWER, "measured before, missing now")
         for key, row in before.items()
-        if key not in after and "error" not in row and rates[0] == rates[1] and (not names or row["name"] in names)
+        if key not in after
+        and "error" not in row
+        and rates[0] == rates[1]
+        and (not names or (row["name"] in names and row["rate_hz"] in rates_now))
     ]
     return [*(_change(first, second, tolerance) for first, second in pairs), *gone]
 

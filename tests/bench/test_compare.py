@@ -61,6 +61,9 @@ def test_a_row_that_is_gone_is_worse_unless_it_was_not_asked_for():
     assert json.loads(json.dumps(gone.as_dict(), allow_nan=False))["ratio"] is None
     assert "| - | - to - | slower | measured before" in changes_table([gone])
     assert [c.name for c in compare.compare(old, new, names=("WF:low",))] == ["WF:low"]
+    elsewhere = {**old, "rows": [*old["rows"][:1], {**old["rows"][0], "rate_hz": 48000}]}
+    assert len(compare.compare(elsewhere, new, names=("WF:low",))) == 1  # a quick run has one rate
+    assert len(compare.compare(elsewhere, new)) == 2
     assert len(compare.compare(old, {**new, "settings": {"rate_hz": 48000}})) == 1
     old["rows"][1]["error"] = "never ran"
     assert len(compare.compare(old, new)) == 1

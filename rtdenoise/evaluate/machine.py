@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,11 @@ def cores() -> int:
 
 
 def package_version() -> str:
-    """Version of this package."""
-    from rtdenoise import __version__
-
-    return __version__
+    """Version of this package as it is installed."""
+    try:
+        return version("rtdenoise")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def processor() -> str:

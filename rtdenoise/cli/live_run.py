@@ -27,7 +27,8 @@ from rtdenoise.live.virtual_microphone import VirtualMicrophone
 _STEP_SECONDS = 0.08
 _LINE_SECONDS = 10.0
 _PATIENCE_SECONDS = 2.0
-_MICROPHONE_SECONDS = 0.2
+_MICROPHONE_SECONDS = 0.2  # between two looks until the sound arrives in the virtual microphone
+_WATCH_SECONDS = 3.0  # and from then on
 _STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -196,26 +197,31 @@ class LiveRun:
         )
 
     def _feed_microphone(self, now: float) -> None:
-        """Lead every new audio process into the virtual microphone; until it is there, nothing is played."""
+        """Lead what is played into the virtual microphone and keep it there; while it is elsewhere, it is silent."""
         microphone, process = self._microphone, self.session.audio_process
-        if microphone is None or process == self._fed:
+        if microphone is None:
             return
-        if self._fed and microphone.moves:
-            self._fed = 0
-            self.session.set_parameter("loudness", 0.0)
+        if self._fed and process != self._fed and microphone.moves:
+            self._lead(0)
+            self._look_again = now
         if now < self._look_again:
             return
-        self._look_again = now + _MICROPHONE_SECONDS
         try:
             if not process:
                 microphone.restore()
-            elif microphone.attach(process):
-                self._fed = process
-                self.session.set_parameter("loudness", 1.0)
+            else:
+                self._lead(process if microphone.attach(process) else 0)
         except RtDenoiseError as error:
             if process and str(error) != self._microphone_failed:
                 self._microphone_failed = str(error)
                 self.tell(self._microphone_failed)
+        self._look_again = now + (_WATCH_SECONDS if self._fed else _MICROPHONE_SECONDS)
+
+    def _lead(self, process: int) -> None:
+        """That this process (0: none) is heard in the microphone, and when to look again."""
+        if process != self._fed:
+            self._fed = process
+            self.session.set_parameter("loudness", 1.0 if process else 0.0)
 
     def _tell_grants(self) -> None:
         """Once: what the system granted, what it refused, and how to get that."""

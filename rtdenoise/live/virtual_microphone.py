@@ -48,7 +48,7 @@ class VirtualMicrophone:
             raise DeviceError(
                 "a virtual microphone needs PipeWire or PulseAudio and pactl (apt install pulseaudio-utils)"
             )
-        self._channels, self._attached = channels, 0
+        self._channels = channels
         self._modules: list[str] = []
         self._before: dict[str, str | None] = {}
         self.moves = (
@@ -77,17 +77,21 @@ class VirtualMicrophone:
             raise
 
     def attach(self, process: int) -> bool:
-        """Let what a process plays go into the microphone; whether it does.
+        """Let what a process plays go into the microphone; whether the server says that it does.
 
-        Call it for every new process that has the devices, until it is true.
+        Call it again and again: a server that is still deciding where a new stream belongs takes no notice of being
+        told, and so does one that restores what it remembers.
         """
-        if process == self._attached or not self.moves:
+        if not self.moves:
             return True
         self.restore()
-        for number in _inputs_of(process):
-            pactl("move-sink-input", number, _SINK)
-            self._attached = process
-        return process == self._attached
+        sinks = [line.split("\t") for line in pactl("list", "short", "sinks").splitlines()]
+        wanted = {fields[0] for fields in sinks if fields[1:2] == [_SINK]}
+        places = _inputs_of(process)
+        for number, sink in places.items():
+            if sink not in wanted:
+                pactl("move-sink-input", number, _SINK)
+        return bool(places) and set(places.values()) <= wanted
 
     def restore(self) -> None:
         """Make it again if its server was started anew."""
@@ -113,15 +117,16 @@ class VirtualMicrophone:
         self.close()
 
 
-def _inputs_of(process: int) -> list[str]:
-    """Numbers of the streams that a process plays; the process is known of the stream, or of its client alone."""
+def _inputs_of(process: int) -> dict[str, str]:
+    """Streams that a process plays, each with its sink; the process is known of the stream, or of its client alone."""
     known = f'application.process.id = "{process}"'
     clients = {number for number, text in entries("clients").items() if known in text}
-    found = []
+    found = {}
     for number, text in entries("sink-inputs").items():
         client = re.search(r"^\s*Client: (\d+)$", text, re.MULTILINE)
         if known in text or (client is not None and client[1] in clients):
-            found.append(number)
+            sink = re.search(r"^\s*Sink: (\d+)$", text, re.MULTILINE)
+            found[number] = sink[1] if sink is not None else ""
     return found
 
 

@@ -186,6 +186,14 @@ def test_a_second_session_is_refused_and_the_first_goes_on(desktop):
         assert traces(desktop) == before
 
 
+def test_what_somebody_leads_elsewhere_comes_back(desktop):
+    with session(desktop, "--method", "bypass") as process:
+        for line in desktop.pactl("list", "short", "sink-inputs").splitlines():
+            desktop.pactl("move-sink-input", line.split("\t")[0], "speakers")
+        wait_until(lambda: not fed(desktop, process), 10.0)
+        wait_until(lambda: fed(desktop, process), 30.0)
+
+
 def test_a_server_that_was_started_anew_gets_its_microphone_again(desktop):
     with session(desktop, "--method", "bypass") as process:
         desktop.kill()

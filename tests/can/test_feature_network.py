@@ -83,7 +83,7 @@ def test_resuming_gives_the_same_weights_bit_for_bit(folder, cache, tmp_path):
 def test_a_checkpoint_of_other_tasks_or_another_shape_is_refused(folder, cache, tmp_path):
     train(classifier_settings(VALUES), folder, tmp_path, cache)
     wider = classifier_settings({**VALUES, "classifier": {**VALUES["classifier"], "channels": 9}})
-    with pytest.raises(ModelError, match="belongs to another feature network"):
+    with pytest.raises(ModelError, match="belongs to another network"):
         train(wider, folder, tmp_path, cache, resume=True)
     fewer = classifier_settings({**VALUES, "tasks": [{"name": "sounds", "exclude": ["tone"]}]})
     with pytest.raises(ModelError, match=r"other tasks or classes .sounds with 3 classes.*not sounds with 2 classes"):

@@ -24,6 +24,7 @@ from rtdenoise.can.training.classifier.spec import Task
 from rtdenoise.can.training.journal import Journal
 from rtdenoise.can.training.optimiser import build_optimiser
 from rtdenoise.can.training.progress import LAST, STOPPED, Progress
+from rtdenoise.can.training.variables import assign
 from rtdenoise.errors import ModelError
 
 _LOG = logging.getLogger(__name__)
@@ -221,17 +222,3 @@ class ClassifierTrainer:
 
 def _told(tasks: Any) -> str:
     return ", ".join(f"{task.name} with {len(task.classes)} classes" for task in tasks)
-
-
-def assign(variables: list[Any], arrays: list[Any], path: Path) -> None:
-    """Set variables in order.
-
-    Raises
-    ------
-    ModelError
-        If the number or a shape differs.
-    """
-    if [tuple(v.shape) for v in variables] != [np.shape(a) for a in arrays]:
-        raise ModelError(f"{path}: belongs to another feature network (shapes differ)")
-    for variable, array in zip(variables, arrays, strict=True):
-        variable.assign(array)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
-from scipy import signal as scipy_signal
 
 from rtdenoise.streaming.channels import Downmix, PerChannel
 from rtdenoise.streaming.offline import run_offline
@@ -51,6 +50,8 @@ def _at_another_rate(inner: Whole, rate: int, inner_rate: int) -> Whole:
     up, down = rate // common, inner_rate // common
 
     def whole(x: F32) -> F32:
+        from scipy import signal as scipy_signal  # half a second that no other start should wait for
+
         found = inner(scipy_signal.resample_poly(x, down, up).astype(np.float32))
         back: F32 = scipy_signal.resample_poly(found, up, down).astype(np.float32)
         return np.pad(back, (0, max(0, len(x) - len(back))))[: len(x)]

@@ -78,17 +78,20 @@ class TensorFlowEngine:
         rings = v1.get_variable(
             "rings", (max(plan.n_slots, 1), *slot), tf.float32, v1.zeros_initializer(), use_resource=True
         )
-        inputs["taps"] = tf.reshape(tf.gather(rings, reads), shapes["taps"])
+        past_taps = tf.gather(rings, reads)
+        inputs["taps"] = tf.reshape(past_taps, shapes["taps"])
         pasts = {}
         for name in (name for name in shapes if name.startswith("past")):
             pasts[name] = v1.get_variable(name, shapes[name], tf.float32, v1.zeros_initializer(), use_resource=True)
             inputs[name] = pasts[name].read_value()
         answer = network_step(tf, network, plan, inputs)
-        updates = [pasts[name].assign(answer[name], read_value=False) for name in pasts]
-        if plan.deep:
-            updates.append(
-                tf.raw_ops.ResourceScatterUpdate(resource=rings.handle, indices=writes, updates=answer["written"])
-            )
+        # What a layer keeps may not depend on what it kept before: without this a write may come before the read.
+        with tf.control_dependencies([past_taps, *(inputs[name] for name in pasts)]):
+            updates = [pasts[name].assign(answer[name], read_value=False) for name in pasts]
+            if plan.deep:
+                updates.append(
+                    tf.raw_ops.ResourceScatterUpdate(resource=rings.handle, indices=writes, updates=answer["written"])
+                )
         names = ["rows"] if spec.domain != "spectral" else ["real", "imag"]
         feeds = [*(inputs[name] for name in self._fed), reads, writes]
         return feeds, [*(answer[name] for name in names), *updates], names

@@ -131,6 +131,33 @@ def test_it_streams_later_by_what_it_looks_ahead(folder, engine):
     assert network.spec.statistics == "file"
 
 
+def test_tensorflow_reads_every_ring_before_it_writes_it(folder):
+    """The only deep layer's new rows do not depend on its old ones: nothing but an edge in the graph orders the two."""
+    from rtdenoise.can.tensorflow_engine import TensorFlowEngine
+
+    operations = TensorFlowEngine(models.open_model(folder).network())._session.graph.get_operations()
+
+    def before(operation):
+        seen, waiting = set(), [operation]
+        while waiting:
+            here = waiting.pop()
+            new = {*here.control_inputs, *(tensor.op for tensor in here.inputs)} - seen
+            seen |= new
+            waiting += new
+        return seen
+
+    def of_the_step(kinds):  # without those that set a variable up, named below it
+        found = [op for op in operations if op.type in kinds]
+        return [op for op in found if not op.name.startswith(op.inputs[0].op.name + "/")]
+
+    reads = of_the_step({"ResourceGather", "ReadVariableOp"})
+    updates = of_the_step({"ResourceScatterUpdate", "AssignVariableOp"})
+    assert len(reads) == len(updates) == 5
+    for update in updates:
+        (read,) = [op for op in reads if op.inputs[0].op is update.inputs[0].op]
+        assert read in before(update), update.name
+
+
 def reference_same_padding(network, signal):
     """The frozen network over a whole signal, taps around each sample, silence around the signal."""
     rows = signal.astype(np.float64)[:, None]

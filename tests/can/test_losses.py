@@ -12,6 +12,7 @@ keras = pytest.importorskip("keras", reason="losses are Keras operations")
 def signals(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     target = rng.normal(0, 1, (3, 8192)).astype(np.float32)
+    target[:, :1024] = 0.0
     return target, (target + rng.normal(0, 0.3, target.shape)).astype(np.float32)
 
 
@@ -20,6 +21,7 @@ ENTRIES = {
     "l2": {},
     "compressed_stft": {"frame": 256, "hop": 64, "complex_share": 0.3},
     "clipped_sdr": {"ceiling_db": 30.0},
+    "pauses": {},
     "estoi": {},
     "perceptual": {},
 }
@@ -72,6 +74,21 @@ def test_clipped_sdr_equals_its_definition_and_knows_the_level():
     entries = [{"term": "clipped_sdr", "ceiling_db": 30.0}]
     assert value(entries, target, estimate) == pytest.approx(expected, rel=1e-4)
     assert value(entries, target, 0.5 * target) > value(entries, target, target)
+
+
+def test_pauses_are_heard_in_decibels_where_the_target_is_silent_and_nowhere_else():
+    target, estimate = signals()
+    entries = [{"term": "pauses", "below_db": -30.0, "floor_db": -60.0}]
+    hops = estimate.reshape(3, -1, 256)
+    hops_of = [np.concatenate([hops[:, k], hops[:, k + 1]], -1) for k in range(hops.shape[1] - 1)]
+    window = np.hanning(513)[:-1]
+    left = np.stack([np.mean((frame * window) ** 2, -1) for frame in hops_of[:3]], 1)  # the fourth holds speech
+    expected = np.sum(10 * np.log10((left + 1e-6) / 1e-6)) / (3 * len(hops_of))
+    assert value(entries, target, estimate) == pytest.approx(expected, rel=1e-4)
+    louder = np.where(np.arange(8192) >= 1024, 2.0 * estimate, estimate).astype(np.float32)
+    assert value(entries, target, louder) == pytest.approx(expected, rel=1e-4)
+    with pytest.raises(ConfigError, match="below_db"):
+        build_loss([{"term": "pauses", "below_db": 3.0}])
 
 
 def test_silence_gives_numbers():

@@ -16,6 +16,7 @@ from rtdenoise.errors import ConfigError
 from rtdenoise.streaming.windows import hann
 
 _COMPRESSION = 0.3
+_PAUSE_FRAME = 512
 _POWER_FLOOR = 1e-8  # relative to a mixture of unit level; bounds the slope of |X|**0.3 at silence
 
 
@@ -76,17 +77,39 @@ def l2() -> Term:
     return lambda ops, estimate, target: ops.mean(ops.square(estimate - target))
 
 
+def pauses(below_db: float = -40.0, floor_db: float = -60.0) -> Term:
+    """Level of what is left where nobody speaks, in dB above `floor_db`, averaged over all frames of the signal.
+
+    Nobody speaks in frames of the target more than `below_db` under its loudest, nor where the target is silent.  Both
+    levels are relative to a mixture of unit level.  Errors of compressed spectra are small there already at -20 dB,
+    and what is left is still heard (ITU-T P.835: the background is judged apart).
+    """
+    require_between("below_db", below_db, -120.0, 0.0)
+    require_between("floor_db", floor_db, -120.0, 0.0)
+    share, floor = 10.0 ** (below_db / 10.0), 10.0 ** (floor_db / 10.0)
+
+    def term(ops: Any, estimate: Tensor, target: Tensor) -> Tensor:
+        spoken = ops.mean(ops.square(frames(ops, target, _PAUSE_FRAME, _PAUSE_FRAME // 2)), -1)
+        loudest = ops.max(spoken, axis=-1, keepdims=True)
+        silent = ops.cast(spoken <= ops.maximum(share * loudest, floor), "float32")
+        left = ops.mean(ops.square(frames(ops, estimate, _PAUSE_FRAME, _PAUSE_FRAME // 2)), -1)
+        return ops.mean(silent * ops.log((left + floor) / floor)) * (10.0 / np.log(10.0))
+
+    return term
+
+
 TERMS: dict[str, Callable[..., Term]] = {
     "l1": l1,
     "l2": l2,
     "compressed_stft": compressed_stft,
     "clipped_sdr": clipped_sdr,
+    "pauses": pauses,
     "estoi": hearing.estoi,
     "perceptual": hearing.perceptual,
     "deep_features": DeepFeatures,
 }
 """Terms by the name a configuration gives them."""
-_SAMPLES = {"estoi": hearing.ESTOI_SAMPLES, "perceptual": hearing.PERCEPTUAL_SAMPLES}
+_SAMPLES = {"estoi": hearing.ESTOI_SAMPLES, "perceptual": hearing.PERCEPTUAL_SAMPLES, "pauses": _PAUSE_FRAME}
 
 
 class Loss:

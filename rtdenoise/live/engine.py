@@ -104,11 +104,14 @@ class Engine:
                 limit.fill(wanted)
 
     def _catch_up(self, position: int) -> None:
-        """Continue at `position`; nothing between the last answer and it will ever be valid."""
+        """Continue at `position`; nothing between the last answer and it will ever be valid.
+
+        Nor is what the method gives out before it has heard so much as its latency: that is silence, or of before.
+        """
         live = self._live
         skipped = position - int(live["engine_n"])
         if skipped > 0:
-            live["engine_from"] = position
+            live["engine_from"] = position + self._denoiser.latency_samples
             live["engine_skipped"] += skipped
             with self._fence:
                 live["engine_n"] = position

@@ -80,6 +80,18 @@ def test_resuming_gives_the_same_weights_bit_for_bit(folder, cache, tmp_path):
             assert_array_equal(one, other)
 
 
+def test_a_new_run_removes_what_the_former_left_once_it_can_begin(folder, cache, tmp_path):
+    train(classifier_settings(VALUES), folder, tmp_path, cache)
+    assert rows(tmp_path / "train.csv")[-1]["step"] == "6", "the last steps are told of, however few"
+    (tmp_path / "best.npz").write_bytes(b"a better one of before")
+    with pytest.raises(ConfigError):
+        train(classifier_settings(VALUES), tmp_path / "nothing", tmp_path, cache)
+    assert (tmp_path / "best.npz").read_bytes() == b"a better one of before"
+    train(classifier_settings({**VALUES, "steps": 2}), folder, tmp_path, cache)
+    assert load_checkpoint(tmp_path / "best.npz").step == load_checkpoint(tmp_path / "last.npz").step == 2
+    assert [row["step"] for row in rows(tmp_path / "train.csv")] == ["2"]
+
+
 def test_a_checkpoint_of_other_tasks_or_another_shape_is_refused(folder, cache, tmp_path):
     train(classifier_settings(VALUES), folder, tmp_path, cache)
     wider = classifier_settings({**VALUES, "classifier": {**VALUES["classifier"], "channels": 9}})

@@ -47,7 +47,7 @@ def test_between_a_compiled_method_and_an_engine_there_is_no_gap_and_no_click(se
             live.wait(lambda: heard(live), 30.0)
             middle = int(record["n"][0])
             clean = span_of(rings["clean"], max(begin, middle - 3 * card.rate), middle)[:, 0]
-            _smooth(clean, card.rate, 0.19)
+            _smooth(clean, card.rate, 0.15)  # half way the two, 79 degrees apart, add up to 0.19
             live.session.set_method("WF")
             live.wait(lambda: not_heard(live), 5.0)
             _smooth(span_of(rings["clean"], middle, int(record["n"][0]))[:, 0], card.rate, 0.0)

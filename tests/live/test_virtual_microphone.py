@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Timer
@@ -79,6 +80,18 @@ def fed(desktop: Desktop, process: subprocess.Popen) -> bool:
     sinks = {line.split("\t")[1]: line.split("\t")[0] for line in desktop.pactl("list", "short", "sinks").splitlines()}
     playing = [line.split("\t")[1] for line in desktop.pactl("list", "short", "sink-inputs").splitlines()]
     return sinks.get("rtdenoise_output") in playing
+
+
+@contextmanager
+def events_of(desktop: Desktop) -> Iterator[Callable[[], str]]:
+    """What the server tells of changes, from now on, however short they last."""
+    command = ["pactl", "subscribe"]
+    with tempfile.TemporaryFile() as file, subprocess.Popen(command, stdout=file) as listener:
+        time.sleep(1.0)
+        try:
+            yield lambda: os.pread(file.fileno(), 1 << 20, 0).decode()
+        finally:
+            listener.kill()
 
 
 @contextmanager
@@ -188,10 +201,10 @@ def test_a_second_session_is_refused_and_the_first_goes_on(desktop):
 
 
 def test_what_somebody_leads_elsewhere_comes_back(desktop):
-    with session(desktop, "--method", "bypass") as process:
+    with session(desktop, "--method", "bypass") as process, events_of(desktop) as seen:
         for line in desktop.pactl("list", "short", "sink-inputs").splitlines():
             desktop.pactl("move-sink-input", line.split("\t")[0], "speakers")
-        wait_until(lambda: not fed(desktop, process), 10.0)
+        wait_until(lambda: seen().count("Event 'change' on sink-input") >= 2, 30.0)  # there and back again
         wait_until(lambda: fed(desktop, process), 30.0)
 
 

@@ -20,7 +20,8 @@ from pathlib import Path
 KINDS = ("pipewire", "pulseaudio")
 RATE = 44100
 
-_UP_SECONDS = 20.0
+_UP_SECONDS = 60.0
+_ANSWER_SECONDS = 20.0
 _PROGRAMS = {
     "pipewire": ("dbus-daemon", "pipewire", "wireplumber", "pipewire-pulse", "pactl", "parec", "pacat"),
     "pulseaudio": ("pulseaudio", "pactl", "parec", "pacat"),
@@ -119,10 +120,17 @@ class Desktop:
         self._wait(lambda: bool(self.pactl("info")))
         if self.kind == "pipewire":
             for module in _MODULES:
-                self.pactl("load-module", *module)
+                self._wait(partial(self._make, *module))
         self._wait(lambda: {"speakers", "room"} <= self.names("sinks") and "mic" in self.names("sources"))
         for kind, name in (("sink", "speakers"), ("source", "mic")):
             self._wait(partial(self._make_default, kind, name))  # refused while the session manager is starting
+
+    def _make(self, *module: str) -> bool:
+        """Load a module unless it is there: a server that is starting may do it and not answer."""
+        named = next(part for part in module if "_name=" in part)
+        if named not in self.pactl("list", "short", "modules"):
+            self.pactl("load-module", *module)
+        return True
 
     def _make_default(self, kind: str, name: str) -> bool:
         self.pactl(f"set-default-{kind}", name)
@@ -156,7 +164,7 @@ class Desktop:
             ["pactl", *arguments],
             capture_output=True,
             text=True,
-            timeout=5,
+            timeout=_ANSWER_SECONDS,
             check=True,
             env=os.environ | self.environment | {"LC_ALL": "C"},
         ).stdout

@@ -232,7 +232,7 @@ class Trainer:
             if self._observe is not None and (ended or now - observed > _OBSERVE_SECONDS):
                 self._observe(self._progress(losses, now - reported))
                 observed = now
-            if len(losses) == _REPORT_STEPS:
+            if len(losses) == _REPORT_STEPS or ended:
                 self._report(self._progress(losses, now - reported))
                 self.facts["train_seconds"] += now - reported
                 losses, reported = [], now

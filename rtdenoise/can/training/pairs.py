@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtdenoise.can.training.collection import audio_files
-from rtdenoise.can.training.library import read_audio
+from rtdenoise.can.training.library import read_audio, replacing
 from rtdenoise.errors import ConfigError
 from rtdenoise.typing import F32
 
@@ -106,8 +106,10 @@ def open_pairs(root: Path, split: str, *, cache: Path, sample_rate: int) -> Pair
     if not index.is_file():
         cache.mkdir(parents=True, exist_ok=True)
         parts, scales = zip(*(_decode(*pair, sample_rate) for pair in chosen), strict=True)
-        np.save(file, np.concatenate(parts, 1))
-        np.savez(index, stops=np.cumsum([p.shape[1] for p in parts]), scales=np.array(scales, np.float32))
+        with replacing(file) as partial, partial.open("wb") as samples:
+            np.save(samples, np.concatenate(parts, 1))
+        with replacing(index) as partial, partial.open("wb") as places:  # last: it says that the samples are whole
+            np.savez(places, stops=np.cumsum([p.shape[1] for p in parts]), scales=np.array(scales, np.float32))
     with np.load(index) as found:
         return Pairs(np.load(file, mmap_mode="r"), found["stops"], found["scales"])
 

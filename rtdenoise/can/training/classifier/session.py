@@ -12,6 +12,7 @@ from rtdenoise.can.training.classifier.settings import ClassifierSettings
 from rtdenoise.can.training.classifier.sounds import Mixture, open_sounds
 from rtdenoise.can.training.classifier.spec import Task
 from rtdenoise.can.training.progress import LAST
+from rtdenoise.can.training.session import run_files
 from rtdenoise.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def train_classifier(
 ) -> str:
     """Train, or go on training from ``last.npz`` in `folder`; returns why the run ended.
 
+    What an earlier run left there is removed unless `resume`.
+
     Raises
     ------
     ConfigError, ModelError
@@ -65,6 +68,7 @@ def train_classifier(
     from rtdenoise.can.training.classifier.trainer import ClassifierTrainer
 
     rate = settings.classifier.sample_rate
+    former = [] if resume else run_files(folder)
     found = find_tasks(settings, data)
     mixtures, validation = [], []
     for (task, clips), wanted in zip(found, settings.tasks, strict=True):
@@ -75,5 +79,7 @@ def train_classifier(
     if resume:
         trainer.resume(folder / LAST)
         _LOG.info("going on from step %d", trainer.step)
+    for path in former:  # only now: what stops a run before its first step leaves the former one as it was
+        path.unlink()
     _LOG.info("feature network: %d weights", trainer.network.count_params())
     return trainer.run(mixtures, validation)

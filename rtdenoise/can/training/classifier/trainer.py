@@ -180,7 +180,7 @@ class ClassifierTrainer:
             if self._observe is not None and (ended or now - observed > _OBSERVE_SECONDS):
                 self._observe(self._progress(losses, now - reported))
                 observed = now
-            if len(losses) == _REPORT_STEPS:
+            if len(losses) == _REPORT_STEPS or ended:
                 self._report(self._progress(losses, now - reported))
                 losses, reported = [], now
             if now - saved > settings.checkpoint_seconds:

@@ -32,8 +32,8 @@ def steps(path):
 
 def test_a_new_run_in_the_folder_of_another_leaves_nothing_of_it(data_folder, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr("rtdenoise.can.training.loop._OBSERVE_SECONDS", 0.0)
-    monkeypatch.setattr("rtdenoise.can.training.loop._REPORT_STEPS", 1)
+    monkeypatch.setattr("rtdenoise.can.training.run._OBSERVE_SECONDS", 0.0)
+    monkeypatch.setattr("rtdenoise.can.training.run._REPORT_STEPS", 1)
     run, drawn = tmp_path / "run", []
     run.mkdir()
     for name in OLD:

@@ -261,7 +261,7 @@ def test_an_unforeseen_error_leaves_a_checkpoint(mixer, tmp_path, monkeypatch):
 def test_whoever_watches_is_told_loss_speed_and_time_left(mixer, tmp_path, monkeypatch):
     from rtdenoise.can.training.loop import Trainer
 
-    monkeypatch.setattr("rtdenoise.can.training.loop._OBSERVE_SECONDS", 0.0)
+    monkeypatch.setattr("rtdenoise.can.training.run._OBSERVE_SECONDS", 0.0)
     seen = []
     Trainer(SETTINGS, tmp_path, seen.append).run(mixer, None)
     assert [at.step for at in seen] == list(range(1, 13))

@@ -1,14 +1,11 @@
-"""The training loop: steps, checkpoints, validation, and where a run stops."""
+"""A run that trains a network to enhance: its steps, its checkpoints, its validation."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
-import logging
-import signal
-import time
-from collections.abc import Callable, Generator
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,43 +14,38 @@ import numpy as np
 from rtdenoise.can.model import build_network, import_keras
 from rtdenoise.can.training.batches import Batch, batches
 from rtdenoise.can.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from rtdenoise.can.training.journal import Journal
 from rtdenoise.can.training.losses import build_loss
 from rtdenoise.can.training.mixtures import Mixer
 from rtdenoise.can.training.optimiser import build_optimiser
 from rtdenoise.can.training.pictures import keep_curves
-from rtdenoise.can.training.progress import LAST, STOPPED, Progress
+from rtdenoise.can.training.progress import LAST, Progress
 from rtdenoise.can.training.replicas import strategy_for, train_on_parts
+from rtdenoise.can.training.run import Run
 from rtdenoise.can.training.settings import TrainSettings
 from rtdenoise.can.training.validation import scores
 from rtdenoise.can.training.variables import all_finite, assign
 from rtdenoise.errors import ModelError
 from rtdenoise.typing import F32
 
-_LOG = logging.getLogger(__name__)
-_REPORT_STEPS = 50
-_OBSERVE_SECONDS = 0.5
 _NOT_FINITE_LIMIT = 20  # steps in a row; single ones are skipped by the optimiser's guard
 
 
-class Trainer:
+class Trainer(Run):
     """One run: a network, its optimiser, and the folder its checkpoints and logs go to.
 
     Parameters
     ----------
     settings : TrainSettings
-    folder : Path
-        Holds ``last.npz`` (exact resume), ``best.npz``, and the run's `Journal`.
-    observe : callable, optional
-        Called with a `Progress` about twice a second.
+    folder, observe
+        See `Run`.
     """
 
     def __init__(
         self, settings: TrainSettings, folder: Path, observe: Callable[[Progress], None] | None = None
     ) -> None:
+        super().__init__(settings, folder, observe)
         keras = import_keras()
-        self.settings, self.folder, self._observe = settings, folder, observe
-        folder.mkdir(parents=True, exist_ok=True)
+        self.settings = settings
         keras.utils.set_random_seed(settings.seed)
         self._strategy = strategy_for(settings.devices) if settings.devices > 1 else None
         with self._strategy.scope() if self._strategy else contextlib.nullcontext():
@@ -65,11 +57,7 @@ class Trainer:
             # what replicas compute is summed
             self.model.compile(self.optimiser, loss=lambda t, e: loss(t, e) / settings.devices, jit_compile=False)
             self.optimiser.build(self.model.trainable_variables)
-        self.step = 0
-        self.facts: dict[str, Any] = {"audio_seconds": 0.0, "train_seconds": 0.0, "best": None, "stale": 0}
-        self._journal = Journal(folder)
         self._bad_steps = 0
-        self._stop = False
 
     def _with_scale(self, keras: Any) -> Any:
         """The network with its delay taken off, and its output at the level at which the loss compares."""
@@ -160,23 +148,10 @@ class Trainer:
         self.facts["audio_seconds"] += self.settings.audio_seconds_per_step
         return loss
 
-    def averaged_weights(self) -> list[Any]:
-        """The network's variables with the averages in place of the trained ones, as arrays."""
-        values = {id(v): v.numpy() for v in self.network.weights}
-        if self.settings.ema > 0.0:
-            averages = self.optimiser._model_variables_moving_average  # no public way to read them without assigning
-            for variable, average in zip(self.model.trainable_variables, averages, strict=True):
-                values[id(variable)] = average.numpy()
-        return [values[id(v)] for v in self.network.weights]
-
     def enhance(self, noisy: F32) -> F32:
         """What the averaged weights make of ``(clips, n)`` signals: ``(clips, n - latency)``, aligned."""
-        trained = [v.numpy() for v in self.network.weights]
-        assign(self.network.weights, self.averaged_weights(), self.folder)
-        try:
+        with self._averaged():
             parts = [_numpy(self.network(noisy[k : k + 8], training=False)) for k in range(0, len(noisy), 8)]
-        finally:
-            assign(self.network.weights, trained, self.folder)
         found: F32 = np.concatenate(parts)[:, self.settings.network.latency_samples :]
         return found
 
@@ -203,90 +178,21 @@ class Trainer:
             n_samples=settings.n_samples,
             workers=settings.workers,
         )
-        former = {s: signal.signal(s, self._ask_to_stop) for s in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            with contextlib.closing(source):
-                reason = self._loop(source, validation)
-            self.checkpoint()
-            return reason
-        except ModelError:  # the weights, or the disk, are not fit for a checkpoint
-            raise
-        except Exception:
-            self.checkpoint()
-            raise
-        finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
+        judged = None if validation is None else functools.partial(self.validate, *validation)
+        return self._follow(source, judged, settings.patience)
 
-    def _ask_to_stop(self, *_: Any) -> None:
-        self._stop = True
+    def _judge(self, figures: dict[str, float]) -> bool:
+        better = super()._judge(figures)
+        keep_curves(self.folder)
+        return better
 
-    def _loop(self, source: Generator[Batch, None, None], validation: tuple[F32, F32] | None) -> str:
-        settings = self.settings
-        saved = validated = reported = observed = time.monotonic()
-        losses: list[float] = []
-        for batch in source:
-            losses.append(self.train_step(batch))
-            now = time.monotonic()
-            ended = self._ended()
-            if self._observe is not None and (ended or now - observed > _OBSERVE_SECONDS):
-                self._observe(self._progress(losses, now - reported))
-                observed = now
-            if len(losses) == _REPORT_STEPS or ended:
-                self._report(self._progress(losses, now - reported))
-                self.facts["train_seconds"] += now - reported
-                losses, reported = [], now
-            if now - saved > settings.checkpoint_seconds:
-                self.checkpoint()
-                saved = now
-            if validation is not None and (ended or now - validated > settings.validate_seconds):
-                self._judge(self.validate(*validation))
-                keep_curves(self.folder)
-                validated = reported = time.monotonic()
-                losses = []
-                if settings.patience and self.facts["stale"] >= settings.patience:
-                    return "no better for a while"
-            if ended:
-                return ended
-        raise AssertionError("batches never end")
-
-    def _ended(self) -> str:
-        if self._stop:
-            return STOPPED
-        return "all steps taken" if self.step >= self.settings.steps else ""
-
-    def _progress(self, losses: list[float], seconds: float) -> Progress:
-        """Where the run stands after the last steps, which took `seconds`."""
-        each = seconds / len(losses)
-        return Progress(
-            step=self.step,
-            steps=self.settings.steps,
-            loss=float(np.mean(losses)),
-            audio_hours=self.facts["audio_seconds"] / 3600.0,
-            audio_seconds_per_second=self.settings.audio_seconds_per_step / each,
-            seconds_left=(self.settings.steps - self.step) * each,
-        )
-
-    def _report(self, at: Progress) -> None:
-        """One line of progress, in the log and in ``train.csv``."""
-        _LOG.info(
-            "step %d loss %.5f, %.1f h heard, %.0f audio-seconds a second, %.0f min left",
-            at.step, at.loss, at.audio_hours, at.audio_seconds_per_second, at.seconds_left / 60.0,
-        )  # fmt: skip
-        row = {name: getattr(at, name) for name in ("loss", "audio_hours", "audio_seconds_per_second")}
-        self._journal.add("train", self.step, row)
-
-    def _judge(self, figures: dict[str, float]) -> None:
-        """Log the figures of a validation; keep the weights if they are the best so far."""
+    def _is_better(self, figures: dict[str, float]) -> bool:
         score = figures["si_sdr_db"] + 4.0 * figures.get("pesq", 0.0)
-        _LOG.info("step %d validation %s", self.step, json.dumps({k: round(v, 4) for k, v in figures.items()}))
-        self._journal.add("validation", self.step, {"audio_hours": self.facts["audio_seconds"] / 3600.0, **figures})
         best = self.facts["best"]
-        if np.isfinite(score) and (best is None or not score <= best):  # a best that is no number is beaten by any
-            self.facts["best"], self.facts["stale"] = score, 0
-            self.checkpoint("best.npz")
-        else:
-            self.facts["stale"] += 1
+        better = bool(np.isfinite(score)) and (best is None or not score <= best)  # a best that is no number is beaten
+        if better:
+            self.facts["best"] = score
+        return better
 
 
 def _numpy(value: Any) -> Any:

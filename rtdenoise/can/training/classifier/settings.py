@@ -109,6 +109,11 @@ class ClassifierSettings:
         """Samples of one example."""
         return round(self.crop_seconds * self.classifier.sample_rate)
 
+    @property
+    def audio_seconds_per_step(self) -> float:
+        """Sound heard in one step."""
+        return self.batch_size * self.crop_seconds
+
 
 def classifier_settings(values: dict[str, Any]) -> ClassifierSettings:
     """Settings from parsed YAML.

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import json
-import logging
-import signal
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +16,22 @@ from rtdenoise.can.training.classifier.network import build_classifier, classifi
 from rtdenoise.can.training.classifier.settings import ClassifierSettings
 from rtdenoise.can.training.classifier.sounds import Mixture, Sounds, examples
 from rtdenoise.can.training.classifier.spec import Task
-from rtdenoise.can.training.journal import Journal
 from rtdenoise.can.training.optimiser import build_optimiser
-from rtdenoise.can.training.progress import LAST, STOPPED, Progress
+from rtdenoise.can.training.progress import LAST, Progress
+from rtdenoise.can.training.run import Run
 from rtdenoise.can.training.variables import assign
 from rtdenoise.errors import ModelError
 
-_LOG = logging.getLogger(__name__)
-_REPORT_STEPS = 50
-_OBSERVE_SECONDS = 0.5
 
-
-class ClassifierTrainer:
+class ClassifierTrainer(Run):
     """One run: network, optimiser, and the folder of its checkpoints and logs.
 
     Parameters
     ----------
     settings : ClassifierSettings
     tasks : tuple of Task
-    folder : Path
-        Holds ``last.npz``, ``best.npz``, ``train.csv`` and ``validation.csv``.
-    observe : callable, optional
-        Called with a `Progress` about twice a second.
+    folder, observe
+        See `Run`.
     """
 
     def __init__(
@@ -52,18 +41,14 @@ class ClassifierTrainer:
         folder: Path,
         observe: Callable[[Progress], None] | None = None,
     ) -> None:
+        super().__init__(settings, folder, observe)
         keras = import_keras()
-        self.settings, self.tasks, self.folder, self._observe = settings, tasks, folder, observe
-        folder.mkdir(parents=True, exist_ok=True)
+        self.settings, self.tasks = settings, tasks
         keras.utils.set_random_seed(settings.seed)
         self.network = build_classifier(settings.classifier, tasks, settings.dropout)
         self.optimiser = build_optimiser(settings)
         self.network.compile(self.optimiser, loss=classifier_loss(tasks, settings.smoothing), jit_compile=False)
         self.optimiser.build(self.network.trainable_variables)
-        self.step = 0
-        self.facts: dict[str, Any] = {"audio_seconds": 0.0, "best": None}
-        self._journal = Journal(folder)
-        self._stop = False
 
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint, exactly.
@@ -96,22 +81,11 @@ class ClassifierTrainer:
         optimiser = [v.numpy() for v in self.optimiser.variables]
         save_checkpoint(self.folder / name, Checkpoint(self.step, weights, self.averaged_weights(), optimiser, facts))
 
-    def averaged_weights(self) -> list[Any]:
-        """The network's variables with the averages in place of the trained ones, as arrays."""
-        values = {id(v): v.numpy() for v in self.network.weights}
-        if self.settings.ema > 0.0:
-            averages = self.optimiser._model_variables_moving_average  # no public way to read them without assigning
-            for variable, average in zip(self.network.trainable_variables, averages, strict=True):
-                values[id(variable)] = average.numpy()
-        return [values[id(v)] for v in self.network.weights]
-
     def validate(self, sounds: list[Sounds]) -> dict[str, float]:
         """The figure of each task with averaged weights, on whole clips."""
         keras = import_keras()
-        trained = [v.numpy() for v in self.network.weights]
-        assign(self.network.weights, self.averaged_weights(), self.folder)
         found, start = {}, 0
-        try:
+        with self._averaged():
             for task, part in zip(self.tasks, sounds, strict=True):
                 logits = logits_of(
                     lambda x: keras.ops.convert_to_numpy(self.network(x, training=False)),
@@ -121,8 +95,6 @@ class ClassifierTrainer:
                 stop = start + len(task.classes)
                 found[f"{task.name}_{FIGURES[task.kind]}"] = figure(task, logits[:, start:stop], part.targets)
                 start = stop
-        finally:
-            assign(self.network.weights, trained, self.folder)
         return found
 
     def run(self, mixtures: list[Mixture], validation: list[Sounds]) -> str:
@@ -141,20 +113,9 @@ class ClassifierTrainer:
             batch_size=settings.batch_size,
             n_samples=settings.n_samples,
         )
-        former = {s: signal.signal(s, self._ask_to_stop) for s in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            with contextlib.closing(source):
-                reason = self._loop(source, validation)
-            self.checkpoint()
-            return reason
-        finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
+        return self._follow(source, lambda: self.validate(validation))
 
-    def _ask_to_stop(self, *_: Any) -> None:
-        self._stop = True
-
-    def train_step(self, signals: Any, packed: Any) -> float:
+    def train_step(self, batch: Any) -> float:
         """One step on one batch; returns its loss.
 
         Raises
@@ -162,62 +123,19 @@ class ClassifierTrainer:
         ModelError
             If the loss is not finite.
         """
-        loss = float(self.network.train_on_batch(signals, packed))
+        loss = float(self.network.train_on_batch(*batch))
         if not np.isfinite(loss):
             raise ModelError(f"the loss is not finite at step {self.step} (try a lower learning_rate)")
         self.step += 1
-        self.facts["audio_seconds"] += self.settings.batch_size * self.settings.crop_seconds
+        self.facts["audio_seconds"] += self.settings.audio_seconds_per_step
         return loss
 
-    def _loop(self, source: Generator[Any, None, None], validation: list[Sounds]) -> str:
-        settings = self.settings
-        saved = validated = reported = observed = time.monotonic()
-        losses: list[float] = []
-        for signals, packed in source:
-            losses.append(self.train_step(signals, packed))
-            now = time.monotonic()
-            ended = STOPPED if self._stop else "all steps taken" if self.step >= settings.steps else ""
-            if self._observe is not None and (ended or now - observed > _OBSERVE_SECONDS):
-                self._observe(self._progress(losses, now - reported))
-                observed = now
-            if len(losses) == _REPORT_STEPS or ended:
-                self._report(self._progress(losses, now - reported))
-                losses, reported = [], now
-            if now - saved > settings.checkpoint_seconds:
-                self.checkpoint()
-                saved = now
-            if ended != STOPPED and (ended or now - validated > settings.validate_seconds):
-                self._judge(self.validate(validation))
-                validated = reported = time.monotonic()
-                losses = []
-            if ended:
-                return ended
-        raise AssertionError("batches never end")
-
-    def _progress(self, losses: list[float], seconds: float) -> Progress:
-        each = max(seconds, 1e-9) / len(losses)
-        return Progress(
-            step=self.step,
-            steps=self.settings.steps,
-            loss=float(np.mean(losses)),
-            audio_hours=self.facts["audio_seconds"] / 3600.0,
-            audio_seconds_per_second=self.settings.batch_size * self.settings.crop_seconds / each,
-            seconds_left=(self.settings.steps - self.step) * each,
-        )
-
-    def _report(self, at: Progress) -> None:
-        _LOG.info("step %d loss %.4f, %.0f min left", at.step, at.loss, at.seconds_left / 60.0)
-        row = {name: getattr(at, name) for name in ("loss", "audio_hours", "audio_seconds_per_second")}
-        self._journal.add("train", self.step, row)
-
-    def _judge(self, figures: dict[str, float]) -> None:
-        """Log the figures; keep the weights if the first task is answered better than ever."""
-        _LOG.info("step %d validation %s", self.step, json.dumps({k: round(v, 4) for k, v in figures.items()}))
-        self._journal.add("validation", self.step, {"audio_hours": self.facts["audio_seconds"] / 3600.0, **figures})
-        score = next(iter(figures.values()))
-        if self.facts["best"] is None or score > self.facts["best"]:
+    def _is_better(self, figures: dict[str, float]) -> bool:
+        score = next(iter(figures.values()))  # the first task's
+        better = self.facts["best"] is None or score > self.facts["best"]
+        if better:
             self.facts |= {"best": score, "figures": figures}
-            self.checkpoint("best.npz")
+        return better
 
 
 def _told(tasks: Any) -> str:

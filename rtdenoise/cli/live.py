@@ -73,11 +73,11 @@ def run_live(asked: Options | LiveRequest) -> int:
 
 def _check_target(target: str, options: LiveRequest) -> None:
     """A file that cannot be written is an error before any device is opened."""
-    from rtdenoise.errors import AudioFileError
-    from rtdenoise.files.naming import require_free
-
     if is_live(target) or target.isdigit() or target == STDIO or options.live.monitor_only:
         return
+    from rtdenoise.errors import AudioFileError
+    from rtdenoise.files.naming import require_free  # loads the compiler, which devices need not wait for
+
     require_free(Path(target), overwrite=options.overwrite)
     if not Path(target).absolute().parent.is_dir():
         raise AudioFileError(f"{target}: its folder does not exist; make it first")

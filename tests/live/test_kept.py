@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from rtdenoise.live.machine_code import MachineCode
 from rtdenoise.live.programs import playback_callback, playback_userdata
 from rtdenoise.live.record import LIVE, prepare
 from tests.live.harness import plan, running
+from tests.live.test_faults import LIVE as COMMAND
 from tests.virtual_card.card import VirtualCard
 
 
@@ -87,3 +90,16 @@ def test_the_audio_process_of_a_second_start_runs_without_the_compiler(server):
             assert "llvmlite" in mapped
             if attempt == 1:
                 assert "/scipy/" not in mapped, "it came with the compiler"
+
+
+def test_nor_does_the_command_load_it(server):
+    """From the second start on neither process of `rtdenoise live` imports the compiler, or waits for what does."""
+    environment = os.environ | {"PYTHONPROFILEIMPORTTIME": "1"}
+    with VirtualCard(server.name):
+        for _ in range(2):
+            command = [*COMMAND, "--duration", "0.3", "--quiet"]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            assert done.returncode == 0
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
+    assert {"rtdenoise.live.session", "rtdenoise.live.machine_code"} <= imported, "both processes are seen"
+    assert not {"numba", "scipy.signal", "scipy.fft"} & imported

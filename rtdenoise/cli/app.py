@@ -12,7 +12,7 @@ import click
 from rtdenoise import __version__
 from rtdenoise.cli import commands
 from rtdenoise.cli.entry import configure_logging
-from rtdenoise.cli.live_options import live_options, take_live_options
+from rtdenoise.cli.live_options import live_options, refuse_live_options, take_live_options
 from rtdenoise.cli.options import STDIO, Options, is_live, method_options, take_method_options
 
 
@@ -99,7 +99,14 @@ def app(ctx: click.Context, /, **values: Any) -> int | None:
     if values["source"] is None:
         raise click.UsageError("--input is missing: a file, a folder, - or mic")
     method, live = take_method_options(values), take_live_options(values)
-    return _run(Options(method=method, live=live, **values))
+    options = Options(method=method, live=live, **values)
+    if not _plays_live(options):
+        refuse_live_options(given, live)
+    return _run(options)
+
+
+def _plays_live(options: Options) -> bool:
+    return is_live(options.source) or is_live(options.target)
 
 
 def _given(ctx: click.Context) -> list[str]:
@@ -116,7 +123,7 @@ def _refuse_options(ctx: click.Context) -> None:
 
 def _run(options: Options) -> int:
     """Hand over to what the source and the target are."""
-    if is_live(options.source) or is_live(options.target):
+    if _plays_live(options):
         from rtdenoise.cli.live import run_live
 
         return run_live(options)

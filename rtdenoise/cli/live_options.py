@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
+MAX_CHANNELS = 8
+_NAMES = ("block", "latency", "duration", "live_channels", "monitor_only", "record", "every")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +66,10 @@ def live_options(function: F) -> F:
         ),
         click.option(
             "--live-channels",
-            type=click.IntRange(1, 8),
+            type=click.IntRange(1, MAX_CHANNELS),
             default=1,
             metavar="N",
-            help="Live: channels to process; mono goes to every speaker.  [default: 1]",
+            help="The same as --channels N; mono goes to every speaker.  [default: 1]",
         ),
         click.option("--monitor-only", is_flag=True, help="Live: listen and measure; play nothing."),
         click.option("--record", metavar="DIR", help="Live: write noisy and enhanced side by side into this folder."),
@@ -85,5 +87,19 @@ def live_options(function: F) -> F:
 
 def take_live_options(values: dict[str, Any]) -> LiveOptions:
     """Remove from `values` what `live_options` put there."""
-    names = ("block", "latency", "duration", "live_channels", "monitor_only", "record", "every")
-    return LiveOptions(**{name: values.pop(name) for name in names})
+    return LiveOptions(**{name: values.pop(name) for name in _NAMES})
+
+
+def refuse_live_options(given: list[str], live: LiveOptions) -> None:
+    """Raise if an option on the command line is one of live audio: nothing would come of it.
+
+    Raises
+    ------
+    click.UsageError
+    """
+    misplaced = [name for name in given if name in _NAMES]
+    if live.live_channels > 1 and "live_channels" not in given:
+        raise click.UsageError(f"--channels {live.live_channels}: a number is for live audio; files have their own")
+    if misplaced:
+        name = misplaced[0].replace("_", "-")
+        raise click.UsageError(f"--{name} is for live audio: give it with --input mic or --output speaker")

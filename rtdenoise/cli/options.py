@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 
 import click
 
-from rtdenoise.cli.live_options import LiveOptions
+from rtdenoise.cli.live_options import MAX_CHANNELS, LiveOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 LIVE_NAMES = ("mic", "speaker", "virtual-mic")
 STDIO = "-"
+_CHANNEL_MODES = ("linked", "each", "downmix")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,20 @@ def is_live(name: str | None) -> bool:
     return name is not None and name.partition(":")[0].lower() in LIVE_NAMES
 
 
+class _Channels(click.ParamType[Any]):
+    name = "channels"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | int:
+        """A way, or for live audio a number."""
+        if value in _CHANNEL_MODES:
+            return str(value)
+        live = ctx is not None and any(other.name == "live_channels" for other in ctx.command.params)
+        if live and str(value).isdigit() and 1 <= int(value) <= MAX_CHANNELS:
+            return int(value)
+        number = f", or a number from 1 to {MAX_CHANNELS}" if live else ""
+        self.fail(f"{value!r} is not one of {', '.join(_CHANNEL_MODES)}{number}", param, ctx)
+
+
 def method_options(function: F) -> F:
     """Give a command the options that choose a method; they arrive as ``method``, ``preset`` and so on."""
     decorators = (
@@ -60,7 +75,12 @@ def method_options(function: F) -> F:
         click.option(
             "--set", "sets", multiple=True, metavar="KEY=VALUE", help="One parameter, e.g. noise.tracker=minimum."
         ),
-        click.option("--channels", type=click.Choice(["linked", "each", "downmix"]), help="How channels go together."),
+        click.option(
+            "--channels",
+            type=_Channels(),
+            metavar="HOW|N",
+            help="How channels go together: linked, each or downmix; live, also how many.",
+        ),
         click.option("--attenuation-limit", type=float, metavar="DB", help="Never attenuate by more than this."),
         click.option("--mix", type=float, metavar="SHARE", help="Enhanced share of the output, 0 to 1."),
     )
@@ -72,6 +92,8 @@ def method_options(function: F) -> F:
 def take_method_options(values: dict[str, Any]) -> MethodOptions:
     """Remove from `values` what `method_options` put there."""
     overrides = parse_sets(values.pop("sets"))
+    if isinstance(values["channels"], int):
+        values["live_channels"], values["channels"] = values["channels"], None
     named = {"channels": "channel_mode", "attenuation_limit": "attenuation_limit_db", "mix": "mix"}
     for option, key in named.items():
         value = values.pop(option)

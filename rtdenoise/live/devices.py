@@ -188,7 +188,7 @@ def explain(error: Exception, what: str, *, one_system: bool = True) -> str:
     mixed = "input and output belong to different sound systems; choose both of one host API (`rtdenoise devices`)"
     remedies = {
         -9997: "it refuses this sample rate; `rtdenoise devices` shows the one it runs at",
-        -9998: "it does not have that many channels; try --live-channels 1 or see `rtdenoise devices`",
+        -9998: "it does not have that many channels; try --channels 1 or see `rtdenoise devices`",
         -9985: "it is busy; close the program that uses it, or choose the sound server's device",
         -9996: "it is gone or has no such direction; see `rtdenoise devices`",
         -9993: permission if one_system else mixed,

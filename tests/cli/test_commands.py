@@ -159,3 +159,17 @@ def test_slow_preparation_is_announced_once_and_quick_preparation_not(capsys):
     with Preparing(stderr_console(quiet=True), "WF"):
         time.sleep(1.0)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--channels", "2"), "--channels 2: a number is for live audio"),
+        (("--block", "128"), "--block is for live audio: give it with --input mic"),
+        (("--live-channels", "2"), "--live-channels is for live audio"),
+        (("--channels", "both"), "'both' is not one of linked, each, downmix, or a number from 1 to 8"),
+    ],
+)
+def test_options_of_live_audio_mean_nothing_for_files_and_are_refused(call, arguments, message):
+    done = call("--input", "noisy.wav", *arguments)
+    assert done.code == 2 and message in done.err and done.err.count("\n") == 1

@@ -171,6 +171,15 @@ def test_recording_and_file_are_aligned_and_of_equal_length(server, tmp_path):
     np.testing.assert_allclose(written[faded:n], noisy[faded:n], atol=2.0**-23)
 
 
+def test_as_many_channels_as_asked_for_are_processed(server, tmp_path):
+    with VirtualCard(server.name):
+        live = [sys.executable, "-m", "rtdenoise", "live", "--method", "bypass", "--input", "mic:virtual", "--quiet"]
+        for number, option in enumerate(("--channels", "--live-channels")):
+            target = tmp_path / f"{number}.wav"
+            subprocess.run([*live, option, "2", "--output", target, "--duration", "0.5"], check=True, timeout=120)
+            assert soundfile.info(target).channels == 2
+
+
 def test_file_is_played_whole_and_the_session_ends(server, tmp_path):
     source = tmp_path / "in.wav"
     soundfile.write(source, noise(1.0, server.rate), server.rate, subtype="FLOAT")

@@ -220,10 +220,11 @@ def latency_parts(denoiser: Denoiser, case: Case, paced: dict[str, Any]) -> dict
     The devices' own parts are not in it: `rtdenoise latency --loopback` measures those.
     """
     hop_ms = 1e3 * denoiser.hop / case.rate_hz
+    in_callback = case.engine == NATIVE or case.name == "bypass"  # live it is copied there
     parts = {
         "block": hop_ms,
         "algorithm": 1e3 * denoiser.latency_samples / case.rate_hz,
-        "queue": 0.0 if case.engine == NATIVE else hop_ms,  # the engine has one hop's time before its result is due
+        "queue": 0.0 if in_callback else hop_ms,  # an engine process has one hop's time before its result is due
         "compute": paced["us"]["p99"] / 1e3,
     }
     return {**parts, "total": sum(parts.values()) - (parts["compute"] if parts["queue"] else 0.0)}

@@ -48,6 +48,16 @@ def test_native_row_is_complete(wiener):
     assert [point["streams"] for point in wiener["capacity"]] == [1, 4, 16, 64, 256]
 
 
+@pytest.mark.parametrize(
+    ("name", "queue_ms"), [("WF:low", 0.0), ("bypass", 0.0), ("WF:low+processing_rate_hz=48000", 4.0)]
+)
+def test_only_an_engine_process_has_a_queue(name, queue_ms):
+    """What the audio callback does itself, copying included, waits for nobody."""
+    case = make_case(name, 16000)
+    denoiser = rtdenoise.build("WF", sample_rate=16000, preset="low")
+    assert measure.latency_parts(denoiser, case, {"us": {"p99": 100.0}})["queue"] == queue_ms
+
+
 def test_timing_itself_costs_less_than_a_microsecond(wiener):
     least = min([wiener["overhead_us"], *(measure.overhead_us() for _ in range(5))])
     assert least < 1.0

@@ -2,17 +2,20 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
+import logging
 import multiprocessing
 import pickle
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from scipy.signal import resample_poly
 
 from rtdenoise.can.training.batches import batches, make_batch
-from rtdenoise.can.training.collection import KINDS, find_recordings
+from rtdenoise.can.training.collection import KINDS, audio_files, find_recordings
 from rtdenoise.can.training.library import Shelf, open_shelf
-from rtdenoise.can.training.mixtures import Mixer, MixParams, active_rms, rms
+from rtdenoise.can.training.mixtures import LAWS, Mixer, MixParams, active_rms, companded, rms
 from rtdenoise.can.training.procedural import GENERATORS, procedural_noise
 from rtdenoise.can.training.session import open_mixer
 from rtdenoise.errors import ConfigError
@@ -51,6 +54,56 @@ def test_manifest_is_read_and_tier_c_is_no_target(data_folder, tmp_path):
     kw = {"cache": tmp_path / "c", "sample_rate": 16000}
     assert len(open_shelf(found, "speech", "train", **kw)) == 8
     assert len(open_shelf(found, "speech", "train", targets_only=True, **kw)) == 4
+
+
+def test_a_manifest_may_begin_with_a_byte_order_mark(tmp_path):
+    rows = [f"{kind}.wav,{kind},train" for kind in ("speech", "noise")]
+    (tmp_path / "manifest.csv").write_text("\n".join(["path,kind,split", *rows]), encoding="utf-8-sig")
+    assert [r.kind for r in find_recordings(tmp_path)] == ["speech", "noise"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("path,kind,split\nGeräusch.wav,noise,train\n".encode("latin-1"), "not text in UTF-8 .*; save it in that"),
+        (b"kind,split,path\nnoise,train\n", "no path in row 1"),
+        (b"path,kind\na.wav,noise\n", "no column 'split'"),
+        (b"path,kind,split\n" + b"a" * 200_000 + b",noise,train\n", "not a table of comma-separated values"),
+    ],
+)
+def test_manifests_that_cannot_be_read_are_one_line(tmp_path, content, message):
+    (tmp_path / "manifest.csv").write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"manifest\.csv: {message}") as caught:
+        find_recordings(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "container", "subtype"),
+    [
+        ("wav", "WAV", "PCM_16"), ("WAV", "NIST", "PCM_16"), ("sph", "NIST", "PCM_16"), ("w64", "W64", "PCM_16"),
+        ("caf", "CAF", "PCM_16"), ("rf64", "RF64", "PCM_16"), ("aifc", "AIFF", "PCM_16"), ("snd", "AU", "ULAW"),
+        ("oga", "OGG", "VORBIS"), ("voc", "VOC", "PCM_16"), ("flac", "FLAC", "PCM_24"), ("sf", "IRCAM", "PCM_16"),
+        ("paf", "PAF", "PCM_16"), ("avr", "AVR", "PCM_16"), ("iff", "SVX", "PCM_16"),
+    ],
+)  # fmt: skip
+def test_every_format_of_libsndfile_is_found_and_read(tmp_path, suffix, container, subtype):
+    for kind in ("speech", "noise"):
+        (tmp_path / kind / "train").mkdir(parents=True)
+        tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
+        soundfile.write(tmp_path / kind / "train" / f"a.{suffix}", tone, 16000, format=container, subtype=subtype)
+    shelf = open_shelf(find_recordings(tmp_path), "speech", "train", cache=tmp_path / "c", sample_rate=16000)
+    assert np.argmax(np.abs(np.fft.rfft(shelf.recording(0)))) == pytest.approx(440, abs=1)
+
+
+def test_what_is_no_sound_is_passed_over_and_sound_that_cannot_be_read_is_named(tmp_path, caplog):
+    for name in ("a.wav", "README.md", "a.txt", "a.mat", "a.raw", "a.png", "features.htk", "wav", "b.m4a", "c.M4A"):
+        (tmp_path / name).touch()
+    with caplog.at_level(logging.WARNING):
+        assert [p.name for p in audio_files(tmp_path)] == ["a.wav"]
+    assert [r.getMessage() for r in caplog.records] == [
+        f"{tmp_path}: 2 files in formats that cannot be read are left out, b.m4a first; convert them to WAV or FLAC"
+    ]
 
 
 def voicebank(root, speakers):
@@ -206,6 +259,62 @@ def test_noise_at_another_speed_is_taken_from_anywhere_in_its_recording():
     assert sum(mean < -0.3 for mean in heard) > 10
 
 
+@pytest.mark.parametrize(("law", "subtype"), [(LAWS[0], "ULAW"), (LAWS[1], "ALAW")], ids=("mu", "A"))
+def test_companding_is_that_of_g711(law, subtype):
+    """Every sample of 16 bits, as libsndfile codes and decodes it."""
+    samples = np.arange(-32768, 32768).astype(np.int16)
+    coded = io.BytesIO()
+    soundfile.write(coded, samples, 8000, format="WAV", subtype=subtype)
+    assert len(coded.getvalue()) < len(samples) + 200  # 8 bits a sample
+    coded.seek(0)
+    expected, _ = soundfile.read(coded, dtype="int16")
+    heard = companded(samples.astype(np.float32) / np.float32(32768.0), *law) * 32768.0
+    zero = samples == 0  # A-law has none: either of its smallest values will do
+    assert_array_equal(heard[~zero], expected[~zero])
+    assert np.abs(heard[zero]) == np.abs(expected[zero])
+
+
+def test_a_telephone_codes_the_mixture_and_not_the_target(data_folder, tmp_path):
+    nothing = dict.fromkeys(("noise_alone", "speech_alone", "level_step", "clipping"), 0.0)
+    pair = {}
+    for codec in (0.0, 1.0):
+        params = MixParams(level_db=(-25.0, -25.0), codec=codec, **nothing)
+        mixer = open_mixer(data_folder, "train", params, cache=tmp_path, sample_rate=16000)
+        for seed in range(8):
+            pair[codec, seed] = mixer.mix(np.random.default_rng(seed), N + 1)
+            again = mixer.mix(np.random.default_rng(seed), N + 1)
+            for one, two in zip(pair[codec, seed], again, strict=True):
+                assert_array_equal(one, two)
+    coding_db = []
+    for seed in range(8):
+        noisy, target = pair[1.0, seed]
+        narrow = [resample_poly(resample_poly(x, 1, 2), 2, 1)[: N + 1] for x in pair[0.0, seed]]
+        assert noisy.shape == target.shape == (N + 1,)
+        assert_array_equal(target, narrow[1])
+        coding_db.append(20 * np.log10(rms(narrow[0]) / rms(noisy - narrow[0])))
+    assert min(coding_db) > 30.0 and max(coding_db) < 45.0  # what 8 companded bits give: about 38 dB
+
+
+def test_a_share_of_mixtures_without_a_telephone_draws_nothing_for_it(data_folder, tmp_path):
+    """What a seed draws stays what it was before there was a telephone."""
+
+    class Counting(np.random.Generator):
+        drawn = 0
+
+        def random(self, *arguments, **named):
+            self.drawn += 1
+            return super().random(*arguments, **named)
+
+    drawn = {}
+    for codec in (0.0, 1e-9):
+        mixer = open_mixer(data_folder, "train", MixParams(codec=codec), cache=tmp_path, sample_rate=16000)
+        rng = Counting(np.random.PCG64(3))
+        mixer.mix(rng, N)
+        drawn[codec] = rng.drawn
+    assert MixParams().codec == 0.0
+    assert drawn[1e-9] == drawn[0.0] + 1
+
+
 def test_impossible_mixtures_are_refused():
     with pytest.raises(ConfigError, match=r"room=1\.5 must be between 0 and 1"):
         MixParams(room=1.5)
@@ -242,6 +351,23 @@ def test_dry_run_writes_a_page_and_sounds(mixer, tmp_path):
     heard, rate = soundfile.read(tmp_path / "3-noisy.wav")
     assert rate == 16000
     assert np.abs(heard - expected.noisy[3]).max() < 1e-4
+
+
+def test_silence_is_drawn_dark():
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    from rtdenoise.can.training.pictures import _spectrogram
+
+    signals = {"silence": np.zeros(N, np.float32), "tone": np.sin(np.arange(N) * 0.3).astype(np.float32)}
+    brightest = {}
+    for name, signal in signals.items():
+        axis = Figure().subplots()
+        _spectrogram(axis, signal, 16000, name)
+        (image,) = axis.images
+        brightest[name] = float(np.max(image.norm(image.get_array())))
+    assert brightest["silence"] < 0.001
+    assert brightest["tone"] == 1.0
 
 
 def test_curves_need_a_run(tmp_path):

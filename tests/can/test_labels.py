@@ -121,5 +121,7 @@ def test_tables_that_say_too_little_are_refused(tmp_path):
     ):
         table.write_text(text)
         refuse(message, tmp_path)
-    table.write_bytes(b"\xff\xfe\x00")
-    refuse("cannot be read as a table", tmp_path)
+    table.write_bytes("filename,label\nGeräusch.wav,hiss\n".encode("latin-1"))
+    refuse("not text in UTF-8 .*; save it in that encoding", tmp_path)
+    table.write_text("filename,label\n" + "a" * 200_000 + ",hiss\n")
+    refuse("not a table of separated values", tmp_path)

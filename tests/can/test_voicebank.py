@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,6 +72,49 @@ def test_pairs_come_as_they_are(root, tmp_path):
     noisy, target = pairs.mix(np.random.default_rng(2), 40000)  # longer than any
     assert not noisy[30000:].any() and not target[30000:].any()
     assert np.corrcoef(noisy[:20000], target[:20000])[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy"])
+@pytest.mark.parametrize("damage", ["missing", "cut short", "empty", "something else", "archive", "another's"])
+def test_a_damaged_cache_of_pairs_is_made_again(root, tmp_path, suffix, damage):
+    first = open_pairs(root, "train", cache=tmp_path, sample_rate=16000)
+    expected = first.mix(np.random.default_rng(1), 5000)
+    file = next(tmp_path.glob(f"*{suffix}"))
+    content = file.read_bytes()
+    file.unlink()
+    damaged = {"cut short": content[:-50], "empty": b"", "something else": b"[1, 2]", "archive": b"PK\x03\x04"}
+    if damage == "another's":
+        with file.open("wb") as opened:
+            np.save(opened, np.zeros(3, np.int16))
+    elif damage != "missing":
+        file.write_bytes(damaged[damage])
+    again = open_pairs(root, "train", cache=tmp_path, sample_rate=16000)
+    for one, two in zip(expected, again.mix(np.random.default_rng(1), 5000), strict=True):
+        assert_array_equal(one, two)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_pairs_replaced_or_of_another_project_are_decoded_again(root, tmp_path, monkeypatch):
+    heard = []
+    for project in ("first", "second"):
+        shutil.copytree(root, tmp_path / project / "data")
+        monkeypatch.chdir(tmp_path / project)
+        for clean in sorted(Path("data").glob("clean_trainset*/*.wav")):
+            if project == "second":
+                soundfile.write(clean, soundfile.read(clean)[0][::-1], RATE)
+            os.utime(clean, ns=(1, 1))
+        heard.append(open_pairs(Path("data"), "train", cache=tmp_path / "cache", sample_rate=16000).samples)
+    assert not np.array_equal(*heard)
+    for clean in sorted(Path("data").glob("clean_trainset*/*.wav")):
+        soundfile.write(clean, soundfile.read(clean)[0][::-1], RATE)
+    again = open_pairs(Path("data"), "train", cache=tmp_path / "cache", sample_rate=16000)
+    assert_array_equal(again.samples, heard[0])
+
+
+def test_pairs_that_cannot_be_kept_are_one_line(root, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"decoded pairs cannot be kept there \("):
+        open_pairs(root, "dev", cache=tmp_path / "file" / "cache", sample_rate=16000)
 
 
 def test_validation_is_the_same_every_time(root, tmp_path):

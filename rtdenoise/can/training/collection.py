@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import csv
+import functools
+import logging
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rtdenoise.errors import ConfigError
+from rtdenoise.errors import ConfigError, MissingExtraError
+
+_LOG = logging.getLogger(__name__)
 
 KINDS = ("speech", "noise", "rooms")
 SPLITS = ("train", "dev")
-_SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".au"}
+_SUFFIXES_OF = {  # usual file names of libsndfile's formats; any other format's are its own name
+    "AIFF": (".aiff", ".aif", ".aifc"),
+    "AU": (".au", ".snd"),
+    "IRCAM": (".sf", ".ircam"),
+    "MP3": (".mp3", ".mp2", ".mp1", ".mpga"),
+    "MPC2K": (".snd",),
+    "NIST": (".sph", ".nist", ".wav"),
+    "OGG": (".ogg", ".oga", ".opus"),
+    "RF64": (".rf64", ".wav"),
+    "SVX": (".iff", ".svx", ".8svx"),
+    "WAV": (".wav", ".wave", ".bwf"),
+    "WAVEX": (".wav",),
+}
+_NO_SOUND = {"RAW", "MAT4", "MAT5", "HTK"}  # no header that says what is in it; matrices; features of speech
+_OTHER_SOUND = {".m4a", ".aac", ".mp4", ".wma", ".amr", ".3gp", ".ape", ".wv", ".webm", ".mka", ".ac3", ".spx"}
 _DEV_SHARE = 20  # one group in twenty is kept for validation where a folder has no split of its own
 _VOICEBANK_DEV = {"p226", "p287"}  # a man and a woman of the training set; the test set is for what is reported
 
@@ -71,23 +89,64 @@ def find_recordings(root: Path) -> list[Recording]:
 
 def _from_manifest(root: Path) -> Iterator[Recording]:
     """Rows of ``manifest.csv``: path, kind, split, and where known label, speaker, source and tier (A, B, C)."""
-    with (root / "manifest.csv").open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = {"path", "kind", "split"} - set(reader.fieldnames or ())
-        if missing:
-            raise ConfigError(f"{root / 'manifest.csv'}: no column {sorted(missing)[0]!r}")
-        for row in reader:
-            if row["kind"] not in KINDS or row["split"] not in SPLITS:
-                continue
-            source = row.get("source") or ""
-            name = row.get("speaker") if row["kind"] == "speech" else row.get("label")
-            clean = row.get("tier") != "C"
-            yield Recording(root / row["path"], row["kind"], row["split"], f"{source}/{name or ''}", clean)
+    table = root / "manifest.csv"
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            missing = {"path", "kind", "split"} - set(reader.fieldnames or ())
+            rows = list(reader)
+    except OSError as error:
+        raise ConfigError(f"{table}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{table}: not text in UTF-8 ({error.reason}); save it in that encoding") from error
+    except csv.Error as error:
+        raise ConfigError(f"{table}: not a table of comma-separated values ({error})") from error
+    if missing:
+        raise ConfigError(f"{table}: no column {sorted(missing)[0]!r}")
+    for number, row in enumerate(rows, 1):
+        if row["kind"] not in KINDS or row["split"] not in SPLITS:
+            continue
+        if not row["path"]:
+            raise ConfigError(f"{table}: no path in row {number}")
+        source = row.get("source") or ""
+        name = row.get("speaker") if row["kind"] == "speech" else row.get("label")
+        clean = row.get("tier") != "C"
+        yield Recording(root / row["path"], row["kind"], row["split"], f"{source}/{name or ''}", clean)
+
+
+@functools.cache
+def audio_suffixes() -> frozenset[str]:
+    """Usual file name endings of every format the installed libsndfile reads, in lower case.
+
+    Raises
+    ------
+    MissingExtraError
+        Without soundfile.
+    """
+    try:
+        import soundfile
+    except ImportError as error:
+        raise MissingExtraError("reading audio files needs soundfile: pip install soundfile") from error
+    formats = set(soundfile.available_formats()) - _NO_SOUND
+    return frozenset(suffix for name in formats for suffix in _SUFFIXES_OF.get(name, (f".{name.lower()}",)))
 
 
 def audio_files(folder: Path) -> list[Path]:
-    """Every audio file below a folder, sorted."""
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES and p.is_file())
+    """Every audio file below a folder that can be read, sorted; of others there, the log says that they are left out.
+
+    Raises
+    ------
+    MissingExtraError
+        Without soundfile.
+    """
+    files = [p for p in folder.rglob("*") if p.is_file()]
+    others = sorted(p for p in files if p.suffix.lower() in _OTHER_SOUND - audio_suffixes())
+    if others:
+        _LOG.warning(
+            "%s: %d files in formats that cannot be read are left out, %s first; convert them to WAV or FLAC",
+            folder, len(others), others[0].name,
+        )  # fmt: skip
+    return sorted(p for p in files if p.suffix.lower() in audio_suffixes())
 
 
 def _from_folders(root: Path) -> Iterator[Recording]:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ from rtdenoise.typing import F32
 _LOG = logging.getLogger(__name__)
 _PEAK = 30000.0  # recordings are scaled to this peak: levels are set when mixing, 16 bits are used fully
 _SHORTEST_SECONDS = 0.3
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile)  # what numpy and json raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,8 @@ def open_shelf(
         where = os.path.commonpath([r.path.parent for r in chosen])
         what = "unreadable or too short" if not np.any(length) else "none is clean enough for a target (tier C)"
         raise ConfigError(f"none of {len(chosen)} {kind} files for {split!r} below {where} can be used: {what}")
+    if not targets_only:  # the shelf of all voices, opened beside that of the targets, names them once
+        warn_of_unusable([r.path for r in chosen], table["lengths"])
     by_group: dict[str, list[int]] = {}
     for number, index in enumerate(keep):
         by_group.setdefault(chosen[index].group, []).append(number)
@@ -127,7 +131,9 @@ def decoded(chosen: list[Recording], cache: Path, sample_rate: int) -> dict[str,
     ConfigError
         If the cache cannot be written.
     """
-    identity = [[str(r.path), str(r.without or ""), _size(r.path)] for r in chosen]
+    identity = [
+        [*identity_of(r.path), *(identity_of(r.without) if r.without else ()), r.kind == "rooms"] for r in chosen
+    ]
     key = hashlib.sha256(json.dumps([sample_rate, identity]).encode()).hexdigest()[:16]
     file, index = cache / f"{key}.npy", cache / f"{key}.json"
     lengths = _kept_lengths(file, index, len(chosen))
@@ -140,16 +146,45 @@ def decoded(chosen: list[Recording], cache: Path, sample_rate: int) -> dict[str,
                 partial.write_text(json.dumps({"lengths": lengths}), encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"{cache}: decoded recordings cannot be kept there ({error.strerror})") from error
-        unusable = [str(r.path) for r, length in zip(chosen, lengths, strict=True) if not length]
-        if 0 < len(unusable) < len(chosen):
-            named = ", ".join(unusable[:3]) + (", ..." if len(unusable) > 3 else "")
-            _LOG.warning("%d of %d files are unreadable, silent or too short: %s", len(unusable), len(chosen), named)
     return {"file": str(file), "lengths": lengths}
 
 
-def _size(path: Path) -> int:
-    """In bytes; -1 if there is no such file."""
-    return path.stat().st_size if path.is_file() else -1
+def identity_of(path: Path) -> list[str | int]:
+    """Changes whenever what is read from `path` may: its place, its size in bytes and when it was written.
+
+    The place is absolute and without links: "data/1.wav" is another file in every project.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return [str(path.resolve()), -1, -1]
+    return [str(path.resolve()), status.st_size, status.st_mtime_ns]
+
+
+def warn_of_unusable(paths: list[Path], lengths: list[int]) -> None:
+    """Name the files that were left out, whether they were decoded now or earlier."""
+    unusable = [str(path) for path, length in zip(paths, lengths, strict=True) if not length]
+    if unusable:
+        named = ", ".join(unusable[:3]) + (", ..." if len(unusable) > 3 else "")
+        _LOG.warning("%d of %d files are unreadable, silent or too short: %s", len(unusable), len(paths), named)
+
+
+def kept_arrays(path: Path, *names: str) -> list[Any] | None:
+    """Arrays of an ``.npz`` file written earlier; None if it is missing, damaged or another's."""
+    try:
+        with path.open("rb") as opened, np.load(opened) as file:
+            return [file[name] for name in names]
+    except _DAMAGE:
+        return None
+
+
+def kept_samples(path: Path) -> npt.NDArray[np.int16] | None:
+    """Samples of an ``.npy`` file written earlier, mapped into memory; None if it is missing, damaged or another's."""
+    try:
+        samples = npy.open_memmap(path, mode="r")
+    except _DAMAGE:
+        return None
+    return samples if samples.dtype == np.int16 else None
 
 
 def _kept_lengths(file: Path, index: Path, count: int) -> list[int] | None:
@@ -157,10 +192,10 @@ def _kept_lengths(file: Path, index: Path, count: int) -> list[int] | None:
     try:
         lengths: list[int] = json.loads(index.read_text(encoding="utf-8"))["lengths"]
         total = sum(lengths)
-        samples = np.load(file, mmap_mode="r")
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
+    except _DAMAGE:
         return None
-    fits = samples.dtype == np.int16 and samples.shape == (total,) and len(lengths) == count
+    samples = kept_samples(file)
+    fits = samples is not None and samples.shape == (total,) and len(lengths) == count
     return lengths if fits else None
 
 

@@ -16,12 +16,17 @@ from rtdenoise.units import amplitude_from_db
 
 _RATE_HZ = 16000
 _TINY = 1e-9
+LAWS = ((8192.0, 8158.0, 33.0), (4096.0, 4095.0, 0.0))  # of `companded`: mu-law, A-law
 _SPEEDS = ((8, 9), (9, 10), (10, 11), (11, 10), (10, 9), (9, 8))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixParams:
-    """Ranges and probabilities of what a mixture is made of; levels in dB, probabilities between 0 and 1."""
+    """Ranges and probabilities of what a mixture is made of; levels in dB, probabilities between 0 and 1.
+
+    `codec` is the share of mixtures that went through a telephone; at 0 nothing is drawn for it, so that every other
+    mixture of a seed is what it was before there was one.
+    """
 
     snr_db: tuple[float, float] = (-6.0, 22.0)
     level_db: tuple[float, float] = (-42.0, -14.0)
@@ -36,6 +41,7 @@ class MixParams:
     band_limit: float = 0.12
     level_step: float = 0.04
     clipping: float = 0.02
+    codec: float = 0.0
     pause: float = 0.25
 
     def __post_init__(self) -> None:
@@ -106,6 +112,8 @@ class Mixer:
         if rng.random() < p.clipping:
             ceiling = float(np.max(np.abs(noisy))) * rng.uniform(0.3, 0.9)
             noisy = np.clip(noisy, -ceiling, ceiling)
+        if p.codec and rng.random() < p.codec:
+            noisy, target = _telephoned(rng, noisy, target)
         dither = rng.standard_normal(n, dtype=np.float32) * np.float32(amplitude_from_db(rng.uniform(-110.0, -85.0)))
         return (noisy + dither).astype(np.float32), target.astype(np.float32)
 
@@ -226,3 +234,37 @@ def _band_limited(rng: np.random.Generator, pair: F32) -> F32:
         high = signal.butter(2, rng.uniform(80.0, 400.0), "highpass", fs=_RATE_HZ, output="sos")
         pair = signal.sosfilt(high, pair)
     return np.asarray(pair, np.float32)
+
+
+def _telephoned(rng: np.random.Generator, noisy: F32, target: F32) -> tuple[F32, F32]:
+    """A telephone line: both sampled at 8 kHz, the mixture coded with 8 bits a sample by mu-law or A-law.
+
+    The target is not coded, but loses the upper half of its band as the mixture does: no gain brings it back.
+    """
+    pair = signal.resample_poly(np.stack([noisy, target]), 1, 2, axis=1)
+    pair[0] = companded(pair[0], *LAWS[rng.integers(len(LAWS))])
+    pair = signal.resample_poly(pair, 2, 1, axis=1)[:, : len(noisy)]
+    return np.asarray(pair[0], np.float32), np.asarray(pair[1], np.float32)
+
+
+def companded(samples: F32, full_scale: float, largest: float, bias: float) -> F32:
+    """Samples coded with 8 bits and decoded again, ITU-T G.711 (1988), tables 1 (A-law) and 2 (mu-law).
+
+    Both laws divide biased magnitudes into octaves of 16 equal steps, the lowest ones of A-law into steps of 2, and
+    decode to the middle of a step.
+
+    Parameters
+    ----------
+    samples : (n,) float32, read
+    full_scale : float
+        Units of the law in 1.0: 8192 for mu-law, which codes uniform samples of 14 bits, 4096 for A-law, of 13.
+    largest : float
+        Larger magnitudes overload the coder.
+    bias : float
+        Added before the octave is looked for: 33 for mu-law.
+    """
+    magnitude = np.minimum(np.abs(samples) * np.float32(full_scale), np.float32(largest)) + np.float32(bias)
+    _, octave = np.frexp(magnitude)
+    step = np.exp2(np.maximum(octave - 5, 1)).astype(np.float32)
+    decoded = (np.floor(magnitude / step) + np.float32(0.5)) * step - np.float32(bias)
+    return np.asarray(np.copysign(decoded / np.float32(full_scale), samples), np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtdenoise.can.training.collection import audio_files
-from rtdenoise.can.training.library import read_audio, replacing
+from rtdenoise.can.training.library import identity_of, kept_arrays, kept_samples, read_audio, replacing
 from rtdenoise.errors import ConfigError
 from rtdenoise.typing import F32
 
@@ -97,21 +97,37 @@ def open_pairs(root: Path, split: str, *, cache: Path, sample_rate: int) -> Pair
     Raises
     ------
     ConfigError
-        If there are none, or one cannot be read or differs in length.
+        If there are none, one cannot be read or differs in length, or the cache cannot be written.
     """
     chosen = find_pairs(root, split)
-    identity = [[str(p), p.stat().st_size] for pair in chosen for p in pair]
+    identity = [identity_of(p) for pair in chosen for p in pair]
     key = hashlib.sha256(json.dumps(["pairs", sample_rate, identity]).encode()).hexdigest()[:16]
     file, index = cache / f"{key}.npy", cache / f"{key}.npz"
-    if not index.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
+    pairs = _kept(file, index, len(chosen))
+    if pairs is None:
         parts, scales = zip(*(_decode(*pair, sample_rate) for pair in chosen), strict=True)
-        with replacing(file) as partial, partial.open("wb") as samples:
-            np.save(samples, np.concatenate(parts, 1))
-        with replacing(index) as partial, partial.open("wb") as places:  # last: it says that the samples are whole
-            np.savez(places, stops=np.cumsum([p.shape[1] for p in parts]), scales=np.array(scales, np.float32))
-    with np.load(index) as found:
-        return Pairs(np.load(file, mmap_mode="r"), found["stops"], found["scales"])
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            with replacing(file) as partial, partial.open("wb") as samples:
+                np.save(samples, np.concatenate(parts, 1))
+            with replacing(index) as partial, partial.open("wb") as places:  # last: it says that the samples are whole
+                np.savez(places, stops=np.cumsum([p.shape[1] for p in parts]), scales=np.array(scales, np.float32))
+        except OSError as error:
+            raise ConfigError(f"{cache}: decoded pairs cannot be kept there ({error.strerror})") from error
+        pairs = _kept(file, index, len(chosen))
+    if pairs is None:
+        raise ConfigError(f"{cache}: decoded pairs are damaged as soon as they are written; name another folder")
+    return pairs
+
+
+def _kept(file: Path, index: Path, count: int) -> Pairs | None:
+    """Pairs decoded earlier; None if either file is missing, damaged or another's."""
+    samples, places = kept_samples(file), kept_arrays(index, "stops", "scales")
+    if samples is None or places is None:
+        return None
+    stops, scales = places
+    fits = stops.shape == scales.shape == (count,) and samples.shape == (2, stops[-1])
+    return Pairs(samples, stops, scales) if fits else None
 
 
 def _decode(noisy: Path, clean: Path, sample_rate: int) -> tuple[npt.NDArray[np.int16], float]:

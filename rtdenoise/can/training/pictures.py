@@ -14,10 +14,12 @@ from rtdenoise.can.training.mixtures import Mixer
 from rtdenoise.can.training.settings import TrainSettings
 from rtdenoise.errors import ConfigError, MissingExtraError
 from rtdenoise.typing import F32
+from rtdenoise.units import amplitude_from_db
 
 _LOG = logging.getLogger(__name__)
 _PAIRS = 8
 _RANGE_DB = 80.0
+_SILENCE_DB = -120.0  # what a spectrum of zeros is drawn as
 
 
 def _pyplot() -> Any:
@@ -68,8 +70,8 @@ def _level_db(signal: F32) -> float:
 
 def _spectrogram(axis: Any, signal: F32, rate: int, title: str) -> None:
     frames = np.lib.stride_tricks.sliding_window_view(signal, 512)[::128] * np.hanning(512)
-    level = 20.0 * np.log10(np.abs(np.fft.rfft(frames)) + 1e-6)
-    top = float(level.max())
+    level = 20.0 * np.log10(np.abs(np.fft.rfft(frames)) + amplitude_from_db(_SILENCE_DB))
+    top = max(float(level.max()), _SILENCE_DB + _RANGE_DB)  # silence is dark, never the brightest of its own range
     extent = (0.0, len(signal) / rate, 0.0, rate / 2000.0)
     axis.imshow(level.T, origin="lower", aspect="auto", extent=extent, vmin=top - _RANGE_DB, vmax=top)
     axis.set_title(title, fontsize=8)

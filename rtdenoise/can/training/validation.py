@@ -7,16 +7,15 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
-from rtdenoise.can.training.library import replacing
+from rtdenoise.can.training.library import Shelf, kept_arrays, replacing
 from rtdenoise.can.training.mixtures import Mixer
 from rtdenoise.typing import F32
 
 _SEED = 20181
-_PLAIN = {"noise_alone": 0.0, "speech_alone": 0.0, "level_step": 0.0, "clipping": 0.0, "band_limit": 0.0, "colour": 0.0}
+_PLAIN = dict.fromkeys(("noise_alone", "speech_alone", "level_step", "clipping", "band_limit", "colour", "codec"), 0.0)
 
 
 def validation_set(mixer: Mixer, *, clips: int, n_samples: int, cache: Path) -> tuple[F32, F32]:
@@ -28,7 +27,7 @@ def validation_set(mixer: Mixer, *, clips: int, n_samples: int, cache: Path) -> 
     """
     params = replace(mixer.params, snr_db=(-5.0, 15.0), level_db=(-30.0, -20.0), room=0.1, speed=0.0, **_PLAIN)
     recipe = [asdict(params), clips, n_samples, _SEED]
-    recipe += [[s.source, len(s), int(s.stops.sum())] for s in (mixer.speech, mixer.voices, mixer.noise, mixer.rooms)]
+    recipe += [_drawn_from(shelf) for shelf in (mixer.speech, mixer.voices, mixer.noise, mixer.rooms)]
     path = cache / f"validation-{hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]}.npz"
     kept = _kept(path, (clips, n_samples))
     if kept is not None:
@@ -41,13 +40,17 @@ def validation_set(mixer: Mixer, *, clips: int, n_samples: int, cache: Path) -> 
     return noisy, target
 
 
+def _drawn_from(shelf: Shelf) -> list[Any]:
+    """All that decides what is drawn from a shelf: its recordings, where they lie, and how they are grouped."""
+    return [shelf.source, shelf.starts.tolist(), shelf.stops.tolist(), [group.tolist() for group in shelf.groups]]
+
+
 def _kept(path: Path, shape: tuple[int, int]) -> tuple[F32, F32] | None:
     """What an earlier run made; None if it is missing or damaged."""
-    try:
-        with path.open("rb") as opened, np.load(opened) as file:
-            noisy, target = file["noisy"], file["target"]
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    found = kept_arrays(path, "noisy", "target")
+    if found is None:
         return None
+    noisy, target = found
     return (noisy, target) if noisy.shape == target.shape == shape else None
 
 

@@ -108,13 +108,18 @@ def _rows(table: Path) -> list[dict[str, str]]:
     """File, label and split of each row that has a label; a table without a head has file and label in this order."""
     try:
         text = table.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{table}: cannot be read as a table ({error})") from error
+    except OSError as error:
+        raise ConfigError(f"{table}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{table}: not text in UTF-8 ({error.reason}); save it in that encoding") from error
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise ConfigError(f"{table}: an empty table")
     delimiter = max("\t,;", key=lines[0].count)
-    parsed = list(csv.reader(lines, delimiter=delimiter))
+    try:
+        parsed = list(csv.reader(lines, delimiter=delimiter))
+    except csv.Error as error:
+        raise ConfigError(f"{table}: not a table of separated values ({error})") from error
     head = [name.strip().lower() for name in parsed[0]]
     file_column = next((head.index(n) for n in _FILE_COLUMNS if n in head), None)
     label_column = next((head.index(n) for n in _LABEL_COLUMNS if n in head), None)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from rtdenoise.can.training.classifier.labels import Clip
 from rtdenoise.can.training.classifier.spec import Task
 from rtdenoise.can.training.collection import Recording
-from rtdenoise.can.training.library import decoded
+from rtdenoise.can.training.library import decoded, warn_of_unusable
 from rtdenoise.can.training.mixtures import active_rms
 from rtdenoise.errors import ConfigError
 from rtdenoise.typing import F32
@@ -73,6 +73,7 @@ def open_sounds(clips: list[Clip], task: Task, split: str, *, cache: Path, sampl
     kept = np.flatnonzero(lengths)
     if not len(kept):
         raise ConfigError(f"none of {len(chosen)} clips of task {task.name!r} in {split!r} can be read")
+    warn_of_unusable([c.path for c in chosen], table["lengths"])
     bounds = np.array([_sounding(samples[ends[i] - lengths[i] : ends[i]]) for i in kept])
     starts = (ends - lengths)[kept] + bounds[:, 0]
     stops = (ends - lengths)[kept] + bounds[:, 1]

@@ -13,7 +13,7 @@ from rtdenoise import __version__
 from rtdenoise.cli import commands
 from rtdenoise.cli.entry import configure_logging
 from rtdenoise.cli.live_options import live_options, refuse_live_options, take_live_options
-from rtdenoise.cli.options import STDIO, Options, is_live, method_options, take_method_options
+from rtdenoise.cli.options import STDIO, Options, is_index, is_live, method_options, take_method_options
 
 
 class Commands(click.Group):
@@ -106,7 +106,7 @@ def app(ctx: click.Context, /, **values: Any) -> int | None:
 
 
 def _plays_live(options: Options) -> bool:
-    return is_live(options.source) or is_live(options.target)
+    return any(is_live(name) or is_index(name) for name in (options.source, options.target))
 
 
 def _given(ctx: click.Context) -> list[str]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
 from rtdenoise.cli.live_options import LiveOptions
 from rtdenoise.cli.live_record import new_file
 from rtdenoise.cli.live_request import LiveRequest, from_root
-from rtdenoise.cli.options import STDIO, Options, is_live
+from rtdenoise.cli.options import STDIO, Options, is_index, is_live
 
 if TYPE_CHECKING:
     from rtdenoise.cli.live_run import LiveRun
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 LIVE_PRESET = "low"
 VIRTUAL = "virtual-mic"
 _FILE_BLOCK = 4096
+_FILE_SUFFIX = re.compile(r"\.[A-Za-z]\w{1,4}")
 _FINISH_SECONDS = 0.4  # a pipe that nobody reads must not keep it
 
 
@@ -64,16 +67,25 @@ def run_live(asked: Options | LiveRequest) -> int:
             stack.callback(run.recorder.stop)
             if live.record is not None:
                 run.recorder.start()
-            _attach(run, plan, options, live, target, stack)
+            with stop.ending_at_once():
+                _attach(run, plan, options, live, target, stack)
             stack.callback(run.session.close)  # first of all: taps and recordings then carry what is left
             return run.drive()
         finally:
             run.close()
 
 
+def _is_device(name: str) -> bool:
+    """Whether a source or target is a device: mic, speaker:NAME, an index, or a name that is no file's."""
+    if is_live(name) or is_index(name):
+        return True
+    path = Path(name)
+    return not (name == STDIO or path.exists() or path.name != name or _FILE_SUFFIX.fullmatch(path.suffix))
+
+
 def _check_target(target: str, options: LiveRequest) -> None:
     """A file that cannot be written is an error before any device is opened."""
-    if is_live(target) or target.isdigit() or target == STDIO or options.live.monitor_only:
+    if _is_device(target) or target == STDIO or options.live.monitor_only:
         return
     from rtdenoise.errors import AudioFileError
     from rtdenoise.files.naming import require_free  # loads the compiler, which devices need not wait for
@@ -88,11 +100,10 @@ def _plan(
 ) -> LivePlan:
     from rtdenoise.live.plan import LivePlan
 
-    is_device = is_live(target) or target.isdigit()
     return LivePlan(
         settings=settings,
-        source=options.source if is_live(options.source) or options.source.isdigit() else None,
-        target=target if is_device and not live.monitor_only else None,
+        source=options.source if _is_device(options.source) else None,
+        target=target if _is_device(target) and not live.monitor_only else None,
         channels=live.live_channels,
         block=live.block,
         latency=live.latency,
@@ -130,18 +141,33 @@ def _source(options: LiveRequest, stack: ExitStack) -> tuple[Iterator[Any], int]
 
 
 class _LazySink:
-    """A file or standard output, opened with the first samples, when the device's rate is known."""
+    """A file or standard output, opened with the first samples, when the device's rate is known, and kept at it."""
 
     def __init__(self, session: Session, stack: ExitStack, options: LiveRequest, target: str) -> None:
         self._session, self._options, self._target = session, options, target
         self._stack = stack.enter_context(ExitStack())
         self._write: Any = None
+        self._rate = self._now = 0
+        self._resamplers: list[Any] = []
 
     def write(self, samples: Any) -> None:
-        """Append (n, channels) float32."""
+        """Append (n, channels) float32; a device that came back at another rate is resampled to the first."""
+        now = int(self._session.region.live["rate"][0])
         if self._write is None:
-            self._open(int(self._session.region.live["rate"][0]), samples.shape[1])
+            self._rate = self._now = now
+            self._open(now, samples.shape[1])
+        if now != self._now:
+            self._change(now, samples.shape[1])
+        if self._resamplers:
+            columns = zip(self._resamplers, samples.T, strict=True)
+            samples = np.stack([resampler.push(np.ascontiguousarray(column)) for resampler, column in columns], 1)
         self._write(samples)
+
+    def _change(self, rate: int, channels: int) -> None:
+        from rtdenoise.streaming.resampler import Resampler
+
+        self._now = rate
+        self._resamplers = [] if rate == self._rate else [Resampler(rate, self._rate) for _ in range(channels)]
 
     def _open(self, rate: int, channels: int) -> None:
         if self._target == STDIO:

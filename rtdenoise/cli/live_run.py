@@ -6,7 +6,8 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,6 +20,7 @@ from rtdenoise.cli.live_record import FOLDER, Recorder
 from rtdenoise.cli.live_request import LiveRequest
 from rtdenoise.cli.options import STDIO
 from rtdenoise.errors import AudioFileError, RtDenoiseError
+from rtdenoise.live.feeding import Feeding
 from rtdenoise.live.plan import LivePlan
 from rtdenoise.live.session import Session
 from rtdenoise.live.taps import TapThread
@@ -27,8 +29,6 @@ from rtdenoise.live.virtual_microphone import VirtualMicrophone
 _STEP_SECONDS = 0.08
 _LINE_SECONDS = 10.0
 _PATIENCE_SECONDS = 2.0
-_MICROPHONE_SECONDS = 0.2  # between two looks until the sound arrives in the virtual microphone
-_WATCH_SECONDS = 3.0  # and from then on
 _STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -43,6 +43,7 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.asked = False
+        self._at_once = False
         self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
@@ -58,6 +59,17 @@ class StopSignals:
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
         self.asked = True
+        if self._at_once:
+            raise SystemExit(0)
+
+    @contextmanager
+    def ending_at_once(self) -> Iterator[None]:
+        """For work before the first sample that nobody asks in between: imports, reading a file's head."""
+        self._at_once = True
+        try:
+            yield
+        finally:
+            self._at_once = False
 
 
 class LiveRun:
@@ -81,13 +93,14 @@ class LiveRun:
         stop: StopSignals,
         microphone: VirtualMicrophone | None = None,
     ) -> None:
-        self._microphone, self._fed, self._look_again, self._microphone_failed = microphone, 0, 0.0, ""
         self._plan, self._options, self._live = plan, options, live
         self._stop, self._granted = stop, False
         self.output: TapThread | None = None  # what carries the sound to a file or a pipe, if that is where it goes
         self._screen: Any = None
         self.session = Session(plan, self.tell)
         self.recorder = Recorder(self.session, Path(live.record or FOLDER), self.tell)
+        self._feeding = Feeding(microphone, self.session, self.tell) if microphone is not None else None
+        self._howls = 0
 
     def tell(self, line: str) -> None:
         """One line for the user."""
@@ -122,10 +135,11 @@ class LiveRun:
                 self.tell("preparing: the first use of a method at a rate compiles it for this machine")
             if ran is not None and self._live.duration is not None and now - ran >= self._live.duration:
                 break
-            if ran is not None:
+            if ran is not None or self._screen is not None:
                 show(now)
+            if ran is not None:
                 self._tell_grants()
-                self._feed_microphone(now)
+                self._tell_howls()
             self._check_output()
             time.sleep(_STEP_SECONDS)
         self.close()
@@ -196,32 +210,12 @@ class LiveRun:
             err=True,
         )
 
-    def _feed_microphone(self, now: float) -> None:
-        """Lead what is played into the virtual microphone and keep it there; while it is elsewhere, it is silent."""
-        microphone, process = self._microphone, self.session.audio_process
-        if microphone is None:
-            return
-        if self._fed and process != self._fed and microphone.moves:
-            self._lead(0)
-            self._look_again = now
-        if now < self._look_again:
-            return
-        try:
-            if not process:
-                microphone.restore()
-            else:
-                self._lead(process if microphone.attach(process) else 0)
-        except RtDenoiseError as error:
-            if process and str(error) != self._microphone_failed:
-                self._microphone_failed = str(error)
-                self.tell(self._microphone_failed)
-        self._look_again = now + (_WATCH_SECONDS if self._fed else _MICROPHONE_SECONDS)
-
-    def _lead(self, process: int) -> None:
-        """That this process (0: none) is heard in the microphone, and when to look again."""
-        if process != self._fed:
-            self._fed = process
-            self.session.set_parameter("loudness", 1.0 if process else 0.0)
+    def _tell_howls(self) -> None:
+        """Every time that the output was turned down because the microphone heard it."""
+        howls = int(self.session.region.live["howls"][0])
+        if howls > self._howls:
+            self.tell("feedback: the microphone hears the speaker, so the output was turned down; use headphones")
+        self._howls = howls
 
     def _tell_grants(self) -> None:
         """Once: what the system granted, what it refused, and how to get that."""
@@ -263,6 +257,8 @@ class LiveRun:
         if self._screen is not None:
             self._screen.close()
             self._screen = None
+        if self._feeding is not None:
+            self._feeding.stop()
         self.session.close()
 
 

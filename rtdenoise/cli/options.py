@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -64,6 +65,11 @@ class _Channels(click.ParamType[Any]):
             return int(value)
         number = f", or a number from 1 to {MAX_CHANNELS}" if live else ""
         self.fail(f"{value!r} is not one of {', '.join(_CHANNEL_MODES)}{number}", param, ctx)
+
+
+def is_index(name: str | None) -> bool:
+    """Whether a source or target is the index of a device: a number that is no file's name."""
+    return name is not None and name.isdigit() and not Path(name).exists()
 
 
 def method_options(function: F) -> F:

@@ -7,11 +7,15 @@ import re
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 
 from rtdenoise.errors import DeviceError
 from rtdenoise.live.devices import Device
 
 _TIMEOUT_SECONDS = 5.0
+_END_SECONDS = 0.5
 _PLUGINS = ("pulse", "default", "sysdefault")
 
 
@@ -40,6 +44,21 @@ def pactl(*arguments: str) -> str:
             raise DeviceError("no sound server answers pactl; start PipeWire (with pipewire-pulse) or PulseAudio")
         raise DeviceError(f"pactl {arguments[0]}: {' '.join(done.stderr.split()) or 'failed'}")
     return done.stdout
+
+
+def unload(modules: Sequence[str]) -> None:
+    """Remove modules, the last first, within a moment: a server that hangs does it when it goes on."""
+    limit = time.monotonic() + _END_SECONDS
+    for module in reversed(modules):
+        with suppress(OSError, subprocess.TimeoutExpired):
+            process = subprocess.Popen(
+                ["pactl", "unload-module", module],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            process.wait(max(0.0, limit - time.monotonic()))
 
 
 def server_name() -> str:

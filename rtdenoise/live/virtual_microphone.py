@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rtdenoise.errors import DeviceError
-from rtdenoise.live.desktop import entries, pactl, server_name
+from rtdenoise.live.desktop import entries, pactl, server_name, unload
 
 NAME = "rtdenoise"
 _SINK = "rtdenoise_output"
@@ -105,9 +105,7 @@ class VirtualMicrophone:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-        for module in reversed(self._modules):
-            with suppress(DeviceError):
-                pactl("unload-module", module)
+        unload(self._modules)
         self._modules = []
 
     def __enter__(self) -> VirtualMicrophone:

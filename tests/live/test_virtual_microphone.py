@@ -179,6 +179,21 @@ def test_every_end_removes_it(desktop, number):
     assert "rtdenoise" not in desktop.names("sources")
 
 
+def test_a_server_that_hangs_does_not_keep_the_end(desktop):
+    with session(desktop, "--method", "bypass") as process:
+        desktop.send(signal.SIGSTOP)
+        try:
+            time.sleep(1.0)
+            sent = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 0
+            took = time.monotonic() - sent
+        finally:
+            desktop.send(signal.SIGCONT)
+        assert took < 3.0, "1 s on a machine with nothing else to do; 15 s before"
+        wait_until(lambda: traces(desktop) == [], 20.0)
+
+
 def test_what_a_killed_session_left_is_removed_by_the_next(desktop):
     with session(desktop, "--method", "bypass") as process:
         process.kill()

@@ -173,6 +173,10 @@ class Desktop:
         """Names of its "sources", "sinks" ..."""
         return {line.split("\t")[1] for line in self.pactl("list", "short", what).splitlines()}
 
+    def send(self, number: int) -> None:
+        """A signal to the server that `pactl` talks to."""
+        self._processes[-1].send_signal(number)
+
     def kill(self) -> None:
         """End it as a crash does."""
         self._end(signal.SIGKILL)

@@ -1,0 +1,87 @@
+"""`rtdenoise live` as a person calls it: names of devices, what it says, and files through changes of rate."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+from scipy.signal import iirpeak
+
+from tests.live.test_exactness import noise
+from tests.live.test_faults import start_live, wait_for_line
+from tests.virtual_card.card import VirtualCard
+
+LIVE = [sys.executable, "-m", "rtdenoise", "live", "--method", "bypass"]
+
+
+def test_devices_need_no_prefix(server):
+    with VirtualCard(server.name) as card:
+        names = ["--input", "virtual_microphone", "--output", "virtual_speaker"]
+        with subprocess.Popen([*LIVE, *names, "--duration", "1", "--quiet"]) as process:
+            card.wait_connected(240.0)
+            assert process.wait(60) == 0
+        done = subprocess.run([*LIVE, "--input", "no such thing"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and "virtual_microphone" in done.stderr, "what there is, instead"
+
+
+@pytest.mark.parametrize("name", ["talk.wav", "folder/talk"])
+def test_what_looks_like_a_file_is_one(name):
+    done = subprocess.run([*LIVE, "--input", name, "--output", "speaker"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "no such file" in done.stderr
+
+
+def test_feedback_is_told_in_lines_too(server):
+    with VirtualCard(server.name) as card:
+        card.set_feedback(3.0, iirpeak(1200.0, 8.0, fs=card.rate))
+        card.set_idle(noise(1.0, card.rate))
+        done = subprocess.run(
+            [*LIVE, "--input", "mic:virtual", "--output", "speaker:virtual", "--duration", "6"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert "use headphones" in done.stderr
+
+
+def test_a_file_keeps_its_rate_when_the_device_comes_back_at_another(server_of, tmp_path):
+    server = server_of(realtime=False)
+    target = tmp_path / "out.wav"
+    process = subprocess.Popen([*LIVE, "--input", "mic", "--output", str(target)], stderr=subprocess.PIPE)
+    try:
+        wait_for_line(process)
+        began = time.monotonic()
+        time.sleep(1.0)
+        server.kill()
+        server.rate = 48000
+        server.start()
+        assert any(b"audio is back" in line for line in process.stderr)
+        back = time.monotonic()
+        time.sleep(2.0)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+        ended = time.monotonic()
+    finally:
+        process.kill()
+        process.communicate()
+    info = soundfile.info(target)
+    assert info.samplerate == 16000
+    assert 2.0 < info.duration < ended - began, "it would be three times as long"
+    assert info.duration > ended - back, "what came after is there"
+
+
+def test_sigterm_while_it_is_starting_ends_it_at_once(server, tmp_path):
+    soundfile.write(tmp_path / "in.wav", np.zeros(8000), 8000)
+    with VirtualCard(server.name):
+        process = start_live("--input", str(tmp_path / "in.wav"))
+        time.sleep(0.5)
+        sent = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+    assert time.monotonic() - sent < 3.0, "1 s where nothing else runs"
+    assert process.returncode in (0, 143)

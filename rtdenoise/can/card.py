@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from rtdenoise.can.spec import CanSpec
 
 CARD = "README.md"
+_MARK = "<!-- written by rtdenoise export; sha256 of what follows: {digest} -->\n"
 
 _CARD = """# {name}
 
@@ -18,11 +20,11 @@ Context aggregation network: {channels} channels, {layers} dilated convolutions 
 
 | | |
 |---|---|
-| heard | {hours:.1f} hours of mixtures made on the fly |
+| heard | {hours:.1f} hours of {heard} |
 | steps | {steps:,} of {batch_size} x {crop_seconds:g} s, {train_hours:.1f} hours of training |
 | use | `mask_power` {mask_power:g}, `gain_min_db` {gain_min_db:g} |
 
-Data: recordings of `{data}`; name them and their licences here before you hand the network on.
+Data: recordings of the folder `{data}`; name them and their licences here before you hand the network on.
 
 ## Figures
 
@@ -41,13 +43,14 @@ Data: recordings of `{data}`; name them and their licences here before you hand 
     rtdenoise export {checkpoint} {config} {folder}
 """
 _SEES = {"wave": "samples", "framed": "learnt frames", "spectral": "spectra"}
+_HEARD = ("mixtures made on the fly", "noisy and clean recordings, paired as they came")
 _UNITS = {"si_sdr_db": "SI-SDR dB", "pesq": "PESQ-wb", "estoi": "eSTOI"}
 
 
 def write_card(
     folder: Path, spec: CanSpec, n_weights: int, step: int, facts: Mapping[str, Any], checkpoint: Path, config: Path
 ) -> bool:
-    """Write ``README.md`` into a model's folder, unless there is one; returns whether it did.
+    """Write ``README.md`` into a model's folder, unless a person wrote or changed the one in it; whether it did.
 
     Parameters
     ----------
@@ -63,7 +66,7 @@ def write_card(
     """
     import yaml
 
-    if (folder / CARD).exists():
+    if not remove_card(folder):
         return False
     settings = dict(facts.get("settings", {}))
     settings["network"] = spec.name
@@ -77,6 +80,7 @@ def write_card(
         delay_ms=1e3 * (spec.latency_samples + spec.lookahead_samples + spec.hop) / spec.sample_rate,
         hop_ms=1e3 * spec.hop / spec.sample_rate,
         hours=facts["audio_seconds"] / 3600.0,
+        heard=_HEARD[bool(settings.get("pairs"))],
         steps=step,
         batch_size=settings.get("batch_size", 0),
         crop_seconds=settings.get("crop_seconds", 0.0),
@@ -90,8 +94,27 @@ def write_card(
         checkpoint=checkpoint,
         folder=folder,
     )
-    (folder / CARD).write_text(text, encoding="utf-8")
+    (folder / CARD).write_text(_MARK.format(digest=_digest(text)) + text, encoding="utf-8")
     return True
+
+
+def remove_card(folder: Path) -> bool:
+    """Remove the card of the model that was in a folder, if nobody has changed it; returns whether none is left."""
+    card = folder / CARD
+    if not card.exists():
+        return True
+    try:
+        mark, _, text = card.read_text(encoding="utf-8").partition("\n")
+    except (OSError, UnicodeDecodeError):
+        return False
+    if f"{mark}\n" != _MARK.format(digest=_digest(text)):
+        return False
+    card.unlink()
+    return True
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _figures(table: Path, step: int) -> str:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import threading
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from rtdenoise.can.notices import no_notices
 from rtdenoise.can.rings import RingMemory, plan_rings
 from rtdenoise.can.spec import CanSpec
 from rtdenoise.errors import MissingExtraError, ModelError
@@ -17,9 +14,6 @@ from rtdenoise.typing import F32
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-_STANDARD_ERROR = threading.Lock()  # the descriptor is the process's: two threads must not save it at once
 
 
 class StepEngine(Protocol):
@@ -107,25 +101,6 @@ class LiteRtEngine:
         self._pasts = dict(self._silent)
 
 
-@contextlib.contextmanager
-def _no_notices() -> Iterator[None]:
-    """Standard error leads nowhere for a moment: LiteRT announces its CPU kernels there and has no switch for it."""
-    with _STANDARD_ERROR:
-        try:
-            kept = os.dup(2)
-        except OSError:  # a program without standard error
-            yield
-            return
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        try:
-            os.dup2(nowhere, 2)
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            os.close(nowhere)
-
-
 def _interpreter(content: bytes) -> Any:
     """A LiteRT interpreter with its tensors allocated."""
     try:
@@ -133,7 +108,7 @@ def _interpreter(content: bytes) -> Any:
     except ImportError as error:
         raise MissingExtraError("the network needs LiteRT: pip install ai-edge-litert") from error
     try:
-        with _no_notices():
+        with no_notices():  # LiteRT announces its CPU kernels
             interpreter = Interpreter(model_content=content, num_threads=1)
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,14 +13,17 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.can import models
-from rtdenoise.can.card import write_card
+from rtdenoise.can.card import CARD, write_card
 from rtdenoise.can.graph import input_shapes, network_step
 from rtdenoise.can.rings import plan_rings
 from rtdenoise.can.spec import CanSpec
 from rtdenoise.can.tensorflow_engine import import_tensorflow
+from rtdenoise.can.trained import as_trained, differences
 from rtdenoise.can.weights import Network, from_keras, rounded, weights_as_bytes
 from rtdenoise.can.whole import WholeNetwork, whole_from_keras
 from rtdenoise.errors import ConfigError, ModelError
+
+_LOG = logging.getLogger(__name__)
 
 PRECISIONS = ("float32", "float16", "int8")
 
@@ -137,7 +141,8 @@ def model_from_checkpoint(path: Path, spec: CanSpec, *, averaged: bool = True) -
     checkpoint = load_checkpoint(path)
     model = build_network(spec)
     arrays = checkpoint.averages if averaged else checkpoint.weights
-    if [tuple(w.shape) for w in model.weights] != [a.shape for a in arrays]:
+    shapes = [tuple(w.shape) for w in model.weights]
+    if differences(spec, checkpoint.facts) or shapes != [a.shape for a in arrays]:
         raise ModelError(f"{path}: the checkpoint does not fit the specification {spec.name!r}")
     for variable, array in zip(model.weights, arrays, strict=True):
         variable.assign(array)
@@ -153,6 +158,13 @@ def write_start(checkpoint: Path, path: Path) -> None:
     save_checkpoint(path, Checkpoint(found.step, weights, [], [], {"audio_seconds": found.facts["audio_seconds"]}))
 
 
+def warn_of_card(folder: Path) -> None:
+    """Say that the card in a folder is kept although it may tell of other weights."""
+    _LOG.warning(
+        "%s is kept, as a person wrote or changed it: its figures are of the weights it was written for", folder / CARD
+    )
+
+
 def export_checkpoint(
     checkpoint: Path,
     spec: CanSpec,
@@ -166,11 +178,15 @@ def export_checkpoint(
 ) -> dict[str, Any]:
     """Export the averaged weights of a run; returns the run's facts.
 
-    A card is written where there is none, if `config`, the run's configuration, is given.
+    Name and values of use are those of `spec`; what was trained is read from the checkpoint, if it remembers that.  A
+    card is written if `config`, the run's configuration, is given; one that a person wrote or changed stays.
     """
+    from rtdenoise.can.training.checkpoint import load_checkpoint
+
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    trained = as_trained(spec, load_checkpoint(checkpoint).facts)
     used = replace(
-        spec,
+        trained,
         mask_power=spec.mask_power if mask_power is None else mask_power,
         gain_min_db=spec.gain_min_db if gain_min_db is None else gain_min_db,
     )
@@ -181,8 +197,10 @@ def export_checkpoint(
         if start:
             write_start(checkpoint, folder / models.START)
             models.write_checksums(folder)
-        if config is not None:
-            write_card(folder, used, network.n_weights, int(facts["step"]), facts, checkpoint, config)
+        if config is not None and not write_card(
+            folder, used, network.n_weights, int(facts["step"]), facts, checkpoint, config
+        ):
+            warn_of_card(folder)
     except OSError as error:
         raise ModelError(f"{folder}: model not written whole ({error.strerror})") from error
     return facts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy import fft
 
 from rtdenoise.can import features
 from rtdenoise.can.interleaved import interleaved_class
+from rtdenoise.can.notices import import_quietly
 from rtdenoise.can.spec import CanSpec
 from rtdenoise.errors import ConfigError, MissingExtraError
 from rtdenoise.streaming.windows import hann, window_pair
@@ -24,13 +26,12 @@ DILATIONS = ("direct", "interleaved")
 
 
 def import_keras() -> ModuleType:
-    """Keras, or a one-line error that names the extra."""
+    """Keras, quiet, or a one-line error that names the extra."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        import keras
+        return import_quietly("keras")
     except ImportError as error:
         raise MissingExtraError("building the network needs Keras: pip install 'rtdenoise[tf]'") from error
-    module: ModuleType = keras
-    return module
 
 
 def build_network(spec: CanSpec, *, compute_dtype: str = "float32", dilation: str = "direct") -> Any:

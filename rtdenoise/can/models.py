@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ SPEC, WEIGHTS, WHOLE, CHECKSUMS = "spec.json", "weights.npz", "whole.npz", "SHA2
 LITERT, LITERT_INT8 = "model.tflite", "model-int8.tflite"
 START = "start.npz"
 """Trained weights to begin another run with; no engine reads them."""
+SERVING = "serving"
+"""Folder of networks for model servers, one folder each."""
+_SERVED = "config.pbtxt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +101,11 @@ def open_model(name: str | Path) -> Model:
     """
     shipped = models_folder() / str(name)
     folder = shipped if Path(name).name == str(name) and shipped.is_dir() else Path(name)
+    known = f"shipped are {', '.join(model_names()) or 'none'}; or give the folder of a model"
     if not folder.is_dir():
-        known = ", ".join(model_names()) or "none"
-        raise ModelError(f"no model {str(name)!r}; shipped are {known}; or give the folder of a model")
+        raise ModelError(f"no model {str(name)!r}; {known}")
+    if not (folder / SPEC).is_file():
+        raise ModelError(f"{folder} is no model: no {SPEC} in it; {known}")
     read_checked(folder, SPEC)
     return Model(folder, load_spec(folder / SPEC))
 
@@ -156,6 +162,8 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
             part.unlink(missing_ok=True)
     for name in {WHOLE, LITERT_INT8, START} - set(contents):
         (folder / name).unlink(missing_ok=True)
+    for described in (folder / SERVING).glob(f"*/{_SERVED}"):
+        shutil.rmtree(described.parent)
     write_checksums(folder)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rtdenoise.can.graph import input_shapes, network_step
+from rtdenoise.can.notices import import_quietly
 from rtdenoise.can.rings import plan_rings
 from rtdenoise.can.weights import Network
 from rtdenoise.errors import ConfigError, DeviceError, MissingExtraError
@@ -121,11 +122,9 @@ def import_tensorflow() -> ModuleType:
     """TensorFlow, quiet, or a one-line error that names the extra."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        import tensorflow as tf
+        return import_quietly("tensorflow")
     except ImportError as error:
         raise MissingExtraError("the TensorFlow engine needs TensorFlow: pip install 'rtdenoise[tf]'") from error
-    module: ModuleType = tf
-    return module
 
 
 def _device(tf: Any, device: str) -> str:

@@ -57,9 +57,9 @@ class Watch:
             self._said = monotonic()
             complain(f"{self._name} {told(at)}, {at.seconds_left / 60.0:.0f} min left", kind="note")
 
-    def summary(self) -> str:
-        """What was reached."""
-        return told(self._last) if self._last is not None else "no step"
+    def summary(self, reason: str) -> str:
+        """Why the run ended, and what it reached in this session."""
+        return f"{reason} after {told(self._last)}" if self._last is not None else reason
 
     def __enter__(self) -> Watch:
         return self
@@ -102,5 +102,5 @@ def train_feature_network(
         reason = train_classifier(
             settings, data=data, folder=place, cache=cache or default_cache(), resume=resume, observe=watch.update
         )
-    click.echo(f"{place}: {reason} after {watch.summary()}")
+    click.echo(f"{place}: {watch.summary(reason)}")
     return 130 if reason == STOPPED else 0

@@ -17,6 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from rtdenoise.can.models import (
     CHECKSUMS,
     LITERT,
+    SERVING,
     SPEC,
     START,
     WEIGHTS,
@@ -116,7 +117,7 @@ def test_changed_files_are_noticed(folder, name):
 @pytest.mark.parametrize("name", [SPEC, LITERT, WEIGHTS, CHECKSUMS])
 def test_missing_files_are_named(folder, name):
     (folder / name).unlink()
-    with pytest.raises(ModelError, match=rf"{name}: cannot be read"):
+    with pytest.raises(ModelError, match=rf"{name}: cannot be read|no {name} in it"):
         build_can(folder)
         open_model(folder).network()
 
@@ -197,6 +198,23 @@ def test_opening_a_model_prints_nothing_and_keeps_standard_error(capfd):
     assert capfd.readouterr().err == "still here"
 
 
+@pytest.mark.parametrize("name", ["feature-network", "wf-prior"])
+def test_folders_that_hold_something_else_are_no_models(name):
+    with pytest.raises(ModelError, match=rf"{name} is no model: no spec\.json in it; shipped are can-live, "):
+        build_can(name)
+
+
+def test_loading_keras_and_tensorflow_prints_nothing(tmp_path):
+    pytest.importorskip("tensorflow", reason="about its notices")
+    script = (
+        "from rtdenoise.can.model import import_keras\n"
+        "from rtdenoise.can.tensorflow_engine import import_tensorflow\n"
+        "import_keras(), import_tensorflow()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
 def test_opening_models_in_several_threads_keeps_standard_error(capfd):
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(build_can, ["can-small"] * 12))
@@ -218,9 +236,13 @@ def test_a_model_that_replaces_another_leaves_nothing_of_it(tmp_path):
 
     write_model(random_network("wave"), tmp_path, int8=True)
     (tmp_path / START).write_bytes(b"weights of another run")
+    (tmp_path / SERVING / "wave" / "1").mkdir(parents=True)
+    (tmp_path / SERVING / "wave" / "config.pbtxt").touch()
+    (tmp_path / SERVING / "notes.txt").touch()
     write_model(random_network("magnitude"), tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {SPEC, WEIGHTS, LITERT, CHECKSUMS}
+    assert names == {SPEC, WEIGHTS, LITERT, CHECKSUMS, SERVING}
+    assert [path.name for path in (tmp_path / SERVING).iterdir()] == ["notes.txt"]
     with pytest.raises(ModelError, match=r"no model-int8\.tflite"):
         build_can(tmp_path, precision="int8")
 

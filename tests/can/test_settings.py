@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +59,10 @@ def test_changes_on_the_command_line_reach_the_settings():
         ({"validation_seconds": 0.001}, "validation_seconds=0.001 must be at least one hop, 0.008"),
         ({"crop_seconds": 0.001}, "crop_seconds=0.001 must be at least 0.008: 128 samples"),
         ({"crop_seconds": 0.3, "loss": [{"term": "estoi"}]}, "crop_seconds=0.3 must be at least 0.397: 6355 samples"),
+        (
+            {"network": asdict(replace(shipped_spec("can-small"), sample_rate=8000))},
+            "network: sample_rate=8000 must be 16000",
+        ),
         ({"data": 3}, "data=3 must be the name of a folder"),
         ({"pairs": "no"}, "pairs='no' must be true or false"),
     ],

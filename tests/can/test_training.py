@@ -152,6 +152,43 @@ def test_checkpoints_of_other_networks_are_refused(mixer, tmp_path):
         trainer(tmp_path / "wider", wider).resume(tmp_path / "last.npz")
 
 
+@pytest.mark.parametrize("change", [{"dilations": (1, 32)}, {"slope": 0.01}])
+def test_networks_of_equal_shapes_are_told_apart(mixer, tmp_path, change):
+    from rtdenoise.can.export import model_from_checkpoint
+
+    trainer(tmp_path).checkpoint()
+    other = replace(TINY, **change)
+    key, here = next(iter(change.items()))
+    message = rf"last\.npz: belongs to another network: {key}={getattr(TINY, key)}, here {here}; go on with"
+    with pytest.raises(ModelError, match=message.replace("(", r"\(").replace(")", r"\)")):
+        trainer(tmp_path / "other", replace(SETTINGS, network=other)).resume(tmp_path / "last.npz")
+    with pytest.raises(ModelError, match="does not fit the specification 'tiny'"):
+        model_from_checkpoint(tmp_path / "last.npz", other)
+
+
+def test_names_values_of_use_and_runs_that_remember_nothing_do_not_stand_in_the_way(mixer, tmp_path):
+    trainer(tmp_path).checkpoint()
+    used = replace(SETTINGS, network=replace(TINY, name="mine", mask_power=0.5, gain_min_db=-20.0, stride=8))
+    trainer(tmp_path / "used", used).resume(tmp_path / "last.npz")
+    old = load_checkpoint(tmp_path / "last.npz")
+    del old.facts["settings"]
+    save_checkpoint(tmp_path / "old.npz", old)
+    trainer(tmp_path / "old", replace(SETTINGS, network=replace(TINY, slope=0.01))).resume(tmp_path / "old.npz")
+
+
+@pytest.mark.parametrize("ended", [{"steps": 3}, {"patience": 2}])
+def test_a_run_that_has_ended_is_not_trained_on(mixer, tmp_path, ended):
+    run = trainer(tmp_path)
+    run.step, run.facts["stale"] = 3, 2
+    run.checkpoint()
+    kept = (tmp_path / "last.npz").read_bytes()
+    again = trainer(tmp_path, replace(SETTINGS, **ended))
+    again.resume(tmp_path / "last.npz")
+    assert " before (" in again.run(mixer, None)
+    assert again.step == 3
+    assert (tmp_path / "last.npz").read_bytes() == kept
+
+
 def test_exported_run_streams_like_the_trained_network(mixer, tmp_path):
     from rtdenoise.can.export import network_from_checkpoint
 
@@ -171,8 +208,11 @@ def test_damaged_and_missing_checkpoints_are_refused(tmp_path):
     path = tmp_path / "last.npz"
     save_checkpoint(path, Checkpoint(3, [np.ones(4)], [np.ones(4)], [np.zeros(2)]))
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(ModelError, match="not a checkpoint, or a damaged one"):
-        load_checkpoint(path)
+    np.save(tmp_path / "array.npy", np.ones(4))
+    np.savez(tmp_path / "list.npz", head=np.frombuffer(b"[1, 2]", np.uint8))
+    for name in ("last.npz", "array.npy", "list.npz"):
+        with pytest.raises(ModelError, match=f"{name}: not a checkpoint, or a damaged one"):
+            load_checkpoint(tmp_path / name)
 
 
 def test_a_full_disk_keeps_the_former_checkpoint(tmp_path, monkeypatch):

@@ -80,10 +80,56 @@ def test_from_recordings_to_a_model_that_runs(call, config, options, tmp_path):
     refused = call("export", tmp_path / "run/best.npz", config, model)
     assert refused.code == 1 and "holds a model already; --overwrite replaces it" in refused.err
     config.write_text(yaml.safe_dump(TINY | {"network": TINY["network"] | {"channels": 9}}))
-    wrong = call("export", tmp_path / "run/best.npz", config, tmp_path / "wrong")
+    from rtdenoise.can.training.checkpoint import load_checkpoint, save_checkpoint
+
+    forgetful = load_checkpoint(tmp_path / "run/best.npz")
+    del forgetful.facts["settings"]
+    save_checkpoint(tmp_path / "old-best.npz", forgetful)
+    wrong = call("export", tmp_path / "old-best.npz", config, tmp_path / "wrong")
     assert wrong.code == 1
     assert wrong.err.endswith("best.npz: the checkpoint does not fit the specification 'tiny'\n")
     assert not (tmp_path / "wrong").exists()
+
+
+def test_what_was_trained_is_exported_whatever_the_configuration_says(call, config, options, tmp_path):
+    need_tensorflow()
+    changes = ["--set", "network.dilations=[1, 32]", "--set", "network.slope=0.01", "--set", "network.channels=9"]
+    assert call("train", config, *options, *changes).code == 0
+    config.write_text(yaml.safe_dump(TINY | {"network": TINY["network"] | {"name": "mine", "mask_power": 0.5}}))
+    model = tmp_path / "model"
+    done = call("export", tmp_path / "run/last.npz", config, model)
+    assert done.code == 0
+    assert "taken as it was trained: channels=9, not 8, dilations=(1, 32), not (1, 2), slope=0.01, not 0.2" in done.err
+    spec = json.loads((model / "spec.json").read_text())
+    found = {key: spec[key] for key in ("name", "mask_power", "channels", "dilations", "slope")}
+    assert found == {"name": "mine", "mask_power": 0.5, "channels": 9, "dilations": [1, 32], "slope": 0.01}
+    other = call("train", config, *options, "--resume", "--set", "steps=14")
+    assert other.code == 1
+    assert "last.npz: belongs to another network: channels=9, here 8; go on with the config" in other.err
+    ended = call("train", config, *options, "--resume", *changes)
+    assert ended.out.endswith("run: all steps taken before (12 of 12); with more steps it goes on\n")
+
+
+def test_cards_follow_their_weights_unless_a_person_changed_them(call, config, options, data_folder, tmp_path):
+    need_tensorflow()
+    model, last = tmp_path / "model", tmp_path / "run/last.npz"
+    config.write_text(yaml.safe_dump(TINY | {"data": "elsewhere"}))
+    assert call("train", config, *options).code == 0
+    done = call("export", last, config, model, "--saved-model")
+    assert (done.code, done.err) == (0, "")
+    card = (model / "README.md").read_text()
+    assert f"recordings of the folder `{data_folder.name}`" in card and f"data: {data_folder.name}\n" in card
+    assert "elsewhere" not in card and str(data_folder) not in card
+    assert call("train", config, *options, "--resume", "--set", "steps=14").code == 0
+    done = call("export", last, config, model, "--overwrite")
+    assert (done.code, done.err) == (0, "")
+    assert "steps | 14 of 2" in (model / "README.md").read_text()
+    assert not list(model.glob("serving/*"))
+    (model / "README.md").write_text((model / "README.md").read_text() + "Licence: CC0.\n")
+    assert call("train", config, *options, "--resume", "--set", "steps=16").code == 0
+    done = call("export", last, config, model, "--overwrite")
+    assert done.code == 0 and "README.md is kept, as a person wrote or changed it" in done.err
+    assert "steps | 14 of 2" in (model / "README.md").read_text()
 
 
 def test_a_dry_run_writes_what_the_network_will_hear(call, config, options, tmp_path):
@@ -158,6 +204,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_far_it_came(config, options, tm
         (["tiny.yaml", "--data", "broken", "--resume"], "run/last.npz: no run to resume; leave --resume out"),
         (["tiny.yaml", "--data", "broken", "--resume", "--restart"], "give one of them"),
         (["tiny.yaml", "--data", "broken", "--start", "no.npz"], "no.npz: no such checkpoint (--start)"),
+        (["tiny.yaml", "--set", "network.sample_rate=8000"], "network: sample_rate=8000 must be 16000"),
         (["tiny.yaml", "--set", "stepz=3"], "unknown key 'stepz' in a training configuration"),
     ],
 )
@@ -182,15 +229,19 @@ def test_unreadable_recordings_are_named(call, config, options, data_folder, tmp
     assert "1 of 8 files are unreadable, silent or too short: " in done.err and "train0/0.wav" in done.err
 
 
-@pytest.mark.parametrize("command", [["train", "tiny.yaml", "--data", "DATA"], ["export", "a.npz", "tiny.yaml", "out"]])
+@pytest.mark.parametrize(
+    "command",
+    [["train", "tiny.yaml", "--data", "DATA"], ["train", "labels.yaml"], ["export", "a.npz", "tiny.yaml", "out"]],
+)
 def test_without_keras_the_extra_is_named(call, config, data_folder, tmp_path, monkeypatch, command):
     from rtdenoise.can.training.checkpoint import Checkpoint, save_checkpoint
 
     save_checkpoint(tmp_path / "a.npz", Checkpoint(1, [], [], [], {"audio_seconds": 0.0}))
+    (tmp_path / "labels.yaml").write_text("classifier: {}\ntasks: [{name: sounds, data: nowhere}]\n")
     for name in ("keras", "tensorflow"):
         monkeypatch.setitem(__import__("sys").modules, name, None)
     given = [str(data_folder) if word == "DATA" else word for word in command]
     done = call(*given, *(["--cache", tmp_path / "cache"] if command[0] == "train" else []))
     assert done.code == 1
     assert "pip install 'rtdenoise[tf]'" in done.err and done.err.count("\n") == 1
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out").exists() and not (tmp_path / "cache").exists()

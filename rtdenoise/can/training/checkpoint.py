@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -74,16 +74,25 @@ def load_checkpoint(path: Path) -> Checkpoint:
         If the file is missing, cut short or something else.
     """
     try:
-        with path.open("rb") as opened, np.load(opened) as file:
+        with path.open("rb") as opened, _opened(opened) as file:
             head = json.loads(file["head"].tobytes())
+            step, facts = int(head["step"]), dict(head["facts"])
             counts = {kind: sum(name.startswith(kind) for name in file.files) for kind in _KINDS}
             arrays = {kind: [file[f"{kind}{i}"] for i in range(n)] for kind, n in counts.items()}
     except FileNotFoundError as error:
         raise ModelError(f"{path}: no such checkpoint") from error
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise ModelError(f"{path}: not a checkpoint, or a damaged one ({error})") from error
     except Exception as error:
         if type(error).__name__ != "BadZipFile":
             raise
         raise ModelError(f"{path}: not a checkpoint, or a damaged one ({error})") from error
-    return Checkpoint(int(head["step"]), facts=head["facts"], **arrays)
+    return Checkpoint(step, facts=facts, **arrays)
+
+
+def _opened(file: BinaryIO) -> Any:
+    """An archive of arrays; ValueError for a file that holds one array alone."""
+    found = np.load(file)
+    if isinstance(found, np.ndarray):
+        raise ValueError("one array, no archive of them")
+    return found

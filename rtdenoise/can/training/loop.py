@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.can.model import build_network, import_keras
+from rtdenoise.can.trained import differences
 from rtdenoise.can.training.batches import Batch, batches
 from rtdenoise.can.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from rtdenoise.can.training.losses import build_loss
@@ -75,6 +76,11 @@ class Trainer(Run):
             If it belongs to another network or optimiser.
         """
         checkpoint = load_checkpoint(path)
+        for key, (there, here) in differences(self.settings.network, checkpoint.facts).items():
+            raise ModelError(
+                f"{path}: belongs to another network: {key}={there}, here {here}; "
+                "go on with the configuration, and the changes to it, that the run began with"
+            )
         assign(self.network.weights, checkpoint.weights, path)
         assign(self.optimiser.variables, checkpoint.optimiser, path)
         self.step = checkpoint.step

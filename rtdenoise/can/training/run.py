@@ -104,11 +104,17 @@ class Run(ABC):
     ) -> str:
         """Train on batches until the last step, early stop or a signal; returns why it ended.
 
+        A run that has ended before stays as it is.
+
         Raises
         ------
         ModelError
             If the loss is no number any more; the last checkpoint stays as it was.
         """
+        before = self._ended_before(patience)
+        if before:
+            source.close()
+            return before
         former = {s: signal.signal(s, self._ask_to_stop) for s in (signal.SIGTERM, signal.SIGINT)}
         try:
             with contextlib.closing(source):
@@ -158,6 +164,14 @@ class Run(ABC):
             if ended:
                 return ended
         raise AssertionError("batches never end")
+
+    def _ended_before(self, patience: int) -> str:
+        """Why the run that this one goes on with had ended; empty if it had not."""
+        if self.step >= self._plan.steps:
+            return f"all steps taken before ({self.step} of {self._plan.steps}); with more steps it goes on"
+        if patience and int(self.facts.get("stale", 0)) >= patience:
+            return f"no better for a while before ({patience} validations); with more patience it goes on"
+        return ""
 
     def _ended(self) -> str:
         if self._stop:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -97,6 +98,11 @@ def data_folder(settings: TrainSettings, given: Path | None) -> Path:
     return folder
 
 
+def folder_name(data: Path) -> str:
+    """What a checkpoint remembers of a data folder: its own name, nothing of where it lay."""
+    return data.name if data.name not in ("", "..") else data.resolve().name
+
+
 def train(
     settings: TrainSettings,
     *,
@@ -123,14 +129,16 @@ def train(
     ConfigError, ModelError
         For data, settings or checkpoints that cannot be used, and for a loss that is no number.
     """
+    from rtdenoise.can.model import import_keras
     from rtdenoise.can.training.loop import Trainer
     from rtdenoise.can.training.pictures import keep_curves
 
+    import_keras()  # where it is missing, that is said before hours of recordings are decoded
     last = folder / LAST
     going_on = resume and last.is_file()
     former = [] if going_on else run_files(folder)
     mixer, validation = _material(settings, data=data, cache=cache)
-    trainer = Trainer(settings, folder, observe)
+    trainer = Trainer(replace(settings, data=folder_name(data)), folder, observe)
     if going_on:
         trainer.resume(last)
         _LOG.info("going on from step %d", trainer.step)

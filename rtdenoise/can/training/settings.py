@@ -12,6 +12,7 @@ from rtdenoise.can.training.losses import check_loss
 from rtdenoise.can.training.mixtures import MixParams
 from rtdenoise.errors import ConfigError
 
+_RATE = 16000  # in Hz: of PESQ and the perceptual losses, which are defined at no other of wideband speech
 _DTYPES = ("float32", "bfloat16")
 _LEAST = {
     "workers": 0,
@@ -116,7 +117,12 @@ class TrainSettings:
             raise ConfigError(f"compute_dtype={self.compute_dtype!r} must be one of {', '.join(_DTYPES)}")
 
     def _check_lengths(self) -> None:
-        rate, needed = self.network.sample_rate, max(check_loss(self.loss), self.network.hop)
+        rate = self.network.sample_rate
+        if rate != _RATE:
+            raise ConfigError(
+                f"network: sample_rate={rate} must be {_RATE}: losses and validation hear wideband speech"
+            )
+        needed = max(check_loss(self.loss), self.network.hop)
         if self.n_samples - self.network.latency_samples < needed:
             raise ConfigError(
                 f"crop_seconds={self.crop_seconds} must be at least {needed / rate:.3g}: {needed} samples for its loss"

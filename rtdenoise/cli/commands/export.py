@@ -20,7 +20,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--int8", is_flag=True, help="Also write model-int8.tflite.")
 @click.option("--saved-model", is_flag=True, help="Also write a SavedModel and its config for a Triton server.")
 @click.option("--recordings", type=_PATH, metavar="PATH", help="Of a TensorFlow 1 checkpoint: sets its statistics.")
-@click.option("--overwrite", is_flag=True, help="Replace a model that exists.")
+@click.option("--overwrite", is_flag=True, help="Replace a model that exists, and all that was exported with it.")
 def command(
     *,
     checkpoint: Path,
@@ -36,7 +36,8 @@ def command(
 ) -> None:
     r"""Write a model folder from a training checkpoint: weights, LiteRT file, specification, checksums, a card.
 
-    CHECKPOINT is best.npz or last.npz of a run, CONFIG the YAML file it was started with.  A feature network becomes a
+    CHECKPOINT is best.npz or last.npz of a run, CONFIG the YAML file it was started with, for the name and the values
+    of use: the network itself is taken as it was trained.  A feature network becomes a
     folder that the loss term deep_features reads.  CHECKPOINT may also be a TensorFlow 1 checkpoint of the network
     published in 2018; what streams are then normalised with is taken from noisy --recordings.  Needs the extra
     rtdenoise[tf].
@@ -48,6 +49,7 @@ def command(
         rtdenoise export se_model.ckpt configs/germain2018.yaml published --recordings noisy/
     """
     from rtdenoise.can import export, models
+    from rtdenoise.can.card import remove_card
     from rtdenoise.can.convert import convert_tensorflow1, is_tensorflow1
     from rtdenoise.can.training.classifier.store import NETWORK, export_features
     from rtdenoise.can.training.settings import read_configuration, settings_from_mapping
@@ -66,6 +68,8 @@ def command(
     spec = settings_from_mapping(values).network
     if is_tensorflow1(checkpoint):
         convert_tensorflow1(checkpoint, spec, folder, recordings)
+        if not remove_card(folder):
+            export.warn_of_card(folder)
         click.echo(f"{folder}: converted")
         return
     use = {"mask_power": mask_power, "gain_min_db": gain_min_db}
@@ -73,5 +77,5 @@ def command(
     if saved_model:
         from rtdenoise.can.serving import export_saved_model
 
-        export_saved_model(models.open_model(folder).network(), folder / "serving" / spec.name)
+        export_saved_model(models.open_model(folder).network(), folder / models.SERVING / spec.name)
     click.echo(f"{folder}: {facts['audio_seconds'] / 3600.0:.1f} hours of sound heard")

@@ -75,5 +75,5 @@ def command(
         reason = session.train(
             settings, data=source, folder=folder, cache=decoded, resume=resume, start=start, observe=watch.update
         )
-    click.echo(f"{folder}: {reason} after {watch.summary()}")
+    click.echo(f"{folder}: {watch.summary(reason)}")
     return 130 if reason == STOPPED else 0

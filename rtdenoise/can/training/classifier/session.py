@@ -65,8 +65,10 @@ def train_classifier(
     ConfigError, ModelError
         For sounds, settings or checkpoints that cannot be used, and for a loss that is no number.
     """
+    from rtdenoise.can.model import import_keras
     from rtdenoise.can.training.classifier.trainer import ClassifierTrainer
 
+    import_keras()  # where it is missing, that is said before the sounds are decoded
     rate = settings.classifier.sample_rate
     former = [] if resume else run_files(folder)
     found = find_tasks(settings, data)

@@ -37,6 +37,8 @@ class CanParams:
     attenuation_limit_db: float | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.model, str) or not self.model:
+            raise ConfigError(f"can.model={self.model!r} must be the name or the folder of a network")
         require_choice("can.engine", self.engine, ("litert", "tf"))
         require_choice("can.precision", self.precision, ("float", "int8"))
         require_choice("can.device", self.device, ("cpu", "gpu", "auto"))

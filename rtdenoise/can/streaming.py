@@ -189,7 +189,7 @@ def build_can(
 def _engine(model: Model, engine: str, precision: str, device: str) -> StepEngine:
     if engine == "litert":
         if device == "gpu":
-            raise ConfigError("device='gpu' needs engine='tf'; LiteRT runs on the CPU")
+            raise ConfigError("device='gpu' needs engine='tf' (--engine tf); LiteRT runs on the CPU")
         return LiteRtEngine(model.spec, model.litert() if precision == "float" else model.litert_int8())
     from rtdenoise.can.tensorflow_engine import TensorFlowEngine
 

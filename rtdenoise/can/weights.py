@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,8 @@ def rounded(network: Network) -> Network:
     first = None if network.first is None else pair(network.first)
     kernels = tuple(_round(a) for a in network.kernels)
     skip = None if network.skip is None else _round(network.skip)
-    return Network(network.spec, first, kernels, tuple(_round(a) for a in network.biases), pair(network.last), skip)
+    spec = replace(network.spec, mask_power=float(np.float16(network.spec.mask_power)))  # a constant of the graph, too
+    return Network(spec, first, kernels, tuple(_round(a) for a in network.biases), pair(network.last), skip)
 
 
 def _round(array: F32) -> F32:

@@ -16,6 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 LIVE_NAMES = ("mic", "speaker", "virtual-mic")
 STDIO = "-"
 _CHANNEL_MODES = ("linked", "each", "downmix")
+_NETWORK = ("model", "engine", "device")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +88,11 @@ def method_options(function: F) -> F:
             metavar="HOW|N",
             help="How channels go together: linked, each or downmix; live, also how many.",
         ),
+        click.option("--model", metavar="NAME", help="CAN: which network, by its name or folder.  [default: can-live]"),
+        click.option(
+            "--engine", type=click.Choice(["litert", "tf"]), help="CAN: LiteRT, or TensorFlow if it is installed."
+        ),
+        click.option("--device", type=click.Choice(["cpu", "gpu", "auto"]), help="CAN: where --engine tf runs."),
         click.option("--attenuation-limit", type=float, metavar="DB", help="Never attenuate by more than this."),
         click.option("--mix", type=float, metavar="SHARE", help="Enhanced share of the output, 0 to 1."),
     )
@@ -105,9 +111,14 @@ def take_method_options(values: dict[str, Any]) -> MethodOptions:
         value = values.pop(option)
         if value is not None:
             overrides[key] = value
-    return MethodOptions(
-        method=values.pop("method"), preset=values.pop("preset"), config=values.pop("config"), overrides=overrides
-    )
+    method, config = values.pop("method"), values.pop("config")
+    network = {name: value for name in _NETWORK if (value := values.pop(name)) is not None}
+    if network:
+        if method is not None and method.upper() not in ("CAN", "ML"):
+            raise click.UsageError(f"--{next(iter(network))} is for networks: --method CAN, not {method}")
+        method = method or (None if config else "CAN")
+        overrides["can"] = {**overrides.get("can", {}), **network}
+    return MethodOptions(method=method, preset=values.pop("preset"), config=config, overrides=overrides)
 
 
 def parse_sets(sets: Sequence[str]) -> dict[str, Any]:

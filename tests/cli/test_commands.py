@@ -173,3 +173,18 @@ def test_slow_preparation_is_announced_once_and_quick_preparation_not(capsys):
 def test_options_of_live_audio_mean_nothing_for_files_and_are_refused(call, arguments, message):
     done = call("--input", "noisy.wav", *arguments)
     assert done.code == 2 and message in done.err and done.err.count("\n") == 1
+
+
+def test_a_network_is_chosen_by_its_own_options(call, make):
+    make("noisy.wav")
+    done = call("-f", "noisy.wav", "--model", "can-small", "--engine", "litert", "--device", "cpu", "--json")
+    assert done.code == 0 and json.loads(done.out)["method"] == "CAN"
+    by_key = call("-f", "noisy.wav", "-a", "CAN", "--set", "can.model=can-small", "-o", "other.wav")
+    assert by_key.code == 0 and Path("other.wav").read_bytes() == Path("noisy_CAN_denoised.wav").read_bytes()
+    for arguments, message in (
+        (("-a", "SS", "--model", "can-small"), "--model is for networks: --method CAN, not SS"),
+        (("--device", "gpu"), "--engine tf"),
+        (("--set", "can.model="), "must be the name or the folder of a network"),
+    ):
+        done = call("-f", "noisy.wav", "-o", "third.wav", *arguments)
+        assert done.code and message in done.err and done.err.count("\n") == 1

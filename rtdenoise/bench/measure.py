@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from rtdenoise.bench.cases import NATIVE, Case
 from rtdenoise.bench.memory import allocations, peak_mb, resident_mb
 from rtdenoise.evaluate.systems import own_settings
-from rtdenoise.live.scheduling import PRIORITY_AUDIO, request_priority
+from rtdenoise.live.scheduling import PRIORITY_AUDIO, Grant, request_priority
 from rtdenoise.registry import build
 from rtdenoise.typing import F32, Denoiser
 
@@ -182,13 +181,7 @@ def paced_run(run: Run, denoiser: Denoiser, seconds: float) -> dict[str, Any]:
     count = max(50, round(seconds * 1e9 / period_ns))
     every = np.zeros((_SETTLING_HOPS + count, 2), np.int64)
     denoiser.reset()
-    before = _scheduling()
-    grant = request_priority(0, PRIORITY_AUDIO)
-    try:
-        first = time.monotonic_ns() + 2 * period_ns
-        run(first, period_ns, every)
-    finally:
-        _restore(before)
+    first, grant = _with_priority(lambda due: run(due, period_ns, every), 2 * period_ns)
     times = every[_SETTLING_HOPS:]
     due = first + period_ns * np.arange(_SETTLING_HOPS, len(every))
     spent, behind = (times[:, 1] - times[:, 0]) / 1e3, (times[:, 0] - due) / 1e3
@@ -204,14 +197,21 @@ def paced_run(run: Run, denoiser: Denoiser, seconds: float) -> dict[str, Any]:
     }
 
 
-def _scheduling() -> tuple[int, Any] | None:
-    return (os.sched_getscheduler(0), os.sched_getparam(0)) if hasattr(os, "sched_getscheduler") else None
+def _with_priority(work: Callable[[int], None], lead_ns: int) -> tuple[int, Grant]:
+    """Run `work(first_due_ns)` in a thread that has real-time priority and ends with it.
 
+    An ordinary user may be granted priority and cannot give it back: what is measured afterwards would have it, too,
+    and whatever computes for longer than rtkit allows would be killed.
+    """
 
-def _restore(before: tuple[int, Any] | None) -> None:
-    if before is not None:
-        with suppress(OSError):
-            os.sched_setscheduler(0, *before)
+    def run() -> tuple[int, Grant]:
+        grant = request_priority(threading.get_native_id(), PRIORITY_AUDIO)
+        first = time.monotonic_ns() + lead_ns
+        work(first)
+        return first, grant
+
+    with ThreadPoolExecutor(1) as alone:
+        return alone.submit(run).result()
 
 
 def latency_parts(denoiser: Denoiser, case: Case, paced: dict[str, Any]) -> dict[str, float]:

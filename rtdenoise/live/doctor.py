@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import time
@@ -39,17 +38,21 @@ def examine(methods: tuple[str, ...], seconds: float = _PACED_SECONDS) -> Iterat
     methods : tuple of str
         To be run paced for `seconds` each.
     """
-    for check in (_devices, _sound_server, _priority, _memory, _clock, _compiler, _desktop):
-        yield _safely(check)
+    for name, check in _CHECKS.items():
+        yield _safely(name, check, "restart the sound server and try again")
     for method in methods:
-        yield _safely(partial(paced, method, seconds))
+        yield _safely(f"method {method}", partial(paced, method, seconds), f"use another method than {method}")
 
 
-def _safely(check: Callable[[], Finding]) -> Finding:
+def _safely(name: str, check: Callable[[], Finding], remedy: str) -> Finding:
+    """What a check finds, or that it failed; the remedy is the error's own if it names one, behind its semicolon."""
     try:
         return check()
     except (RtDenoiseError, OSError, ImportError) as error:
-        return Finding(name=getattr(check, "__name__", "check").strip("_"), state=FAILED, found=str(error))
+        found, _, own = str(error).partition("; ")
+        if isinstance(error, ModuleNotFoundError):
+            own = "install rtdenoise again"
+        return Finding(name=name, state=FAILED, found=found, remedy=own or remedy)
 
 
 def _devices() -> Finding:
@@ -63,13 +66,9 @@ def _devices() -> Finding:
 
 
 def _priority() -> Finding:
-    from rtdenoise.live.scheduling import PRIORITY_AUDIO, request_priority
+    from rtdenoise.live.priority import try_priority
 
-    if not hasattr(os, "sched_setscheduler"):
-        return Finding(name="priority", state=OK, found="left to the sound system")
-    before, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
-    grant = request_priority(0, PRIORITY_AUDIO)
-    os.sched_setscheduler(0, before, parameter)
+    grant = try_priority()
     state = OK if grant.granted else WARNING
     return Finding(
         name="priority",
@@ -177,3 +176,14 @@ def paced(method: str, seconds: float) -> Finding:
     state = FAILED if p50 > 100.0 else WARNING
     remedy = "a longer preset, fewer programs, or another method"
     return Finding(name=f"method {method}", state=state, found=found, remedy=remedy)
+
+
+_CHECKS: dict[str, Callable[[], Finding]] = {
+    "devices": _devices,
+    "sound server": _sound_server,
+    "priority": _priority,
+    "memory lock": _memory,
+    "clock": _clock,
+    "compiler": _compiler,
+    "virtual microphone": _desktop,
+}

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rtdenoise.errors import DeviceError
+from rtdenoise.live.scheduling import end_with_parent
 
 
 def ask(module: str, *arguments: str, timeout_seconds: float, what: str) -> Any:
@@ -44,7 +45,8 @@ def ask(module: str, *arguments: str, timeout_seconds: float, what: str) -> Any:
 
 
 def answer(question: Callable[[], Any]) -> None:
-    """Print what `question` returns, or the error it raises, for `ask`."""
+    """Print what `question` returns, or the error it raises, for `ask`; a question that hangs ends with who asked."""
+    end_with_parent()
     try:
         said = {"answer": question()}
     except DeviceError as error:

@@ -19,6 +19,7 @@ from rtdenoise.units import amplitude_from_db
 Shapes = dict[str, tuple[int, ...]]
 SIGNATURE = "serving_default"
 _NUMBER = "step_number"
+_INSTANCES = 16  # streams at once on a server; a starting point, to be edited in config.pbtxt
 
 
 def state_shapes(spec: CanSpec, streams: int = 1) -> Shapes:
@@ -123,6 +124,8 @@ platform: "tensorflow_savedmodel"
 max_batch_size: 0
 input [ {{ name: "block" data_type: TYPE_FP32 dims: {block} }} ]
 output [ {{ name: "enhanced" data_type: TYPE_FP32 dims: {block} }} ]
+# each instance serves one stream at a time
+instance_group [ {{ count: {instances} }} ]
 sequence_batching {{
   max_sequence_idle_microseconds: 5000000
 {states}
@@ -143,4 +146,4 @@ def triton_config(spec: CanSpec, streams: int = 1) -> str:
         _STATE.format(name=name, shape=list(shape), kind="TYPE_INT32" if name == _NUMBER else "TYPE_FP32")
         for name, shape in state_shapes(spec, streams).items()
     )
-    return _TRITON.format(name=spec.name, block=[streams, spec.hop], states=states)
+    return _TRITON.format(name=spec.name, instances=_INSTANCES, block=[streams, spec.hop], states=states)

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rtdenoise.cli.live_record import Recorder
+from rtdenoise.live.monitor import count_xruns
 from rtdenoise.live.plan import LivePlan
 from rtdenoise.live.session import Session
 
@@ -46,6 +47,7 @@ class Screen:
         self._lines: deque[str] = deque(maxlen=_LINES)
         self._bypassed, self._preset = plan.settings.method == "bypass", plan.settings.preset
         self._marks = 0
+        self._limit_db: float | None = None  # of the last stream; one that is being opened has none yet
         self._drawn = self._reported = 0.0
         self._report: dict[str, Any] = session.monitor.interval()
         self._restore = _keys_at_once()
@@ -71,28 +73,47 @@ class Screen:
         session = self._session
         if key == "q":
             self._quit()
+        elif key in "bs" and not session.monitor.devices:
+            self.tell("audio has not started yet")
         elif key == "b":
-            self._bypassed = not self._bypassed
-            session.set_bypass(self._bypassed)
+            self._toggle_bypass()
         elif key == "s":
             self._switch()
         elif key in "+-=":
-            limit = session.attenuation_limit_db + (_LIMIT_STEP_DB if key in "+=" else -_LIMIT_STEP_DB)
-            session.set_attenuation_limit_db(min(60.0, max(0.0, limit)))
+            self._change_limit(_LIMIT_STEP_DB if key in "+=" else -_LIMIT_STEP_DB)
         elif key == "m":
             self._marks += 1
             self.tell(f"mark {self._marks} at {session.monitor.total()['seconds']:.1f} s")
         elif key == "r":
             self.tell(self._recorder.toggle())
 
-    def _switch(self) -> None:
+    def _toggle_bypass(self) -> None:
+        """Hear the input and back; behind a bypass that was chosen as the method stands the Wiener filter."""
+        if self._bypassed and self._session.method == "bypass":
+            self._choose("WF")
+        else:
+            self._bypassed = not self._bypassed
+            self._session.set_bypass(self._bypassed)
+
+    def _change_limit(self, step_db: float) -> None:
         session = self._session
-        wanted = session.plan.settings.method
+        if session.state == "running":
+            session.set_attenuation_limit_db(min(60.0, max(0.0, session.attenuation_limit_db + step_db)))
+
+    def _limit(self) -> str:
+        if self._session.state == "running":
+            self._limit_db = self._session.attenuation_limit_db
+        return "limit -" if self._limit_db is None else f"limit {self._limit_db:.0f} dB"
+
+    def _switch(self) -> None:
+        wanted = self._session.plan.settings.method
         known = _METHODS.index(wanted) if wanted in _METHODS else -1
-        method = _METHODS[(known + 1) % len(_METHODS)]
-        session.set_method(method)
+        self._choose(_METHODS[(known + 1) % len(_METHODS)])
+
+    def _choose(self, method: str) -> None:
+        self._session.set_method(method)
         self._bypassed = False
-        if session.method != method:
+        if self._session.method != method:
             self.tell(f"{method} is being loaded")
 
     def render(self) -> Group:
@@ -105,27 +126,16 @@ class Screen:
         table = Table.grid(padding=(0, 2))
         table.add_row("in", meter(session.monitor.level_in_db, float(live["peak_in"])))
         table.add_row("out", meter(session.monitor.level_out_db, float(live["peak_out"])))
-        reduction = report["noise_reduction_db"]
-        limit = f"limit {session.attenuation_limit_db:.0f} dB"
+        reduction, limit = report["noise_reduction_db"], self._limit()
         table.add_row("noise", f"{-reduction:+.1f} dB ({limit})" if reduction is not None else f"- ({limit})")
-        parts = session.monitor.budget()
-        table.add_row(
-            "latency", "  ".join(f"{name.replace('_', ' ')} {value:.1f}" for name, value in parts.items()) + " ms"
-        )
+        parts = [f"{name.replace('_', ' ')} {value:.1f}" for name, value in session.monitor.budget().items()]
+        table.add_row("latency", "  ".join(parts) + " ms" if parts else "-")
         used = report["budget_used_percent"]
         table.add_row("CPU", f"{used.get('p50', 0.0):.1f} % of a block, p99 {used.get('p99', 0.0):.1f} %")
-        xruns = sum(report["xruns"].values())
         total = session.monitor.total()
-        late = total["late_blocks"] + total["dry_blocks"]
+        late, xruns = total["late_blocks"] + total["dry_blocks"], count_xruns(report)
         table.add_row("late", f"{late} blocks, {xruns} xruns in the last second, {total['lost']} samples lost")
-        if int(live["howls"]):
-            self._warn_of_howl(int(live["howls"]))
         return Group(head, table, Text(_KEYS, style="dim"), *(Text(line) for line in self._lines))
-
-    def _warn_of_howl(self, howls: int) -> None:
-        line = f"feedback {howls}: the microphone hears the speaker; use headphones"
-        if line not in self._lines:
-            self.tell(line)
 
     def close(self) -> None:
         """Give the terminal back."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ class Reading:
     """Counters and histograms of one moment, or their difference between two; summable."""
 
     seconds: float = 0.0
+    lost: int = 0
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_SUMS, 0))
     flags: np.ndarray = field(default_factory=lambda: np.zeros(len(FLAGS), np.int64))
     compute: np.ndarray = field(default_factory=lambda: np.zeros(HISTOGRAM_BINS, np.int64))
@@ -60,6 +61,7 @@ class Reading:
     def _combined(self, other: Reading, sign: int) -> Reading:
         return Reading(
             seconds=self.seconds + sign * other.seconds,
+            lost=self.lost + sign * other.lost,
             counts={name: self.counts[name] + sign * other.counts[name] for name in _SUMS},
             flags=self.flags + sign * other.flags,
             compute=self.compute + sign * other.compute,
@@ -119,7 +121,10 @@ class Monitor:
             self._live = self._live.copy()
 
     def _sum(self) -> Reading:
-        return self._past if self._live is None else self._past.plus(take_reading(self._live).minus(self._at_open))
+        now = self._past
+        if self._live is not None:
+            now = now.plus(take_reading(self._live).minus(self._at_open))
+        return replace(now, lost=self.lost)
 
     def update(self) -> None:
         """Look at the levels and at the clock."""
@@ -187,7 +192,7 @@ class Monitor:
         return {
             "seconds": round(span.seconds, 3),
             **span.counts,
-            "lost": self.lost,
+            "lost": span.lost,
             "xruns": {name: int(count) for name, count in zip(FLAGS, span.flags, strict=True)},
             "block_ms": round(block_ns / 1e6, 3),
             "compute_us": compute,
@@ -207,6 +212,11 @@ class Monitor:
             ),
             "latency_ms": self.budget(),
         }
+
+
+def count_xruns(report: dict[str, Any]) -> int:
+    """Over- and underflows of a report; what the host plays before the first block is none."""
+    return sum(count for name, count in report["xruns"].items() if name != "priming_output")
 
 
 def _filled(histogram: np.ndarray) -> list[list[float]]:

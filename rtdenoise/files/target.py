@@ -134,6 +134,7 @@ class Target:
         self.encoding = encoding
         self.clipped = 0
         self.n_written = 0
+        self._before = (0, 0)  # samples and bytes ahead of the last write
         self.lost_tags: list[str] = []
         self._part = PartFile(path, overwrite=overwrite)
         self._disk = _Disk(self._part.file)
@@ -190,6 +191,7 @@ class Target:
         AudioFileError
             If the disk refuses.
         """
+        self._before = self.n_written, self._disk.tell()
         try:
             self._sound.write(self._stored(samples))
         except (soundfile.SoundFileError, AssertionError, RuntimeError) as error:
@@ -197,6 +199,23 @@ class Target:
             raise AudioFileError(f"{self.path}: cannot be written ({reason(error)})") from error
         self._raise_disk_error(None)
         self.n_written += len(samples)
+
+    def take_back(self) -> str:
+        """Undo the last `write`, also one that the disk refused, so that what came before it is kept.
+
+        For containers that hold plain samples, as a WAV does.
+
+        Returns
+        -------
+        str
+            What the disk had against it; empty if nothing.
+        """
+        error, self._disk.error = self._disk.error, None
+        self.n_written, end = self._before
+        with suppress(soundfile.SoundFileError, RuntimeError):  # it notes the length; the file is not its own to cut
+            self._sound.truncate(self.n_written)
+        self._part.file.truncate(end)
+        return "" if error is None else _why(error, self.path)
 
     def _stored(self, samples: F32) -> np.ndarray[Any, np.dtype[Any]]:
         """Samples as the type that the file's own type is made from without loss, rounded to its steps."""

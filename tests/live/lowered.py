@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import resource
 import subprocess
 import sys
 from contextlib import suppress
@@ -46,6 +45,8 @@ def _drop(*capabilities: int) -> None:
 
 
 if __name__ == "__main__":
+    import resource
+
     priority = int(os.environ.get("LOWERED_RTPRIO", "95"))
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_RTPRIO, (priority, priority))

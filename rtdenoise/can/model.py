@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +26,6 @@ DILATIONS = ("direct", "interleaved")
 
 def import_keras() -> ModuleType:
     """Keras, quiet, or a one-line error that names the extra."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         return import_quietly("keras")
     except ImportError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 from collections.abc import Mapping
@@ -162,8 +163,10 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
             part.unlink(missing_ok=True)
     for name in {WHOLE, LITERT_INT8, START} - set(contents):
         (folder / name).unlink(missing_ok=True)
-    for described in (folder / SERVING).glob(f"*/{_SERVED}"):
+    for described in list((folder / SERVING).glob(f"*/{_SERVED}")):
         shutil.rmtree(described.parent)
+    with contextlib.suppress(OSError):  # it is not there, or holds something else
+        (folder / SERVING).rmdir()
     write_checksums(folder)
 
 

@@ -33,12 +33,19 @@ def no_notices() -> Iterator[None]:
 
 
 def import_quietly(name: str) -> ModuleType:
-    """Import a package without what its native parts announce meanwhile; its errors are raised as ever.
+    """Import Keras or TensorFlow without what their native parts announce meanwhile; errors are raised as ever.
+
+    They are heard where ``TF_CPP_MIN_LOG_LEVEL`` is 0.
 
     Raises
     ------
     ImportError
         If it is not there.
     """
-    with contextlib.nullcontext() if name in sys.modules else no_notices():
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0" or name in sys.modules:
         return importlib.import_module(name)
+    with no_notices():
+        module = importlib.import_module(name)
+        if "tensorflow" in sys.modules:  # of a GPU it tells once it looks for one
+            sys.modules["tensorflow"].config.list_physical_devices()
+    return module

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -120,7 +119,6 @@ class TensorFlowEngine:
 
 def import_tensorflow() -> ModuleType:
     """TensorFlow, quiet, or a one-line error that names the extra."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         return import_quietly("tensorflow")
     except ImportError as error:

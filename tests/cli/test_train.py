@@ -124,7 +124,7 @@ def test_cards_follow_their_weights_unless_a_person_changed_them(call, config, o
     done = call("export", last, config, model, "--overwrite")
     assert (done.code, done.err) == (0, "")
     assert "steps | 14 of 2" in (model / "README.md").read_text()
-    assert not list(model.glob("serving/*"))
+    assert not (model / "serving").exists()
     (model / "README.md").write_text((model / "README.md").read_text() + "Licence: CC0.\n")
     assert call("train", config, *options, "--resume", "--set", "steps=16").code == 0
     done = call("export", last, config, model, "--overwrite")

@@ -55,7 +55,6 @@ def command(
     from rtdenoise.cli.training import Watch, train_feature_network
 
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     values = read_configuration(config, list(changes))
     if "classifier" in values:
         if dry_run or start is not None:

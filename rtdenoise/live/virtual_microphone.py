@@ -82,8 +82,6 @@ class VirtualMicrophone:
         Call it again and again: a server that is still deciding where a new stream belongs takes no notice of being
         told, and so does one that restores what it remembers.
         """
-        if not self.moves:
-            return True
         self.restore()
         sinks = [line.split("\t") for line in pactl("list", "short", "sinks").splitlines()]
         wanted = {fields[0] for fields in sinks if fields[1:2] == [_SINK]}

@@ -144,7 +144,10 @@ def test_another_program_hears_the_enhanced_samples(desktop, tmp_path):
     if desktop.kind == "pipewire":
         assert np.count_nonzero(part != expected) == 0
     else:
-        assert np.corrcoef(part, expected)[0, 1] > 0.9, "but for a fraction of a sample"
+        pieces = part[: part.size // 5 * 5].reshape(5, -1)  # the lead may be corrected in one of them
+        places = [position_of(piece, enhanced) for piece in pieces]
+        same = [np.corrcoef(x, enhanced[k : k + x.size])[0, 1] for x, k in zip(pieces, places, strict=True)]
+        assert np.median(same) > 0.9, "but for a fraction of a sample"
         assert np.std(part) == pytest.approx(np.std(expected), rel=0.1)
     assert np.std(heard_noise) > 1.3 * np.std(part), "it was the enhanced sound, not the noisy one"
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from rtdenoise.cli.live_record import Recorder
+from rtdenoise.cli.live_record import Recorder, _Take
 from rtdenoise.cli.live_screen import Screen
 from rtdenoise.files.encoding import Encoding
 from rtdenoise.files.target import Target
@@ -77,6 +77,25 @@ def test_what_was_recorded_before_the_disk_was_full_is_kept(server, tmp_path):
     assert noisy.size == enhanced.size > 0.8 * 16000
     np.testing.assert_array_equal(noisy, enhanced)
     assert np.abs(noisy[-1600:]).max() > 0.01
+
+
+@needs_limits
+@pytest.mark.parametrize("full_for", [0, 1])
+def test_both_files_end_with_the_same_sample_whichever_is_refused(server, tmp_path, full_for):
+    block = noise(0.05, 16000)[:, None]
+    with VirtualCard(server.name), running(plan("bypass")) as live:
+        take = _Take(live.session, tmp_path, lambda _line: None)
+        for side in (0, 1, 0, 1):
+            take.write(side, block)
+        if full_for == 1:
+            take.write(0, block)
+        with files_of_at_most(4 * 2 * block.size + 200):
+            take.write(full_for, block)
+        take.close()
+    assert "its 0.1 s until then are kept" in take.failed
+    for path in tmp_path.iterdir():
+        np.testing.assert_array_equal(soundfile.read(path, dtype="float32")[0], np.tile(block[:, 0], 2))
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_another_rate_begins_another_pair_of_files(server_of, tmp_path):

@@ -16,6 +16,9 @@ from rtdenoise.cli.live_options import live_options, refuse_live_options, take_l
 from rtdenoise.cli.options import STDIO, Options, is_index, is_live, method_options, take_method_options
 
 
+_FOR_FILES = ("plot", "rate", "pipe_channels", "jobs")
+
+
 class Commands(click.Group):
     """Every module of `rtdenoise.cli.commands` is a command of the same name: its object ``command``."""
 
@@ -102,6 +105,8 @@ def app(ctx: click.Context, /, **values: Any) -> int | None:
     options = Options(method=method, live=live, **values)
     if not _plays_live(options):
         refuse_live_options(given, live)
+    elif misplaced := [name for name in given if name in _FOR_FILES]:
+        raise click.UsageError(f"--{misplaced[0].replace('_', '-')} is for files and pipes, not for live audio")
     return _run(options)
 
 

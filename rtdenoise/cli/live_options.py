@@ -77,7 +77,7 @@ def live_options(function: F) -> F:
             "--every",
             type=click.FloatRange(min=0.1),
             metavar="S",
-            help="Live: with --json, one object every S seconds.",
+            help="Live: a line, with --json an object, every S seconds.",
         ),
     )
     for decorate in reversed(decorators):

@@ -186,13 +186,13 @@ class LiveRun:
         return show
 
     def _line_view(self) -> Callable[[float], None]:
-        due = 0.0
+        due, every = 0.0, self._live.every or _LINE_SECONDS
 
         def show(now: float) -> None:
             nonlocal due
-            due = due or now + _LINE_SECONDS
+            due = due or now + every
             if now >= due:
-                due = now + _LINE_SECONDS
+                due = now + every
                 click.echo(line(self.session.monitor.interval()), err=True)
 
         return show

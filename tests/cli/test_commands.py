@@ -175,6 +175,12 @@ def test_options_of_live_audio_mean_nothing_for_files_and_are_refused(call, argu
     assert done.code == 2 and message in done.err and done.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("arguments", [("--plot",), ("--jobs", "2"), ("--rate", "8000"), ("--pipe-channels", "2")])
+def test_options_of_files_mean_nothing_for_live_audio_and_are_refused(call, arguments):
+    done = call("--input", "mic", *arguments)
+    assert done.code == 2 and f"{arguments[0]} is for files and pipes" in done.err and done.err.count("\n") == 1
+
+
 def test_a_network_is_chosen_by_its_own_options(call, make):
     make("noisy.wav")
     done = call("-f", "noisy.wav", "--model", "can-small", "--engine", "litert", "--device", "cpu", "--json")

@@ -41,12 +41,13 @@ def test_feedback_is_told_in_lines_too(server):
         card.set_feedback(3.0, iirpeak(1200.0, 8.0, fs=card.rate))
         card.set_idle(noise(1.0, card.rate))
         done = subprocess.run(
-            [*LIVE, "--input", "mic:virtual", "--output", "speaker:virtual", "--duration", "6"],
+            [*LIVE, "--input", "mic:virtual", "--output", "speaker:virtual", "--duration", "6", "--every", "2"],
             capture_output=True,
             text=True,
             check=True,
         )
     assert "use headphones" in done.stderr
+    assert done.stderr.count("budget used") >= 3, "a line every two seconds, and one at the end"
 
 
 def test_a_file_keeps_its_rate_when_the_device_comes_back_at_another(server_of, tmp_path):

@@ -15,7 +15,6 @@ from rtdenoise.cli.entry import configure_logging
 from rtdenoise.cli.live_options import live_options, refuse_live_options, take_live_options
 from rtdenoise.cli.options import STDIO, Options, is_index, is_live, method_options, take_method_options
 
-
 _FOR_FILES = ("plot", "rate", "pipe_channels", "jobs")
 
 

@@ -15,6 +15,10 @@ from rtdenoise.live.record import expect_engine
 from rtdenoise.live.region import Region
 
 _PROVE_SECONDS = 5.0  # an engine that has not caught up within this cannot
+_BACKOFF_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # before one that died is replaced, the first time and later
+_LONG_LIFE_SECONDS = 60.0  # an engine that worked so long may die as if it were the first
+_TELL_EVERY = 10  # deaths
+_LAST_WORD_SECONDS = 0.05
 
 
 class Engines:
@@ -43,13 +47,17 @@ class Engines:
         self._rate = 0
         self._proved_by: float | None = None  # while a switch is under way: when the engine must have caught up
         self._loading = False
+        self._deaths = 0  # in a row
+        self._began = 0.0  # when the one that works was told to
+        self._reason = ""  # the last words of one that failed
+        self._due: float | None = None  # when the dead one is replaced; None while none is dead
 
     # --- processes --------------------------------------------------------------------------------------------
 
     def open(self, plan: LivePlan, region: Region) -> None:
         """A stream is about to open: have an engine ready if its method needs one."""
         self._plan, self._region = plan, region
-        self._loading, self._proved_by = False, None
+        self._loading, self._proved_by, self._due = False, None, None
         if plan.uses_engine:
             self._start()
 
@@ -83,6 +91,7 @@ class Engines:
         """The rings stand: work."""
         if self._working is not None and self._region is not None:
             self._working.order("run", region=self._region.handle, wake_fd=self._wake_fd)
+            self._began, self._due = time.monotonic(), None
 
     def prepare_spare(self) -> None:
         """Have another one built, so that one that dies is replaced at once."""
@@ -127,17 +136,36 @@ class Engines:
         return self._prove(live)
 
     def _on_error(self, live: Any, event: Mapping[str, Any]) -> None:
+        """Before the first block it is the end; later `_replace` counts it with the death that follows."""
         if not live["callbacks"][0]:
             raise getattr(errors, event["kind"], RtDenoiseError)(event["message"])
-        self._tell(f"the engine process: {event['message']}")
+        self._reason = str(event["message"])
 
     def _replace(self, dead: Child) -> None:
-        self.restarts += 1
-        dead.end()
-        self._tell("the engine process ended and is started again; the sound is unprocessed meanwhile")
-        self._start()
-        self.run()
-        self._spare = self._new()
+        """Put another one in the place of one that died: at once the first time, later and later if they go on."""
+        now = time.monotonic()
+        if self._due is None:
+            dead.end()
+            self._deaths = 1 if now - self._began > _LONG_LIFE_SECONDS else self._deaths + 1
+            self._due = now + _BACKOFF_SECONDS[min(self._deaths, len(_BACKOFF_SECONDS)) - 1]
+            self._tell_death(dead)
+        if now >= self._due:
+            self.restarts += 1
+            self._start()
+            self.run()
+            self._spare = self._new()
+
+    def _tell_death(self, dead: Child) -> None:
+        event = dead.event(_LAST_WORD_SECONDS)
+        reason = str(event.get("message", "")) if event is not None else self._reason
+        self._reason = ""
+        if self._deaths > 1 and self._deaths % _TELL_EVERY:
+            return
+        times = f" for the {self._deaths}th time" if self._deaths > 1 else ""
+        self._tell(
+            f"the engine process ended{times}{reason and f' ({reason})'} and is started again; "
+            "the sound is unprocessed meanwhile"
+        )
 
     # --- switching --------------------------------------------------------------------------------------------
 

@@ -18,13 +18,15 @@ from rtdenoise.live.pipes import encode
 from rtdenoise.live.plan import LivePlan
 from rtdenoise.live.record import FINISHED, STOPPING
 from rtdenoise.live.region import Region
-from rtdenoise.live.watch import Watch
+from rtdenoise.live.watch import Watch, Zeros, block_seconds
 from rtdenoise.units import amplitude_from_db
 
 _BACKOFF_SECONDS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
 _OPEN_SECONDS = 10.0
 _COMPILE_SECONDS = 300.0
-_STOP_SECONDS = 0.75
+_STOP_SECONDS, _END_STEP_SECONDS = 0.75, 0.01
+_CEASED_SECONDS = 0.2  # without a callback, and two blocks: nobody is there to end in order
+_SETTLED_SECONDS = 5.0  # of callbacks; devices that run shorter are opened less and less often
 _FIRST_ATTEMPTS = 3  # to open devices that never ran; later there is no limit
 
 Tell = Callable[[str], None]
@@ -66,7 +68,9 @@ class Session:
         self._engines = Engines(tell, self._wake_fd)
         self._rules: dict[str, int] = {}
         self._heard = plan.settings.method
+        self._zeros = Zeros()
         self._watch = Watch()
+        self._back_untold = False
         self._wanted: dict[str, float] = {}
         self._open()
 
@@ -103,6 +107,7 @@ class Session:
             self._hear_engine()
         if self.state == "running":
             self.monitor.update()
+            self._settle()
             trouble = self._watch.trouble(self.region.live, self._tell)
             if trouble:
                 self._reopen(trouble)
@@ -142,15 +147,21 @@ class Session:
         for name, value in self._wanted.items():
             self.region.live[name] = value
         self.monitor.open(self.region.live, event)
-        self._watch = Watch(event["source"])
-        if self._ever_ran:
-            self.reopened += 1
-            self._tell("audio is back")
+        self._watch = Watch(event["source"], event["target"], self._zeros)
+        self.reopened += self._ever_ran
         self._ever_ran = True
-        self._attempts = 1
         self.state = "running"
         self._rules = event["rules"]
         self._engines.prepare_spare()
+
+    def _settle(self) -> None:
+        """Say that audio is back when it is, if anybody heard that it was gone; forget the failures once it lasts."""
+        record = self.region.live[0]
+        if self._back_untold and record["callbacks"] > 0:
+            self._back_untold = False
+            self._tell("audio is back")
+        if (int(record["last_ns"]) - int(record["first_ns"])) * 1e-9 > _SETTLED_SECONDS:
+            self._attempts = 1
 
     def _on_error(self, event: dict[str, Any]) -> None:
         if self._worker is not None:
@@ -183,6 +194,7 @@ class Session:
         delay = _BACKOFF_SECONDS[min(self._attempts - 1, len(_BACKOFF_SECONDS) - 1)]
         if self._attempts <= 2 or self._attempts % 10 == 0:
             self._tell(f"{reason}; opening the devices again")
+            self._back_untold = self._ever_ran
         self._end_children()
         self.state = "waiting"
         self._not_before = time.monotonic() + delay
@@ -250,7 +262,7 @@ class Session:
         worker = self._worker
         if worker is not None and worker.alive and self.state == "running" and self.region.live["phase"][0] != FINISHED:
             self.region.live["phase"] = STOPPING
-            worker.end(_STOP_SECONDS)
+            self._await_end(worker)
         self.monitor.freeze()
         self._end_children()
         self.state = "finished"
@@ -258,6 +270,15 @@ class Session:
         if self._wake_fd >= 0:
             os.close(self._wake_fd)
             self._wake_fd = -1
+
+    def _await_end(self, worker: Child) -> None:
+        """Let it fade out and say goodbye; not if its callbacks have ceased: a server that hangs answers nobody."""
+        live, limit = self.region.live, time.monotonic() + _STOP_SECONDS
+        ceased = max(_CEASED_SECONDS, 2.0 * block_seconds(live))
+        while worker.alive and time.monotonic() < limit:
+            if live["phase"][0] != FINISHED and self._watch.still_seconds(live) > ceased:
+                return
+            time.sleep(_END_STEP_SECONDS)
 
     def _end_children(self) -> None:
         if self._worker is not None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from rtdenoise.errors import DeviceError
@@ -13,67 +15,127 @@ _SILENT_SECONDS = 0.5  # without a callback
 _SILENT_BLOCKS = 10
 _STARTING_SECONDS, _STARTING_SILENT_SECONDS = 4.0, 1.5  # PulseAudio may begin with a pause and a burst
 _ZERO_SECONDS = 3.0
+_LOOK_SECONDS = 10.0  # between two looks for a source that gives zeros; so long they must last for a new opening
+_TARGET_SECONDS = 30.0  # between two looks for an output that may go without a word: a look costs a third of a second
 _SUSPEND_SECONDS = 2.0
 
 
+@dataclass(slots=True)
+class Zeros:
+    """What is known of a run of exact zeros at the input, over the openings that it outlasts."""
+
+    told: bool = False
+    reopened: bool = False
+
+
 class Watch:
-    """Looks at the heartbeat, the zeros and the clock of one opening.
+    """Looks at the heartbeat, the zeros, the clock and the devices of one opening.
 
     Parameters
     ----------
-    source : mapping, optional
-        The input device as the audio process reported it.
+    source, target : mapping, optional
+        The devices as the audio process reported them.
+    zeros : Zeros, optional
+        Of the opening before, read and written.
     """
 
-    def __init__(self, source: dict[str, Any] | None = None) -> None:
-        self._source = source
+    def __init__(
+        self,
+        source: dict[str, Any] | None = None,
+        target: dict[str, Any] | None = None,
+        zeros: Zeros | None = None,
+    ) -> None:
+        self._source, self._target = source, target
+        self._zeros = zeros if zeros is not None else Zeros()
         self._callbacks = [-1, -1]
         self._opened = time.monotonic()
         self._moved = [self._opened] * 2
-        self._zeros_told = False
-        self._gone = threading.Event()
         self._asleep = _suspended_seconds()
+        self._look: threading.Thread | None = None
+        self._looked = self._opened
+        self._missing: set[str] | None = None  # of "source" and "target"; None before the first answer
 
     def trouble(self, live: Any, tell: Any) -> str:
         """Why the devices must be opened again, or nothing; `live` is the (1,) record, `tell` gets remarks."""
         now, record = time.monotonic(), live[0]
-        for clock, name in enumerate(("callbacks", "play_callbacks")):
-            if int(record[name]) != self._callbacks[clock] or (clock == 1 and record["play_rate"] == 0.0):
-                self._callbacks[clock], self._moved[clock] = int(record[name]), now
-        block_seconds = float(record["block"]) / max(1.0, float(record["rate"]))
-        still = now - min(self._moved)
+        still = self.still_seconds(live)
         patience = _STARTING_SILENT_SECONDS if now - self._opened < _STARTING_SECONDS else _SILENT_SECONDS
-        if still > max(patience, _SILENT_BLOCKS * block_seconds):
+        if still > max(patience, _SILENT_BLOCKS * block_seconds(live)):
             return f"no audio for {still:.1f} s: the device or its server is gone"
         asleep = _suspended_seconds()
         if asleep - self._asleep > _SUSPEND_SECONDS:
             return "the computer was suspended"
         self._asleep = asleep
-        self._look_at_zeros(record, tell)
-        return "the input device is gone" if self._gone.is_set() else ""
+        return self._target_trouble(now) or self._zeros_trouble(record, now, tell)
 
-    def _look_at_zeros(self, record: Any, tell: Any) -> None:
+    def still_seconds(self, live: Any) -> float:
+        """For how long there has been no callback of one of the clocks; `live` is the (1,) record."""
+        now, record = time.monotonic(), live[0]
+        for clock, name in enumerate(("callbacks", "play_callbacks")):
+            if int(record[name]) != self._callbacks[clock] or (clock == 1 and record["play_rate"] == 0.0):
+                self._callbacks[clock], self._moved[clock] = int(record[name]), now
+        return now - min(self._moved)
+
+    def _target_trouble(self, now: float) -> str:
+        """A client of JACK may go: whoever played to it goes on, unheard."""
+        if self._target is None or "JACK" not in self._target["host_api"]:
+            return ""
+        self._look_every(_TARGET_SECONDS, now)
+        return "the output device is gone" if "target" in (self._missing or ()) else ""
+
+    def _zeros_trouble(self, record: Any, now: float, tell: Any) -> str:
         """Exact zeros: a muted microphone, or a source that vanished behind a server that hides it."""
-        zero_seconds = int(record["zero_run"]) / max(1.0, float(record["rate"]))
+        zeros, zero_seconds = self._zeros, int(record["zero_run"]) / max(1.0, float(record["rate"]))
         if self._source is None or zero_seconds < _ZERO_SECONDS:
-            if self._zeros_told and zero_seconds == 0.0:
-                self._zeros_told = False
-                tell("the input is back")
-            return
-        if not self._zeros_told:
-            self._zeros_told = True
-            tell(f"the input is digital silence: {self._source['name']!r} is muted, disconnected or not permitted")
-            threading.Thread(target=self._look_for_source, daemon=True).start()
+            if zero_seconds == 0.0 and record["energy_in"] > 0.0:
+                if zeros.told:
+                    tell("the input is back")
+                zeros.told = zeros.reopened = False
+            return ""
+        name = self._source["name"]
+        if not zeros.told:
+            zeros.told = True
+            tell(f"the input is digital silence: {name!r} is muted, disconnected or not permitted")
+            self._missing, self._looked = None, -math.inf
+        self._look_every(_LOOK_SECONDS, now)
+        if self._missing is None:
+            return ""
+        listed_in_use = "ALSA" not in self._source["host_api"]
+        if "source" in self._missing and (listed_in_use or not zeros.reopened):
+            zeros.reopened = True
+            return "the input device is gone"
+        if zero_seconds >= _LOOK_SECONDS and not zeros.reopened:
+            zeros.reopened = True
+            return f"{name!r} is there, yet silent for {zero_seconds:.0f} s: it may have been plugged in again"
+        return ""
 
-    def _look_for_source(self) -> None:
-        """Ask, in a process that may hang, whether the source is still there."""
-        assert self._source is not None
+    def _look_every(self, seconds: float, now: float) -> None:
+        """See which devices are still there, unless that was done within this time or is being done."""
+        if now - self._looked >= seconds and (self._look is None or not self._look.is_alive()):
+            self._looked = now
+            self._look = threading.Thread(target=self._look_for_devices, daemon=True)
+            self._look.start()
+
+    def _look_for_devices(self) -> None:
+        """Ask, in a process that may hang; a sound system that lists nothing of its own says nothing of a device."""
         try:
-            names = {device.name for device in list_devices() if device.channels_in > 0}
+            listed = list_devices()
         except DeviceError:
             return
-        if self._source["name"] not in names:
-            self._gone.set()
+        missing = set()
+        for kind, device in (("source", self._source), ("target", self._target)):
+            if device is None:
+                continue
+            own = [d for d in listed if d.host_api == device["host_api"]]
+            names = {d.name for d in own if (d.channels_in if kind == "source" else d.channels_out) > 0}
+            if own and device["name"] not in names:
+                missing.add(kind)
+        self._missing = missing
+
+
+def block_seconds(live: Any) -> float:
+    """How long the last block lasts; `live` is the (1,) record."""
+    return float(live["block"][0]) / max(1.0, float(live["rate"][0]))
 
 
 def _suspended_seconds() -> float:

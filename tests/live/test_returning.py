@@ -1,0 +1,164 @@
+"""Devices and servers that go and come back: what was playing goes on, and what came back is heard."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from rtdenoise.live import watch
+from rtdenoise.live.session import Session
+from rtdenoise.live.taps import Feeder
+from tests.live.harness import Running, plan, running
+from tests.live.test_exactness import noise
+from tests.virtual_card.card import VirtualCard
+
+BLOCK = 1600
+
+
+def blocks_of(signal_in: np.ndarray):
+    return (signal_in[at : at + BLOCK, np.newaxis] for at in range(0, signal_in.size, BLOCK))
+
+
+def taken(region) -> np.ndarray:
+    """What the stream took from its source; less than a ring."""
+    n = int(region.live["n_taken"][0])
+    assert n < region.live["capacity"][0]
+    return region.attached_rings()["source"][:n, 0].copy()
+
+
+def test_a_file_goes_on_where_the_lost_server_left_it_and_ends(server_of):
+    server, told = server_of(realtime=False), []
+    signal_in = noise(5.0, server.rate)
+    with running(plan("bypass", source=None, target="speaker"), told) as live:
+        before = live.session.region
+        feeder = Feeder(live.session, blocks_of(signal_in), server.rate)
+        live.wait(lambda: before.live["n_taken"][0] > 1.5 * server.rate, 20.0)
+        server.kill()
+        live.wait(lambda: live.session.state == "waiting", 3.0)
+        server.start()
+        live.wait(lambda: live.session.state == "finished", 30.0)
+        first, second = taken(before), taken(live.session.region)
+        feeder.finish()
+    assert told[-1] == "audio is back"
+    np.testing.assert_array_equal(first, signal_in[: first.size])
+    start = signal_in.size - second.size
+    assert first.size - BLOCK < start <= first.size, "nothing is left out; the block that was cut is played again"
+    np.testing.assert_array_equal(second, signal_in[start:])
+
+
+def test_a_file_ends_even_if_all_of_it_was_handed_over_before_the_server_was_lost(server_of):
+    server = server_of(realtime=False)
+    signal_in = noise(1.5, server.rate)  # less than the ring takes at once
+    with running(plan("bypass", source=None, target="speaker")) as live:
+        before = live.session.region
+        feeder = Feeder(live.session, blocks_of(signal_in), server.rate)
+        live.wait(lambda: before.live["source_end"][0] == signal_in.size, 20.0)
+        server.kill()
+        live.wait(lambda: live.session.state == "waiting", 3.0)
+        server.start()
+        live.wait(lambda: live.session.state == "finished", 30.0)
+        second = taken(live.session.region)
+        feeder.finish()
+    np.testing.assert_array_equal(second, signal_in[signal_in.size - second.size :])
+    assert taken(before).size + second.size >= signal_in.size
+
+
+def test_a_file_follows_the_rate_of_a_server_that_comes_back_at_another(server_of):
+    server = server_of(realtime=False)
+    signal_in, rate = noise(4.0, server.rate), server.rate
+    with running(plan("bypass", source=None, target="speaker")) as live:
+        before = live.session.region
+        feeder = Feeder(live.session, blocks_of(signal_in), rate)
+        live.wait(lambda: before.live["n_taken"][0] > 1.5 * rate, 20.0)
+        server.kill()
+        live.wait(lambda: live.session.state == "waiting", 3.0)
+        server.rate = 48000
+        server.start()
+        live.wait(lambda: live.session.state == "finished", 240.0)
+        first, second = taken(before), taken(live.session.region)
+        feeder.finish()
+    left = (signal_in.size - first.size) / rate
+    assert left - 0.02 < second.size / 48000 < left + BLOCK / rate + 0.02
+    assert np.std(second) > 0.5 * np.std(signal_in)
+
+
+def test_a_file_is_played_by_the_second_opening_if_the_first_fails(server_of):
+    server = server_of(realtime=False)
+    signal_in = noise(1.0, server.rate)
+    session = Session(plan("bypass", source=None, target="speaker"), lambda _line: None)
+    feeder, first = Feeder(session, blocks_of(signal_in), server.rate), session.region
+    os.kill(session._worker.pid, signal.SIGKILL)
+    live = Running(session)
+    try:
+        live.wait(lambda: session.state == "finished", 240.0)
+        assert session.region is not first
+        np.testing.assert_array_equal(taken(session.region), signal_in)
+    finally:
+        live.join()
+        feeder.finish()
+        session.close()
+
+
+def test_a_microphone_that_was_away_for_a_moment_is_heard_again(server, monkeypatch):
+    """Its name is listed again when anybody looks; JACK has left our port unconnected."""
+    monkeypatch.setattr(watch, "_LOOK_SECONDS", 5.0)
+    told: list[str] = []
+    second = VirtualCard(server.name, "other_microphone", "other_speaker").__enter__()
+    with VirtualCard(server.name), running(plan("bypass", source="other_microphone"), told) as live:
+        second.set_idle(noise(1.0, second.rate))
+        live.wait(lambda: live.session.region.live["energy_in"][0] > 0.0, 10.0)
+        second.__exit__()
+        with VirtualCard(server.name, "other_microphone", "other_speaker") as again:
+            again.set_idle(noise(1.0, again.rate))
+            live.wait(lambda: live.session.reopened == 1, 60.0)
+            live.wait(lambda: "the input is back" in told, 20.0)
+    assert [line for line in told if "plugged in again; opening the devices again" in line]
+
+
+def test_a_muted_microphone_is_opened_again_once_and_then_left_alone(server, monkeypatch):
+    monkeypatch.setattr(watch, "_LOOK_SECONDS", 3.5)
+    told: list[str] = []
+    with VirtualCard(server.name) as card, running(plan("bypass"), told) as live:
+        live.wait(lambda: live.session.reopened == 1, 60.0)
+        live.wait(lambda: live.session.region.live["zero_run"][0] > 10 * card.rate, 60.0)
+        assert live.session.reopened == 1
+        assert sum("digital silence" in line for line in told) == 1
+        card.set_idle(noise(1.0, card.rate))
+        live.wait(lambda: "the input is back" in told, 10.0)
+
+
+def test_a_vanished_speaker_is_noticed_and_used_again_when_it_is_back(server, monkeypatch):
+    monkeypatch.setattr(watch, "_TARGET_SECONDS", 0.5)
+    told: list[str] = []
+    second = VirtualCard(server.name, "other_microphone", "other_speaker").__enter__()
+    with VirtualCard(server.name) as card, running(plan("bypass", target="other_speaker"), told) as live:
+        card.set_idle(noise(1.0, card.rate))
+        time.sleep(3.0)
+        assert not told, "it was looked for, and found"
+        second.__exit__()
+        live.wait(lambda: live.session.state == "waiting", 20.0)
+        with VirtualCard(server.name, "other_microphone", "other_speaker") as again:
+            live.wait(lambda: told[-1] == "audio is back", 60.0)
+            heard = again.play_record(np.zeros(again.rate // 2, np.float32))
+    assert told[0] == "the output device is gone; opening the devices again"
+    assert np.std(heard) > 0.0
+
+
+@pytest.mark.parametrize("host_api", ["ALSA", "JACK Audio Connection Kit"])
+def test_an_output_is_looked_for_only_where_it_goes_without_a_word(host_api, monkeypatch):
+    looked = []
+    monkeypatch.setattr(watch, "_TARGET_SECONDS", 0.0)
+    monkeypatch.setattr(watch, "list_devices", lambda: looked.append(1) or [])
+    from rtdenoise.live.record import LIVE
+
+    live, told = np.zeros(1, LIVE), []
+    eyes = watch.Watch(None, {"name": "speaker", "host_api": host_api})
+    for _ in range(5):
+        live["callbacks"] += 1
+        assert eyes.trouble(live, told.append) == "", "a list of nothing says nothing"
+        time.sleep(0.02)
+    assert bool(looked) == ("JACK" in host_api)

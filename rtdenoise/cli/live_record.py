@@ -16,6 +16,7 @@ from rtdenoise.live.session import Session
 from rtdenoise.live.taps import Tap, TapThread
 
 FOLDER = "recordings"
+_FINISH_SECONDS = 10.0  # for a slow disk; what is still in memory belongs to the recording
 
 
 class Recorder:
@@ -69,7 +70,7 @@ class Recorder:
     def stop(self) -> None:
         """Finish the files; fine if there are none."""
         if self._thread is not None and self._take is not None:
-            self._thread.finish()
+            self._thread.finish(_FINISH_SECONDS)
             self._take.close()
             self._failed = self.failed
             self._thread = self._take = None
@@ -123,14 +124,14 @@ class _Take:
         self._session, self._folder, self._tell = session, folder, tell
         self._pair: list[tuple[ExitStack, Any]] = []
         self._rate, self._seconds = 0, 0.0
-        self._lock = threading.Lock()
+        self._lock, self._closed = threading.Lock(), False
         self.failed = ""
 
     def write(self, side: int, samples: Any) -> None:
         """Append (n, channels) float32 to the noisy file, 0, or to the enhanced one, 1."""
         rate = int(self._session.region.live["rate"][0]) or self._rate  # 0: these are the last of a stream that ended
         with self._lock:
-            if self.failed or not rate:
+            if self.failed or self._closed or not rate:
                 return
             try:
                 if rate != self._rate:
@@ -193,6 +194,7 @@ class _Take:
     def close(self) -> None:
         """Nothing more is written; fine to call twice."""
         with self._lock:
+            self._closed = True
             self._close_files()
 
     def _close_files(self) -> None:

@@ -123,6 +123,19 @@ def test_another_rate_begins_another_pair_of_files(server_of, tmp_path):
         assert 0.5 < pair[0].duration < 30.0
 
 
+def test_a_disk_that_is_slower_than_the_end_of_a_recording_harms_nothing(server, tmp_path):
+    """Samples that come after the files were closed are nobody's: neither an error nor another pair of files."""
+    block = noise(0.05, 16000)[:, None]
+    with VirtualCard(server.name), running(plan("bypass")) as live:
+        take = _Take(live.session, tmp_path, lambda _line: None)
+        take.write(0, block)
+        take.write(1, block)
+        take.close()
+        take.write(0, block)
+    assert take.failed == ""
+    assert [soundfile.info(path).frames for path in tmp_path.iterdir()] == [block.size] * 2
+
+
 @pytest.mark.parametrize("container", ["WAV", "RF64"])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_write_that_is_taken_back_leaves_what_was_before(tmp_path, container, channels):

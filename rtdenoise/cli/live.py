@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from rtdenoise.cli.entry import FAILED, complain
 from rtdenoise.cli.live_options import LiveOptions
 from rtdenoise.cli.live_record import new_file
 from rtdenoise.cli.live_request import LiveRequest, from_root
@@ -70,9 +71,17 @@ def run_live(asked: Options | LiveRequest) -> int:
             with stop.ending_at_once():
                 _attach(run, plan, options, live, target, stack)
             stack.callback(run.session.close)  # first of all: taps and recordings then carry what is left
-            return run.drive()
+            code = run.drive()
         finally:
             run.close()
+    return _told_failure(run, quiet=options.quiet) if live.record is not None and run.recorder.failed else code
+
+
+def _told_failure(run: LiveRun, *, quiet: bool) -> int:
+    """A recording that was asked for and is not whole is a failure, also for those who want to hear of errors only."""
+    if quiet:
+        complain(run.recorder.failed)
+    return FAILED
 
 
 def _is_device(name: str) -> bool:

@@ -21,6 +21,7 @@ from rtdenoise.cli.live_request import LiveRequest
 from rtdenoise.cli.options import STDIO
 from rtdenoise.errors import AudioFileError, RtDenoiseError
 from rtdenoise.live.feeding import Feeding
+from rtdenoise.live.monitor import count_xruns
 from rtdenoise.live.plan import LivePlan
 from rtdenoise.live.session import Session
 from rtdenoise.live.taps import TapThread
@@ -274,7 +275,7 @@ def line(report: dict[str, Any]) -> str:
         f"latency {budget.get('total', 0.0):.1f} ms",
         f"budget used {used.get('p50', 0.0):.1f} % (p99.9 {used.get('p99.9', 0.0):.1f} %)",
         f"late {report['late_blocks'] + report['dry_blocks']}",
-        f"xruns {sum(count for name, count in report['xruns'].items() if name != 'priming_output')}",
+        f"xruns {count_xruns(report)}",
         f"lost {report['lost']}",
     ]
     return "  ".join(parts)

@@ -86,3 +86,21 @@ def test_sigterm_while_it_is_starting_ends_it_at_once(server, tmp_path):
         process.communicate(timeout=20)
     assert time.monotonic() - sent < 3.0, "1 s where nothing else runs"
     assert process.returncode in (0, 143)
+
+
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+def test_a_recording_that_is_not_whole_ends_with_1(server, tmp_path, quiet):
+    """A limit on the size of files, set while it runs, stands for a full disk."""
+    resource = pytest.importorskip("resource")
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("no limits for other processes here")
+    with VirtualCard(server.name) as card:
+        command = [*LIVE, "--input", "mic:virtual", "--output", "speaker:virtual", "--record", str(tmp_path)]
+        process = subprocess.Popen([*command, "--duration", "4", *quiet], stderr=subprocess.PIPE, text=True)
+        card.wait_connected(240.0)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (60_000, 60_000))
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "too large" in told.lower()
+    assert not quiet or told.count("\n") == 1
+    assert [soundfile.info(path).duration > 0.3 for path in tmp_path.glob("*.wav")] == [True, True]

@@ -16,7 +16,7 @@ _SILENT_BLOCKS = 10
 _STARTING_SECONDS, _STARTING_SILENT_SECONDS = 4.0, 1.5  # PulseAudio may begin with a pause and a burst
 _ZERO_SECONDS = 3.0
 _LOOK_SECONDS = 10.0  # between two looks for a source that gives zeros; so long they must last for a new opening
-_TARGET_SECONDS = 30.0  # between two looks for an output that may go without a word: a look costs a third of a second
+_TARGET_SECONDS = 10.0  # between two looks for an output that may go without a word; a look costs 0.1 s of a core
 _SUSPEND_SECONDS = 2.0
 
 

@@ -6,16 +6,17 @@ import os
 import platform
 import subprocess
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from rtdenoise import __version__
 
 
 def origin() -> dict[str, Any]:
     """Time (UTC), versions, commit and machine, for the head of every record."""
     return {
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "version": package_version(),
+        "version": __version__,
         "commit": _commit(),
         "machine": {
             "processor": processor(),
@@ -29,14 +30,6 @@ def origin() -> dict[str, Any]:
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def package_version() -> str:
-    """Version of this package as it is installed."""
-    try:
-        return version("rtdenoise")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def processor() -> str:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
-
-from rtdenoise import __version__
 
 
 def origin() -> dict[str, Any]:
     """Time (UTC), versions, commit and machine, for the head of every record."""
     return {
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "version": __version__,
+        "version": sys.modules["rtdenoise"].__version__,  # the top imports what is above this
         "commit": _commit(),
         "machine": {
             "processor": processor(),

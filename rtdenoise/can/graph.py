@@ -16,7 +16,7 @@ Tensor = Any
 
 
 def stack_step(
-    tf: Any, network: Network, plan: RingPlan, rows: Tensor, taps: Tensor, pasts: list[Tensor]
+    tf: Any, network: Network, plan: RingPlan, rows: Tensor, taps: Tensor | list[Tensor], pasts: list[Tensor]
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
     """All dilated layers for one block.
 
@@ -28,9 +28,9 @@ def stack_step(
     rows : (streams * block, n_inputs) tensor
     taps : (n_deep * (kernel - 1) * streams * block, channels) tensor
         What the plan's rings hold for this step, layer by layer, oldest first.  Flat, because LiteRT takes two and a
-        half times as long for the whole step when it cuts blocks out of four dimensions.
+        half times as long for the whole step when it cuts blocks out of four dimensions.  Or a list of the blocks.
     pasts : list of (streams, (kernel - 1) * dilation, n_in) tensor
-        Last rows of the shallow layers.
+        Last rows of the shallow layers; of one stream also without the first dimension, which takes fewer operations.
 
     Returns
     -------
@@ -48,7 +48,10 @@ def stack_step(
         if index in plan.deep:
             first = plan.deep.index(index) * past_taps
             written.append(rows)
-            parts = [taps[k * n_rows : (k + 1) * n_rows] for k in range(first, first + past_taps)]
+            parts = [
+                taps[k] if isinstance(taps, list) else taps[k * n_rows : (k + 1) * n_rows]
+                for k in range(first, first + past_taps)
+            ]
         else:
             past = pasts[plan.shallow.index(index)]
             parts, past = _shallow_parts(tf, spec, plan, index, rows, past)
@@ -68,6 +71,10 @@ def _shallow_parts(
     dilation = spec.dilations[index]
     reach = (spec.kernel - 1) * dilation
     width = rows.shape[-1]
+    if len(past.shape) == 2:
+        together = tf.concat([past, rows], 0)
+        parts = [together[tap * dilation : tap * dilation + plan.block] for tap in range(spec.kernel - 1)]
+        return parts, together[plan.block : plan.block + reach]
     together = tf.concat([past, tf.reshape(rows, (-1, plan.block, width))], 1)
     parts = [
         tf.reshape(together[:, tap * dilation : tap * dilation + plan.block], (-1, width))

@@ -79,10 +79,12 @@ class TensorFlowEngine:
             "rings", (max(plan.n_slots, 1), *slot), tf.float32, v1.zeros_initializer(), use_resource=True
         )
         past_taps = tf.gather(rings, reads)
-        inputs["taps"] = tf.reshape(past_taps, shapes["taps"])
+        past_taps.set_shape((len(plan.deep) * (spec.kernel - 1), *slot))
+        inputs["taps"] = tf.unstack(past_taps) if plan.deep else tf.reshape(past_taps, shapes["taps"])
         pasts = {}
         for name in (name for name in shapes if name.startswith("past")):
-            pasts[name] = v1.get_variable(name, shapes[name], tf.float32, v1.zeros_initializer(), use_resource=True)
+            shape = shapes[name][1:] if streams == 1 and name.removeprefix("past").isdigit() else shapes[name]
+            pasts[name] = v1.get_variable(name, shape, tf.float32, v1.zeros_initializer(), use_resource=True)
             inputs[name] = pasts[name].read_value()
         answer = network_step(tf, network, plan, inputs)
         # What a layer keeps may not depend on what it kept before: without this a write may come before the read.

@@ -13,9 +13,11 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 _UP_SECONDS = 10.0
+_REGISTER_SECONDS = 120.0
 _CLIENT_TIMEOUT_MS = 2000
 
 
@@ -71,14 +73,19 @@ class Server:
 
     def start(self) -> Server:
         """Start, or start again; servers that were killed before leave JACK's register full, so clear it if it is."""
-        try:
-            self._launch()
-        except RuntimeError:
-            if "Too many servers" not in self.log or _servers_run():
-                raise
+        limit = time.monotonic() + _REGISTER_SECONDS
+        while True:
+            try:
+                self._launch()
+                break
+            except RuntimeError:
+                if "Too many servers" not in self.log or time.monotonic() > limit:
+                    raise
+            if _servers_run():  # theirs is in the register, too
+                time.sleep(0.2)
+                continue
             for left in Path("/dev/shm").glob("jack*"):
                 shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
-            self._launch()
         return self
 
     def _launch(self) -> None:
@@ -138,6 +145,10 @@ class Server:
 
 
 def _servers_run() -> bool:
-    """Whether any JACK server runs on this machine."""
-    names = (folder / "comm" for folder in Path("/proc").glob("[0-9]*"))
-    return any(name.read_text().strip() == "jackd" for name in names if name.exists())
+    """Whether any JACK server runs on this machine; one that ended and that nobody has asked after does not."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            name, _, rest = (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")
+            if name.endswith("(jackd") and rest.split()[0] not in ("Z", "X"):
+                return True
+    return False

@@ -45,7 +45,7 @@ LIMITS = {
     ("WF", "ultra"): (3.0, 0.32, 13.8, 1.75),
     ("SS", "balanced"): (6.0, 1.78, 11.9, 0.36),
     ("SS", "low"): (5.5, 1.48, 12.3, 0.39),
-    ("CAN", "can-live"): (4.8, 1.19, 17.5, 5.92),  # of real speech .42 dB: computed vowels it knows less and less
+    ("CAN", "can-live"): (4.8, 1.19, 17.5, 5.92),  # knows computed vowels less than before (2.03)
     ("CAN", "can-small"): (4.4, 1.17, 15.5, 2.03),
 }
 

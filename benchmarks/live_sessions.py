@@ -60,7 +60,8 @@ def cpu(seconds: float) -> dict[str, Any]:
         time.sleep(2.0)
         before = _cpu_seconds(process.pid)
         time.sleep(seconds)
-        used = {pid: _cpu_seconds(process.pid)[pid] - before.get(pid, 0.0) for pid in before}
+        after = _cpu_seconds(process.pid)
+        used = {pid: after[pid] - before[pid] for pid in before if pid in after}
         process.terminate()
         process.wait(5)
         os.close(follower)
@@ -77,6 +78,7 @@ def _drain(leader: int) -> None:
 
 
 def _cpu_seconds(parent: int) -> dict[int, float]:
+    """Of a process and of each of its children; those that came and went count for who waited for them."""
     ticks = os.sysconf("SC_CLK_TCK")
     found = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
@@ -85,7 +87,7 @@ def _cpu_seconds(parent: int) -> dict[int, float]:
         except OSError:
             continue
         if int(path.parent.name) == parent or int(fields[1]) == parent:
-            found[int(path.parent.name)] = (int(fields[11]) + int(fields[12])) / ticks
+            found[int(path.parent.name)] = sum(int(field) for field in fields[11:15]) / ticks
     return found
 
 

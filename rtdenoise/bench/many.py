@@ -3,46 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from rtdenoise.bench.measure import noisy_blocks, percentiles
 from rtdenoise.errors import DeviceError, MissingExtraError
-from rtdenoise.typing import F32
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _STEPS_MIN = 20
 _ERROR_LENGTH = 200
-
-
-class CountingEngine:
-    """An engine that counts the arrays handed to it and back: what has to cross to a GPU in each step.
-
-    Parameters
-    ----------
-    engine : StepEngine
-    hidden : sequence of arrays
-        What the engine itself feeds in each step besides: the places in its rings.
-    """
-
-    def __init__(self, engine: Any, hidden: Sequence[np.ndarray[Any, Any]]) -> None:
-        self._engine, self._hidden = engine, hidden
-        self.steps = self.arrays = self.bytes = 0
-
-    def step(self, inputs: Mapping[str, F32]) -> Mapping[str, F32]:
-        """One step, counted."""
-        answer: Mapping[str, F32] = self._engine.step(inputs)
-        self.steps += 1
-        for array in (*inputs.values(), *self._hidden, *answer.values()):
-            self.arrays += 1
-            self.bytes += array.nbytes
-        return answer
-
-    def reset(self) -> None:
-        """Forget the past of the engine."""
-        self._engine.reset()
 
 
 def gpu_name() -> str:
@@ -108,36 +78,30 @@ def measure_many(model: str, batches: tuple[int, ...], *, device: str, seconds: 
 def _measure_batch(found: Any, batch: int, device: str, seconds: float) -> dict[str, Any]:
     """One point of the curve; its session is closed, so that the next one has the memory."""
     from rtdenoise.can.many import ManyStreams
-    from rtdenoise.can.rings import plan_rings
     from rtdenoise.can.tensorflow_engine import TensorFlowEngine
 
-    plan = plan_rings(found.spec)
-    inner = TensorFlowEngine(found.network(), streams=batch, device=device)
+    engine = TensorFlowEngine(found.network(), streams=batch, device=device)
     try:
-        engine = CountingEngine(inner, [plan.reads(0).astype(np.int32), plan.writes(0).astype(np.int32)])
-        return _time_steps(ManyStreams(found.spec, engine, batch), engine, seconds)
+        crossing = {"copies_per_step": len(engine.crossing_bytes), "bytes_per_step": sum(engine.crossing_bytes)}
+        return {"us": _time_steps(ManyStreams(found.spec, engine, batch), seconds), **crossing}
     finally:
-        inner.close()
+        engine.close()
 
 
-def _time_steps(streams: Any, engine: CountingEngine, seconds: float) -> dict[str, Any]:
+def _time_steps(streams: Any, seconds: float) -> dict[str, float]:
+    """Percentiles of the time of a step in us."""
     blocks = noisy_blocks(streams.hop, streams.sample_rate)
     many = blocks[np.arange(streams.streams) % len(blocks)].copy()
     outs = np.empty_like(many)
     for _ in range(3):
         streams.process(many, outs)
-    engine.steps = engine.arrays = engine.bytes = 0
     spent: list[float] = []
     ends = time.monotonic() + seconds
     while len(spent) < _STEPS_MIN or time.monotonic() < ends:
         began = time.perf_counter_ns()
         streams.process(many, outs)
         spent.append((time.perf_counter_ns() - began) / 1e3)
-    return {
-        "us": percentiles(spent),
-        "copies_per_step": engine.arrays / engine.steps,
-        "bytes_per_step": engine.bytes / engine.steps,
-    }
+    return percentiles(spent)
 
 
 def why_no_gpu() -> str:

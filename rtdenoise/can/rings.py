@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,15 +48,18 @@ class RingPlan:
         """Slots of all rings."""
         return int(self.lengths.sum())
 
-    def reads(self, step: int) -> I32:
-        """Slots that step number `step` reads, ``(n_deep * (kernel - 1),)``, layer by layer, oldest tap first."""
-        slots: I32 = self.bases[:, None] + (step - self.ages) % np.maximum(self.lengths, 1)[:, None]
-        return slots.ravel()
+    @property
+    def period(self) -> int:
+        """Steps after which the slots repeat: a counter may begin again there."""
+        return int(np.lcm.reduce(self.lengths.astype(np.int64), initial=1))
 
-    def writes(self, step: int) -> I32:
+    def reads(self, step: Any) -> Any:
+        """Slots that step number `step` reads, ``(n_deep, kernel - 1)``, oldest tap first; `step` may be a tensor."""
+        return self.bases[:, None] + (step - self.ages) % self.lengths[:, None]
+
+    def writes(self, step: Any) -> Any:
         """Slots that step number `step` writes, ``(n_deep,)``; to be written after they were read."""
-        slots: I32 = self.bases + step % np.maximum(self.lengths, 1)
-        return slots
+        return self.bases + step % self.lengths
 
 
 def plan_rings(spec: CanSpec, block: int | None = None) -> RingPlan:
@@ -106,7 +110,7 @@ class RingMemory:
     def gather(self) -> None:
         """Copy what this step reads into `taps`."""
         if self._plan.deep:
-            np.take(self._slots, self._plan.reads(self._step), axis=0, out=self._taps_by_slot, mode="clip")
+            np.take(self._slots, self._plan.reads(self._step).ravel(), axis=0, out=self._taps_by_slot, mode="clip")
 
     def scatter(self, written: npt.NDArray[np.float32]) -> None:
         """Keep what this step wrote, ``(n_deep, streams * block, channels)``, and go on to the next."""

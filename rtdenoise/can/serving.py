@@ -68,8 +68,7 @@ def _inputs(tf: Any, network: Network, plan: RingPlan, given: dict[str, Any]) ->
     inputs = {name: value for name, value in given.items() if name.startswith("past")}
     inputs["taps"] = None
     if plan.deep:
-        slots = plan.bases[:, None] + (given[_NUMBER] - plan.ages) % plan.lengths[:, None]
-        inputs["taps"] = tf.reshape(tf.gather(given["rings"], slots), (-1, spec.channels))
+        inputs["taps"] = tf.reshape(tf.gather(given["rings"], plan.reads(given[_NUMBER])), (-1, spec.channels))
     if spec.domain != "spectral":
         return inputs | {"rows": tf.reshape(given["block"], (-1, 1))}, {}
     window, _ = window_pair(spec.frame, spec.span, spec.hop)
@@ -82,10 +81,8 @@ def _inputs(tf: Any, network: Network, plan: RingPlan, given: dict[str, Any]) ->
 
 def _written(tf: Any, plan: RingPlan, given: dict[str, Any], rows: Any) -> dict[str, Any]:
     """The rings after this request."""
-    slots = plan.bases + given[_NUMBER] % plan.lengths
-    period = int(np.lcm.reduce(plan.lengths.astype(np.int64)))  # no counter runs over in a long stream
-    rings = tf.tensor_scatter_nd_update(given["rings"], slots[:, None], rows)
-    return {"rings": rings, _NUMBER: (given[_NUMBER] + 1) % period}
+    rings = tf.tensor_scatter_nd_update(given["rings"], plan.writes(given[_NUMBER])[:, None], rows)
+    return {"rings": rings, _NUMBER: (given[_NUMBER] + 1) % plan.period}
 
 
 def _block(tf: Any, spec: CanSpec, answer: dict[str, Any], given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

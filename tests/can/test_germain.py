@@ -152,7 +152,7 @@ def test_tensorflow_reads_every_ring_before_it_writes_it(folder):
 
     reads = of_the_step({"ResourceGather", "ReadVariableOp"})
     updates = of_the_step({"ResourceScatterUpdate", "AssignVariableOp"})
-    assert len(reads) == len(updates) == 5
+    assert len(reads) == len(updates) == 6
     for update in updates:
         (read,) = [op for op in reads if op.inputs[0].op is update.inputs[0].op]
         assert read in before(update), update.name

@@ -98,7 +98,7 @@ def test_rings_read_exactly_the_past_they_should():
     assert plan.shallow == (0,)
     written: dict[int, int] = {}
     for step in range(40):
-        reads = plan.reads(step).reshape(3, 2)
+        reads = plan.reads(step)
         for row, dilation in zip(reads, (64, 128, 512), strict=True):
             for slot, tap in zip(row, (2, 1), strict=True):
                 assert written.get(int(slot), -1) == max(step - tap * dilation // 64, -1)

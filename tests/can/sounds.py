@@ -1,4 +1,4 @@
-"""Labelled sounds that are easy to tell apart, in the layouts collections come in."""
+"""Sounds with syllables for losses; labelled ones that are easy to tell apart, in the layouts collections come in."""
 
 from __future__ import annotations
 
@@ -38,3 +38,14 @@ def class_folders(root: Path, count: int = 10, kinds: tuple[str, ...] = ("clicks
         for seed in range(count):
             write(root / kind / f"{seed}.wav", kind, seed)
     return root
+
+
+def spoken(seconds: float = 3.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Syllables with pauses, and noise as loud."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(int(16000 * seconds)) / 16000
+    pitch = 2 * np.pi * np.cumsum(130 + 25 * np.sin(2 * np.pi * 0.7 * t)) / 16000
+    tilt = 1 + np.sin(2 * np.pi * 1.3 * t)
+    voice = sum(np.sin(k * pitch) * k ** -(0.5 + tilt) for k in range(1, 40))
+    voice *= np.maximum(np.sin(2 * np.pi * 2.5 * t), 0) * (np.sin(2 * np.pi * 0.4 * t) > -0.5)
+    return (voice / voice.std()).astype(np.float32), rng.normal(0, 1, t.size).astype(np.float32)

@@ -5,6 +5,7 @@ import pytest
 
 from rtdenoise.can.training.losses import TERMS, build_loss, compressed_stft
 from rtdenoise.errors import ConfigError
+from tests.can.sounds import spoken
 
 keras = pytest.importorskip("keras", reason="losses are Keras operations")
 
@@ -32,7 +33,7 @@ def value(entries, target, estimate) -> float:
 
 
 def test_every_term_is_tried_here():
-    assert set(ENTRIES) | {"deep_features"} == set(TERMS)  # that one has a module of tests of its own
+    assert set(ENTRIES) | {"deep_features", "opinion"} == set(TERMS)  # those have modules of tests of their own
 
 
 @pytest.mark.parametrize("name", ENTRIES)
@@ -111,17 +112,6 @@ def test_gradients_are_finite_at_silence_and_at_the_target(name):
         with tf.GradientTape() as tape:
             result = loss(tf.constant(target), variable)
         assert np.all(np.isfinite(tape.gradient(result, variable).numpy()))
-
-
-def spoken(seconds: float = 3.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Syllables with pauses, and noise as loud."""
-    rng = np.random.default_rng(seed)
-    t = np.arange(int(16000 * seconds)) / 16000
-    pitch = 2 * np.pi * np.cumsum(130 + 25 * np.sin(2 * np.pi * 0.7 * t)) / 16000
-    tilt = 1 + np.sin(2 * np.pi * 1.3 * t)
-    voice = sum(np.sin(k * pitch) * k ** -(0.5 + tilt) for k in range(1, 40))
-    voice *= np.maximum(np.sin(2 * np.pi * 2.5 * t), 0) * (np.sin(2 * np.pi * 0.4 * t) > -0.5)
-    return (voice / voice.std()).astype(np.float32), rng.normal(0, 1, t.size).astype(np.float32)
 
 
 def test_estoi_term_follows_the_measure():

@@ -9,7 +9,7 @@ import numpy as np
 
 from rtdenoise.can.checks import require_between, require_number, require_whole
 from rtdenoise.can.model import import_keras
-from rtdenoise.can.training import hearing
+from rtdenoise.can.training import hearing, opinion
 from rtdenoise.can.training.deep_features import DeepFeatures
 from rtdenoise.can.training.frames import Tensor, Term, frames
 from rtdenoise.errors import ConfigError
@@ -106,10 +106,17 @@ TERMS: dict[str, Callable[..., Term]] = {
     "pauses": pauses,
     "estoi": hearing.estoi,
     "perceptual": hearing.perceptual,
+    "opinion": opinion.opinion,
     "deep_features": DeepFeatures,
 }
 """Terms by the name a configuration gives them."""
-_SAMPLES = {"estoi": hearing.ESTOI_SAMPLES, "perceptual": hearing.PERCEPTUAL_SAMPLES, "pauses": _PAUSE_FRAME}
+_READS_FILES = ("deep_features", "opinion")
+_SAMPLES = {
+    "estoi": hearing.ESTOI_SAMPLES,
+    "perceptual": hearing.PERCEPTUAL_SAMPLES,
+    "pauses": _PAUSE_FRAME,
+    "opinion": opinion.OPINION_SAMPLES,
+}
 
 
 class Loss:
@@ -156,9 +163,9 @@ def check_loss(terms: Any) -> int:
     """
     least = 1
     for _, name, arguments in _parsed(terms):
-        if name != "deep_features":  # reads its network
+        if name not in _READS_FILES:
             _built(name, arguments)
-            least = max(least, _SAMPLES.get(name, arguments.get("frame", 1)))
+        least = max(least, _SAMPLES.get(name, arguments.get("frame", 1)))
     return least
 
 

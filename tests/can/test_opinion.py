@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 from rtdenoise.can.spec import shipped_spec
 from rtdenoise.can.training import opinion
 from rtdenoise.can.training.losses import build_loss, check_loss
+from rtdenoise.can.training.session import train
 from rtdenoise.can.training.settings import TrainSettings
 from rtdenoise.errors import ConfigError, MissingExtraError
 from tests.can.sounds import spoken
@@ -74,11 +75,12 @@ def test_impossible_terms_are_refused_before_anything_is_read():
         TrainSettings(network=shipped_spec("can-small"), loss=[{"term": "opinion"}], crop_seconds=0.2)
 
 
-def test_missing_packages_are_named(monkeypatch):
+def test_missing_packages_are_named_before_recordings_are_read(monkeypatch, tmp_path):
     opinion._weights.cache_clear()
     monkeypatch.setattr(opinion, "find_spec", lambda name: None)
+    settings = TrainSettings(network=shipped_spec("can-small"), loss=[{"term": "opinion"}])
     with pytest.raises(MissingExtraError, match=r"pip install 'rtdenoise\[mos\]'"):
-        build_loss([{"term": "opinion"}])
+        train(settings, data=tmp_path / "nowhere", folder=tmp_path / "run", cache=tmp_path / "cache")
 
 
 @needs_network

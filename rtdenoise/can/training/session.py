@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rtdenoise.can.training.collection import find_recordings
 from rtdenoise.can.training.library import open_shelf
+from rtdenoise.can.training.losses import build_loss
 from rtdenoise.can.training.mixtures import Mixer, MixParams
 from rtdenoise.can.training.pairs import open_pairs, validation_pairs
 from rtdenoise.can.training.progress import LAST
@@ -133,7 +134,8 @@ def train(
     from rtdenoise.can.training.loop import Trainer
     from rtdenoise.can.training.pictures import keep_curves
 
-    import_keras()  # where it is missing, that is said before hours of recordings are decoded
+    import_keras()  # what is missing is said before hours of recordings are decoded
+    build_loss(settings.loss)
     last = folder / LAST
     going_on = resume and last.is_file()
     former = [] if going_on else run_files(folder)

@@ -124,6 +124,8 @@ def load_settings(
     chosen = method_name(method or merged.pop("method", "WF"))
     merged.pop("method", None)
     can = from_mapping(CanParams, merged.pop("can", {}), "can")
+    if can.attenuation_limit_db is None and "attenuation_limit_db" in merged_given:  # said, not a preset's
+        can = dataclasses.replace(can, attenuation_limit_db=merged_given["attenuation_limit_db"])
     top = {f.name for f in dataclasses.fields(Settings)} - {"spectral", "method", "preset", "can"}
     own = {key: merged.pop(key) for key in list(merged) if key in top}
     spectral = from_mapping(SpectralParams, merged, also_valid=["method", "preset", "can", *sorted(top)])

@@ -6,6 +6,7 @@ from rtdenoise.config import Settings
 from rtdenoise.errors import ConfigError
 from rtdenoise.streaming.bypass import Bypass
 from rtdenoise.streaming.channels import Downmix, PerChannel
+from rtdenoise.streaming.mixing import Mixed
 from rtdenoise.streaming.overlap_add import check_rate, scaled_framing
 from rtdenoise.typing import Denoiser
 
@@ -65,14 +66,21 @@ def _mono(settings: Settings, sample_rate: int) -> Denoiser:
 def _network(settings: Settings) -> Denoiser:
     from rtdenoise.can.streaming import build_can
 
-    chosen = settings.can
-    return build_can(
+    chosen, limit_db = settings.can, settings.can.attenuation_limit_db
+    network = build_can(
         chosen.model,
         engine=chosen.engine,
         precision=chosen.precision,
         device=chosen.device,
-        attenuation_limit_db=chosen.attenuation_limit_db,
+        attenuation_limit_db=limit_db,
     )
+    rate = settings.processing_rate_hz
+    if rate not in (None, network.sample_rate):
+        raise ConfigError(f"processing_rate_hz={rate}: {chosen.model} works at {network.sample_rate} Hz; leave it out")
+    share = settings.spectral.mix
+    if limit_db is not None and not hasattr(network, "gain_min"):  # samples have no gain that could be limited
+        share *= 1.0 - 10.0 ** (-limit_db / 20.0)
+    return network if share == 1.0 else Mixed(network, share)
 
 
 def _spectral(settings: Settings, sample_rate: int, channels: int) -> Denoiser:

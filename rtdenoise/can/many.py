@@ -49,7 +49,8 @@ class ManyStreams:
     """
 
     def __init__(self, spec: CanSpec, engine: StepEngine, streams: int) -> None:
-        self.sample_rate, self.hop, self.latency_samples = spec.sample_rate, spec.hop, spec.latency_samples
+        self.sample_rate, self.hop = spec.sample_rate, spec.hop
+        self.latency_samples = spec.latency_samples + spec.lookahead_samples
         self.streams = streams
         self._spec, self._engine = spec, engine
         if spec.domain != "spectral":
@@ -75,7 +76,16 @@ class ManyStreams:
         blocks : (streams, hop) float32, read
         outs : (streams, hop) float32, written
             May be `blocks` itself.
+
+        Raises
+        ------
+        ValueError
+            For arrays of another shape or type.
         """
+        shape = (self.streams, self.hop)
+        for array in (blocks, outs):
+            if array.shape != shape or array.dtype != np.float32:
+                raise ValueError(f"{array.dtype} {array.shape} where {shape} float32 is needed: a hop of each stream")
         if self._spec.domain != "spectral":
             copy_usable(blocks.reshape(-1), self._inputs["rows"][:, 0])
             outs[...] = self._engine.step(self._inputs)["rows"].reshape(outs.shape)

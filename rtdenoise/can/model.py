@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,11 +27,18 @@ DILATIONS = ("direct", "interleaved")
 
 
 def import_keras() -> ModuleType:
-    """Keras, quiet, or a one-line error that names the extra."""
+    """Keras, quiet, or a one-line error that names the extra, or the backend that is not there."""
+    backend = os.environ.get("KERAS_BACKEND", "")
     try:
         return import_quietly("keras")
     except ImportError as error:
+        if backend and find_spec("keras") is not None:
+            raise MissingExtraError(
+                f"KERAS_BACKEND={backend}, which is not installed here; install it, or leave the variable out"
+            ) from error
         raise MissingExtraError("building the network needs Keras: pip install 'rtdenoise[tf]'") from error
+    except ValueError as error:
+        raise ConfigError(f"KERAS_BACKEND={backend} must be one of tensorflow, jax, torch") from error
 
 
 def build_network(spec: CanSpec, *, compute_dtype: str = "float32", dilation: str = "direct") -> Any:

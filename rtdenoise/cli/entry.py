@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
 import click
@@ -25,9 +27,23 @@ def run(arguments: Sequence[str]) -> int:
     exit code
         0, 1 after an error, 2 for a wrong command line, 130 after Ctrl-C, 143 after SIGTERM.
     """
+    _have_standard_streams()
     _speak_utf8()
     signal.signal(signal.SIGTERM, _terminate)
     return _invoke(arguments)
+
+
+def _have_standard_streams() -> None:
+    """Give what the caller closed to nobody: else the next file or ring gets its number, and a child its contents."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - until the end
 
 
 def _invoke(arguments: Sequence[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -42,6 +43,17 @@ class _Latency(click.ParamType[Any]):
         return seconds
 
 
+class _Seconds(click.FloatRange):
+    """A length of time; "nan" would pass every comparison, and a run until then would not end."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """A finite number within the range."""
+        seconds: float = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return seconds
+
+
 def live_options(function: F) -> F:
     """Give a command the options of live audio; `take_live_options` collects them."""
     decorators = (
@@ -60,7 +72,7 @@ def live_options(function: F) -> F:
         ),
         click.option(
             "--duration",
-            type=click.FloatRange(min=0.0, min_open=True),
+            type=_Seconds(min=0.0, min_open=True),
             metavar="S",
             help="Live: stop after this many seconds.",
         ),
@@ -75,7 +87,7 @@ def live_options(function: F) -> F:
         click.option("--record", metavar="DIR", help="Live: write noisy and enhanced side by side into this folder."),
         click.option(
             "--every",
-            type=click.FloatRange(min=0.1),
+            type=_Seconds(min=0.1),
             metavar="S",
             help="Live: a line, with --json an object, every S seconds.",
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 import time
@@ -11,12 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rtdenoise.errors import AudioFileError
 from rtdenoise.live.session import Session
-from rtdenoise.live.taps import Tap, TapThread
+from rtdenoise.live.taps import Gaps, Tap, TapThread
 
 FOLDER = "recordings"
-_FINISH_SECONDS = 10.0  # for a slow disk; what is still in memory belongs to the recording
+_FINISH_SECONDS = 10.0  # without a sample taken by a slow disk; what is still in memory belongs to the recording
+_SILENCE = 4096  # samples written at once for what is missing
+MISSING = "{missing} s are missing at {at} s: the disk or this process did not keep up"
 
 
 class Recorder:
@@ -28,7 +33,12 @@ class Recorder:
     folder : Path
         Made when the first recording starts.
     tell : callable
-        Gets one line if a file cannot be written, or if another pair of files begins.
+        Gets one line if a file cannot be written, if samples are missing, or if another pair of files begins.
+
+    Attributes
+    ----------
+    missing_seconds : float
+        What was overwritten before it could be recorded; the files are silent there.
     """
 
     def __init__(self, session: Session, folder: Path, tell: Callable[[str], None]) -> None:
@@ -36,6 +46,7 @@ class Recorder:
         self._thread: TapThread | None = None
         self._take: _Take | None = None
         self._failed = ""
+        self.missing_seconds = 0.0
 
     @property
     def running(self) -> bool:
@@ -45,7 +56,7 @@ class Recorder:
     @property
     def failed(self) -> str:
         """Why a recording ended before it was stopped, or is not whole; empty if none did."""
-        return self._failed or (self._take.failed if self._take is not None else "")
+        return self._failed or (self._take.complaint if self._take is not None else "")
 
     def start(self) -> None:
         """Record from now on.
@@ -70,9 +81,9 @@ class Recorder:
     def stop(self) -> None:
         """Finish the files; fine if there are none."""
         if self._thread is not None and self._take is not None:
-            self._thread.finish(_FINISH_SECONDS)
-            self._take.close()
+            self._take.close(left=self._thread.finish(_FINISH_SECONDS))
             self._failed = self.failed
+            self.missing_seconds += self._take.missing_seconds
             self._thread = self._take = None
 
     def toggle(self) -> str:
@@ -101,14 +112,58 @@ def _require_writable(folder: Path) -> None:
         ) from error
 
 
-def _free_names(folder: Path, method: str) -> tuple[Path, Path]:
-    stem = time.strftime("%Y%m%d-%H%M%S")
-    for number in range(100):
-        name = f"{stem}-{number}" if number else stem
-        pair = folder / f"{name}-noisy.wav", folder / f"{name}-{method}.wav"
-        if not any(path.exists() for path in pair):
-            return pair
-    raise AudioFileError(f"{folder}: there are a hundred recordings of this second")
+def _names(stem: str, method: str) -> tuple[str, str]:
+    return f"{stem}-noisy.wav", f"{stem}-{method}.wav"
+
+
+def _place(pair: list[Path], folder: Path, stem: str, method: str) -> None:
+    """Move noisy and enhanced file, or the one that there is, to the next names that are free.
+
+    Raises
+    ------
+    AudioFileError
+        If they cannot be moved; they are left where they are.
+    """
+    roles = _names(stem, method)
+    for number in range(1000):
+        names = dict(zip(roles, _names(f"{stem}-{number}" if number else stem, method), strict=True))
+        if any((folder / name).exists() for name in names.values()):
+            continue
+        moves = [(path, folder / names[path.name]) for path in pair]
+        try:
+            if _moved(moves):
+                return
+        except OSError as error:
+            raise AudioFileError(f"{pair[0].parent}: the recording is kept there: {error.strerror}") from error
+    raise AudioFileError(f"{pair[0].parent}: the recording is kept there: {folder} has a thousand of this second")
+
+
+def _moved(moves: list[tuple[Path, Path]]) -> bool:
+    """Give all files their new names, or none of them if one is taken."""
+    done: list[tuple[Path, Path]] = []
+    for source, target in moves:
+        try:
+            _move_to_new(source, target)
+        except FileExistsError:
+            for before, after in done:
+                after.rename(before)
+            return False
+        done.append((source, target))
+    return True
+
+
+def _move_to_new(source: Path, target: Path) -> None:
+    """Rename, but never onto a file that is there already."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links, which can only look first
+        if target.exists():
+            raise FileExistsError(target) from None
+        source.rename(target)
+        return
+    source.unlink()
 
 
 class _Take:
@@ -124,36 +179,71 @@ class _Take:
         self._session, self._folder, self._tell = session, folder, tell
         self._pair: list[tuple[ExitStack, Any]] = []
         self._rate, self._seconds = 0, 0.0
+        self._stem = self._method = ""
+        self._hidden: Path | None = None  # where the pair is written: a folder that no other session has
+        self._gaps = Gaps(f"recording: {MISSING}", tell)
         self._lock, self._closed = threading.Lock(), False
         self.failed = ""
 
+    @property
+    def missing_seconds(self) -> float:
+        """What nobody read in time."""
+        return self._gaps.seconds
+
+    @property
+    def complaint(self) -> str:
+        """Why it is not whole; empty if it is."""
+        if self.failed or not self.missing_seconds:
+            return self.failed
+        return f"recording: {self.missing_seconds:.2f} s are missing: the disk or this process did not keep up"
+
     def write(self, side: int, samples: Any) -> None:
         """Append (n, channels) float32 to the noisy file, 0, or to the enhanced one, 1."""
-        rate = int(self._session.region.live["rate"][0]) or self._rate  # 0: these are the last of a stream that ended
         with self._lock:
-            if self.failed or self._closed or not rate:
-                return
-            try:
-                if rate != self._rate:
-                    self._begin(rate, samples.shape[1])
-                self._pair[side][1].write(samples)
-            except OSError as error:
-                self._give_up(side, error)
+            self._append(side, samples)
+
+    def miss(self, n: int, channels: int) -> None:
+        """Append silence of `n` samples to both files, for what nobody read in time."""
+        with self._lock:
+            at = self._length_seconds()
+            for start in range(0, n, _SILENCE):
+                silence = np.zeros((min(n - start, _SILENCE), channels), np.float32)
+                for side in (0, 1):
+                    self._append(side, silence)
+            if self._pair:
+                self._gaps.add(n / self._rate, at)
+
+    def _append(self, side: int, samples: Any) -> None:
+        rate = int(self._session.region.live["rate"][0]) or self._rate  # 0: these are the last of a stream that ended
+        if self.failed or self._closed or not rate:
+            return
+        try:
+            if rate != self._rate:
+                self._begin(rate, samples.shape[1])
+            self._pair[side][1].write(samples)
+        except OSError as error:
+            self._give_up(side, error)
+
+    def _length_seconds(self) -> float:
+        return self._seconds + (self._pair[0][1].n_written / self._rate if self._pair else 0.0)
 
     def _begin(self, rate: int, channels: int) -> None:
         """The first pair of files, or the next one at another rate."""
         self._finish()
-        names = _free_names(self._folder, self._session.method)
+        self._stem, self._method = time.strftime("%Y%m%d-%H%M%S"), self._session.method
+        self._hidden = Path(tempfile.mkdtemp(prefix=".rtdenoise-", dir=self._folder))
         pair: list[tuple[ExitStack, Any]] = []
         with ExitStack() as opening:  # neither without the other
-            for path in names:
+            for name in _names(self._stem, self._method):
                 stack = opening.enter_context(ExitStack())
-                file = stack.enter_context(new_file(path, rate, channels, overwrite=False, lossless=True))
+                file = stack.enter_context(
+                    new_file(self._hidden / name, rate, channels, overwrite=False, lossless=True)
+                )
                 pair.append((stack, file))
             opening.pop_all()
         self._pair = pair
         if self._rate:
-            self._tell(f"the device runs at {rate} Hz now; the recording goes on in {names[0]}")
+            self._tell(f"the device runs at {rate} Hz now; the recording goes on in another pair of files")
         self._rate = rate
 
     def _give_up(self, side: int, error: OSError) -> None:
@@ -180,22 +270,38 @@ class _Take:
             If one of them cannot be finished; the other is.
         """
         pair, self._pair = self._pair, []
-        errors, seconds = [], 0.0
+        errors, seconds, whole = [], 0.0, []
         for stack, file in pair:
             try:
                 stack.close()
                 seconds = file.n_written / self._rate
+                whole.append(file.path)
             except AudioFileError as error:
                 errors.append(error)
         self._seconds += seconds
+        hidden, self._hidden = self._hidden, None
+        if whole:
+            _place(whole, self._folder, self._stem, self._method)
+        if hidden is not None:
+            with suppress(OSError):  # somebody else put something into it
+                hidden.rmdir()
         if errors:
             raise errors[0]
 
-    def close(self) -> None:
-        """Nothing more is written; fine to call twice."""
+    def close(self, left: int = 0) -> None:
+        """Nothing more is written; fine to call twice.
+
+        Parameters
+        ----------
+        left : int
+            Samples that a disk did not take in time, and that are missing at the end.
+        """
         with self._lock:
+            if left and self._pair:
+                self._gaps.add(left / self._rate, self._length_seconds())
             self._closed = True
             self._close_files()
+            self._gaps.tell()
 
     def _close_files(self) -> None:
         try:
@@ -212,8 +318,10 @@ class _Side:
     take: _Take
     number: int
 
-    def write(self, samples: Any) -> None:
-        """Append (n, channels) float32."""
+    def write(self, samples: Any, missing: int = 0) -> None:
+        """Append (n, channels) float32, and before them, once for both files, what is missing."""
+        if missing and self.number == 0:
+            self.take.miss(missing, samples.shape[1])
         self.take.write(self.number, samples)
 
 

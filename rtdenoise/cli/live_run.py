@@ -19,6 +19,7 @@ from rtdenoise.cli.live_options import LiveOptions
 from rtdenoise.cli.live_record import FOLDER, Recorder
 from rtdenoise.cli.live_request import LiveRequest
 from rtdenoise.cli.options import STDIO
+from rtdenoise.cli.terminal import in_foreground
 from rtdenoise.errors import AudioFileError, RtDenoiseError
 from rtdenoise.live.feeding import Feeding
 from rtdenoise.live.monitor import count_xruns
@@ -59,8 +60,8 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
-        self.asked = True
-        if self._at_once:
+        first, self.asked = not self.asked, True
+        if self._at_once and first:  # not in the midst of clearing up
             raise SystemExit(0)
 
     @contextmanager
@@ -131,9 +132,9 @@ class LiveRun:
             if session.state == "running" and ran is None:
                 ran = now
                 self._announce()
-            if ran is None and not said and now - started > _PATIENCE_SECONDS:
+            if ran is None and not said and session.preparing and now - started > _PATIENCE_SECONDS:
                 said = True
-                self.tell("preparing: the first use of a method at a rate compiles it for this machine")
+                self.tell(session.preparing)
             if ran is not None and self._live.duration is not None and now - ran >= self._live.duration:
                 break
             if ran is not None or self._screen is not None:
@@ -163,7 +164,7 @@ class LiveRun:
             return self._json_view() if self._live.every else lambda _now: None
         if self._options.quiet:
             return lambda _now: None
-        if sys.stderr.isatty() and sys.stdin.isatty():
+        if sys.stderr.isatty() and sys.stdin.isatty() and in_foreground():
             from rtdenoise.cli.live_screen import Screen
 
             self._screen = Screen(self.session, self._plan, self._quit, self.recorder)
@@ -175,11 +176,11 @@ class LiveRun:
         self._stop.asked = True
 
     def _json_view(self) -> Callable[[float], None]:
-        every = self._live.every or 1.0
-        due = time.monotonic() + every
+        due, every = 0.0, self._live.every or 1.0
 
         def show(now: float) -> None:
             nonlocal due
+            due = due or now + every
             if now >= due:
                 due += every * max(1, int((now - due) / every) + 1)
                 self._print(json.dumps({"state": self.session.state, **self.session.monitor.interval()}))
@@ -194,7 +195,8 @@ class LiveRun:
             due = due or now + every
             if now >= due:
                 due = now + every
-                click.echo(line(self.session.monitor.interval()), err=True)
+                elapsed = {"seconds": self.session.monitor.total()["seconds"]}
+                click.echo(line(self.session.monitor.interval() | elapsed), err=True)
 
         return show
 
@@ -207,7 +209,7 @@ class LiveRun:
         source, target = names[0] or self._options.source, names[1] or self._options.target or "nowhere"
         click.echo(
             f"{self._plan.settings.method}: {source} -> {target} at {devices['rate']:.0f} Hz, "
-            f"{budget['total']:.1f} ms from microphone to speaker",
+            f"{budget['total']:.1f} ms from input to output",
             err=True,
         )
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import select
-import sys
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -15,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rtdenoise.cli.live_record import Recorder
+from rtdenoise.cli.terminal import in_foreground, keys_at_once, on_continue, pressed_key
 from rtdenoise.live.monitor import count_xruns
 from rtdenoise.live.plan import LivePlan
 from rtdenoise.live.session import Session
@@ -44,13 +42,15 @@ class Screen:
 
     def __init__(self, session: Session, plan: LivePlan, quit_: Callable[[], None], recorder: Recorder) -> None:
         self._session, self._quit, self._recorder = session, quit_, recorder
-        self._lines: deque[str] = deque(maxlen=_LINES)
+        self._lines: list[str] = []
+        self._awaited = ""  # method that was chosen and is not yet there
         self._bypassed, self._preset = plan.settings.method == "bypass", plan.settings.preset
         self._marks = 0
         self._limit_db: float | None = None  # of the last stream; one that is being opened has none yet
         self._drawn = self._reported = 0.0
         self._report: dict[str, Any] = session.monitor.interval()
-        self._restore = _keys_at_once()
+        self._restore = keys_at_once()
+        self._former = on_continue(keys_at_once)
         self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
         self._live.start()
 
@@ -60,8 +60,11 @@ class Screen:
 
     def update(self, now: float) -> None:
         """Look for a key and draw if it is time."""
-        while (key := _key()) is not None:
+        while in_foreground() and (key := pressed_key()) is not None:
             self.press(key)
+        if self._awaited and self._session.method == self._awaited:
+            self.tell(f"{self._awaited} is there")
+            self._awaited = ""
         if now - self._reported >= _INTERVAL_SECONDS:
             self._reported, self._report = now, self._session.monitor.interval()
         if now - self._drawn >= _REFRESH_SECONDS:
@@ -113,7 +116,8 @@ class Screen:
     def _choose(self, method: str) -> None:
         self._session.set_method(method)
         self._bypassed = False
-        if self._session.method != method:
+        self._awaited = method if self._session.method != method else ""
+        if self._awaited:
             self.tell(f"{method} is being loaded")
 
     def render(self) -> Group:
@@ -135,12 +139,15 @@ class Screen:
         total = session.monitor.total()
         late, xruns = total["late_blocks"] + total["dry_blocks"], count_xruns(report)
         table.add_row("late", f"{late} blocks, {xruns} xruns in the last second, {total['lost']} samples lost")
-        return Group(head, table, Text(_KEYS, style="dim"), *(Text(line) for line in self._lines))
+        return Group(head, table, Text(_KEYS, style="dim"), *(Text(line) for line in self._lines[-_LINES:]))
 
     def close(self) -> None:
-        """Give the terminal back."""
+        """Give the terminal back; what was told stays on it."""
         with suppress(OSError, ValueError):
             self._live.stop()
+            for line in self._lines:
+                self._live.console.print(line, markup=False, highlight=False)
+        self._former()
         self._restore()
 
 
@@ -153,39 +160,3 @@ def meter(level_db: float, peak: float) -> Text:
     bar.append("─" * (_METER_WIDTH - filled), style="dim")
     bar.append(f" {level_db:6.1f} dBFS" if level_db > -200.0 else "  silence")
     return bar
-
-
-def _keys_at_once() -> Callable[[], None]:
-    """Let keys arrive without the return key; what is returned undoes it."""
-    try:
-        import termios
-        import tty
-    except ImportError:
-        return lambda: None
-    try:
-        descriptor = sys.stdin.fileno()
-        before = termios.tcgetattr(descriptor)
-        tty.setcbreak(descriptor)
-    except (termios.error, OSError, ValueError):
-        return lambda: None
-
-    def restore() -> None:
-        with suppress(termios.error, OSError):
-            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
-
-    return restore
-
-
-def _key() -> str | None:
-    """A key that was pressed, or None."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        return msvcrt.getwch() if msvcrt.kbhit() else None
-    with suppress(OSError, ValueError):
-        if select.select([sys.stdin], [], [], 0.0)[0]:
-            import os
-
-            pressed = os.read(sys.stdin.fileno(), 1).decode(errors="replace")
-            return pressed or None
-    return None

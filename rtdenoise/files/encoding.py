@@ -67,12 +67,7 @@ def encoding_for(target: Path, source: Encoding, n_samples: int | None) -> Encod
     AudioFileError
         For a suffix that names no known container.
     """
-    containers = _CONTAINERS.get(target.suffix.lower())
-    if containers is None:
-        known = " ".join(sorted(AUDIO_SUFFIXES))
-        raise AudioFileError(
-            f"{target}: the suffix {target.suffix!r} names no audio format that can be written: {known}"
-        )
+    containers = containers_for(target)
     same = source.container in containers
     container = source.container if same else containers[0]
     subtype = _subtype(container, target.suffix.lower(), source.subtype, keep=same)
@@ -81,6 +76,23 @@ def encoding_for(target: Path, source: Encoding, n_samples: int | None) -> Encod
         container = "RF64"
     chosen = replace(source, container=container, subtype=subtype)
     return chosen if same else replace(chosen, endian="FILE", kbps=source.kbps if subtype == source.subtype else 0.0)
+
+
+def containers_for(target: Path) -> tuple[str, ...]:
+    """What a file of this suffix can be inside, the usual one first.
+
+    Raises
+    ------
+    AudioFileError
+        For a suffix that names no known container.
+    """
+    containers = _CONTAINERS.get(target.suffix.lower())
+    if containers is None:
+        known = " ".join(sorted(AUDIO_SUFFIXES))
+        raise AudioFileError(
+            f"{target}: the suffix {target.suffix!r} names no audio format that can be written: {known}"
+        )
+    return containers
 
 
 def _subtype(container: str, suffix: str, subtype: str, *, keep: bool) -> str:

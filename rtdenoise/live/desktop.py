@@ -37,8 +37,12 @@ def pactl(*arguments: str) -> str:
             env=os.environ | {"LC_ALL": "C"},  # it translates what it prints
             start_new_session=True,  # Ctrl-C must not keep it from tidying up
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise DeviceError(f"the sound server does not answer pactl: {error}") from error
+    except subprocess.TimeoutExpired as error:
+        raise DeviceError(
+            "the sound server does not answer; restart it (`systemctl --user restart pipewire pulseaudio`)"
+        ) from error
+    except OSError as error:
+        raise DeviceError(f"pactl does not start: {error.strerror}; install it again") from error
     if done.returncode:
         if "onnection" in done.stderr:
             raise DeviceError("no sound server answers pactl; start PipeWire (with pipewire-pulse) or PulseAudio")

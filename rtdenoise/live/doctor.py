@@ -18,6 +18,7 @@ OK, WARNING, FAILED = "ok", "warning", "failed"
 _PACED_SECONDS = 10.0
 _BUSY_PERCENT = 50.0
 _CLOCK_NS = 1_000_000
+_OPEN_SECONDS, _LISTEN_SECONDS = 300.0, 0.5  # the first start at a rate compiles; a dead device ends earlier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,35 @@ def _devices() -> Finding:
     if inputs and outputs:
         return Finding(name="devices", state=OK, found=found)
     return Finding(name="devices", state=FAILED, found=found, remedy=why_none())
+
+
+def _streams() -> Finding:
+    """Whether the default devices open and call, for half a second and without a sound."""
+    from rtdenoise.live.plan import LivePlan
+    from rtdenoise.live.session import Session
+
+    plan = LivePlan(settings=load_settings(method="bypass", preset="low"), silent=True)
+    told: list[str] = []
+    session = Session(plan, told.append)
+    try:
+        until = time.monotonic() + _OPEN_SECONDS
+        while session.step() and session.state != "running" and time.monotonic() < until:
+            time.sleep(0.02)
+        until = time.monotonic() + _LISTEN_SECONDS
+        while session.step() and time.monotonic() < until:
+            time.sleep(0.02)
+        report = session.monitor.total()
+    finally:
+        session.close()
+    if not report["callbacks"]:
+        found = told[-1] if told else f"no sound within {_OPEN_SECONDS:.0f} s"
+        return Finding(
+            name="streams", state=FAILED, found=found, remedy="see `rtdenoise devices`; close other programs"
+        )
+    devices = session.monitor.devices
+    names = " -> ".join(devices[key]["name"] for key in ("source", "target") if devices.get(key))
+    found = f"{names} at {devices['rate']:.0f} Hz: {report['callbacks']} blocks, {report['lost']} samples lost"
+    return Finding(name="streams", state=OK, found=found)
 
 
 def _priority() -> Finding:
@@ -180,6 +210,7 @@ def paced(method: str, seconds: float) -> Finding:
 
 _CHECKS: dict[str, Callable[[], Finding]] = {
     "devices": _devices,
+    "streams": _streams,
     "sound server": _sound_server,
     "priority": _priority,
     "memory lock": _memory,

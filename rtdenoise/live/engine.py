@@ -7,7 +7,7 @@ import select
 import sys
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import import_module
 from typing import Any
 
@@ -28,7 +28,8 @@ _BACKLOG_HOPS = 8  # further behind than this it jumps ahead: those samples have
 def build_denoiser(plan: LivePlan, rate: int) -> Denoiser:
     """The denoiser of a plan at the device's rate, by the function the plan names, warm."""
     module, _, function = plan.engine.partition(":")
-    denoiser: Denoiser = getattr(import_module(module), function)(plan.settings, rate, plan.channels)
+    whole = replace(plan.settings, spectral=replace(plan.settings.spectral, mix=1.0))  # the callback mixes
+    denoiser: Denoiser = getattr(import_module(module), function)(whole, rate, plan.channels)
     shape = (denoiser.hop,) if denoiser.channels == 1 else (denoiser.hop, denoiser.channels)
     silence = np.zeros(shape, np.float32)
     for _ in range(3):

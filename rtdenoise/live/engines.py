@@ -11,6 +11,7 @@ from rtdenoise.errors import RtDenoiseError
 from rtdenoise.live.children import Child
 from rtdenoise.live.pipes import encode
 from rtdenoise.live.plan import LivePlan
+from rtdenoise.live.progress import Progress
 from rtdenoise.live.record import expect_engine
 from rtdenoise.live.region import Region
 
@@ -51,6 +52,9 @@ class Engines:
         self._began = 0.0  # when the one that works was told to
         self._reason = ""  # the last words of one that failed
         self._due: float | None = None  # when the dead one is replaced; None while none is dead
+        self._built: Child | None = None  # the last one that said that it is: until then it may be silent
+        self._progress = Progress()
+        self._slow = ""  # the method of which it was said that this machine does not keep up
 
     # --- processes --------------------------------------------------------------------------------------------
 
@@ -92,6 +96,7 @@ class Engines:
         if self._working is not None and self._region is not None:
             self._working.order("run", region=self._region.handle, wake_fd=self._wake_fd)
             self._began, self._due = time.monotonic(), None
+            self._progress.begin()
 
     def prepare_spare(self) -> None:
         """Have another one built, so that one that dies is replaced at once."""
@@ -122,6 +127,8 @@ class Engines:
         """
         engine = self._working
         while engine is not None and (event := engine.event()) is not None:
+            if event["event"] == "built":
+                self._built = engine
             if event["event"] == "built" and self._loading:
                 self._enter(live, event, wanted)
             elif event["event"] == "built" and worker is not None:
@@ -131,8 +138,8 @@ class Engines:
                 return str(event["message"])
             elif event["event"] == "error":
                 self._on_error(live, event)
-        if engine is not None and not engine.alive and live["engine_on"][0]:
-            self._replace(engine)
+        if engine is not None and live["engine_on"][0]:
+            self._look_after(engine, live)
         return self._prove(live)
 
     def _on_error(self, live: Any, event: Mapping[str, Any]) -> None:
@@ -141,21 +148,31 @@ class Engines:
             raise getattr(errors, event["kind"], RtDenoiseError)(event["message"])
         self._reason = str(event["message"])
 
-    def _replace(self, dead: Child) -> None:
+    def _look_after(self, engine: Child, live: Any) -> None:
+        """Replace it if it died or hangs; say once that it is too slow."""
+        if not engine.alive:
+            self._replace(engine, "ended")
+        elif engine is self._built:
+            if self._progress.hung(live):
+                self._replace(engine, "does not answer")
+            elif self._proved_by is None and (share := self._progress.unprocessed(live)):
+                self._tell_slow(share)
+
+    def _replace(self, dead: Child, fate: str) -> None:
         """Put another one in the place of one that died: at once the first time, later and later if they go on."""
         now = time.monotonic()
         if self._due is None:
             dead.end()
             self._deaths = 1 if now - self._began > _LONG_LIFE_SECONDS else self._deaths + 1
             self._due = now + _BACKOFF_SECONDS[min(self._deaths, len(_BACKOFF_SECONDS)) - 1]
-            self._tell_death(dead)
+            self._tell_death(dead, fate)
         if now >= self._due:
             self.restarts += 1
             self._start()
             self.run()
             self._spare = self._new()
 
-    def _tell_death(self, dead: Child) -> None:
+    def _tell_death(self, dead: Child, fate: str) -> None:
         event = dead.event(_LAST_WORD_SECONDS)
         reason = str(event.get("message", "")) if event is not None else self._reason
         self._reason = ""
@@ -163,8 +180,19 @@ class Engines:
             return
         times = f" for the {self._deaths}th time" if self._deaths > 1 else ""
         self._tell(
-            f"the engine process ended{times}{reason and f' ({reason})'} and is started again; "
+            f"the engine process {fate}{times}{reason and f' ({reason})'} and is started again; "
             "the sound is unprocessed meanwhile"
+        )
+
+    def _tell_slow(self, share: float) -> None:
+        assert self._plan is not None
+        method = self._plan.settings.method
+        if self._slow == method:
+            return
+        self._slow = method
+        self._tell(
+            f"this machine does not keep up with {method}: {100.0 * share:.0f} % of blocks unprocessed; "
+            "use a lighter method (--method WF) or larger --block"
         )
 
     # --- switching --------------------------------------------------------------------------------------------
@@ -195,6 +223,7 @@ class Engines:
 
     def _await_proof(self, live: Any) -> None:
         self._proved_by = time.monotonic() + _PROVE_SECONDS
+        self._progress.begin()
         live["engine_on"] = 1
 
     def _prove(self, live: Any) -> str:

@@ -189,6 +189,7 @@ class Monitor:
         live = None if self._live is None else self._live[0]
         block_ns = 0.0 if live is None or not live["block"] else float(live["block"]) / float(live["rate"]) * 1e9
         compute = _times(span.compute)
+        samples = 0 if live is None else span.counts["n"] * int(live["channels"])
         return {
             "seconds": round(span.seconds, 3),
             **span.counts,
@@ -202,8 +203,8 @@ class Monitor:
             else {},
             "jitter_us": _times(span.jitter),
             **({"engine_us": _times(span.engine)} if span.engine.any() else {}),
-            "level_in_dbfs": round(self.level_in_db, 1),
-            "level_out_dbfs": round(self.level_out_db, 1),
+            "level_in_dbfs": round(db_from_power(span.energy_in / max(samples, 1)), 1),
+            "level_out_dbfs": round(db_from_power(span.energy_out / max(samples, 1)), 1),
             "noise_reduction_db": self.noise_reduction_db(),
             **(
                 {"clock_drift_ppm": round(1e6 * float(live["play_drift"]), 1)}

@@ -54,7 +54,8 @@ class LivePlan:
     @property
     def uses_engine(self) -> bool:
         """Whether the method runs in a process of its own."""
-        if self.engine_always:
+        settings = self.settings
+        if self.engine_always or settings.method not in COMPILED_METHODS:
             return True
-        native_rate = self.settings.processing_rate_hz is None
-        return self.settings.method not in COMPILED_METHODS or not (native_rate or self.settings.method == "bypass")
+        together = self.channels == 1 or settings.channel_mode == "linked"
+        return settings.method != "bypass" and not (settings.processing_rate_hz is None and together)

@@ -22,9 +22,12 @@ from rtdenoise.live.watch import Watch, Zeros, block_seconds
 from rtdenoise.units import amplitude_from_db
 
 _BACKOFF_SECONDS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
+_LIST_SECONDS = 10.0  # for the process to start and the sound system to list its devices
+_LIST_AGAIN_SECONDS = 30.0  # a synchronous JACK waits 20 s for a client that was killed, and then answers
 _OPEN_SECONDS = 10.0
 _COMPILE_SECONDS = 300.0
 _STOP_SECONDS, _END_STEP_SECONDS = 0.75, 0.01
+_LEAVE_SECONDS = 0.5  # for a process that is talking to the sound server for the first time
 _CEASED_SECONDS = 0.2  # without a callback, and two blocks: nobody is there to end in order
 _SETTLED_SECONDS = 5.0  # of callbacks; devices that run shorter are opened less and less often
 _FIRST_ATTEMPTS = 3  # to open devices that never ran; later there is no limit
@@ -65,6 +68,7 @@ class Session:
         self._attempts = 0
         self._not_before = 0.0
         self._deadline = 0.0
+        self._stage = ""  # of starting: "listing", "preparing", "opening"
         self._engines = Engines(tell, self._wake_fd)
         self._rules: dict[str, int] = {}
         self._heard = plan.settings.method
@@ -82,11 +86,23 @@ class Session:
             self.region = Region()
         self._attempts += 1
         self.state = "starting"
-        self._deadline = time.monotonic() + _COMPILE_SECONDS
+        self._enter_stage("listing", _LIST_AGAIN_SECONDS if self._ever_ran else _LIST_SECONDS)
         fds = (self.region.fd, self._wake_fd)
         self._worker = Child("rtdenoise.live.worker", fds, "audio")
         self._worker.order("run", plan=encode(self.plan), region=self.region.handle, wake_fd=self._wake_fd)
         self._engines.open(self.plan, self.region)
+
+    def _enter_stage(self, stage: str, seconds: float) -> None:
+        self._stage, self._deadline = stage, time.monotonic() + seconds
+
+    @property
+    def preparing(self) -> str:
+        """What takes its time before the devices are opened; empty before they are listed, and afterwards."""
+        if self.state != "starting" or self._stage != "preparing":
+            return ""
+        if self.plan.uses_engine:
+            return f"preparing: loading the network of {self.plan.settings.method}"
+        return "preparing: the first use of a method at a rate compiles it for this machine"
 
     # --- running ----------------------------------------------------------------------------------------------
 
@@ -112,8 +128,15 @@ class Session:
             if trouble:
                 self._reopen(trouble)
         elif self.state == "starting" and time.monotonic() > self._deadline:
-            self._reopen("the sound system does not answer")
+            self._on_silence()
         return self.state != "finished"
+
+    def _on_silence(self) -> None:
+        """A server that does not even list its devices, before any ever ran, has to be restarted by hand."""
+        if self._stage == "listing" and not self._ever_ran:
+            self.close()
+            raise DeviceError(f"the sound system did not answer within {_LIST_SECONDS:.0f} s; restart its server")
+        self._reopen("the sound system does not answer")
 
     def _hear_worker(self) -> None:
         worker = self._worker
@@ -129,11 +152,12 @@ class Session:
     def _on_worker(self, event: dict[str, Any]) -> None:
         kind = event["event"]
         if kind == "rate":
+            self._enter_stage("preparing", _COMPILE_SECONDS)
             self._engines.set_rate(int(event["rate"]))
         elif kind == "prepared":
             self._engines.run()
         elif kind == "opening":
-            self._deadline = time.monotonic() + _OPEN_SECONDS
+            self._enter_stage("opening", _OPEN_SECONDS)
         elif kind == "running":
             self._on_running(event)
         elif kind == "granted":
@@ -263,6 +287,9 @@ class Session:
         if worker is not None and worker.alive and self.state == "running" and self.region.live["phase"][0] != FINISHED:
             self.region.live["phase"] = STOPPING
             self._await_end(worker)
+        elif worker is not None and self.state == "starting":
+            self.region.live["phase"] = STOPPING  # an opening that comes off ends with its first block
+            worker.end(_LEAVE_SECONDS)  # cut off in a word to the sound server it would make that wait for the rest
         self.monitor.freeze()
         self._end_children()
         self.state = "finished"

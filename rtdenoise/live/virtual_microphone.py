@@ -38,7 +38,7 @@ class VirtualMicrophone:
     Raises
     ------
     DeviceError
-        Where there is no such server, or another session has the microphone; the message says what to do.
+        On a system that has none, or without `pactl`; the message says what to do.
     """
 
     def __init__(self, channels: int = 1) -> None:
@@ -51,10 +51,27 @@ class VirtualMicrophone:
         self._channels = channels
         self._modules: list[str] = []
         self._before: dict[str, str | None] = {}
-        self.moves = (
-            server_name() != "pulseaudio"
-        )  # there a stream that is moved stops; libpulse takes the name instead
-        self._load_modules()
+        self.moves = True
+
+    def open(self) -> None:
+        """Make it; whatever ends this early, a signal included, takes back what was made.
+
+        Raises
+        ------
+        DeviceError
+            Where no server answers, or another session has the microphone; the message says what to do.
+        """
+        try:
+            self._load_modules()
+            self._lead_here()
+        except BaseException:
+            self.close()
+            raise
+
+    def _lead_here(self) -> None:
+        """Let what the audio process will play come to the sink."""
+        # PulseAudio stops a stream that is moved; libpulse takes the sink's name instead
+        self.moves = server_name() != "pulseaudio"
         # The name by which PipeWire remembers where a stream went: no other program's sound shall ever go there.
         ours = {"PIPEWIRE_ALSA": f'{{ application.name = "{NAME} virtual microphone" }}'}
         self._environment = ours if self.moves else {"PULSE_SINK": _SINK}
@@ -66,15 +83,19 @@ class VirtualMicrophone:
         default = pactl("get-default-sink").strip()
         properties = f"sink_properties='device.description={_SINK} {_OWNER}={_identity(os.getpid())}'"
         shape = [f"channels={self._channels}", *(["channel_map=mono"] if self._channels == 1 else [])]
-        self._modules = [_load("module-null-sink", f"sink_name={_SINK}", *shape, properties)]
+        self._modules = []
+        self._load("module-null-sink", f"sink_name={_SINK}", *shape, properties)
         with suppress(DeviceError):
             pactl("set-default-sink", default)  # some servers make a new sink the default
         source = [f"master={_SINK}.monitor", f"source_name={NAME}", f"source_properties=device.description={NAME}"]
         try:
-            self._modules.append(_load("module-remap-source", *source, *shape))
+            self._load("module-remap-source", *source, *shape)
         except DeviceError:
             self.close()
             raise
+
+    def _load(self, module: str, *arguments: str) -> None:
+        self._modules.append(pactl("load-module", module, *arguments).strip())
 
     def attach(self, process: int) -> bool:
         """Let what a process plays go into the microphone; whether the server says that it does.
@@ -107,6 +128,7 @@ class VirtualMicrophone:
         self._modules = []
 
     def __enter__(self) -> VirtualMicrophone:
+        self.open()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -124,10 +146,6 @@ def _inputs_of(process: int) -> dict[str, str]:
             sink = re.search(r"^\s*Sink: (\d+)$", text, re.MULTILINE)
             found[number] = sink[1] if sink is not None else ""
     return found
-
-
-def _load(*arguments: str) -> str:
-    return pactl("load-module", *arguments).strip()
 
 
 def _identity(process: int) -> str:

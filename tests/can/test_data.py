@@ -6,8 +6,12 @@ import contextlib
 import io
 import multiprocessing
 import pickle
+import subprocess
+import sys
+import time
 
 import numpy as np
+import psutil
 import pytest
 from numpy.testing import assert_array_equal
 from scipy.signal import resample_poly
@@ -66,6 +70,50 @@ def test_a_process_that_dies_is_one_line(mixer):
         with pytest.raises(ConfigError, match=r"out of memory\?\); workers=1 may be fewer, 0 needs none"):
             for _ in range(10):
                 next(together)
+
+
+def test_processes_end_with_a_run_that_is_killed(data_folder, tmp_path):
+    script = (
+        "import sys, time\nfrom pathlib import Path\n"
+        "from rtdenoise.can.training.batches import batches\n"
+        "from rtdenoise.can.training.mixtures import MixParams\n"
+        "from rtdenoise.can.training.session import open_mixer\n"
+        "if __name__ == '__main__':\n"
+        "    mixer = open_mixer(Path(sys.argv[1]), 'train', MixParams(), cache=Path(sys.argv[2]), sample_rate=16000)\n"
+        "    made = batches(mixer, seed=1, first=0, batch_size=1, n_samples=4000, workers=1)\n"
+        "    next(made)\n"
+        "    import multiprocessing\n"
+        "    print(multiprocessing.active_children()[0].pid, flush=True)\n"
+        "    time.sleep(300)\n"
+    )
+    (tmp_path / "run.py").write_text(script)
+    command = [sys.executable, str(tmp_path / "run.py"), str(data_folder), str(tmp_path / "cache")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+        worker = int(run.stdout.readline())
+        run.kill()
+    until = time.monotonic() + 30.0
+    while _lives(worker):
+        assert time.monotonic() < until, "a process that makes mixtures outlives its run"
+        time.sleep(0.1)
+
+
+def _lives(number: int) -> bool:
+    """Whether a process runs; one that ended and was not fetched does not."""
+    try:
+        return psutil.Process(number).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_page_that_cannot_be_written_is_one_line(mixer, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    pytest.importorskip("matplotlib")
+    from rtdenoise.can.training.pictures import dry_run
+    from rtdenoise.can.training.settings import settings_from_mapping
+
+    settings = settings_from_mapping({"network": "can-small", "loss": [{"term": "l1"}], "crop_seconds": 0.5})
+    with pytest.raises(ConfigError, match="taken: the page cannot be written there"):
+        dry_run(settings, mixer, tmp_path / "taken")
 
 
 def test_mixtures_are_finite_in_range_and_have_their_levels(mixer):

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import csv
 import logging
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from importlib.util import find_spec
 
 import pytest
 
@@ -97,3 +101,20 @@ def test_a_run_does_not_fail_for_want_of_a_picture(tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         keep_curves(tmp_path)
     assert "no curves drawn: " in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("backend", "message"),
+    [
+        ("foo", "KERAS_BACKEND=foo must be one of tensorflow, jax, torch"),
+        ("torch", "KERAS_BACKEND=torch, which is not"),
+    ],
+)
+def test_a_backend_that_is_not_there_is_named(backend, message):
+    if find_spec(backend) is not None:
+        pytest.skip(f"{backend} is installed")
+    done = subprocess.run(
+        [sys.executable, "-c", "from rtdenoise.can.model import import_keras\nimport_keras()"],
+        env=os.environ | {"KERAS_BACKEND": backend}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and message in done.stderr.splitlines()[-1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -115,3 +117,19 @@ def test_streams_computed_together_are_the_streams_alone(name, kind):
         for signal, one in zip(signals, out, strict=True):
             assert_allclose(one, reference.whole_signal(network, signal), atol=CAN_EXACT_ATOL)
         many.reset()
+
+
+def test_streams_of_another_shape_are_refused_and_a_look_ahead_counts_as_delay():
+    from rtdenoise.can.many import ManyStreams
+    from rtdenoise.can.tensorflow_engine import TensorFlowEngine
+
+    network = random_network("wave")
+    many = ManyStreams(network.spec, TensorFlowEngine(network, streams=2), 2)
+    right = np.zeros((2, network.spec.hop), np.float32)
+    for wrong in (right[:1], right[:, 1:], right.astype(np.float64), right.T):
+        with pytest.raises(ValueError, match=r"\(2, \d+\) float32 is needed"):
+            many.process(wrong, right)
+        with pytest.raises(ValueError, match=r"\(2, \d+\) float32 is needed"):
+            many.process(right, wrong)
+    ahead = replace(network.spec, causal=False)
+    assert ManyStreams(ahead, TensorFlowEngine(network, streams=2), 2).latency_samples == ahead.lookahead_samples > 0

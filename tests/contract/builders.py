@@ -10,6 +10,7 @@ from rtdenoise import registry
 from rtdenoise.config import load_settings
 from rtdenoise.streaming.bypass import Bypass
 from rtdenoise.streaming.channels import Downmix, PerChannel
+from rtdenoise.streaming.mixing import Mixed
 from rtdenoise.streaming.rate import RateAdapter
 from rtdenoise.streaming.rechunk import Rechunked
 from rtdenoise.typing import Denoiser
@@ -56,6 +57,8 @@ BUILDERS: dict[str, Builder] = {
     "CAN can-live int8": lambda: network("can-live", precision="int8"),
     "CAN can-small": lambda: network("can-small"),
     "CAN can-small inside 48 kHz": lambda: network("can-small", 48000),
+    "CAN can-small mixed": lambda: Mixed(network("can-small"), 0.5),
+    "mixed": lambda: Mixed(registered("WF", "balanced", 16000), 0.3),
 }
 
 TRANSPARENT: dict[str, Builder] = {
@@ -76,6 +79,8 @@ TRANSPARENT: dict[str, Builder] = {
     "WF linked stereo": lambda: registered("WF", "balanced", 16000, 2, mix=0.0),
     "each of two": lambda: PerChannel([Bypass(16000, 32, latency_samples=5) for _ in range(2)]),
     "downmix": lambda: Downmix(Bypass(16000, 32, latency_samples=5), 3),
+    "mixed": lambda: Mixed(registered("WF", "balanced", 16000), 0.0),
+    "mixed without delay": lambda: Mixed(Bypass(16000, 32), 0.5),
     "rechunked": lambda: Rechunked(Bypass(16000, 128, latency_samples=3), 100),
     "rechunked longer": lambda: Rechunked(registered("WF", "balanced", 16000, mix=0.0), 480),
 }

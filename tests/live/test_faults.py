@@ -53,7 +53,7 @@ def start_live(*arguments: str, **options) -> subprocess.Popen:
 def wait_for_line(process: subprocess.Popen) -> None:
     """Until it says that audio runs."""
     for line in process.stderr:
-        if b"from microphone to speaker" in line:
+        if b"from input to output" in line:
             return
     raise AssertionError("it ended")
 

@@ -252,6 +252,7 @@ def test_doctor_reports_and_tells_scripts(server):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     findings = {f["name"]: f for f in json.loads(done.stdout)}
     assert findings["devices"]["state"] == "ok"
+    assert findings["streams"]["state"] == "ok" and "0 samples lost" in findings["streams"]["found"]
     assert "method WF" in findings
     assert done.returncode == int(any(f["state"] == "failed" for f in findings.values()))
     assert all(f["remedy"] for f in findings.values() if f["state"] != "ok")

@@ -18,6 +18,7 @@ import pytest
 import soundfile
 from scipy.signal import lfilter
 
+from tests.live.conftest import REQUIRED
 from tests.live.test_faults import wait_until
 from tests.virtual_card.desktop import KINDS, RATE, Desktop, missing
 
@@ -30,6 +31,8 @@ def desktop(request, monkeypatch) -> Iterator[Desktop]:
     """Each kind that is installed, as on a desktop; they exclude each other on Debian."""
     reason = missing(request.param)
     if reason:
+        if os.environ.get(REQUIRED) and all(missing(kind) for kind in KINDS):
+            pytest.fail(f"no desktop sound server is installed: {reason}")
         pytest.skip(reason)
     with ExitStack() as stack:
         try:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 import signal
+import threading
 from collections.abc import Generator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 import numpy as np
 
@@ -96,9 +98,18 @@ _kept: list[Mixer] = []
 
 
 def _keep(mixer: Mixer) -> None:
-    """Start of a worker: remember what it draws from; only the run itself answers to Ctrl-C."""
+    """Start of a worker: remember what it draws from, end with the run; only the run itself answers to Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _kept[:] = [mixer]
+
+
+def _end_with_parent() -> None:
+    """A run that was killed tells nobody."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _make_here(**arguments: int) -> Batch:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from rtdenoise.can.model import import_keras
+
+_LOG = logging.getLogger(__name__)
+_REASON_LENGTH = 120
 
 
 class Journal:
@@ -26,7 +30,10 @@ class Journal:
             import tensorflow as tf
 
             self._tf = tf
-            self._writer = tf.summary.create_file_writer(str(folder))
+            try:
+                self._writer = tf.summary.create_file_writer(str(folder))
+            except tf.errors.OpError as error:
+                self._do_without(error)
 
     def rewind(self, step: int) -> None:
         """Forget rows after `step`: the run goes on from an earlier checkpoint than its last report."""
@@ -48,9 +55,18 @@ class Journal:
         if self._writer is not None:
             kind = self._tf.compat.v1.Summary
             scalars = [kind.Value(tag=f"{table}/{name}", simple_value=value) for name, value in values.items()]
-            with self._writer.as_default():  # as raw records: tf.summary.scalar needs TensorBoard itself installed
-                self._tf.summary.experimental.write_raw_pb(kind(value=scalars).SerializeToString(), step=step)
-            self._writer.flush()
+            try:
+                with self._writer.as_default():  # as raw records: tf.summary.scalar needs TensorBoard itself installed
+                    self._tf.summary.experimental.write_raw_pb(kind(value=scalars).SerializeToString(), step=step)
+                self._writer.flush()
+            except self._tf.errors.OpError as error:
+                self._do_without(error)
+
+    def _do_without(self, error: Exception) -> None:
+        """No more events; the tables and the run itself go on."""
+        self._writer = None
+        reason = str(error).splitlines()[0][:_REASON_LENGTH]
+        _LOG.warning("%s: no TensorBoard events from here on (%s)", self._folder, reason)
 
 
 def _head(path: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,19 +42,28 @@ def dry_run(settings: TrainSettings, mixer: Mixer, folder: Path) -> Path:
     ------
     MissingExtraError
         Without matplotlib or soundfile.
+    ConfigError
+        If the folder cannot be written.
     """
     try:
         import soundfile
     except ImportError as error:
         raise MissingExtraError("writing WAV files needs soundfile: pip install soundfile") from error
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return _write_page(settings, mixer, folder, soundfile.write)
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise ConfigError(f"{folder}: the page cannot be written there ({error})") from error
+
+
+def _write_page(settings: TrainSettings, mixer: Mixer, folder: Path, write: Callable[..., None]) -> Path:
     batch = make_batch(mixer, seed=settings.seed, number=0, batch_size=_PAIRS, n_samples=settings.n_samples)
     rate = settings.network.sample_rate
     pyplot = _pyplot()
     figure, axes = pyplot.subplots(_PAIRS, 2, figsize=(12, 2 * _PAIRS), sharex=True, sharey=True, squeeze=False)
     for row, (noisy, target) in enumerate(zip(batch.noisy, batch.target, strict=True)):
         for axis, name, signal in zip(axes[row], ("noisy", "target"), (noisy, target), strict=True):
-            soundfile.write(folder / f"{row}-{name}.wav", signal, rate)
+            write(folder / f"{row}-{name}.wav", signal, rate)
             _spectrogram(axis, signal, rate, f"{row} {name}, {_level_db(signal):.0f} dBFS")
     figure.supxlabel("time in s")
     figure.supylabel("frequency in kHz")

@@ -12,6 +12,7 @@ import numpy as np
 
 from rtdenoise.can.training.library import Shelf, kept_arrays, replacing
 from rtdenoise.can.training.mixtures import Mixer
+from rtdenoise.errors import ConfigError
 from rtdenoise.typing import F32
 
 _SEED = 20181
@@ -35,8 +36,11 @@ def validation_set(mixer: Mixer, *, clips: int, n_samples: int, cache: Path) -> 
     plain = replace(mixer, params=params)
     pairs = [plain.mix(np.random.default_rng([_SEED, clip]), n_samples) for clip in range(clips)]
     noisy, target = (np.stack(part) for part in zip(*pairs, strict=True))
-    with replacing(path) as partial, partial.open("wb") as file:
-        np.savez(file, noisy=noisy, target=target)
+    try:
+        with replacing(path) as partial, partial.open("wb") as file:
+            np.savez(file, noisy=noisy, target=target)
+    except OSError as error:
+        raise ConfigError(f"{cache}: the validation set cannot be kept there ({error.strerror})") from error
     return noisy, target
 
 

@@ -7,6 +7,8 @@ from dataclasses import asdict
 
 import click
 
+_PIPE_COLUMNS = 200  # a program that reads the table wants no broken lines
+
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -34,7 +36,12 @@ def command(*, as_json: bool) -> None:
 
     table = Table(box=SIMPLE_HEAD)
     for name in ("", "device", "host API", "in", "out", "Hz", "ms in", "ms out", "default"):
-        table.add_column(name, justify="left" if name in ("device", "host API", "default") else "right")
+        table.add_column(
+            name,
+            justify="left" if name in ("device", "host API", "default") else "right",
+            overflow="fold",  # names are there to be copied whole
+            no_wrap=name not in ("device", "host API"),
+        )
     for device in devices:
         marks = [word for word, is_it in (("mic", device.default_input), ("speaker", device.default_output)) if is_it]
         table.add_row(
@@ -48,4 +55,7 @@ def command(*, as_json: bool) -> None:
             f"{1000 * device.latency_out_seconds:.1f}",
             " ".join(marks),
         )
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, _PIPE_COLUMNS)
+    console.print(table)

@@ -1,0 +1,49 @@
+"""Part of the input beside what a denoiser makes of it, both equally late."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rtdenoise.errors import ConfigError
+from rtdenoise.typing import F32, Denoiser
+
+
+class Mixed:
+    """``share * enhanced + (1 - share) * delayed input``.
+
+    Parameters
+    ----------
+    inner : Denoiser
+        Mono.
+    share : float
+        From 0, the delayed input alone, to 1.
+
+    Raises
+    ------
+    ConfigError
+        If `inner` is not mono or the share is none.
+    """
+
+    channels = 1
+
+    def __init__(self, inner: Denoiser, share: float) -> None:
+        if inner.channels != 1 or not 0.0 <= share <= 1.0:
+            raise ConfigError(f"a share of {share} of {inner.channels} channels: give one channel, and 0 to 1")
+        self.inner, self._share = inner, np.float32(share)
+        self.sample_rate, self.hop, self.latency_samples = inner.sample_rate, inner.hop, inner.latency_samples
+        self._line = np.zeros(inner.latency_samples + inner.hop, np.float32)  # what waits, then the block
+
+    def process(self, block: F32, out: F32) -> None:
+        """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
+        hop, line = self.hop, self._line
+        line[:-hop] = line[hop:]
+        line[-hop:] = block
+        line[-hop:][~np.isfinite(block)] = 0.0
+        self.inner.process(block, out)
+        dry = line[:hop]
+        out[:] = dry + self._share * (out - dry)
+
+    def reset(self) -> None:
+        """Forget the signal."""
+        self._line.fill(0.0)
+        self.inner.reset()

@@ -6,6 +6,7 @@ import contextlib
 import io
 import multiprocessing
 import pickle
+import struct
 import subprocess
 import sys
 import time
@@ -16,6 +17,8 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy.signal import resample_poly
 
+from rtdenoise.can.training import batches as making
+from rtdenoise.can.training.batches import _pool as make_pool
 from rtdenoise.can.training.batches import batches, make_batch
 from rtdenoise.can.training.library import Shelf
 from rtdenoise.can.training.mixtures import LAWS, Mixer, MixParams, active_rms, companded, rms
@@ -68,6 +71,19 @@ def test_a_process_that_dies_is_one_line(mixer):
         for child in own:
             child.kill()
         with pytest.raises(ConfigError, match=r"out of memory\?\); workers=1 may be fewer, 0 needs none"):
+            for _ in range(10):
+                next(together)
+
+
+def test_a_process_that_dies_in_the_midst_of_an_answer_is_one_line(mixer, monkeypatch):
+    pools = []
+    monkeypatch.setattr(making, "_pool", lambda *given: pools.append(make_pool(*given)) or pools[-1])
+    together = making.batches(mixer, seed=1, first=0, batch_size=2, n_samples=4000, workers=2)
+    with contextlib.closing(together):
+        next(together)
+        pools[0]._result_queue._writer._send(struct.pack("!i", 1000))  # as much is announced, and never comes
+        next(iter(pools[0]._processes.values())).kill()
+        with pytest.raises(ConfigError, match="a process that makes mixtures has ended"):
             for _ in range(10):
                 next(together)
 

@@ -84,7 +84,17 @@ def _result(future: Future[Batch], pool: Executor) -> Batch:
         except FutureTimeoutError:
             processes = getattr(pool, "_processes", {})  # None once the pool has given up
             if processes is None or not all(process.is_alive() for process in processes.values()):
+                _give_up(pool)
                 raise BrokenExecutor("a process has ended") from None
+
+
+def _give_up(pool: Executor) -> None:
+    """End all processes, and the answer that one was killed in the midst of: the pool waits for the rest for ever."""
+    for process in list((getattr(pool, "_processes", None) or {}).values()):
+        process.kill()
+    writer = getattr(getattr(pool, "_result_queue", None), "_writer", None)
+    if writer is not None:
+        writer.close()
 
 
 def _pool(mixer: Mixer, workers: int) -> Executor:

@@ -81,7 +81,7 @@ def test_a_process_that_dies_in_the_midst_of_an_answer_is_one_line(mixer, monkey
     together = making.batches(mixer, seed=1, first=0, batch_size=2, n_samples=4000, workers=2)
     with contextlib.closing(together):
         next(together)
-        pools[0]._result_queue._writer._send(struct.pack("!i", 1000))  # as much is announced, and never comes
+        pools[0]._result_queue._writer._send(struct.pack("!i", 2**30))  # as much is announced, and never comes
         next(iter(pools[0]._processes.values())).kill()
         with pytest.raises(ConfigError, match="a process that makes mixtures has ended"):
             for _ in range(10):

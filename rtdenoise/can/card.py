@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ Data: recordings of the folder `{data}`; name them and their licences here befor
 ## Commands
 
     rtdenoise train {config} --data DATA
-    rtdenoise export {checkpoint} {config} {folder}
+    rtdenoise export {checkpoint} {config} {folder}{options}
 """
 _SEES = {"wave": "samples", "framed": "learnt frames", "spectral": "spectra"}
 _HEARD = ("mixtures made on the fly", "noisy and clean recordings, paired as they came")
@@ -48,7 +48,14 @@ _UNITS = {"si_sdr_db": "SI-SDR dB", "pesq": "PESQ-wb", "estoi": "eSTOI"}
 
 
 def write_card(
-    folder: Path, spec: CanSpec, n_weights: int, step: int, facts: Mapping[str, Any], checkpoint: Path, config: Path
+    folder: Path,
+    spec: CanSpec,
+    n_weights: int,
+    step: int,
+    facts: Mapping[str, Any],
+    checkpoint: Path,
+    config: Path,
+    options: Sequence[str] = (),
 ) -> bool:
     """Write ``README.md`` into a model's folder, unless a person wrote or changed the one in it; whether it did.
 
@@ -63,6 +70,8 @@ def write_card(
         Of the checkpoint: ``audio_seconds``, ``train_seconds`` and, of a run, ``settings``.
     checkpoint, config : Path
         What was exported, and the configuration that describes it.
+    options : sequence of str
+        Options of the export.
     """
     import yaml
 
@@ -93,6 +102,7 @@ def write_card(
         config=config,
         checkpoint=checkpoint,
         folder=folder,
+        options="".join(f" {option}" for option in options),
     )
     (folder / CARD).write_text(_MARK.format(digest=_digest(text)) + text, encoding="utf-8")
     return True

@@ -192,15 +192,26 @@ def export_checkpoint(
     )
     model, facts = model_from_checkpoint(checkpoint, used)
     whole = whole_from_keras(used, model) if used.statistics == "file" else None
+    options = _options(mask_power=mask_power, gain_min_db=gain_min_db, int8=int8, start=start)
     network = write_model(from_keras(used, model), folder, int8=int8, whole=whole)
     try:
         if start:
             write_start(checkpoint, folder / models.START)
             models.write_checksums(folder)
         if config is not None and not write_card(
-            folder, used, network.n_weights, int(facts["step"]), facts, checkpoint, config
+            folder, used, network.n_weights, int(facts["step"]), facts, checkpoint, config, options
         ):
             warn_of_card(folder)
     except OSError as error:
         raise ModelError(f"{folder}: model not written whole ({error.strerror})") from error
     return facts
+
+
+def _options(**given: bool | float | None) -> list[str]:
+    """As the command line takes them."""
+    found = []
+    for name, value in given.items():
+        if value is not None and value is not False:
+            flag = f"--{name.replace('_', '-')}"
+            found.append(flag if value is True else f"{flag} {value:g}")
+    return found

@@ -38,6 +38,7 @@ def test_changes_on_the_command_line_reach_the_settings():
         ({"batch_size": 8, "devices": 3}, "batch_size=8 must be a multiple of devices=3"),
         ({"ema": 1.0}, r"ema=1.0"),
         ({"learning_rate": "1e-3"}, "learning_rate='1e-3' must be a number"),
+        ({"optimiser": "lion"}, "optimiser='lion' must be one of adamw, muon$"),
         ({"compute_dtype": "float16"}, "compute_dtype='float16' must be one of float32, bfloat16$"),
         ({3: 4}, "unknown key '3' in a training configuration"),
         ({"mixtures": 3}, "mixtures must be a mapping of keys to values, not 3"),

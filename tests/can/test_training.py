@@ -16,6 +16,7 @@ from rtdenoise.can.spec import CanSpec
 from rtdenoise.can.training.batches import Batch, make_batch
 from rtdenoise.can.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from rtdenoise.can.training.mixtures import MixParams
+from rtdenoise.can.training.optimiser import OPTIMISERS, build_optimiser
 from rtdenoise.can.training.session import open_mixer
 from rtdenoise.can.training.settings import TrainSettings
 from rtdenoise.errors import ModelError
@@ -59,15 +60,17 @@ def test_loss_falls_on_one_batch(mixer, tmp_path):
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_resuming_gives_the_same_weights_bit_for_bit(mixer, tmp_path):
-    whole = trainer(tmp_path / "whole")
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_resuming_gives_the_same_weights_bit_for_bit(mixer, tmp_path, optimiser):
+    settings = replace(SETTINGS, optimiser=optimiser)
+    whole = trainer(tmp_path / "whole", settings)
     for number in range(6):
         whole.train_step(batch(mixer, number))
-    half = trainer(tmp_path / "parts")
+    half = trainer(tmp_path / "parts", settings)
     for number in range(3):
         half.train_step(batch(mixer, number))
     half.checkpoint()
-    rest = trainer(tmp_path / "parts")
+    rest = trainer(tmp_path / "parts", settings)
     rest.resume(tmp_path / "parts" / "last.npz")
     assert rest.step == 3
     for number in range(3, 6):
@@ -79,6 +82,27 @@ def test_resuming_gives_the_same_weights_bit_for_bit(mixer, tmp_path):
         for one, other in zip(*(getattr(end, kind) for end in ends), strict=True):
             assert_array_equal(one, other)
     assert ends[0].facts["audio_seconds"] == ends[1].facts["audio_seconds"] > 0
+
+
+def test_muon_steps_kernels_by_matrices_with_like_singular_values_and_the_rest_as_adamw():
+    """The float64 twin is the singular value decomposition itself."""
+    keras = pytest.importorskip("keras")
+    rng = np.random.default_rng(4)
+    gradients = [rng.normal(0, 0.01, shape).astype(np.float32) for shape in ((3, 16, 24), (24,), (24, 2))]
+    ends = {}
+    for name in OPTIMISERS:
+        variables = [keras.Variable(np.zeros_like(g), name=f"v{k}") for k, g in enumerate(gradients)]
+        settings = replace(SETTINGS, optimiser=name, warmup_steps=0, learning_rate=1e-3, weight_decay=0.0, ema=0.0)
+        build_optimiser(settings).apply([keras.ops.convert_to_tensor(g) for g in gradients], variables)
+        ends[name] = [v.numpy().astype(np.float64) for v in variables]
+    left, _, right = np.linalg.svd(gradients[0].reshape(48, 24).astype(np.float64), full_matrices=False)
+    step = -ends["muon"][0].reshape(48, 24) / (1e-3 * 0.2 * np.sqrt(48))
+    along = left.T @ step @ right.T
+    assert np.all((np.diag(along) > 0.65) & (np.diag(along) < 1.25))
+    assert np.abs(along - np.diag(np.diag(along))).max() < 1e-3
+    for k in (1, 2):
+        assert_array_equal(ends["muon"][k], ends["adamw"][k])
+    assert np.abs(ends["muon"][0] - ends["adamw"][0]).max() > 1e-4
 
 
 def test_run_ends_after_its_steps_with_logs_and_checkpoints(mixer, tmp_path):

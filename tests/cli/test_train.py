@@ -73,7 +73,13 @@ def test_from_recordings_to_a_model_that_runs(call, config, options, tmp_path):
     enhanced = soundfile.read(tmp_path / "a_CAN_denoised.wav")[0]
     assert len(enhanced) == 16000 and 0 < np.abs(enhanced).max() < 0.5
     card = (model / "README.md").read_text()
-    for told in ("## Settings", "SI-SDR dB", "term: compressed_stft", f"rtdenoise train {config}"):
+    for told in (
+        "## Settings",
+        "SI-SDR dB",
+        "term: compressed_stft",
+        f"rtdenoise train {config}",
+        f"{model} --mask-power 0.75 --int8 --start\n",
+    ):
         assert told in card
     sums = (model / "SHA256SUMS").read_text()
     assert "  start.npz\n" in sums and "  model-int8.tflite\n" in sums

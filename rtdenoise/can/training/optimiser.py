@@ -1,8 +1,9 @@
-"""AdamW with warm-up, constant rate and decay, averaged weights, and a guard against gradients that are not finite."""
+"""AdamW or Muon with warm-up, constant rate and decay, averaged weights, and a guard against gradients not finite."""
 
 from __future__ import annotations
 
 import functools
+import math
 from typing import TYPE_CHECKING, Any
 
 from rtdenoise.can.model import import_keras
@@ -11,12 +12,19 @@ if TYPE_CHECKING:
     from rtdenoise.can.training.classifier.settings import ClassifierSettings
     from rtdenoise.can.training.settings import TrainSettings
 
+OPTIMISERS = ("adamw", "muon")
 _LAST_RATE = 0.02  # share of the highest learning rate at the end of the decay
+_MOMENTUM = 0.95
+_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # steepest at zero; five rounds bring every singular value near one
+_ROUNDS = 5
+_LIKE_ADAM = 0.2  # root mean square of an element's step, in learning rates
+_SMALLEST_SIDE = 8  # of a matrix worth orthogonalising
 
 
 def build_optimiser(settings: TrainSettings | ClassifierSettings) -> Any:
     """The run's ``keras.optimizers.Optimizer``."""
-    schedule_class, optimiser_class = _classes()
+    schedule_class, adamw, muon = _classes()
+    optimiser_class = muon if getattr(settings, "optimiser", "adamw") == "muon" else adamw
     schedule = schedule_class(settings.learning_rate, settings.warmup_steps, settings.decay_from, settings.decay_steps)
     return optimiser_class(
         learning_rate=schedule,
@@ -29,8 +37,8 @@ def build_optimiser(settings: TrainSettings | ClassifierSettings) -> Any:
 
 
 @functools.cache
-def _classes() -> tuple[Any, Any]:
-    """Schedule and optimiser classes; a factory, because Keras is imported late."""
+def _classes() -> tuple[Any, Any, Any]:
+    """Schedule, AdamW and Muon classes; a factory, because Keras is imported late."""
     keras: Any = import_keras()
     ops = keras.ops
 
@@ -66,7 +74,51 @@ def _classes() -> tuple[Any, Any]:
             grads = [ops.where(finite, g * scale, ops.zeros_like(g)) for g in grads]
             super().apply(grads, trainable_variables)
 
-    return WarmupConstantDecay, GuardedAdamW
+    class GuardedMuon(GuardedAdamW):
+        """Steps of matrices with all singular values alike (Jordan et al. 2024); the rest by AdamW.
+
+        A convolution's kernel is the matrix ``(taps * inputs, outputs)``.  Steps are as long as AdamW's (Liu et al.
+        2025, arXiv:2502.16982, section 2.2), so that both take the same learning rate.
+        """
+
+        def build(self, variables: Any) -> None:
+            super().build(variables)
+            self._matrices = [
+                self.add_variable_from_reference(v, name="matrix_momentum")
+                if _matrix_side(v) >= _SMALLEST_SIDE
+                else None
+                for v in variables
+            ]
+
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            momentum = self._matrices[self._get_variable_index(variable)]
+            if momentum is None:
+                super().update_step(gradient, variable, learning_rate)
+                return
+            self.assign(momentum, _MOMENTUM * momentum + gradient)
+            step = ops.reshape(gradient + _MOMENTUM * momentum, (-1, variable.shape[-1]))
+            size = _LIKE_ADAM * max(step.shape) ** 0.5 * ops.cast(learning_rate, "float32")
+            self.assign_sub(variable, ops.reshape(size * _orthogonal(ops, step), variable.shape))
+
+    return WarmupConstantDecay, GuardedAdamW, GuardedMuon
+
+
+def _matrix_side(variable: Any) -> int:
+    """The shorter side of a variable seen as a matrix; 0 for vectors."""
+    shape = tuple(variable.shape)
+    return min(math.prod(shape[:-1]), shape[-1]) if len(shape) > 1 else 0
+
+
+def _orthogonal(ops: Any, matrix: Any) -> Any:
+    """About the nearest matrix with all singular values one, by Newton-Schulz iteration."""
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = ops.transpose(matrix) if tall else matrix
+    x = x / (ops.norm(x) + 1e-7)
+    a, b, c = _NEWTON_SCHULZ
+    for _ in range(_ROUNDS):
+        square = ops.matmul(x, ops.transpose(x))
+        x = a * x + ops.matmul(b * square + c * ops.matmul(square, square), x)
+    return ops.transpose(x) if tall else x
 
 
 def _everywhere(keras: Any, grads: list[Any]) -> list[Any]:

@@ -10,6 +10,7 @@ from rtdenoise.can.checks import require_keys, require_number, require_whole
 from rtdenoise.can.spec import CanSpec, shipped_spec, spec_from_mapping
 from rtdenoise.can.training.losses import check_loss
 from rtdenoise.can.training.mixtures import MixParams
+from rtdenoise.can.training.optimiser import OPTIMISERS
 from rtdenoise.errors import ConfigError
 
 _RATE = 16000  # in Hz: of PESQ and the perceptual losses, which are defined at no other of wideband speech
@@ -52,8 +53,10 @@ class TrainSettings:
         Length of one training pair.
     steps : int
         Where the run ends.
+    optimiser : {"adamw", "muon"}
+        Muon for the kernels, AdamW for the rest; or AdamW for all.
     learning_rate, weight_decay, clip_norm, ema : float
-        AdamW at its highest rate; global gradient norm; momentum of the averaged weights that are exported.
+        The highest rate; global gradient norm; momentum of the averaged weights that are exported.
     warmup_steps : int
         Linear rise of the learning rate.
     decay_from, decay_steps : int
@@ -80,6 +83,7 @@ class TrainSettings:
     batch_size: int = 8
     crop_seconds: float = 2.5
     steps: int = 100_000
+    optimiser: str = "adamw"
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.01
     clip_norm: float = 1.0
@@ -108,6 +112,8 @@ class TrainSettings:
             raise ConfigError(f"pairs={self.pairs!r} must be true or false")
         if not isinstance(self.data, str):
             raise ConfigError(f"data={self.data!r} must be the name of a folder")
+        if self.optimiser not in OPTIMISERS:
+            raise ConfigError(f"optimiser={self.optimiser!r} must be one of {', '.join(OPTIMISERS)}")
         self._check_lengths()
         if self.batch_size % self.devices:
             raise ConfigError(f"batch_size={self.batch_size} must be a multiple of devices={self.devices}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from rtdenoise.typing import F32
 _log = logging.getLogger(__name__)
 
 _FRAMES_UNKNOWN = 1 << 60
+_PROMISED = re.compile(r": (\d+) \(should be")
+_BYTES_UNKNOWN = 0x7FFF_0000  # and above: what is written to a pipe, whose length nobody knows
 _OGG_PAGE_BYTES_MAX = 65_307
 
 
@@ -67,7 +70,8 @@ class Source:
             raise AudioFileError(f"{path}: damaged: {size} bytes, none of which can be decoded")
         if cut:
             self._warn(f"{path}: its end is missing; what is there is used")
-        if "(should be" in self._data_line():
+        promised = _PROMISED.search(self._data_line())
+        if promised and int(promised[1]) < _BYTES_UNKNOWN:
             self._warn(f"{path}: shorter than its header says; what is there is used")
 
     def _encoding(self, size: int) -> Encoding:

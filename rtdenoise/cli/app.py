@@ -13,7 +13,7 @@ from rtdenoise import __version__
 from rtdenoise.cli import commands
 from rtdenoise.cli.entry import configure_logging
 from rtdenoise.cli.live_options import live_options, refuse_live_options, take_live_options
-from rtdenoise.cli.options import STDIO, Options, is_index, is_live, method_options, take_method_options
+from rtdenoise.cli.options import STDIO, Options, is_device, is_index, is_live, method_options, take_method_options
 
 _FOR_FILES = ("plot", "rate", "pipe_channels", "jobs")
 
@@ -125,12 +125,33 @@ def _refuse_options(ctx: click.Context) -> None:
         raise click.UsageError(f"options go behind the command: rtdenoise {ctx.invoked_subcommand} --...")
 
 
+def _refuse_devices_name(source: str) -> None:
+    """A name that is no file's, and looks like none, may be meant for a microphone."""
+    if not is_device(source):
+        return
+    from rtdenoise.errors import AudioFileError, DeviceError
+    from rtdenoise.live.devices import find_device, list_devices
+
+    try:
+        device = find_device(list_devices(), source, "input")
+    except DeviceError as error:
+        several = "ambiguous" in str(error)
+        hint = (
+            f"several microphones are called so: {error}"
+            if several
+            else "a microphone is mic:NAME (`rtdenoise devices`)"
+        )
+        raise AudioFileError(f"{source}: no such file; {hint}") from error
+    raise AudioFileError(f"{source}: no such file; the microphone {device.name!r} is --input 'mic:{source}'")
+
+
 def _run(options: Options) -> int:
     """Hand over to what the source and the target are."""
     if _plays_live(options):
         from rtdenoise.cli.live import run_live
 
         return run_live(options)
+    _refuse_devices_name(options.source)
     if STDIO in (options.source, options.target):
         from rtdenoise.cli.pipes import run_pipe
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rtdenoise.cli.live_record_names import names_of, place, require_writable
 from rtdenoise.errors import AudioFileError
 from rtdenoise.live.session import Session
 from rtdenoise.live.taps import Gaps, Tap, TapThread
@@ -67,7 +67,7 @@ class Recorder:
             If the folder cannot be made or written.
         """
         self.stop()
-        _require_writable(self._folder)
+        require_writable(self._folder)
         session, start = self._session, int(self._session.region.live["n"][0])
         self._take = take = _Take(session, self._folder, self._tell)
         self._thread = TapThread(
@@ -96,74 +96,6 @@ class Recorder:
         except AudioFileError as error:
             return str(error)
         return f"recording into {self._folder}"
-
-
-def _require_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AudioFileError(f"{folder}: cannot be made: {error.strerror}") from error
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise AudioFileError(
-            f"{folder}: no recording can be written there: {error.strerror}; give --record another folder"
-        ) from error
-
-
-def _names(stem: str, method: str) -> tuple[str, str]:
-    return f"{stem}-noisy.wav", f"{stem}-{method}.wav"
-
-
-def _place(pair: list[Path], folder: Path, stem: str, method: str) -> None:
-    """Move noisy and enhanced file, or the one that there is, to the next names that are free.
-
-    Raises
-    ------
-    AudioFileError
-        If they cannot be moved; they are left where they are.
-    """
-    roles = _names(stem, method)
-    for number in range(1000):
-        names = dict(zip(roles, _names(f"{stem}-{number}" if number else stem, method), strict=True))
-        if any((folder / name).exists() for name in names.values()):
-            continue
-        moves = [(path, folder / names[path.name]) for path in pair]
-        try:
-            if _moved(moves):
-                return
-        except OSError as error:
-            raise AudioFileError(f"{pair[0].parent}: the recording is kept there: {error.strerror}") from error
-    raise AudioFileError(f"{pair[0].parent}: the recording is kept there: {folder} has a thousand of this second")
-
-
-def _moved(moves: list[tuple[Path, Path]]) -> bool:
-    """Give all files their new names, or none of them if one is taken."""
-    done: list[tuple[Path, Path]] = []
-    for source, target in moves:
-        try:
-            _move_to_new(source, target)
-        except FileExistsError:
-            for before, after in done:
-                after.rename(before)
-            return False
-        done.append((source, target))
-    return True
-
-
-def _move_to_new(source: Path, target: Path) -> None:
-    """Rename, but never onto a file that is there already."""
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links, which can only look first
-        if target.exists():
-            raise FileExistsError(target) from None
-        source.rename(target)
-        return
-    source.unlink()
 
 
 class _Take:
@@ -234,7 +166,7 @@ class _Take:
         self._hidden = Path(tempfile.mkdtemp(prefix=".rtdenoise-", dir=self._folder))
         pair: list[tuple[ExitStack, Any]] = []
         with ExitStack() as opening:  # neither without the other
-            for name in _names(self._stem, self._method):
+            for name in names_of(self._stem, self._method):
                 stack = opening.enter_context(ExitStack())
                 file = stack.enter_context(
                     new_file(self._hidden / name, rate, channels, overwrite=False, lossless=True)
@@ -281,7 +213,7 @@ class _Take:
         self._seconds += seconds
         hidden, self._hidden = self._hidden, None
         if whole:
-            _place(whole, self._folder, self._stem, self._method)
+            place(whole, self._folder, self._stem, self._method)
         if hidden is not None:
             with suppress(OSError):  # somebody else put something into it
                 hidden.rmdir()

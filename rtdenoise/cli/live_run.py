@@ -3,75 +3,31 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
 
 from rtdenoise.cli.entry import complain
-from rtdenoise.cli.live_options import LiveOptions
+from rtdenoise.cli.live_files import Output, PlayedFile
 from rtdenoise.cli.live_record import FOLDER, Recorder
 from rtdenoise.cli.live_request import LiveRequest
+from rtdenoise.cli.live_words import line, misfits
 from rtdenoise.cli.options import STDIO
+from rtdenoise.cli.stop_signals import StopSignals
 from rtdenoise.cli.terminal import in_foreground
 from rtdenoise.errors import AudioFileError, RtDenoiseError
 from rtdenoise.live.feeding import Feeding
-from rtdenoise.live.monitor import count_xruns
 from rtdenoise.live.plan import LivePlan
 from rtdenoise.live.session import Session
-from rtdenoise.live.taps import TapThread
 from rtdenoise.live.virtual_microphone import VirtualMicrophone
 
 _STEP_SECONDS = 0.08
 _LINE_SECONDS = 10.0
 _PATIENCE_SECONDS = 2.0
-_STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-
-
-class StopSignals:
-    """Ctrl-C, SIGTERM and a closed terminal ask for an orderly end, from entry to exit, however often they come.
-
-    Attributes
-    ----------
-    asked : bool
-        Whether to end; others may set it, too.
-    """
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._at_once = False
-        self._handlers: dict[int, Any] = {}
-
-    def __enter__(self) -> StopSignals:
-        for name in _STOP_SIGNALS:
-            if hasattr(signal, name):
-                number = getattr(signal, name)
-                self._handlers[number] = signal.signal(number, self._ask)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-
-    def _ask(self, _number: int, _frame: FrameType | None) -> None:
-        first, self.asked = not self.asked, True
-        if self._at_once and first:  # not in the midst of clearing up
-            raise SystemExit(0)
-
-    @contextmanager
-    def ending_at_once(self) -> Iterator[None]:
-        """For work before the first sample that nobody asks in between: imports, reading a file's head."""
-        self._at_once = True
-        try:
-            yield
-        finally:
-            self._at_once = False
 
 
 class LiveRun:
@@ -81,28 +37,36 @@ class LiveRun:
     ----------
     plan : LivePlan
     options : LiveRequest
-    live : LiveOptions
     stop : StopSignals
     microphone : VirtualMicrophone, optional
         What the session plays goes into it.
+
+    Attributes
+    ----------
+    session : Session
+    recorder : Recorder
+    played : PlayedFile, optional
+        Whoever drives it attaches what there is beside the devices.
+    output : Output, optional
     """
 
     def __init__(
         self,
         plan: LivePlan,
         options: LiveRequest,
-        live: LiveOptions,
         stop: StopSignals,
         microphone: VirtualMicrophone | None = None,
     ) -> None:
-        self._plan, self._options, self._live = plan, options, live
+        self._plan, self._options, self._live = plan, options, options.live
         self._stop, self._granted = stop, False
-        self.output: TapThread | None = None  # what carries the sound to a file or a pipe, if that is where it goes
+        self.played: PlayedFile | None = None
+        self.output: Output | None = None
         self._screen: Any = None
         self.session = Session(plan, self.tell)
-        self.recorder = Recorder(self.session, Path(live.record or FOLDER), self.tell)
+        self.recorder = Recorder(self.session, Path(self._live.record or FOLDER), self.tell)
         self._feeding = Feeding(microphone, self.session, self.tell) if microphone is not None else None
         self._howls = 0
+        self._misfits: set[str] = set()
 
     def tell(self, line: str) -> None:
         """One line for the user."""
@@ -122,7 +86,7 @@ class LiveRun:
         Raises
         ------
         AudioFileError
-            If the file that the sound goes to cannot be written.
+            If the file that the sound goes to cannot be written, or the one that is played cannot be read on.
         """
         session, started, said = self.session, time.monotonic(), False
         show = self._view()
@@ -141,11 +105,14 @@ class LiveRun:
                 show(now)
             if ran is not None:
                 self._tell_grants()
+                self._tell_misfits()
                 self._tell_howls()
             self._check_output()
             time.sleep(_STEP_SECONDS)
         self.close()
         self._summary()
+        if self.played is not None and self.played.failed is not None:
+            raise self.played.failed
         return 0
 
     def _check_output(self) -> None:
@@ -220,6 +187,14 @@ class LiveRun:
             self.tell("feedback: the microphone hears the speaker, so the output was turned down; use headphones")
         self._howls = howls
 
+    def _tell_misfits(self) -> None:
+        """What of devices, file and options had to be adapted: once each, whatever is opened again."""
+        file = (self.played.name, self.played.channels) if self.played is not None else None
+        for text in misfits(self._plan, self.session.monitor.devices, file):
+            if text not in self._misfits:
+                self._misfits.add(text)
+                self.tell(text)
+
     def _tell_grants(self) -> None:
         """Once: what the system granted, what it refused, and how to get that."""
         if self._granted or not self.session.grants:
@@ -244,40 +219,38 @@ class LiveRun:
             "engine_restarts": self.session.engine_restarts,
             "grants": self.session.grants,
             **monitor.total(),
+            "recording_missing_seconds": round(self.recorder.missing_seconds, 3),
+            "output_missing_seconds": round(self.output.missing_seconds, 3) if self.output is not None else 0.0,
         }
 
     def _summary(self) -> None:
         if self._options.as_json:
             self._print(json.dumps({"state": "summary", **self.summary()}))
         elif not self._options.quiet:
-            click.echo(line(self.session.monitor.total()), err=True)
+            click.echo(line(self.summary()), err=True)
 
     def _print(self, text: str) -> None:
         click.echo(text, err=self._options.target == STDIO)
 
+    @property
+    def incomplete(self) -> str:
+        """Why a file that was to be played or written is not whole; empty if all are."""
+        ends = [end.incomplete for end in (self.output, self.played) if end is not None]
+        recording = self.recorder.failed if self._live.record is not None else ""
+        return next((why for why in (recording, *ends) if why), "")
+
     def close(self) -> None:
-        """End the session; fine to call twice."""
+        """End the session, then all that it wrote to; fine to call twice."""
         if self._screen is not None:
             self._screen.close()
             self._screen = None
         if self._feeding is not None:
             self._feeding.stop()
         self.session.close()
+        if self.output is not None:
+            self.output.close(self._in_a_hurry)
+        self.recorder.stop()
 
-
-def line(report: dict[str, Any]) -> str:
-    """A report in one line."""
-    budget, used = report["latency_ms"], report["budget_used_percent"]
-    reduction = report["noise_reduction_db"]
-    parts = [
-        f"{report['seconds']:.0f} s",
-        f"in {report['level_in_dbfs']:.0f} dBFS",
-        f"out {report['level_out_dbfs']:.0f} dBFS",
-        f"noise {-reduction:+.1f} dB" if reduction is not None else "noise -",
-        f"latency {budget.get('total', 0.0):.1f} ms",
-        f"budget used {used.get('p50', 0.0):.1f} % (p99.9 {used.get('p99.9', 0.0):.1f} %)",
-        f"late {report['late_blocks'] + report['dry_blocks']}",
-        f"xruns {count_xruns(report)}",
-        f"lost {report['lost']}",
-    ]
-    return "  ".join(parts)
+    def _in_a_hurry(self) -> bool:
+        """A pipe must not keep those who want to stop; a file is to be whole."""
+        return self._stop.asked and self._options.target == STDIO

@@ -15,6 +15,7 @@ from rtdenoise.cli.live_record import Recorder
 from rtdenoise.cli.terminal import in_foreground, keys_at_once, on_continue, pressed_key
 from rtdenoise.live.monitor import count_xruns
 from rtdenoise.live.plan import LivePlan
+from rtdenoise.live.processor import Processor
 from rtdenoise.live.session import Session
 
 _REFRESH_SECONDS = 0.25
@@ -49,6 +50,7 @@ class Screen:
         self._limit_db: float | None = None  # of the last stream; one that is being opened has none yet
         self._drawn = self._reported = 0.0
         self._report: dict[str, Any] = session.monitor.interval()
+        self._processor, self._percent = Processor(), 0.0
         self._restore = keys_at_once()
         self._former = on_continue(keys_at_once)
         self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
@@ -67,6 +69,7 @@ class Screen:
             self._awaited = ""
         if now - self._reported >= _INTERVAL_SECONDS:
             self._reported, self._report = now, self._session.monitor.interval()
+            self._percent = self._processor.percent()
         if now - self._drawn >= _REFRESH_SECONDS:
             self._drawn = now
             self._live.update(self.render(), refresh=True)
@@ -130,12 +133,17 @@ class Screen:
         table = Table.grid(padding=(0, 2))
         table.add_row("in", meter(session.monitor.level_in_db, float(live["peak_in"])))
         table.add_row("out", meter(session.monitor.level_out_db, float(live["peak_out"])))
-        reduction, limit = report["noise_reduction_db"], self._limit()
+        reduction, limit = session.monitor.noise_reduction_db(), self._limit()
         table.add_row("noise", f"{-reduction:+.1f} dB ({limit})" if reduction is not None else f"- ({limit})")
         parts = [f"{name.replace('_', ' ')} {value:.1f}" for name, value in session.monitor.budget().items()]
         table.add_row("latency", "  ".join(parts) + " ms" if parts else "-")
         used = report["budget_used_percent"]
-        table.add_row("CPU", f"{used.get('p50', 0.0):.1f} % of a block, p99 {used.get('p99', 0.0):.1f} %")
+        table.add_row(
+            "budget", f"{used.get('p50', 0.0):.1f} % of a block's time used, p99 {used.get('p99', 0.0):.1f} %"
+        )
+        table.add_row(
+            "CPU", f"{self._percent:.1f} % of a core" + ("" if self._processor.whole else ", without the audio")
+        )
         total = session.monitor.total()
         late, xruns = total["late_blocks"] + total["dry_blocks"], count_xruns(report)
         table.add_row("late", f"{late} blocks, {xruns} xruns in the last second, {total['lost']} samples lost")

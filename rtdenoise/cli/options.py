@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 LIVE_NAMES = ("mic", "speaker", "virtual-mic")
 STDIO = "-"
 _CHANNEL_MODES = ("linked", "each", "downmix")
+_FILE_SUFFIX = re.compile(r"\.[A-Za-z]\w{1,4}")
 _NETWORK = ("model", "engine", "device")
 
 
@@ -71,6 +73,14 @@ class _Channels(click.ParamType[Any]):
 def is_index(name: str | None) -> bool:
     """Whether a source or target is the index of a device: a number that is no file's name."""
     return name is not None and name.isdigit() and not Path(name).exists()
+
+
+def is_device(name: str) -> bool:
+    """Whether a source or target is a device: mic, speaker:NAME, an index, or a name that is no file's."""
+    if is_live(name) or is_index(name):
+        return True
+    path = Path(name)
+    return not (name == STDIO or path.exists() or path.name != name or _FILE_SUFFIX.fullmatch(path.suffix))
 
 
 def method_options(function: F) -> F:

@@ -18,6 +18,7 @@ from rtdenoise.live.questions import answer, ask
 DEFAULT_NAMES = {"input": ("mic", "microphone", "default"), "output": ("speaker", "speakers", "default")}
 _PREFIXES = {"input": ("mic:", "microphone:"), "output": ("speaker:", "speakers:")}
 _LIST_TIMEOUT_SECONDS = 8.0
+_ABOUT = "about"
 _SOUND = Path("/dev/snd")
 _LATENCY_MAX_SECONDS = 10.0  # PortAudio 19.6 subtracts a JACK period from 0, unsigned: about a day
 
@@ -53,6 +54,26 @@ def list_devices() -> list[Device]:
     """
     entries = ask("rtdenoise.live.devices", timeout_seconds=_LIST_TIMEOUT_SECONDS, what="PortAudio cannot list devices")
     return [Device(**entry) for entry in entries]
+
+
+def about_portaudio() -> dict[str, Any]:
+    """PortAudio's "version" and its "host_apis": names, each with its number of devices; asked as `list_devices`.
+
+    Raises
+    ------
+    DeviceError
+        If PortAudio is missing or does not answer.
+    """
+    what = "PortAudio does not say what it is"
+    told: dict[str, Any] = ask("rtdenoise.live.devices", _ABOUT, timeout_seconds=_LIST_TIMEOUT_SECONDS, what=what)
+    return told
+
+
+def about_portaudio_here() -> dict[str, Any]:
+    """The same, by PortAudio in this process."""
+    sd = load_portaudio_here()
+    apis = {api["name"]: len(api["devices"]) for api in sd.query_hostapis()}
+    return {"version": sd.get_portaudio_version()[1], "host_apis": apis}
 
 
 def load_portaudio_here() -> Any:
@@ -151,10 +172,30 @@ def find_device(devices: list[Device], wanted: str, kind: str) -> Device:
 
 def why_none() -> str:
     """What to do where the sound system lists no device."""
-    cards = sorted(_SOUND.glob("pcm*")) if sys.platform == "linux" and _SOUND.is_dir() else []
-    if cards and not any(os.access(card, os.R_OK | os.W_OK) for card in cards):
-        return f"you have no permission for {_SOUND}: add yourself to the group audio and log in again"
+    cards, refused = sound_cards()
+    if cards and len(refused) == len(cards):
+        return f"you have no permission for {_SOUND}: {how_to_be_allowed(refused[0])}"
     return "connect one, or start the sound server (PipeWire or JACK)"
+
+
+def sound_cards() -> tuple[list[Path], list[Path]]:
+    """The system's own sound devices, and of them those that this user may not open; none outside Linux."""
+    cards = sorted(_SOUND.glob("pcm*")) if sys.platform == "linux" and _SOUND.is_dir() else []
+    return cards, [card for card in cards if not os.access(card, os.R_OK | os.W_OK)]
+
+
+def how_to_be_allowed(card: Path) -> str:
+    """How this user gets to open a sound device that refuses."""
+    import getpass
+    import grp
+
+    try:
+        group = grp.getgrgid(card.stat().st_gid)
+        if getpass.getuser() in group.gr_mem and group.gr_gid not in os.getgroups():
+            return f"you are in the group {group.gr_name} since you logged in: log out and in again"
+    except (KeyError, OSError):
+        pass
+    return 'add yourself to the group audio (sudo usermod -aG audio "$USER") and log in again'
 
 
 def _matches(name: str, device: Device) -> bool:
@@ -199,4 +240,4 @@ def explain(error: Exception, what: str, *, one_system: bool = True) -> str:
 
 
 if __name__ == "__main__":
-    answer(lambda: [asdict(device) for device in list_devices_here()])
+    answer(about_portaudio_here if _ABOUT in sys.argv else lambda: [asdict(device) for device in list_devices_here()])

@@ -12,12 +12,16 @@ from functools import partial
 from rtdenoise.config import load_settings
 from rtdenoise.errors import RtDenoiseError
 from rtdenoise.live.desktop import server_name
-from rtdenoise.live.devices import list_devices, why_none
+from rtdenoise.live.devices import about_portaudio, how_to_be_allowed, list_devices, sound_cards, why_none
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
 _PACED_SECONDS = 10.0
 _BUSY_PERCENT = 50.0
 _CLOCK_NS = 1_000_000
+_MICROPHONE_SETTINGS = {
+    "darwin": "System Settings > Privacy & Security > Microphone: allow your terminal, and start it again",
+    "win32": "Settings > Privacy & security > Microphone: let desktop apps access your microphone",
+}
 _OPEN_SECONDS, _LISTEN_SECONDS = 300.0, 0.5  # the first start at a rate compiles; a dead device ends earlier
 
 
@@ -54,6 +58,31 @@ def _safely(name: str, check: Callable[[], Finding], remedy: str) -> Finding:
         if isinstance(error, ModuleNotFoundError):
             own = "install rtdenoise again"
         return Finding(name=name, state=FAILED, found=found, remedy=own or remedy)
+
+
+def _portaudio() -> Finding:
+    about = about_portaudio()
+    apis = [f"{name} ({n or 'no'} device{'s' * (n != 1)})" for name, n in about["host_apis"].items()]
+    version = about["version"].partition(",")[0].removeprefix("PortAudio ")  # behind it stands a commit
+    if apis:
+        return Finding(name="PortAudio", state=OK, found=f"{version}, host APIs: {', '.join(apis)}")
+    remedy = "install one that knows a sound system of this machine (Debian, Ubuntu: apt install libportaudio2)"
+    return Finding(name="PortAudio", state=FAILED, found=f"{version}, no host API", remedy=remedy)
+
+
+def _permissions() -> Finding:
+    """Whether the user may open what the sound system needs; others than Linux ask when a program first listens."""
+    name = "permissions"
+    if sys.platform in _MICROPHONE_SETTINGS:
+        remedy = f"where the microphone gives only silence: {_MICROPHONE_SETTINGS[sys.platform]}"
+        return Finding(name=name, state=OK, found="the microphone's cannot be asked from here", remedy=remedy)
+    cards, refused = sound_cards()
+    if not cards:
+        return Finding(name=name, state=OK, found="none are needed: there is no sound card of the system's own")
+    found = f"{len(cards) - len(refused)} of {len(cards)} sound devices of the system may be opened"
+    if not refused:
+        return Finding(name=name, state=OK, found=found)
+    return Finding(name=name, state=WARNING, found=found, remedy=how_to_be_allowed(refused[0]))
 
 
 def _devices() -> Finding:
@@ -209,6 +238,8 @@ def paced(method: str, seconds: float) -> Finding:
 
 
 _CHECKS: dict[str, Callable[[], Finding]] = {
+    "PortAudio": _portaudio,
+    "permissions": _permissions,
     "devices": _devices,
     "streams": _streams,
     "sound server": _sound_server,

@@ -33,6 +33,9 @@ _SUMS = (
 _LEVEL_SECONDS = 0.1
 _QUIET_SHARE = 0.2
 _QUIET_MEMORY = 100  # readings, 10 s
+_PATH = ("wet_target", "share_target", "rule", "gain_min", "engine_gain_min", "mix")
+"""What is heard: levels measured under other values say nothing of it."""
+_MAXIMA = {"compute_us": "compute_max_ns", "jitter_us": "jitter_max_ns", "engine_us": "engine_max_ns"}
 _SETTLED = 20  # callbacks; the first ones meet cold memory and say nothing of the rest
 
 
@@ -42,6 +45,7 @@ class Reading:
 
     seconds: float = 0.0
     lost: int = 0
+    compute_sum_ns: int = 0
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_SUMS, 0))
     flags: np.ndarray = field(default_factory=lambda: np.zeros(len(FLAGS), np.int64))
     compute: np.ndarray = field(default_factory=lambda: np.zeros(HISTOGRAM_BINS, np.int64))
@@ -62,6 +66,7 @@ class Reading:
         return Reading(
             seconds=self.seconds + sign * other.seconds,
             lost=self.lost + sign * other.lost,
+            compute_sum_ns=self.compute_sum_ns + sign * other.compute_sum_ns,
             counts={name: self.counts[name] + sign * other.counts[name] for name in _SUMS},
             flags=self.flags + sign * other.flags,
             compute=self.compute + sign * other.compute,
@@ -77,6 +82,7 @@ def take_reading(live: Any) -> Reading:
     record = live[0]
     return Reading(
         seconds=time.monotonic(),
+        compute_sum_ns=int(record["compute_sum_ns"]),
         counts={name: int(record[name]) for name in _SUMS},
         flags=record["flag_counts"] + record["play_flag_counts"],
         compute=record["compute_histogram"].copy(),
@@ -101,6 +107,8 @@ class Monitor:
         self._at_interval = Reading()
         self._at_level = Reading()
         self._levels: deque[tuple[float, float]] = deque(maxlen=_QUIET_MEMORY)
+        self._path: tuple[float, ...] = ()
+        self._past_max_us = dict.fromkeys(_MAXIMA, 0.0)
         self._lost = LostSamples()
         self.devices: dict[str, Any] = {}
         self.level_in_db = self.level_out_db = -200.0
@@ -108,7 +116,7 @@ class Monitor:
     def open(self, live: Any, devices: dict[str, Any]) -> None:
         """A stream runs: follow this record from now on."""
         if self._live is not None:
-            self._past = self._sum()
+            self._past, self._past_max_us = self._sum(), self._max_us()
         self._live = live
         self.devices = devices
         self._at_open = Reading(seconds=time.monotonic())
@@ -119,6 +127,13 @@ class Monitor:
         """The stream ended: keep its sums, forget its record."""
         if self._live is not None:
             self._live = self._live.copy()
+
+    def _max_us(self) -> dict[str, float]:
+        """The longest times since the start, to the nanosecond, which histograms tell to 2 %."""
+        if self._live is None:
+            return self._past_max_us
+        now = {name: float(self._live[of][0]) / 1e3 for name, of in _MAXIMA.items()}
+        return {name: max(self._past_max_us[name], value) for name, value in now.items()}
 
     def _sum(self) -> Reading:
         now = self._past
@@ -131,6 +146,7 @@ class Monitor:
         if self._live is None:
             return
         self._lost.look(self._live[0])
+        self._follow_path()
         if time.monotonic() - self._at_level.seconds < _LEVEL_SECONDS * 0.9:
             return
         now = take_reading(self._live)
@@ -138,9 +154,17 @@ class Monitor:
         if step.counts["n"] > 0:
             n = step.counts["n"] * int(self._live["channels"][0])
             self.level_in_db, self.level_out_db = db_from_power(step.energy_in / n), db_from_power(step.energy_out / n)
-            if step.energy_in > 0.0:
+            if step.energy_in > 0.0 and self._live["wet_target"][0] > 0.0:
                 self._levels.append((self.level_in_db, self.level_out_db))
             self._at_level = now
+
+    def _follow_path(self) -> None:
+        """Forget the levels of another method, of another limit, and of before a bypass."""
+        path = tuple(float(self._live[name][0]) for name in _PATH)
+        if path != self._path:
+            self._path = path
+            self._levels.clear()
+            self._at_level = take_reading(self._live)
 
     @property
     def lost(self) -> int:
@@ -148,8 +172,8 @@ class Monitor:
         return self._lost.count
 
     def noise_reduction_db(self) -> float | None:
-        """How much quieter the output is in the quietest fifth of the last ten seconds; None without signal."""
-        if len(self._levels) < 10:
+        """How much quieter the output is in the quietest fifth of the last ten seconds; None in silence or bypass."""
+        if len(self._levels) < 10 or self._live is None or self._live["wet_target"][0] == 0.0:
             return None
         ordered = sorted(self._levels)[: max(2, int(len(self._levels) * _QUIET_SHARE))]
         return float(np.median([before - after for before, after in ordered]))
@@ -183,12 +207,22 @@ class Monitor:
 
     def total(self) -> dict[str, Any]:
         """Everything since the start."""
-        return self._report(self._sum())
+        report = self._report(self._sum())
+        for name, longest in self._max_us().items():
+            if name in report:
+                report[name] = _up_to(longest, report[name])
+        if report["budget_used_percent"]:
+            block_us = 1e3 * report["block_ms"]
+            report["budget_used_percent"] = {
+                name: round(100.0 * us / block_us, 2) for name, us in report["compute_us"].items()
+            }
+        return report
 
     def _report(self, span: Reading) -> dict[str, Any]:
         live = None if self._live is None else self._live[0]
         block_ns = 0.0 if live is None or not live["block"] else float(live["block"]) / float(live["rate"]) * 1e9
         compute = _times(span.compute)
+        compute["mean"] = round(span.compute_sum_ns / 1e3 / max(span.counts["callbacks"], 1), 1)
         samples = 0 if live is None else span.counts["n"] * int(live["channels"])
         return {
             "seconds": round(span.seconds, 3),
@@ -229,3 +263,8 @@ def _times(histogram: np.ndarray) -> dict[str, float]:
     """Percentiles and the largest entry, in us."""
     times = {name: round(percentile_ns(histogram, share) / 1e3, 1) for name, share in _SHARES.items()}
     return {**times, "max": round(percentile_ns(histogram, 1.0) / 1e3, 1)}
+
+
+def _up_to(longest: float, times: dict[str, float]) -> dict[str, float]:
+    """Times out of a histogram, with the longest as it was measured."""
+    return {**{name: min(us, round(longest, 1)) for name, us in times.items()}, "max": round(longest, 1)}

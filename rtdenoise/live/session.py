@@ -12,13 +12,15 @@ from typing import Any
 from rtdenoise import errors
 from rtdenoise.errors import DeviceError, RtDenoiseError
 from rtdenoise.live.children import Child
+from rtdenoise.live.ending import STOP_SECONDS, dismiss, fade_out, goes_on
 from rtdenoise.live.engines import Engines
 from rtdenoise.live.monitor import Monitor
 from rtdenoise.live.pipes import encode
 from rtdenoise.live.plan import LivePlan
-from rtdenoise.live.record import FINISHED, STOPPING
+from rtdenoise.live.record import FINISHED
 from rtdenoise.live.region import Region
-from rtdenoise.live.watch import Watch, Zeros, block_seconds
+from rtdenoise.live.stage import Stage
+from rtdenoise.live.watch import Watch, Zeros
 from rtdenoise.units import amplitude_from_db
 
 _BACKOFF_SECONDS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
@@ -26,9 +28,6 @@ _LIST_SECONDS = 10.0  # for the process to start and the sound system to list it
 _LIST_AGAIN_SECONDS = 30.0  # a synchronous JACK waits 20 s for a client that was killed, and then answers
 _OPEN_SECONDS = 10.0
 _COMPILE_SECONDS = 300.0
-_STOP_SECONDS, _END_STEP_SECONDS = 0.75, 0.01
-_LEAVE_SECONDS = 0.5  # for a process that is talking to the sound server for the first time
-_CEASED_SECONDS = 0.2  # without a callback, and two blocks: nobody is there to end in order
 _SETTLED_SECONDS = 5.0  # of callbacks; devices that run shorter are opened less and less often
 _FIRST_ATTEMPTS = 3  # to open devices that never ran; later there is no limit
 
@@ -67,8 +66,7 @@ class Session:
         self._ever_ran = False
         self._attempts = 0
         self._not_before = 0.0
-        self._deadline = 0.0
-        self._stage = ""  # of starting: "listing", "preparing", "opening"
+        self._stage = Stage()
         self._engines = Engines(tell, self._wake_fd)
         self._rules: dict[str, int] = {}
         self._heard = plan.settings.method
@@ -86,23 +84,16 @@ class Session:
             self.region = Region()
         self._attempts += 1
         self.state = "starting"
-        self._enter_stage("listing", _LIST_AGAIN_SECONDS if self._ever_ran else _LIST_SECONDS)
+        self._stage.enter("listing", _LIST_AGAIN_SECONDS if self._ever_ran else _LIST_SECONDS)
         fds = (self.region.fd, self._wake_fd)
         self._worker = Child("rtdenoise.live.worker", fds, "audio")
         self._worker.order("run", plan=encode(self.plan), region=self.region.handle, wake_fd=self._wake_fd)
         self._engines.open(self.plan, self.region)
 
-    def _enter_stage(self, stage: str, seconds: float) -> None:
-        self._stage, self._deadline = stage, time.monotonic() + seconds
-
     @property
     def preparing(self) -> str:
         """What takes its time before the devices are opened; empty before they are listed, and afterwards."""
-        if self.state != "starting" or self._stage != "preparing":
-            return ""
-        if self.plan.uses_engine:
-            return f"preparing: loading the network of {self.plan.settings.method}"
-        return "preparing: the first use of a method at a rate compiles it for this machine"
+        return self._stage.preparing(self.plan) if self.state == "starting" else ""
 
     # --- running ----------------------------------------------------------------------------------------------
 
@@ -127,13 +118,13 @@ class Session:
             trouble = self._watch.trouble(self.region.live, self._tell)
             if trouble:
                 self._reopen(trouble)
-        elif self.state == "starting" and time.monotonic() > self._deadline:
+        elif self.state == "starting" and self._stage.overdue:
             self._on_silence()
         return self.state != "finished"
 
     def _on_silence(self) -> None:
         """A server that does not even list its devices, before any ever ran, has to be restarted by hand."""
-        if self._stage == "listing" and not self._ever_ran:
+        if self._stage.name == "listing" and not self._ever_ran:
             self.close()
             raise DeviceError(f"the sound system did not answer within {_LIST_SECONDS:.0f} s; restart its server")
         self._reopen("the sound system does not answer")
@@ -152,16 +143,20 @@ class Session:
     def _on_worker(self, event: dict[str, Any]) -> None:
         kind = event["event"]
         if kind == "rate":
-            self._enter_stage("preparing", _COMPILE_SECONDS)
+            self._stage.enter("preparing", _COMPILE_SECONDS)
             self._engines.set_rate(int(event["rate"]))
         elif kind == "prepared":
             self._engines.run()
         elif kind == "opening":
-            self._enter_stage("opening", _OPEN_SECONDS)
+            self._stage.enter("opening", _OPEN_SECONDS)
         elif kind == "running":
             self._on_running(event)
         elif kind == "granted":
             self.grants = event["grants"]
+        elif kind == "watching-target":
+            self._watch.leave_out_target()
+        elif kind == "target-gone" and self.state == "running":
+            self._reopen("the output device is gone")
         elif kind == "error":
             self._on_error(event)
         elif kind == "finished":
@@ -189,7 +184,7 @@ class Session:
 
     def _on_error(self, event: dict[str, Any]) -> None:
         if self._worker is not None:
-            self._worker.end(_STOP_SECONDS)  # it says goodbye to the sound server first
+            self._worker.end(STOP_SECONDS)  # it says goodbye to the sound server first
         if not self._ever_ran:
             self.close()
             kind = getattr(errors, event["kind"], DeviceError)
@@ -219,6 +214,8 @@ class Session:
         if self._attempts <= 2 or self._attempts % 10 == 0:
             self._tell(f"{reason}; opening the devices again")
             self._back_untold = self._ever_ran
+        if self._worker is not None and self.state == "running" and goes_on(self.region.live, self._watch):
+            dismiss(self._worker)
         self._end_children()
         self.state = "waiting"
         self._not_before = time.monotonic() + delay
@@ -285,11 +282,9 @@ class Session:
         """Fade out, end every process, free everything; less than a second."""
         worker = self._worker
         if worker is not None and worker.alive and self.state == "running" and self.region.live["phase"][0] != FINISHED:
-            self.region.live["phase"] = STOPPING
-            self._await_end(worker)
+            fade_out(worker, self.region.live, self._watch)
         elif worker is not None and self.state == "starting":
-            self.region.live["phase"] = STOPPING  # an opening that comes off ends with its first block
-            worker.end(_LEAVE_SECONDS)  # cut off in a word to the sound server it would make that wait for the rest
+            dismiss(worker)
         self.monitor.freeze()
         self._end_children()
         self.state = "finished"
@@ -297,15 +292,6 @@ class Session:
         if self._wake_fd >= 0:
             os.close(self._wake_fd)
             self._wake_fd = -1
-
-    def _await_end(self, worker: Child) -> None:
-        """Let it fade out and say goodbye; not if its callbacks have ceased: a server that hangs answers nobody."""
-        live, limit = self.region.live, time.monotonic() + _STOP_SECONDS
-        ceased = max(_CEASED_SECONDS, 2.0 * block_seconds(live))
-        while worker.alive and time.monotonic() < limit:
-            if live["phase"][0] != FINISHED and self._watch.still_seconds(live) > ceased:
-                return
-            time.sleep(_END_STEP_SECONDS)
 
     def _end_children(self) -> None:
         if self._worker is not None:

@@ -68,6 +68,10 @@ class Watch:
         self._asleep = asleep
         return self._target_trouble(now) or self._zeros_trouble(record, now, tell)
 
+    def leave_out_target(self) -> None:
+        """Somebody else looks after the output device, at a smaller price."""
+        self._target = None
+
     def still_seconds(self, live: Any) -> float:
         """For how long there has been no callback of one of the clocks; `live` is the (1,) record."""
         now, record = time.monotonic(), live[0]

@@ -6,11 +6,7 @@ starts another.
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,6 +16,8 @@ from rtdenoise.errors import DeviceError, RtDenoiseError
 from rtdenoise.live import devices, scheduling
 from rtdenoise.live.desktop import through_pulseaudio
 from rtdenoise.live.devices import Device
+from rtdenoise.live.goodbye import Goodbye
+from rtdenoise.live.jack_ports import JackPorts, ports_of
 from rtdenoise.live.pipes import ChildEnd, decode
 from rtdenoise.live.plan import LivePlan
 from rtdenoise.live.record import FINISHED, attach_rings, expect_engine, prepare
@@ -32,16 +30,15 @@ if TYPE_CHECKING:
 _ENGINE_START_SECONDS = 120.0
 _FIRST_CALLBACK_SECONDS = 5.0
 _POLL_SECONDS = 0.04
-_CLOSE_SECONDS = 0.6
+_LOOK_SECONDS = 0.2
 
 
 class Worker:
     """One opening of the devices, from their names to the end of the stream."""
 
-    def __init__(self, plan: LivePlan, region: Region, wake_fd: int, parent: ChildEnd) -> None:
+    def __init__(self, plan: LivePlan, region: Region, wake_fd: int, parent: ChildEnd, goodbye: Goodbye) -> None:
         self._plan, self._region, self._wake_fd, self._parent = plan, region, wake_fd, parent
-        self._live = region.live
-        self.streams: list[Any] = []
+        self._live, self._goodbye = region.live, goodbye
         self._second_latency = 0.0
         self._rules: dict[str, int] = {}
 
@@ -50,7 +47,8 @@ class Worker:
         from rtdenoise.live.portaudio import Opening
 
         plan = self._plan
-        listed = devices.list_devices_here()
+        with self._goodbye.talking:
+            listed = devices.list_devices_here()
         source = devices.find_device(listed, plan.source, "input") if plan.source is not None else None
         target = devices.find_device(listed, plan.target, "output") if plan.target is not None else None
         apart = self._apart(source, target)
@@ -80,7 +78,7 @@ class Worker:
         opened = {"source": source and asdict(source), "target": target and asdict(target)}
         self._parent.send("running", rate=rate, rules=self._rules, **opened, **latency)
         self._parent.send("granted", grants=[asdict(grant) for grant in self._grants()])
-        self._watch()
+        self._watch(target)
 
     def _apart(self, source: Device | None, target: Device | None) -> bool:
         """Whether input and output need streams of their own: two clocks, or a host that does not do both in one."""
@@ -108,10 +106,11 @@ class Worker:
         """Open a stream and start it; the latencies that it reports, in seconds."""
         from rtdenoise.live.portaudio import open_stream, reported_latency, start_stream
 
-        stream = open_stream(opening, callback, userdata)
-        self.streams.append(stream)
-        latency = reported_latency(stream, opening)
-        start_stream(stream, opening)
+        with self._goodbye.talking:
+            stream = open_stream(opening, callback, userdata)
+            self._goodbye.streams.append(stream)
+            latency = reported_latency(stream, opening)
+            start_stream(stream, opening)
         return latency
 
     def _block(self, hop: int, source: Device | None, target: Device | None) -> int:
@@ -187,43 +186,42 @@ class Worker:
         )
         return [priority, scheduling.lock_memory(), scheduling.freeze_garbage()]
 
-    def _watch(self) -> None:
-        live = self._live
+    def _watch(self, target: Device | None) -> None:
+        live, ports, looked = self._live, self._ports_of(target), time.monotonic()
         while live["phase"][0] != FINISHED:
             time.sleep(_POLL_SECONDS)
+            if ports is not None and time.monotonic() - looked > _LOOK_SECONDS:
+                looked = time.monotonic()
+                if ports.gone:
+                    self._parent.send("target-gone")
+                    ports = None
         lead = float(live["play_target"][0]) + 3 * float(live["block"][0])
         time.sleep(min(0.1, lead / float(live["rate"][0])))
         self._parent.send("finished")
+
+    def _ports_of(self, target: Device | None) -> JackPorts | None:
+        with self._goodbye.talking:
+            ports = ports_of(target)
+            if ports is not None:
+                self._goodbye.streams.append(ports)
+                self._parent.send("watching-target")
+        return ports
 
 
 def _no_device() -> NoReturn:
     raise DeviceError("there is no device to open")
 
 
-def _in_time(action: Callable[[], object]) -> None:
-    """Do something that hangs if the sound server is dead."""
-    thread = threading.Thread(target=action, daemon=True)
-    thread.start()
-    thread.join(_CLOSE_SECONDS)
-
-
-def _leave_portaudio(streams: list[Any]) -> None:
-    """Say goodbye to the sound server: one that is left without waits for its client."""
-    for stream in streams:
-        stream.close()
-    if "sounddevice" in sys.modules:
-        sys.modules["sounddevice"]._terminate()
-
-
 def main() -> None:
     """Read the plan from the first order, run it, report what went wrong in one line."""
     scheduling.end_with_parent()
-    parent = ChildEnd()
+    goodbye = Goodbye()
+    parent = ChildEnd(goodbye.on_order)
     order = parent.wait(30.0)
     if order is None:
         return
     region = Region(order["region"])
-    worker = Worker(decode(order["plan"]), region, int(order["wake_fd"]), parent)
+    worker = Worker(decode(order["plan"]), region, int(order["wake_fd"]), parent, goodbye)
     code = 0
     try:
         worker.run()
@@ -233,9 +231,7 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - reported to the session, which decides
         parent.send("error", kind="DeviceError", message=f"{type(error).__name__}: {' '.join(str(error).split())}")
         code = 1
-    _in_time(lambda: _leave_portaudio(worker.streams))
-    sys.stderr.flush()
-    os._exit(code)  # not through atexit: PortAudio's goodbye can hang
+    goodbye.leave(code)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from rtdenoise.errors import DeviceError
+from rtdenoise.live import ending, watch
 from rtdenoise.live import session as sessions
 from rtdenoise.live.desktop import pactl
 from rtdenoise.live.progress import Progress
@@ -21,7 +22,7 @@ from rtdenoise.live.record import LIVE
 from rtdenoise.live.session import Session
 from tests.live.harness import HalfAmplitude, plan, running
 from tests.live.test_engine import engine_plan, tone, wet_running
-from tests.live.test_faults import start_live, wait_until
+from tests.live.test_faults import ours, start_live, wait_until
 from tests.live.test_stalls import stopped
 from tests.virtual_card.card import VirtualCard
 
@@ -79,8 +80,10 @@ def test_an_engine_that_is_late_is_told_of_once_and_stays(server):
     assert of_engine(told) == []
 
 
-def test_a_device_that_stands_still_is_not_the_engines_fault(server_of):
-    """The audio process is stopped: no block, no question; the watchdog opens the devices again."""
+def test_a_device_that_stands_still_is_not_the_engines_fault(server_of, monkeypatch):
+    """The audio process is stopped: no block, no question; the watchdog, here a slow one, opens the devices again."""
+    monkeypatch.setattr(watch, "_SILENT_SECONDS", 3.0)
+    monkeypatch.setattr(watch, "_STARTING_SILENT_SECONDS", 3.0)
     server, told = server_of(synchronous=False, realtime=False), []
     with sounding(server), running(engine_plan(), told) as live:
         wet_running(live)
@@ -166,9 +169,13 @@ def test_what_takes_its_time_is_named_once_the_devices_are_listed(server, method
     assert [line for line in said if words in line]
 
 
-def introduces_itself(session: Session) -> bool:
+def talks_to_jack(number: int) -> bool:
     """The library that talks to the server has just been loaded, and talks."""
-    return "libjack" in Path(f"/proc/{session._worker.pid}/maps").read_text()
+    return "libjack" in Path(f"/proc/{number}/maps").read_text()
+
+
+def introduces_itself(session: Session) -> bool:
+    return talks_to_jack(session._worker.pid)
 
 
 def is_introduced(session: Session) -> bool:
@@ -178,7 +185,7 @@ def is_introduced(session: Session) -> bool:
 @pytest.mark.parametrize("moment", [introduces_itself, is_introduced])
 def test_ending_at_the_start_lets_the_process_finish_its_word_to_the_server(server, monkeypatch, moment):
     """A synchronous server whose client is killed in the middle waits for it, and so do all others."""
-    monkeypatch.setattr(sessions, "_LEAVE_SECONDS", 200.0)  # in earnest it is short: a user waits
+    monkeypatch.setattr(ending, "_LEAVE_SECONDS", 200.0)  # in earnest it is short: a user waits
     session = Session(plan("bypass", source="mic", target="speaker"), lambda _line: None)
     worker = session._worker
     wait_until(lambda: moment(session), 30.0)
@@ -187,11 +194,29 @@ def test_ending_at_the_start_lets_the_process_finish_its_word_to_the_server(serv
     server.wait_until_up()
 
 
+def endless_engine(_settings, _rate, _channels):
+    time.sleep(60.0)
+
+
+@pytest.mark.parametrize("engine", ["", f"{__name__}:endless_engine"])
+def test_ending_while_something_is_compiled_or_loaded_leaves_the_server_in_order(server, monkeypatch, tmp_path, engine):
+    """The process is a client already: a synchronous server waits 20 s for one that is killed."""
+    monkeypatch.setattr(ending, "_LEAVE_SECONDS", 10.0)  # in earnest it is short: a user waits
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    method = {"method": "CAN", "engine": engine} if engine else {"method": "WF"}
+    session = Session(plan(source="mic", target="speaker", **method), lambda _line: None)
+    worker = session._worker
+    wait_until(lambda: is_introduced(session), 30.0)
+    session.close()
+    assert worker._process.poll() == 0, "it left by itself"
+    assert wait_until(lambda: server.wait_until_up() is None, 15.0) < 10.0
+
+
 def test_ctrl_c_at_the_start_of_a_hung_server_ends_soon(server_of):
     server = server_of(synchronous=False, realtime=False)
     with stopped(server._process.pid):
         process = start_live("--json")
-        time.sleep(1.5)
+        wait_until(lambda: any(talks_to_jack(number) for number in ours(server)), 60.0)
         sent = time.monotonic()
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
@@ -240,6 +265,26 @@ def test_a_tool_that_hangs_is_one_line_with_the_remedy(fake_pactl, monkeypatch):
     with pytest.raises(DeviceError) as raised:
         pactl("info")
     assert str(raised.value).startswith("the sound server does not answer; restart it (`systemctl --user restart ")
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("echo 'Connection failure: Connection refused' >&2; exit 1", "no sound server answers pactl; start PipeWire"),
+        ("echo 'Failure: No such' >&2; echo 'entity' >&2; exit 1", "pactl info: Failure: No such entity"),
+        ("exit 1", "pactl info: failed"),
+        (None, "pactl does not start: Permission denied; install it again"),
+    ],
+)
+def test_what_the_tool_says_is_one_line(tmp_path, monkeypatch, script, words):
+    program = tmp_path / "pactl"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755 if script else 0o644)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin" if script else str(tmp_path))
+    with pytest.raises(DeviceError) as raised:
+        pactl("info")
+    assert str(raised.value).startswith(words)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -9,9 +9,9 @@ import time
 import numpy as np
 import pytest
 
-from rtdenoise.live import watch
+from rtdenoise.live import ending, watch
+from rtdenoise.live.feeder import Feeder
 from rtdenoise.live.session import Session
-from rtdenoise.live.taps import Feeder
 from tests.live.harness import Running, plan, running
 from tests.live.test_exactness import noise
 from tests.virtual_card.card import VirtualCard
@@ -132,8 +132,25 @@ def test_a_muted_microphone_is_opened_again_once_and_then_left_alone(server, mon
         live.wait(lambda: "the input is back" in told, 60.0)
 
 
-def test_a_vanished_speaker_is_noticed_and_used_again_when_it_is_back(server, monkeypatch):
-    monkeypatch.setattr(watch, "_TARGET_SECONDS", 0.5)
+def test_before_it_opens_again_what_still_runs_leaves_the_server_in_order(server, monkeypatch):
+    """A synchronous server waits 20 s for a client that is killed, and so would the next opening."""
+    monkeypatch.setattr(ending, "_LEAVE_SECONDS", 10.0)  # in earnest it is short: a user waits
+    slept = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC) + 3600.0
+    with VirtualCard(server.name), running(plan("bypass")) as live:
+        before = live.session._worker
+        monkeypatch.setattr(watch, "_suspended_seconds", lambda: slept)
+        live.wait(lambda: live.session.reopened == 1, 60.0)
+        assert before._process.poll() == 0
+
+
+@pytest.mark.parametrize("watching", [True, False])
+def test_a_vanished_speaker_is_noticed_and_used_again_when_it_is_back(server, monkeypatch, watching):
+    """By the audio process, or, where that cannot see it, in the list of devices."""
+    monkeypatch.setattr(watch, "_TARGET_SECONDS", 1000.0 if watching else 0.5)
+    if not watching:
+        heard_of = Session._on_worker
+        ignored = ("watching-target", "target-gone")
+        monkeypatch.setattr(Session, "_on_worker", lambda s, e: e["event"] in ignored or heard_of(s, e))
     told: list[str] = []
     second = VirtualCard(server.name, "other_microphone", "other_speaker").__enter__()
     with VirtualCard(server.name) as card, running(plan("bypass", target="other_speaker"), told) as live:
@@ -146,6 +163,20 @@ def test_a_vanished_speaker_is_noticed_and_used_again_when_it_is_back(server, mo
             live.wait(lambda: told[-1] == "audio is back", 60.0)
             heard = again.play_record(np.zeros(again.rate // 2, np.float32))
     assert told[0] == "the output device is gone; opening the devices again"
+    assert np.std(heard) > 0.0
+
+
+def test_a_speaker_that_was_away_for_a_moment_is_heard_again(server):
+    """Its name is listed whenever anybody looks; JACK has left its new ports unconnected."""
+    told: list[str] = []
+    second = VirtualCard(server.name, "other_microphone", "other_speaker").__enter__()
+    with VirtualCard(server.name) as card, running(plan("bypass", target="other_speaker"), told) as live:
+        card.set_idle(noise(1.0, card.rate))
+        live.wait(lambda: live.session._watch._target is None, 10.0)
+        second.__exit__()
+        with VirtualCard(server.name, "other_microphone", "other_speaker") as again:
+            live.wait(lambda: "audio is back" in told, 60.0)
+            heard = again.play_record(np.zeros(again.rate // 2, np.float32))
     assert np.std(heard) > 0.0
 
 

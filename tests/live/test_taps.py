@@ -168,31 +168,30 @@ def pipe_report(told: bytes) -> dict:
     return json.loads(next(line for line in told.splitlines() if line.startswith(b'{"state": "summary"')))
 
 
-def test_a_reader_that_comes_late_gets_all_of_a_run_that_ends_by_itself(server):
+def read_late(server, seconds: float, *, after: float) -> tuple[dict, int, bytes]:
+    """What a run of so many seconds reported, the samples that its late reader got, and what was told."""
     with (
         VirtualCard(server.name),
-        started("--output", "-", "--duration", "1.5", pipesize=4096) as process,
+        started("--output", "-", "--duration", str(seconds), pipesize=4096) as process,
     ):
-        time.sleep(4.0)
+        time.sleep(after)
         out, told = process.communicate(timeout=30)
-    report = pipe_report(told)
     assert process.returncode == 0
+    return pipe_report(told), len(out) // 2, told
+
+
+def test_a_reader_that_comes_late_gets_all_of_a_run_that_ends_by_itself(server):
+    report, read, _ = read_late(server, 1.5, after=4.0)
     assert report["output_missing_seconds"] == 0.0
-    assert 0 <= report["n"] - len(out) // 2 < 1000, "but for the delay"
+    assert 0 <= report["n"] - read < 1000, "but for the delay"
 
 
 def test_a_reader_that_is_too_slow_is_told_what_was_left_out(server):
-    with (
-        VirtualCard(server.name),
-        started("--output", "-", "--duration", "7", pipesize=4096) as process,
-    ):
-        time.sleep(6.0)
-        out, told = process.communicate(timeout=30)
-    report = pipe_report(told)
+    report, read, told = read_late(server, 7, after=6.0)
     missing = round(report["output_missing_seconds"] * server.rate)
     assert b"the reader of standard output is too slow" in told
     assert missing > server.rate
-    assert 0 <= report["n"] - len(out) // 2 - missing < 1000
+    assert 0 <= report["n"] - read - missing < 1000
 
 
 @pytest.mark.parametrize("by_signal", [True, False])

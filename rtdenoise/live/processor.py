@@ -1,0 +1,49 @@
+"""Processor time of this program: all its processes, as far as the system tells of other processes than our own."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+_TASKS = Path("/proc/self/task")
+
+
+class Processor:
+    """Share of a core that this program used between two calls of `percent`.
+
+    Attributes
+    ----------
+    whole : bool
+        Whether the audio and engine processes are in it; only Linux tells of them.
+    """
+
+    def __init__(self) -> None:
+        self.whole = any(_TASKS.glob("*/children"))
+        self._at, self._used = time.monotonic(), _used_seconds()
+
+    def percent(self) -> float:
+        """Of one core, since the last call."""
+        at, used = time.monotonic(), _used_seconds()
+        share = (used - self._used) / max(at - self._at, 1e-3)
+        self._at, self._used = at, used
+        return 100.0 * max(0.0, share)
+
+
+def _used_seconds() -> float:
+    """Of this process, of its children that ended, and of those that run."""
+    return sum(os.times()[:4]) + sum(_of_child(number) for path in _TASKS.glob("*/children") for number in _pids(path))
+
+
+def _pids(path: Path) -> list[int]:
+    with suppress(OSError):  # the thread ended meanwhile
+        return [int(number) for number in path.read_text().split()]
+    return []
+
+
+def _of_child(number: int) -> float:
+    with suppress(OSError, IndexError):  # it ended meanwhile
+        after_name = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+        return sum(int(ticks) for ticks in after_name[11:15]) / os.sysconf("SC_CLK_TCK")
+    return 0.0

@@ -1,0 +1,33 @@
+"""How far an opening of the devices has come, and how long it may take there."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from rtdenoise.live.plan import LivePlan
+
+
+@dataclass(slots=True)
+class Stage:
+    """One of "listing", "preparing" and "opening", and until when it has to be over."""
+
+    name: str = ""
+    deadline: float = 0.0
+
+    def enter(self, name: str, seconds: float) -> None:
+        """It begins now, and may last that long."""
+        self.name, self.deadline = name, time.monotonic() + seconds
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it lasts longer than it may."""
+        return time.monotonic() > self.deadline
+
+    def preparing(self, plan: LivePlan) -> str:
+        """What takes its time; empty before the devices are listed, and when they are being opened."""
+        if self.name != "preparing":
+            return ""
+        if plan.uses_engine:
+            return f"preparing: loading the network of {plan.settings.method}"
+        return "preparing: the first use of a method at a rate compiles it for this machine"

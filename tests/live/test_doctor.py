@@ -1,0 +1,88 @@
+"""`rtdenoise doctor`: what it finds of PortAudio and of permissions, and what it says to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from rtdenoise.errors import DeviceError
+from rtdenoise.live import devices, doctor
+from rtdenoise.live.devices import about_portaudio, how_to_be_allowed
+from tests.live.test_errors import as_ordinary_user, held
+from tests.virtual_card.card import VirtualCard
+
+__all__ = ["held"]
+
+DOCTOR = [sys.executable, "-m", "rtdenoise", "doctor", "--method", "bypass", "--seconds", "0.5"]
+
+
+def test_portaudio_and_its_hosts_are_told_in_text_and_json(server):
+    with VirtualCard(server.name):
+        lines = subprocess.run(DOCTOR, capture_output=True, text=True, timeout=240, check=False).stdout.splitlines()
+        told = subprocess.run([*DOCTOR, "--json"], capture_output=True, text=True, timeout=240, check=False).stdout
+    finding = {each["name"]: each for each in json.loads(told)}["PortAudio"]
+    assert finding["state"] == "ok" and finding["found"].startswith("V19.")
+    assert "JACK Audio Connection Kit (3 devices)" in finding["found"]
+    assert f"ok    PortAudio: {finding['found']}" in lines
+    assert any(text.startswith("ok    permissions: ") for text in lines)
+
+
+def test_portaudio_without_a_host_is_a_failure_with_a_remedy(monkeypatch):
+    monkeypatch.setattr(doctor, "about_portaudio", lambda: {"version": "PortAudio V19.6.0", "host_apis": {}})
+    finding = doctor._portaudio()
+    assert (finding.state, finding.found) == ("failed", "V19.6.0, no host API")
+    assert "apt install" in finding.remedy
+
+
+def test_portaudio_that_hangs_keeps_nobody(monkeypatch):
+    monkeypatch.setattr(devices, "_LIST_TIMEOUT_SECONDS", 0.01)
+    with pytest.raises(DeviceError, match="did not answer"):
+        about_portaudio()
+
+
+PERMISSIONS = """
+import sys
+from pathlib import Path
+from rtdenoise.live import devices, doctor
+devices._SOUND = Path(sys.argv[1])
+finding = doctor._permissions()
+print(finding.state, "|", finding.found, "|", finding.remedy)
+"""
+
+
+@pytest.mark.parametrize(
+    ("modes", "words"),
+    [
+        ((), "ok | none are needed"),
+        ((0o600, 0o600), "ok | 2 of 2 sound devices"),
+        ((0o600, 0), "warning | 1 of 2 sound devices of the system may be opened | add yourself to the group audio"),
+    ],
+)
+def test_permissions_for_sound_cards(held, tmp_path, modes, words):
+    for number, mode in enumerate(modes):
+        card = tmp_path / f"pcmC{number}D0p"
+        card.touch()
+        card.chmod(mode)
+    assert as_ordinary_user("-c", PERMISSIONS, str(tmp_path)).stdout.startswith(words)
+
+
+def test_who_joined_the_group_has_to_log_in_again(monkeypatch, tmp_path):
+    grp = pytest.importorskip("grp")
+    monkeypatch.setenv("LOGNAME", "me")
+    member = SimpleNamespace(gr_name="audio", gr_gid=max(os.getgroups(), default=0) + 1, gr_mem=["me"])
+    monkeypatch.setattr(grp, "getgrgid", lambda _number: member)
+    assert "log out and in again" in how_to_be_allowed(tmp_path)
+    member.gr_mem = ["you"]
+    assert "add yourself to the group audio" in how_to_be_allowed(tmp_path)
+
+
+@pytest.mark.parametrize(("system", "where"), [("darwin", "System Settings"), ("win32", "desktop apps")])
+def test_elsewhere_it_says_where_the_microphone_is_allowed(monkeypatch, system, where):
+    monkeypatch.setattr(doctor, "sys", SimpleNamespace(platform=system))
+    finding = doctor._permissions()
+    assert finding.state == "ok" and "cannot be asked" in finding.found and where in finding.remedy

@@ -24,15 +24,18 @@ _SMALLEST_SIDE = 8  # of a matrix worth orthogonalising
 def build_optimiser(settings: TrainSettings | ClassifierSettings) -> Any:
     """The run's ``keras.optimizers.Optimizer``."""
     schedule_class, adamw, muon = _classes()
-    optimiser_class = muon if getattr(settings, "optimiser", "adamw") == "muon" else adamw
+    chosen: dict[str, Any] = {}
+    if getattr(settings, "optimiser", OPTIMISERS[0]) == "muon":
+        chosen["matrix_dtype"] = getattr(settings, "compute_dtype", "float32")
     schedule = schedule_class(settings.learning_rate, settings.warmup_steps, settings.decay_from, settings.decay_steps)
-    return optimiser_class(
+    return (muon if chosen else adamw)(
         learning_rate=schedule,
         clip_to=settings.clip_norm,
         weight_decay=settings.weight_decay,
         beta_2=0.98,
         use_ema=settings.ema > 0.0,
         ema_momentum=settings.ema if settings.ema > 0.0 else 0.99,
+        **chosen,
     )
 
 
@@ -78,8 +81,13 @@ def _classes() -> tuple[Any, Any, Any]:
         """Steps of matrices with all singular values alike (Jordan et al. 2024); the rest by AdamW.
 
         A convolution's kernel is the matrix ``(taps * inputs, outputs)``.  Steps are as long as AdamW's (Liu et al.
-        2025, arXiv:2502.16982, section 2.2), so that both take the same learning rate.
+        2025, arXiv:2502.16982, section 2.2), so that both take the same learning rate.  `matrix_dtype` is that of the
+        iteration alone.
         """
+
+        def __init__(self, *, matrix_dtype: str, **arguments: Any) -> None:
+            super().__init__(**arguments)
+            self.matrix_dtype = matrix_dtype
 
         def build(self, variables: Any) -> None:
             super().build(variables)
@@ -98,7 +106,8 @@ def _classes() -> tuple[Any, Any, Any]:
             self.assign(momentum, _MOMENTUM * momentum + gradient)
             step = ops.reshape(gradient + _MOMENTUM * momentum, (-1, variable.shape[-1]))
             size = _LIKE_ADAM * max(step.shape) ** 0.5 * ops.cast(learning_rate, "float32")
-            self.assign_sub(variable, ops.reshape(size * _orthogonal(ops, step), variable.shape))
+            turned = ops.cast(_orthogonal(ops, ops.cast(step, self.matrix_dtype)), "float32")
+            self.assign_sub(variable, ops.reshape(size * turned, variable.shape))
 
     return WarmupConstantDecay, GuardedAdamW, GuardedMuon
 
@@ -113,7 +122,7 @@ def _orthogonal(ops: Any, matrix: Any) -> Any:
     """About the nearest matrix with all singular values one, by Newton-Schulz iteration."""
     tall = matrix.shape[0] > matrix.shape[1]
     x = ops.transpose(matrix) if tall else matrix
-    x = x / (ops.norm(x) + 1e-7)
+    x = x / ops.cast(ops.norm(ops.cast(x, "float32")) + 1e-7, x.dtype)
     a, b, c = _NEWTON_SCHULZ
     for _ in range(_ROUNDS):
         square = ops.matmul(x, ops.transpose(x))

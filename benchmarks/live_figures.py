@@ -88,6 +88,7 @@ def hogs() -> Iterator[None]:
 def gil(seconds: float) -> dict[str, Any]:
     """WF in this very process beside threads that hog the interpreter: blocks lost, and compute times."""
     from rtdenoise.live.devices import find_device, list_devices_here, load_portaudio_here
+    from rtdenoise.live.goodbye import Goodbye
     from rtdenoise.live.pipes import ChildEnd
     from rtdenoise.live.portaudio import Opening, open_stream
     from rtdenoise.live.region import Region
@@ -96,7 +97,7 @@ def gil(seconds: float) -> dict[str, Any]:
     with Server(realtime=may_run_in_real_time()) as card:  # no virtual microphone: its callbacks are Python's
         os.environ.update(card.environment)
         region = Region()
-        worker = Worker(plan("WF", source=None, target="x"), region, -1, ChildEnd.__new__(ChildEnd))
+        worker = Worker(plan("WF", source=None, target="x"), region, -1, ChildEnd.__new__(ChildEnd), Goodbye())
         listed = list_devices_here()
         source, target = (find_device(listed, name, kind) for name, kind in (("mic", "input"), ("speaker", "output")))
         _hop, callback, userdata = worker._prepare(card.rate, 1, 1)

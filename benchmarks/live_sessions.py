@@ -168,6 +168,7 @@ def hours(seconds: float) -> dict[str, Any]:
     told: list[str] = []
     with card_of() as card, running(plan("bypass"), told) as live:
         card.wait_connected()
+        card.set_idle(noise(2.0, card.rate))  # a microphone that gives only zeros for long would be opened again
         signal = noise(min(120.0, 480 * seconds), card.rate)
         record, worker = live.session.region.live, live.session._worker.pid
         delay, played, skipped, differing, began = heard_delay(record), 0, 0, 0, time.monotonic()
@@ -179,7 +180,9 @@ def hours(seconds: float) -> dict[str, Any]:
                 skipped += 1
                 continue
             differing += int(np.count_nonzero(heard[delay : delay + signal.size] != signal))
-            memory.append(_resident(worker) if live.session.reopened == 0 else 0.0)
+            if live.session.reopened or live.session.state != "running":
+                raise RuntimeError(f"after {played / card.rate / 3600:.2f} hours: {told}")
+            memory.append(_resident(worker))
             played += signal.size
         report = live.session.monitor.total()
         grown = heard_delay(record) - delay + int(record["inserted"][0])

@@ -99,13 +99,13 @@ class LocalCard:
     # cycles ahead, so that it also works when the server runs free.
     def _play(self, n: int) -> None:
         out, job = self._out.get_array(), self._job
-        if job is None:
-            at = self._microphone.last_frame_time % len(self._idle)
+        now = self._microphone.last_frame_time
+        if job is None or job.done.is_set():  # done: a server that runs free still goes on for seconds
+            at = now % len(self._idle)
             out[:] = self._idle[at : at + n] if at + n <= len(self._idle) else 0.0
             if self.feedback:
                 out[:] += self.feedback * self._heard
             return
-        now = self._microphone.last_frame_time
         if job.start is None:
             job.start = (now + 4 * n) & 0xFFFFFFFF
         position = (now - job.start) & 0xFFFFFFFF

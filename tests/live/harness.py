@@ -51,7 +51,7 @@ class Running:
             if self.failure is not None:
                 raise self.failure
             if time.monotonic() - started > timeout_seconds:
-                raise TimeoutError(f"still {self.session.state} after {timeout_seconds} s")
+                raise TimeoutError(f"still {self.session.state} ({self.session._stage.name}) after {timeout_seconds} s")
             time.sleep(0.005)
         return time.monotonic() - started
 

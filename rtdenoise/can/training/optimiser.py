@@ -80,9 +80,9 @@ def _classes() -> tuple[Any, Any, Any]:
     class GuardedMuon(GuardedAdamW):
         """Steps of matrices with all singular values alike (Jordan et al. 2024); the rest by AdamW.
 
-        A convolution's kernel is the matrix ``(taps * inputs, outputs)``.  Steps are as long as AdamW's (Liu et al.
-        2025, arXiv:2502.16982, section 2.2), so that both take the same learning rate.  `matrix_dtype` is that of the
-        iteration alone.
+        A convolution's kernel, which Keras's own Muon leaves to AdamW, is the matrix ``(taps * inputs, outputs)``.
+        Steps are as long as AdamW's (Liu et al. 2025, arXiv:2502.16982, section 2.2), so that both take the same
+        learning rate.  `matrix_dtype` is that of the iteration alone.
         """
 
         def __init__(self, *, matrix_dtype: str, **arguments: Any) -> None:

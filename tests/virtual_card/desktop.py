@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ RATE = 44100
 
 _UP_SECONDS = 60.0
 _ANSWER_SECONDS = 20.0
+_STARTS = 3  # of one program, in one start of the server
 _PROGRAMS = {
     "pipewire": ("dbus-daemon", "pipewire", "wireplumber", "pipewire-pulse", "pactl", "parec", "pacat"),
     "pulseaudio": ("pulseaudio", "pactl", "parec", "pacat"),
@@ -57,6 +59,15 @@ def _plugin(kind: str) -> Path | None:
     return next((folder / _PLUGIN[kind] for folder in folders if (folder / _PLUGIN[kind]).exists()), None)
 
 
+def _listens(path: Path) -> bool:
+    """Whether a server takes connections there; one that was killed leaves a socket where none does."""
+    with closing(socket.socket(socket.AF_UNIX)) as caller, suppress(OSError):
+        caller.settimeout(1.0)
+        caller.connect(str(path))
+        return True
+    return False
+
+
 class Desktop:
     """One running server; `environment` is what programs need to use it and no other.
 
@@ -68,7 +79,8 @@ class Desktop:
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._folder = Path(tempfile.mkdtemp(prefix="rtdenoise-desktop-"))
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: list[subprocess.Popen[bytes]] = []  # in the order of their start, one for each program
+        self._started: list[str] = []  # every start since the server was started
         for name in ("run", "run/pulse", "config/pipewire/pipewire.conf.d"):
             (self._folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         (self._folder / "config/pipewire/pipewire.conf.d/rate.conf").write_text(
@@ -112,10 +124,12 @@ class Desktop:
             loading = [f"--load={' '.join(module)}" for module in modules]
             self._launch("pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--realtime=no", *loading)
         else:
-            bus = self._folder / "run" / "bus"
-            self._launch("dbus-daemon", "--session", "--nofork", "--nopidfile", f"--address=unix:path={bus}")
-            self._wait(bus.exists)
-            for program in ("pipewire", "wireplumber", "pipewire-pulse"):
+            run = self._folder / "run"
+            self._launch("dbus-daemon", "--session", "--nofork", "--nopidfile", f"--address=unix:path={run}/bus")
+            self._wait(partial(_listens, run / "bus"))
+            self._launch("pipewire")
+            self._wait(partial(_listens, run / "pipewire-0"))  # the others end at once if they cannot connect
+            for program in ("wireplumber", "pipewire-pulse"):
                 self._launch(program)
         self._wait(lambda: bool(self.pactl("info")))
         if self.kind == "pipewire":
@@ -137,26 +151,42 @@ class Desktop:
         return f"Default {kind.title()}: {name}" in self.pactl("info")
 
     def _launch(self, *command: str) -> None:
+        self._processes.append(self._run(*command))
+
+    def _run(self, *command: str) -> subprocess.Popen[bytes]:
+        self._started.append(command[0])
         with (self._folder / "log").open("ab") as log:
-            self._processes.append(
-                subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=os.environ | self.environment,
-                    start_new_session=True,
-                )
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | self.environment,
+                start_new_session=True,
             )
 
     def _wait(self, condition: Callable[[], bool]) -> None:
         limit = time.monotonic() + _UP_SECONDS
         while time.monotonic() < limit:
+            self._replace_ended()
             with suppress(subprocess.SubprocessError):
                 if condition():
                     return
             time.sleep(0.1)
         raise RuntimeError(f"{self.kind} did not start: {self.log}")
+
+    def _replace_ended(self) -> None:
+        """Start a program again that ended while the server starts, some times."""
+        for place, process in enumerate(self._processes):
+            if process.poll() is None:
+                continue
+            command = [str(word) for word in process.args]
+            if self._started.count(command[0]) >= _STARTS:
+                code = process.returncode
+                raise RuntimeError(
+                    f"{self.kind} did not start: {command[0]} ended {_STARTS} times, at last with {code}: {self.log}"
+                )
+            self._processes[place] = self._run(*command)
 
     def pactl(self, *arguments: str) -> str:
         """What `pactl` prints."""
@@ -194,7 +224,10 @@ class Desktop:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(3)
-        self._processes = []
+        self._processes, self._started = [], []
+        for left in (self._folder / "run").rglob("*"):
+            if left.is_socket():
+                left.unlink()  # of a server that was killed: whoever starts next must not take it for an open one
 
     def __enter__(self) -> Desktop:
         return self.start()

@@ -160,7 +160,7 @@ def network_step(tf: Any, network: Network, plan: RingPlan, inputs: dict[str, Te
     inputs : dict
         ``taps`` and ``past0..`` as in `stack_step`; samples as ``rows`` ``(streams * hop, 1)`` (wave and framed; framed
         also ``past_samples``, ``past_overlap`` ``(streams, frame - stride)``), or ``real``, ``imag`` ``(streams,
-        n_bins)``, ``gain_min`` ``(1,)`` and ``past_means`` (spectral).
+        n_bins)`` and what `spectra` names besides, ``gain_min`` ``(1,)`` and ``past_means`` (spectral).
 
     Returns
     -------
@@ -179,7 +179,8 @@ def network_step(tf: Any, network: Network, plan: RingPlan, inputs: dict[str, Te
         answer = {"rows": rows, "past_samples": samples, "past_overlap": overlap}
     else:
         real, imag = inputs["real"], inputs["imag"]
-        rows, heights, means = spectral_rows(tf, spec, real, imag, inputs["past_means"])
+        heard = (inputs["heard_real"], inputs["heard_imag"]) if spec.listens_apart else (real, imag)
+        rows, heights, means = spectral_rows(tf, spec, *heard, inputs["past_means"])
         outputs, written, kept = stack_step(tf, network, plan, rows, inputs["taps"], pasts)
         assert network.skip is not None  # spectral networks have it: checked when they are made
         around = heights[0] * network.skip[0] + heights[1] * network.skip[1]
@@ -187,6 +188,11 @@ def network_step(tf: Any, network: Network, plan: RingPlan, inputs: dict[str, Te
         answer = {"real": real, "imag": imag, "past_means": means}
     answer |= {f"past{i}": past for i, past in enumerate(kept)}
     return answer | ({"written": written} if plan.deep else {})
+
+
+def spectra(spec: CanSpec) -> tuple[str, ...]:
+    """Spectra that a step reads: the one that is masked, and the one it listens to where that is another."""
+    return ("real", "imag", "heard_real", "heard_imag") if spec.listens_apart else ("real", "imag")
 
 
 def input_shapes(spec: CanSpec, plan: RingPlan, streams: int = 1) -> dict[str, tuple[int, ...]]:
@@ -201,7 +207,7 @@ def input_shapes(spec: CanSpec, plan: RingPlan, streams: int = 1) -> dict[str, t
         edges = {"past_samples": edge, "past_overlap": edge} if spec.domain == "framed" else {}
         return shapes | edges | {"rows": (streams * spec.hop, 1)}
     return shapes | {
-        **dict.fromkeys(("real", "imag"), (streams, spec.n_bins)),
+        **dict.fromkeys(spectra(spec), (streams, spec.n_bins)),
         "gain_min": (1,),
         "past_means": (streams, 2, spec.n_bins + 1),
     }

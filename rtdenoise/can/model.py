@@ -71,8 +71,9 @@ def build_network(spec: CanSpec, *, compute_dtype: str = "float32", dilation: st
         frames = _stack(keras, spec, cut_frames(keras, noisy, spec.frame, spec.stride), compute_dtype, dilation)
         estimate = add_frames(keras, frames, spec.stride)
     else:
-        real, imag = analyse(keras, spec, noisy)
-        rows, heights = spectral_inputs(keras.ops, spec, real, imag)
+        real, imag = analyse(keras, spec, noisy, spec.span)
+        heard = analyse(keras, spec, noisy, spec.listening_span) if spec.listens_apart else (real, imag)
+        rows, heights = spectral_inputs(keras.ops, spec, *heard)
         outputs = _stack(keras, spec, rows, compute_dtype, dilation)
         outputs = outputs + _skip(keras, spec, heights)
         real, imag = apply_mask(keras.ops, spec, outputs, real, imag)
@@ -148,7 +149,7 @@ def _identity_start(keras: Any, causal: bool) -> Any:
         taps, n_in, n_out = shape
         passing = np.zeros(shape, np.float32)
         passing[present(taps)] = np.eye(n_in, n_out) if n_in == n_out else 1.0 / n_in
-        return passing + keras.random.normal(shape, stddev=0.02, dtype=dtype)
+        return keras.ops.convert_to_tensor(passing) + keras.random.normal(shape, stddev=0.02, dtype=dtype)
 
     return initialise
 
@@ -178,20 +179,22 @@ def _adaptive_normalisation(keras: Any) -> Any:
     return AdaptiveNormalisation
 
 
-def analyse(keras: Any, spec: CanSpec, signal: Tensor) -> tuple[Tensor, Tensor]:
+def analyse(keras: Any, spec: CanSpec, signal: Tensor, span: int) -> tuple[Tensor, Tensor]:
     """Spectra of a signal that starts after silence, one per hop.
 
     Parameters
     ----------
     keras : module
     signal : (batch, n_hops * hop) tensor
+    span : int
+        Of the pair whose analysis window is used.
 
     Returns
     -------
     real, imag : (batch, n_hops, n_bins) tensors
     """
     ops = keras.ops
-    window, _ = window_pair(spec.frame, spec.span, spec.hop)
+    window, _ = window_pair(spec.frame, span, spec.hop)
     frames = cut_frames(keras, signal, spec.frame, spec.hop)
     real, imag = ops.rfft(frames * ops.convert_to_tensor(window.astype(np.float32)))
     return real, imag

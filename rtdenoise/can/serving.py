@@ -36,7 +36,7 @@ def state_shapes(spec: CanSpec, streams: int = 1) -> Shapes:
     if spec.domain == "spectral":
         state["history"] = (streams, spec.frame - spec.hop)
         state["overlap"] = (streams, spec.span - spec.hop)
-    return state
+    return {name: shape for name, shape in state.items() if 0 not in shape}
 
 
 def serving_function(network: Network, streams: int = 1) -> Any:
@@ -71,10 +71,11 @@ def _inputs(tf: Any, network: Network, plan: RingPlan, given: dict[str, Any]) ->
         inputs["taps"] = tf.reshape(tf.gather(given["rings"], plan.reads(given[_NUMBER])), (-1, spec.channels))
     if spec.domain != "spectral":
         return inputs | {"rows": tf.reshape(given["block"], (-1, 1))}, {}
-    window, _ = window_pair(spec.frame, spec.span, spec.hop)
     frame = tf.concat([given["history"], given["block"]], -1)
-    spectrum = tf.signal.rfft(frame * window.astype(np.float32))
-    inputs |= {"real": tf.math.real(spectrum), "imag": tf.math.imag(spectrum)}
+    for prefix, span in (("", spec.span), ("heard_", spec.listening_span))[: 1 + spec.listens_apart]:
+        window, _ = window_pair(spec.frame, span, spec.hop)
+        spectrum = tf.signal.rfft(frame * window.astype(np.float32))
+        inputs |= {f"{prefix}real": tf.math.real(spectrum), f"{prefix}imag": tf.math.imag(spectrum)}
     inputs["gain_min"] = tf.constant([amplitude_from_db(spec.gain_min_db)], tf.float32)
     return inputs, {"history": frame[:, spec.hop :]}
 
@@ -92,6 +93,8 @@ def _block(tf: Any, spec: CanSpec, answer: dict[str, Any], given: dict[str, Any]
     _, window = window_pair(spec.frame, spec.span, spec.hop)
     frame = tf.signal.irfft(tf.complex(answer["real"], answer["imag"]), [spec.frame])[:, spec.frame - spec.span :]
     frame = frame * window.astype(np.float32)
+    if spec.listens_apart:
+        return frame, {}
     total = frame + tf.pad(given["overlap"], [[0, 0], [0, spec.hop]])
     return total[:, : spec.hop], {"overlap": total[:, spec.hop :]}
 

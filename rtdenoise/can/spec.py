@@ -60,7 +60,8 @@ class CanSpec:
     hop : int
         Samples per step of the stream.
     frame, span : int
-        Analysis and synthesis windows of the spectral domain; see `rtdenoise.streaming.windows.window_pair`.  In the
+        Analysis and synthesis windows of the spectral domain; see `rtdenoise.streaming.windows.window_pair`.  With
+        ``span == hop`` nothing is delayed, and the network listens through another window (`listening_span`).  In the
         framed domain `frame` is the length of both and `span` is not used.
     stride : int
         Samples between rows of the framed domain.
@@ -116,6 +117,16 @@ class CanSpec:
     def n_bins(self) -> int:
         """Bins of one spectrum."""
         return self.frame // 2 + 1
+
+    @property
+    def listens_apart(self) -> bool:
+        """Whether what the network reads is another spectrum than the one its mask is for."""
+        return self.domain == "spectral" and self.span == self.hop
+
+    @property
+    def listening_span(self) -> int:
+        """Span of the windows through which the network listens."""
+        return 2 * self.hop if self.listens_apart else self.span
 
     @property
     def n_inputs(self) -> int:
@@ -235,7 +246,20 @@ SPECS: dict[str, CanSpec] = {
             statistics="file",
             causal=False,
         ),
-        CanSpec(name="can-wave", domain="wave", channels=64, dilations=(*_DOUBLING, 1), normalisation="adaptive"),
+        # The same with all taps in the past.
+        CanSpec(
+            name="germain2018-causal", domain="wave", channels=64, dilations=(*_DOUBLING, 1), normalisation="adaptive"
+        ),
+        # No delay but the block: the newest hop is given out as it is masked, nothing overlaps.
+        CanSpec(
+            name="can-wave",
+            domain="spectral",
+            channels=256,
+            dilations=_PYRAMID * 2,
+            residual=True,
+            mask="complex",
+            span=128,
+        ),
         CanSpec(
             name="can-live",
             domain="spectral",

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from rtdenoise.can.engine import LiteRtEngine, StepEngine
 from rtdenoise.can.models import Model, open_model
 from rtdenoise.can.spec import CanSpec
+from rtdenoise.can.spectra import Spectra
 from rtdenoise.can.whole import WholeNetwork
 from rtdenoise.errors import ConfigError
 from rtdenoise.kernels.jit import kernel
-from rtdenoise.kernels.overlap_add import analyse, synthesise, usable
-from rtdenoise.streaming.overlap_add import Framing, fill_windows, overlap_add_fields
+from rtdenoise.kernels.overlap_add import usable
 from rtdenoise.typing import F32
-from rtdenoise.units import amplitude_from_db
 
 ENGINES = ("litert", "tf")
 PRECISIONS = ("float", "int8")
@@ -45,34 +43,19 @@ class SpectralCan:
     def __init__(self, spec: CanSpec, engine: StepEngine, gain_min_db: float | None = None) -> None:
         self.sample_rate, self.hop = spec.sample_rate, spec.hop
         self.latency_samples = spec.latency_samples
-        framing = Framing(sample_rate=spec.sample_rate, frame=spec.frame, span=spec.span, hop=spec.hop)
-        self._initial = np.zeros(1, np.dtype(overlap_add_fields(framing), align=True))
-        fill_windows(self._initial[0], framing)
-        self._records = self._initial.copy()
-        self._state: Any = self._records[0]
-        self._spectrum = self._records["spectrum"]
-        self._real = np.zeros((1, spec.n_bins), np.float32)
-        self._imag = np.zeros((1, spec.n_bins), np.float32)
-        self._gain_start = np.float32(amplitude_from_db(spec.gain_min_db if gain_min_db is None else gain_min_db))
-        self.gain_min = np.full(1, self._gain_start, np.float32)
-        self._inputs = {"real": self._real, "imag": self._imag, "gain_min": self.gain_min}
+        self._spectra = Spectra(spec, 1, gain_min_db)
+        self.gain_min = self._spectra.inputs["gain_min"]
         self._engine = engine
         _warm_up(self)
 
     def process(self, block: F32, out: F32) -> None:
         """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
-        analyse(block, self._state)
-        self._real[...] = self._spectrum.real
-        self._imag[...] = self._spectrum.imag
-        answer = self._engine.step(self._inputs)
-        self._spectrum.real = answer["real"]
-        self._spectrum.imag = answer["imag"]
-        synthesise(out, self._state)
+        self._spectra.analyse(block.reshape(1, -1))
+        self._spectra.synthesise(self._engine.step(self._spectra.inputs), out.reshape(1, -1))
 
     def reset(self) -> None:
         """Forget the signal."""
-        self._records[...] = self._initial
-        self.gain_min.fill(self._gain_start)
+        self._spectra.reset()
         self._engine.reset()
 
 

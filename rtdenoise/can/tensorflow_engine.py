@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rtdenoise.can.graph import input_shapes, network_step
+from rtdenoise.can.graph import input_shapes, network_step, spectra
 from rtdenoise.can.notices import import_quietly
 from rtdenoise.can.rings import plan_rings
 from rtdenoise.can.weights import Network
@@ -75,7 +75,7 @@ class TensorFlowEngine:
         """The placeholder to feed; the tensor and the updates to fetch."""
         v1, spec, plan = tf.compat.v1, network.spec, self._plan
         shapes = input_shapes(spec, plan, streams)
-        given = ["rows"] if spec.domain != "spectral" else ["real", "imag", "gain_min"]
+        given = ["rows"] if spec.domain != "spectral" else [*spectra(spec), "gain_min"]
         self._fed, self._places = _packed({name: shapes[name] for name in given})
         fed = v1.placeholder(tf.float32, self._fed.shape, "fed")
         parts = tf.split(fed, [place.size for place in self._places.values()])

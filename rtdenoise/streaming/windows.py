@@ -25,6 +25,9 @@ def window_pair(frame: int, span: int, hop: int) -> tuple[F64, F64]:
     the synthesis window covers only the last `span` samples.  Their product there is a Hann window of `span` samples,
     scaled so that copies a hop apart add up to one.  With ``span == frame`` both are the square-root Hann window.
 
+    With ``span == hop`` nothing overlaps and nothing is delayed: the last hop of each frame is given out as it is, and
+    the analysis window stays at one over it.  Such a window leaks; look at the signal through another one.
+
     Parameters
     ----------
     frame : int
@@ -32,7 +35,7 @@ def window_pair(frame: int, span: int, hop: int) -> tuple[F64, F64]:
     span : int
         Synthesis window length, even, at most `frame`.
     hop : int
-        Divides `span` at least twice.
+        Divides `span`; once means no overlap.
 
     Returns
     -------
@@ -49,11 +52,14 @@ def window_pair(frame: int, span: int, hop: int) -> tuple[F64, F64]:
     Mauler & Martin (2007), "A low delay, variable resolution, perfect reconstruction spectral analysis-synthesis system
     for speech enhancement", eqs. 6-9, without their trailing zeros (d = 0) and for any overlap, not only one half.
     """
-    if hop < 1 or span % 2 or span % hop or span // hop < 2 or span > frame:
+    if hop < 1 or span % 2 or span % hop or span > frame or hop == frame:
         raise ConfigError(
             f"no windows for frame={frame} span={span} hop={hop}: "
-            "span must be even, <= frame and a multiple of hop >= 2"
+            "span must be even, <= frame and a multiple of hop, and hop below frame"
         )
+    if span == hop:
+        rise = frame - hop
+        return np.concatenate([np.sqrt(hann(2 * rise)[:rise]), np.ones(hop)]), np.ones(hop)
     half = span // 2
     rise = frame - half
     analysis = np.empty(frame)

@@ -27,6 +27,18 @@ SMALL = {
     "8 ms": CanSpec(
         name="8 ms", domain="spectral", channels=12, dilations=(1, 3), mask="complex", hop=64, span=128, mask_power=0.75
     ),
+    "no overlap": CanSpec(
+        name="no overlap", domain="spectral", channels=12, dilations=(1, 2), residual=True, mask="complex", span=128
+    ),
+    "no overlap, magnitude": CanSpec(
+        name="no overlap, magnitude",
+        domain="spectral",
+        channels=8,
+        dilations=(1, 2),
+        mask="magnitude",
+        hop=64,
+        span=64,
+    ),
     "wide overlap": CanSpec(
         name="wide overlap",
         domain="spectral",

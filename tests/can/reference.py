@@ -64,13 +64,15 @@ def whole_signal(network: Network, signal: np.ndarray) -> np.ndarray:
     n_hops = len(signal) // spec.hop
     frames = np.stack([padded[t * spec.hop : t * spec.hop + spec.frame] for t in range(n_hops)])
     spectra = np.fft.rfft(frames * analysis)
-    log_power = np.log(np.abs(spectra) ** 2 + features.POWER_FLOOR)
+    listening, _ = window_pair(spec.frame, 2 * spec.hop if spec.span == spec.hop else spec.span, spec.hop)
+    heard = np.fft.rfft(frames * listening)
+    log_power = np.log(np.abs(heard) ** 2 + features.POWER_FLOOR)
     mean = running_mean(log_power, features.MEAN_STEP)
     floor = np.log(running_mean(np.exp(features.FLOOR_EXPONENT * log_power), features.FLOOR_STEP))
     heights = [log_power - mean, log_power - floor / features.FLOOR_EXPONENT]
     rows = np.concatenate([log_power, *heights], -1)
     if spec.mask == "complex":
-        shrunk = spectra * np.exp(features.SHRINK * log_power)
+        shrunk = heard * np.exp(features.SHRINK * log_power)
         rows = np.concatenate([rows, shrunk.real, shrunk.imag], -1)
     outputs = stack(network, rows)
     around = heights[0] * network.skip[0] + heights[1] * network.skip[1]

@@ -292,4 +292,4 @@ def test_checkpoints_of_another_shape_are_refused(small, tmp_path):
     with pytest.raises(ModelError, match="not a TensorFlow checkpoint"):
         read_tensorflow1(tmp_path / "nothing.ckpt", SMALL)
     with pytest.raises(ConfigError, match="is not the published network"):
-        convert_tensorflow1(tmp_path / "a.ckpt", SPECS["can-wave"], tmp_path / "m", None)
+        convert_tensorflow1(tmp_path / "a.ckpt", SPECS["germain2018-causal"], tmp_path / "m", None)

@@ -9,17 +9,19 @@ from tests.can import reference
 from tests.can.networks import SMALL, lively, random_network
 from tests.can.tolerances import CAN_EXACT_ATOL
 
+KINDS = ("wave", "framed", "magnitude", "no overlap")
+
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     pytest.importorskip("tensorflow")
     folder = tmp_path_factory.mktemp("serving")
-    for name in ("wave", "framed", "magnitude"):
+    for name in KINDS:
         export_saved_model(random_network(name), folder / name)
     return folder
 
 
-@pytest.mark.parametrize("name", ["wave", "framed", "magnitude"])
+@pytest.mark.parametrize("name", KINDS)
 def test_a_server_that_hands_the_state_on_gets_the_same_samples(saved, name):
     tf = pytest.importorskip("tensorflow")
     network = random_network(name)
@@ -37,7 +39,7 @@ def test_a_server_that_hands_the_state_on_gets_the_same_samples(saved, name):
     assert_allclose(np.concatenate(parts), reference.whole_signal(network, signal), atol=CAN_EXACT_ATOL)
 
 
-@pytest.mark.parametrize("name", ["wave", "framed", "magnitude"])
+@pytest.mark.parametrize("name", KINDS)
 def test_the_configuration_names_what_the_saved_model_has(saved, name):
     tf = pytest.importorskip("tensorflow")
     model_config_pb2 = pytest.importorskip("tritonclient.grpc.model_config_pb2", reason="Triton's own schema")

@@ -86,7 +86,7 @@ def test_receptive_rows_are_what_an_output_row_depends_on(name):
 
 
 def test_receptive_field_in_samples():
-    assert SPECS["can-wave"].receptive_field == 16385
+    assert SPECS["germain2018-causal"].receptive_field == 16385
     live = SPECS["can-live"]
     assert live.receptive_field == 512 + (2 * 2 * 63 + 1) * 128  # 252 earlier frames, and one more by overlap
 

@@ -16,7 +16,7 @@ from tests.can.networks import lively, stream
 from tests.can.tolerances import CAN_EXACT_ATOL
 
 pytest.importorskip("tensorflow", reason="random networks are converted with TensorFlow")
-SPEC = SPECS["can-wave"]
+SPEC = SPECS["germain2018-causal"]
 
 
 @pytest.fixture(scope="module")

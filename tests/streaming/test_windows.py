@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.streaming.overlap_add import fast_even_length, scaled_framing
@@ -38,8 +38,15 @@ def test_asymmetric_analysis_window_is_long_and_falls_within_half_a_span():
     assert synthesis.size == 128
 
 
+def test_without_overlap_the_last_hop_is_given_out_as_it_is():
+    analysis, synthesis = window_pair(512, 128, 128)
+    assert_array_equal(analysis[-128:] * synthesis, 1.0)
+    assert np.all(np.diff(analysis[:384]) > 0.0)
+    assert analysis[0] == 0.0
+
+
 @pytest.mark.parametrize(
-    ("frame", "span", "hop"), [(512, 129, 64), (512, 128, 128), (100, 128, 64), (512, 128, 48), (64, 64, 0)]
+    ("frame", "span", "hop"), [(512, 129, 64), (128, 128, 128), (100, 128, 64), (512, 128, 48), (64, 64, 0)]
 )
 def test_impossible_windows_are_refused(frame, span, hop):
     with pytest.raises(ConfigError, match=f"frame={frame} span={span} hop={hop}"):

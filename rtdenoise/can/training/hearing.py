@@ -122,12 +122,13 @@ def perceptual() -> Term:
     speech = band_matrix(np.array([[350.0, 3250.0]], np.float32), _FRAME)[:, 0]
 
     def term(ops: Any, estimate: Tensor, target: Tensor) -> Tensor:
+        heard_from, widths = ops.convert_to_tensor(threshold), ops.convert_to_tensor(width)
         spectra = [_power(ops, signal) for signal in (target, estimate)]
         level = ops.mean(ops.matmul(spectra[0], ops.convert_to_tensor(speech[:, None])), (1, 2))
         scale = ops.reshape(_SPEECH_POWER / (level + _SILENT_POWER), (-1, 1, 1))
         clean, other = (ops.matmul(s * scale, ops.convert_to_tensor(bands)) for s in spectra)
-        clean, other = _compensated(ops, clean, other, threshold)
-        symmetric, added = _disturbances(ops, clean, other, threshold, width)
+        clean, other = _compensated(ops, clean, other, heard_from)
+        symmetric, added = _disturbances(ops, clean, other, heard_from, widths)
         energy = ops.sum(clean, -1)
         weight = ops.power((energy + 1e5) / 1e7, 0.04)
         heard = ops.cast(level > _SILENT_POWER, "float32")
@@ -162,7 +163,7 @@ def _power(ops: Any, signal: Tensor) -> Tensor:
     return (real * real + imag * imag) * (1.0 / _FRAME)
 
 
-def _compensated(ops: Any, clean: Tensor, other: Tensor, threshold: F32) -> tuple[Tensor, Tensor]:
+def _compensated(ops: Any, clean: Tensor, other: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
     """The target filtered like the estimate as far as 20 dB, the estimate's level following the target's by frame."""
     audible = ops.cast(clean > _AUDIBLE * threshold, "float32")
     ratio = (ops.sum(audible * other, 1, keepdims=True) + 1e3) / (ops.sum(audible * clean, 1, keepdims=True) + 1e3)
@@ -172,19 +173,19 @@ def _compensated(ops: Any, clean: Tensor, other: Tensor, threshold: F32) -> tupl
     return clean, other * ops.clip(0.2 * before + 0.8 * level, 3e-4, 5.0)
 
 
-def _loudness(ops: Any, power: Tensor, threshold: F32) -> Tensor:
+def _loudness(ops: Any, power: Tensor, threshold: Tensor) -> Tensor:
     """Zwicker's specific loudness in sone per Bark."""
-    scale = (_LOUDNESS_SCALE * (threshold / 0.5) ** _ZWICKER_POWER).astype(np.float32)
+    scale = _LOUDNESS_SCALE * ops.power(threshold / 0.5, _ZWICKER_POWER)
     return scale * (ops.power(0.5 + 0.5 * power / threshold, _ZWICKER_POWER) - 1.0)
 
 
-def _disturbances(ops: Any, clean: Tensor, other: Tensor, threshold: F32, width: F32) -> tuple[Tensor, Tensor]:
+def _disturbances(ops: Any, clean: Tensor, other: Tensor, threshold: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
     """Symmetric disturbance (norm 2 over bands) and added disturbance (norm 1) of each frame."""
     quiet = [ops.maximum(_loudness(ops, power, threshold), 0.0) for power in (clean, other)]
     difference = quiet[1] - quiet[0]
     dead = _DEAD_ZONE * ops.minimum(quiet[0], quiet[1])
     difference = ops.sign(difference) * ops.maximum(ops.abs(difference) - dead, 0.0)
-    symmetric = ops.sqrt(ops.sum(ops.square(difference * width), -1) * float(width.sum()) + _TINY)
+    symmetric = ops.sqrt(ops.sum(ops.square(difference * width), -1) * ops.sum(width) + _TINY)
     asymmetry = ops.power((other + 50.0) / (clean + 50.0), _ASYMMETRY_POWER)
     onset = ops.sigmoid(2.0 * (asymmetry - _ASYMMETRY_LEAST))
     asymmetry = onset * ops.minimum(asymmetry, _ASYMMETRY_MOST)

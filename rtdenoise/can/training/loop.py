@@ -24,7 +24,7 @@ from rtdenoise.can.training.replicas import strategy_for, train_on_parts
 from rtdenoise.can.training.run import Run
 from rtdenoise.can.training.settings import TrainSettings
 from rtdenoise.can.training.validation import scores
-from rtdenoise.can.training.variables import all_finite, assign
+from rtdenoise.can.training.variables import all_finite, assign, widened
 from rtdenoise.errors import ModelError
 from rtdenoise.typing import F32
 
@@ -58,6 +58,7 @@ class Trainer(Run):
             # what replicas compute is summed
             self.model.compile(self.optimiser, loss=lambda t, e: loss(t, e) / settings.devices, jit_compile=False)
             self.optimiser.build(self.model.trainable_variables)
+        self._steps = self._without_layers(keras)
         self._bad_steps = 0
 
     def _with_scale(self, keras: Any) -> Any:
@@ -66,6 +67,15 @@ class Trainer(Run):
         scale = keras.Input(shape=(1,), dtype="float32")
         estimate = self.network(noisy)[:, self.settings.network.latency_samples :] * scale
         return keras.Model([noisy, scale], estimate)
+
+    def _without_layers(self, keras: Any) -> Any:
+        """Steps written in PyTorch, if it is the backend: several times faster than through Keras' layers."""
+        settings = self.settings
+        if keras.backend.backend() != "torch" or not settings.network.causal:
+            return None
+        from rtdenoise.can.training.pytorch.steps import Steps
+
+        return Steps(self.network, settings.network, self._loss, settings.compute_dtype)
 
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint, exactly.
@@ -93,13 +103,16 @@ class Trainer(Run):
     def start(self, path: Path) -> None:
         """Begin a new run from the weights of another: new optimiser, new schedule, the sound heard so far counted on.
 
+        A network with a magnitude mask may begin one with a complex mask: it turns no phase to begin with.
+
         Raises
         ------
         ModelError
             If the weights belong to another network.
         """
         checkpoint = load_checkpoint(path)
-        assign(self.network.weights, checkpoint.weights, path)
+        shapes = [tuple(v.shape) for v in self.network.weights]
+        assign(self.network.weights, widened(checkpoint.weights, shapes), path)
         if self.settings.ema > 0.0:
             averages = self.optimiser._model_variables_moving_average  # started at weights that are no more
             for variable, average in zip(self.model.trainable_variables, averages, strict=True):
@@ -138,7 +151,10 @@ class Trainer(Run):
         target = batch.target[:, : self.settings.n_samples - latency] * batch.scale
         statistics = self.model.non_trainable_weights  # change in the forward pass, which no guard of gradients sees
         former = [v.numpy() for v in statistics]
-        if self._strategy is None:
+        if self._steps is not None:
+            loss, gradients = self._steps.gradients(batch, target)
+            self.optimiser.apply(gradients, self.model.trainable_variables)
+        elif self._strategy is None:
             loss = float(self.model.train_on_batch([batch.noisy, batch.scale], target))
         else:
             loss = train_on_parts(self._strategy, self.model, [batch.noisy, batch.scale], target)
@@ -152,14 +168,17 @@ class Trainer(Run):
             )
         self.step += 1
         self.facts["audio_seconds"] += self.settings.audio_seconds_per_step
-        return loss
+        return float(loss)
 
     def enhance(self, noisy: F32) -> F32:
         """What the averaged weights make of ``(clips, n)`` signals: ``(clips, n - latency)``, aligned."""
         with self._averaged():
-            parts = [_numpy(self.network(noisy[k : k + 8], training=False)) for k in range(0, len(noisy), 8)]
+            parts = [self._enhance(noisy[k : k + 8]) for k in range(0, len(noisy), 8)]
         found: F32 = np.concatenate(parts)[:, self.settings.network.latency_samples :]
         return found
+
+    def _enhance(self, noisy: F32) -> Any:
+        return _numpy(self.network(noisy, training=False)) if self._steps is None else self._steps.enhance(noisy)
 
     def validate(self, noisy: F32, target: F32) -> dict[str, float]:
         """Figures of the averaged weights on the validation set."""

@@ -130,7 +130,12 @@ class Loss:
 
     def __init__(self, parts: list[tuple[float, Term]]) -> None:
         self._parts = parts
-        self._ops = import_keras().ops
+        keras = import_keras()
+        self._ops = keras.ops
+        if keras.backend.backend() == "torch":
+            from rtdenoise.can.training.pytorch import operations
+
+            self._ops = operations
         self.states = [term.state for _, term in parts if isinstance(term, DeepFeatures)]
 
     def __call__(self, target: Tensor, estimate: Tensor) -> Tensor:

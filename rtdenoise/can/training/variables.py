@@ -24,6 +24,24 @@ def assign(variables: list[Any], arrays: list[Any], path: Path) -> None:
         variable.assign(array)
 
 
+def widened(arrays: list[Any], shapes: list[tuple[int, ...]]) -> list[Any]:
+    """Arrays of a network with fewer inputs or outputs: what is new begins at nothing, so that it computes the same.
+
+    The first array may have fewer rows, others fewer columns; anything else stays for `assign` to refuse.
+    """
+    if len(arrays) != len(shapes):
+        return arrays
+    found = []
+    for number, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
+        axis = 0 if number == 0 else -1
+        more = shape[axis] - array.shape[axis] if array.ndim == len(shape) and array.ndim else 0
+        widths = [(0, 0)] * array.ndim
+        if more > 0:
+            widths[axis] = (0, more)
+        found.append(np.pad(array, widths))
+    return found
+
+
 def all_finite(arrays: list[Any]) -> bool:
     """Whether every number is one."""
     return all(bool(np.all(np.isfinite(array))) for array in arrays)

@@ -1,0 +1,126 @@
+"""The network's forward pass over whole signals, from the Keras network's variables in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from rtdenoise.can import features
+from rtdenoise.can.model import apply_mask, spectral_inputs
+from rtdenoise.can.spec import CanSpec
+from rtdenoise.can.training.frames import Tensor
+from rtdenoise.can.training.pytorch import operations
+from rtdenoise.streaming.windows import window_pair
+
+_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class Forward:
+    """``forward(variables, noisy, training) -> estimate``, as `rtdenoise.can.model.build_network` computes it.
+
+    Parameters
+    ----------
+    spec : CanSpec
+        Causal.
+    compute_dtype : {"float32", "bfloat16"}
+        Of the convolutions' inputs and kernels.
+    """
+
+    def __init__(self, spec: CanSpec, compute_dtype: str = "float32") -> None:
+        self._spec, self._dtype = spec, _TYPES[compute_dtype]
+        if spec.domain == "spectral":
+            pair = window_pair(spec.frame, spec.span, spec.hop)
+            listening, _ = window_pair(spec.frame, spec.listening_span, spec.hop)
+            self._analysis, self._synthesis, self._listening = (
+                torch.tensor(w.astype(np.float32)) for w in (*pair, listening)
+            )
+
+    def __call__(self, variables: Sequence[Tensor], noisy: Tensor, training: bool) -> Tensor:
+        """Enhanced signals, float32.
+
+        Parameters
+        ----------
+        variables : sequence of tensor
+            In Keras' order; running statistics are written when training.
+        noisy : (batch, n_samples) float32
+        training : bool
+
+        Returns
+        -------
+        (batch, n_samples) float32
+            Later than the input by `CanSpec.latency_samples`.
+        """
+        spec, left = self._spec, iter(variables)
+        if spec.domain == "wave":
+            return self._stack(left, noisy.unsqueeze(-1), training).squeeze(-1)
+        if spec.domain == "framed":
+            frames = self._stack(left, cut_frames(noisy, spec.frame, spec.stride), training)
+            return add_frames(frames, spec.stride)
+        cut = cut_frames(noisy, spec.frame, spec.hop)
+        real, imag = operations.rfft(cut * self._analysis)
+        heard = operations.rfft(cut * self._listening) if spec.listens_apart else (real, imag)
+        rows, heights = spectral_inputs(operations, spec, *heard)
+        outputs = self._stack(left, rows, training)
+        around = torch.einsum("btkf,kf->btf", heights, next(left))
+        outputs = outputs + functional.pad(around, (0, spec.n_outputs - spec.n_bins))
+        real, imag = apply_mask(operations, spec, outputs, real, imag)
+        frames = operations.irfft((real, imag), spec.frame)[..., spec.frame - spec.span :]
+        return add_frames(frames * self._synthesis, spec.hop)
+
+    def _stack(self, left: Iterator[Tensor], rows: Tensor, training: bool) -> Tensor:
+        """The layers between the first and the last, ``(batch, n_rows, n)`` in and out."""
+        spec = self._spec
+        if spec.domain != "wave":
+            rows = self._dense(left, rows)
+        for dilation in spec.dilations:
+            layer = self._convolution(left, rows, dilation)
+            if spec.normalisation == "adaptive":
+                layer = _normalised(left, layer, training)
+            layer = functional.leaky_relu(layer, spec.slope)
+            rows = rows + features.RESIDUAL_SCALE * layer if spec.residual else layer
+        return self._dense(left, rows)
+
+    def _dense(self, left: Iterator[Tensor], rows: Tensor) -> Tensor:
+        kernel, bias = (next(left).to(self._dtype) for _ in range(2))
+        return (rows.to(self._dtype) @ kernel + bias).float()
+
+    def _convolution(self, left: Iterator[Tensor], rows: Tensor, dilation: int) -> Tensor:
+        """All taps in the past; as a convolution over an image one row high, its channels last in memory."""
+        kernel = next(left).to(self._dtype).permute(2, 1, 0).unsqueeze(2)
+        bias = next(left).to(self._dtype) if self._spec.normalisation == "none" else None
+        past = (self._spec.kernel - 1) * dilation
+        image = functional.pad(rows.to(self._dtype), (0, 0, past, 0)).unsqueeze(1).permute(0, 3, 1, 2)
+        answer = functional.conv2d(image, kernel, bias, dilation=(1, dilation))
+        return answer.permute(0, 2, 3, 1).squeeze(1).float()
+
+
+def _normalised(left: Iterator[Tensor], rows: Tensor, training: bool) -> Tensor:
+    """``w0 x + w1 batchnorm(x)``; Germain et al. (2018), section 2.1."""
+    w0, w1, beta, mean, variance = (next(left) for _ in range(5))
+    if training:
+        found = torch.var_mean(rows, (0, 1), correction=0)
+        with torch.no_grad():
+            for kept, new in ((mean, found[1]), (variance, found[0])):
+                kept.lerp_(new, 1.0 - features.BATCHNORM_MOMENTUM)
+        variance, mean = found
+    scale = torch.rsqrt(variance + features.BATCHNORM_EPSILON)
+    return rows * (w0 + w1 * scale) + w1 * (beta - mean * scale)
+
+
+def cut_frames(signal: Tensor, frame: int, hop: int) -> Tensor:
+    """The last `frame` samples at every `hop`, ``(batch, n) -> (batch, n // hop, frame)``; silence before."""
+    past = frame // hop - 1
+    pieces = functional.pad(signal.reshape(len(signal), -1, hop), (0, 0, past, 0))
+    count = pieces.shape[1] - past
+    return torch.cat([pieces[:, k : k + count] for k in range(past + 1)], -1)
+
+
+def add_frames(frames: Tensor, hop: int) -> Tensor:
+    """Overlap-add, ``(batch, n_frames, length) -> (batch, n_frames * hop)``: sums are given out as soon as they end."""
+    total = frames[..., :hop]
+    for k in range(1, frames.shape[-1] // hop):
+        total = total + functional.pad(frames[..., k * hop : (k + 1) * hop], (0, 0, k, 0))[:, :-k]
+    return total.reshape(len(total), -1)

@@ -1,0 +1,152 @@
+"""Steps in PyTorch: the network, the losses and their gradients are those of Keras."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+for package in ("torch", "keras"):
+    if find_spec(package) is None:
+        pytest.skip(f"{package} is not installed", allow_module_level=True)
+
+# in a process of its own: Keras has one backend for good
+COMMON = """
+import numpy as np, torch, keras
+from dataclasses import replace
+from numpy.testing import assert_allclose
+from rtdenoise.can.model import build_network
+from rtdenoise.can.spec import CanSpec, SPECS
+from rtdenoise.can.training.batches import Batch
+from rtdenoise.can.training.losses import Loss, build_loss
+from rtdenoise.can.training.pytorch import operations
+from rtdenoise.can.training.pytorch.network import Forward
+from rtdenoise.can.training.pytorch.steps import Steps
+keras.utils.set_random_seed(1)
+rng = np.random.default_rng(1)
+noisy = 0.1 * rng.standard_normal((2, 16384)).astype(np.float32)
+PYRAMID = (1, 2, 8)
+KINDS = {
+    "live": replace(SPECS["can-live"], channels=12, dilations=PYRAMID),
+    "no delay": replace(SPECS["can-wave"], channels=12, dilations=PYRAMID),
+    "wave": replace(SPECS["germain2018-causal"], channels=6, dilations=PYRAMID),
+    "framed": CanSpec(name="f", domain="framed", channels=8, dilations=PYRAMID, residual=True, frame=32, stride=16),
+}
+
+def shaken(network):
+    for variable in network.weights:
+        if "variance" not in variable.path:
+            variable.assign(variable + 0.05 * rng.standard_normal(variable.shape).astype(np.float32))
+    return network
+"""
+FORWARD = """
+for name, spec in KINDS.items():
+    network = shaken(build_network(spec))
+    values = [v.value.detach().clone() for v in network.weights]
+    for training in (False, True):
+        expected = keras.ops.convert_to_numpy(network(noisy, training=training))
+        with torch.no_grad():
+            found = Forward(spec)(values, torch.as_tensor(noisy), training).numpy()
+        assert np.std(expected) > 1e-3, name
+        assert_allclose(found, expected, atol=2e-6, err_msg=name)
+    for kept, variable in zip(values, network.weights):  # running statistics too
+        assert_allclose(kept.numpy(), keras.ops.convert_to_numpy(variable), atol=1e-6, err_msg=name)
+"""
+GRADIENTS = """
+from tests.can.sounds import spoken
+terms = [
+    {"term": "compressed_stft", "frame": 512, "hop": 256, "complex_share": 0.3}, {"term": "clipped_sdr", "weight": 0.01,
+     "ceiling_db": 30.0}, {"term": "estoi"}, {"term": "perceptual"}, {"term": "pauses"}, {"term": "l1"}, {"term": "l2"},
+]
+voice = spoken(1.5)[0][:16384].astype(np.float32)
+voice[:4096] = 0.0
+for name in ("live", "wave"):
+    spec = KINDS[name]
+    network = shaken(build_network(spec))
+    for term in terms:
+        loss = build_loss([term])
+        assert loss._ops is operations
+        batch = Batch(noisy + voice, np.stack([voice, voice]), np.full((2, 1), 9.0, np.float32))
+        target = batch.target[:, : noisy.shape[1] - spec.latency_samples] * batch.scale
+        value, gradients = Steps(network, spec, loss, "float32").gradients(batch, target)
+        loss._ops = keras.ops  # the same term as Keras computes it, through Keras' network
+        estimate = network(batch.noisy, training=True)[:, spec.latency_samples :] * torch.as_tensor(batch.scale)
+        expected = loss(keras.ops.convert_to_tensor(target), estimate)
+        wanted = torch.autograd.grad(expected, [v.value for v in network.trainable_variables])
+        assert_allclose(value, float(expected.detach()), rtol=1e-4, err_msg=term["term"])
+        size = max(float(g.abs().max()) for g in wanted)
+        assert size > 0.0
+        for a, b in zip(gradients, wanted):
+            assert_allclose(a.numpy(), b.numpy(), atol=2e-4 * size, err_msg=term["term"])
+"""
+WIDENED = """
+from rtdenoise.can.training.variables import assign, widened
+from pathlib import Path
+small = shaken(build_network(replace(KINDS["live"], mask="magnitude")))
+large = build_network(replace(KINDS["live"], mask="complex"))
+arrays = [keras.ops.convert_to_numpy(v) for v in small.weights]
+assign(large.weights, widened(arrays, [tuple(v.shape) for v in large.weights]), Path("start.npz"))
+expected, found = (keras.ops.convert_to_numpy(n(noisy)) for n in (small, large))
+assert_allclose(found, expected, atol=2e-5)  # the rotation's guard against no direction
+"""
+
+
+@pytest.mark.parametrize("program", [FORWARD, GRADIENTS, WIDENED], ids=["forward", "gradients", "widened"])
+def test_in_pytorch(program):
+    done = run(COMMON + program)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+TRAIN = """
+import sys
+from pathlib import Path
+import numpy as np, keras
+from rtdenoise.can.spec import CanSpec
+from rtdenoise.can.training.loop import Trainer
+from rtdenoise.can.training.settings import TrainSettings
+from tests.can.test_training import TINY
+from tests.can.sounds import spoken
+from rtdenoise.can.training.batches import Batch
+voice, noise = spoken(1.0)
+n = 8064 + TINY.latency_samples
+noisy = np.stack([(voice + noise)[:n], (voice + 0.3 * noise)[:n]]).astype(np.float32)
+target = np.stack([voice[:n]] * 2).astype(np.float32)
+batch = Batch(noisy, target, np.full((2, 1), 5.0, np.float32))
+loss = [{"term": "compressed_stft", "frame": 512, "hop": 256, "complex_share": 0.3}]
+settings = TrainSettings(network=TINY, loss=loss, batch_size=2, crop_seconds=8064 / 16000, steps=100,
+    optimiser="muon", learning_rate=1e-2, warmup_steps=1)
+folder = Path(sys.argv[1])
+whole = Trainer(settings, folder / "whole")
+assert whole._steps is not None
+losses = [whole.train_step(batch) for _ in range(12)]
+assert losses[-1] < 0.9 * losses[0], losses
+part = Trainer(settings, folder / "part")
+for _ in range(5): part.train_step(batch)
+part.checkpoint()
+rest = Trainer(settings, folder / "part")
+rest.resume(folder / "part" / "last.npz")
+for _ in range(7): rest.train_step(batch)
+for a, b in zip(whole.network.weights, rest.network.weights):
+    assert np.array_equal(keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b)), a.path
+bad = Batch(np.full_like(noisy, np.nan), target, batch.scale)
+before = [keras.ops.convert_to_numpy(v).copy() for v in rest.network.weights]
+rest.train_step(bad)
+assert all(np.isfinite(keras.ops.convert_to_numpy(v)).all() for v in rest.network.weights)
+assert rest.enhance(noisy).shape == (2, n - TINY.latency_samples)
+"""
+
+
+def test_a_run_learns_resumes_bit_for_bit_and_survives_a_batch_that_is_no_number(tmp_path):
+    done = run(TRAIN, str(tmp_path))
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1"}
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False)

@@ -2,7 +2,7 @@ r"""Losses against each other: one network, one start, one budget, the same batc
 
 Example::
 
-    python benchmarks/fair_trial.py configs/can-wave.yaml --data data --features models/feature-network \
+    python benchmarks/fair_trial.py configs/germain2018-causal.yaml --data data --features models/feature-network \
         --channels 32,64 --steps 4000 --run runs/fair-trial
 
 Every run is kept under ``--run`` and goes on where it stopped, also with more ``--steps``; with ``--report`` only

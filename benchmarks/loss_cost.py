@@ -2,7 +2,7 @@ r"""What a loss costs: time of a training step and memory of the process, loss b
 
 Example::
 
-    python benchmarks/loss_cost.py configs/can-wave.yaml --features models/feature-network --set batch_size=4
+    python benchmarks/loss_cost.py configs/germain2018-causal.yaml --features models/feature-network --set batch_size=4
 """
 
 from __future__ import annotations

@@ -209,3 +209,18 @@ def test_other_groups_of_the_same_recordings_make_another_validation_set(tmp_pat
         mixer = Mixer(MixParams(room=0.0, noise_alone=0.0), voices, voices, noises, rooms)
         made.append(validation_set(mixer, clips=4, n_samples=8000, cache=tmp_path / "cache"))
     assert not np.array_equal(made[0][1], made[1][1])
+
+
+def test_other_rates_and_several_channels_are_told_in_a_line_each(tmp_path, caplog):
+    rng = np.random.default_rng(4)
+    found = recordings(tmp_path, 1)
+    for name, rate, channels in (("a", 8000, 1), ("b", 8000, 2), ("c", 48000, 1)):
+        path = tmp_path / f"{name}.wav"
+        soundfile.write(path, 0.1 * rng.standard_normal((rate, channels)), rate)
+        found.append(Recording(path, "noise", "train", name))
+    assert decoded(found, tmp_path / "cache", RATE)["lengths"] == [8000, 16000, 16000, 16000]
+    assert caplog.messages == [
+        "of 4 files 2 at 8000 Hz: resampled to 16000 Hz, nothing is in their upper band",
+        "of 4 files 1 at 48000 Hz: resampled to 16000 Hz, what is above half of that is left out",
+        "1 of 4 files have several channels: their mean is used",
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -34,6 +35,7 @@ KINDS = {
     "live": replace(SPECS["can-live"], channels=12, dilations=PYRAMID),
     "no delay": replace(SPECS["can-wave"], channels=12, dilations=PYRAMID),
     "wave": replace(SPECS["germain2018-causal"], channels=6, dilations=PYRAMID),
+    "centred": replace(SPECS["germain2018"], channels=6, dilations=PYRAMID),
     "framed": CanSpec(name="f", domain="framed", channels=8, dilations=PYRAMID, residual=True, frame=32, stride=16),
 }
 
@@ -61,6 +63,7 @@ from tests.can.sounds import spoken
 terms = [
     {"term": "compressed_stft", "frame": 512, "hop": 256, "complex_share": 0.3}, {"term": "clipped_sdr", "weight": 0.01,
      "ceiling_db": 30.0}, {"term": "estoi"}, {"term": "perceptual"}, {"term": "pauses"}, {"term": "l1"}, {"term": "l2"},
+    {"term": "deep_features", "layers": 6, "warmup_steps": 1},
 ]
 voice = spoken(1.5)[0][:16384].astype(np.float32)
 voice[:4096] = 0.0
@@ -73,6 +76,8 @@ for name in ("live", "wave"):
         batch = Batch(noisy + voice, np.stack([voice, voice]), np.full((2, 1), 9.0, np.float32))
         target = batch.target[:, : noisy.shape[1] - spec.latency_samples] * batch.scale
         value, gradients = Steps(network, spec, loss, "float32").gradients(batch, target)
+        for state in loss.states:
+            state.restore([0.0] * state.values.shape[0])
         loss._ops = keras.ops  # the same term as Keras computes it, through Keras' network
         estimate = network(batch.noisy, training=True)[:, spec.latency_samples :] * torch.as_tensor(batch.scale)
         expected = loss(keras.ops.convert_to_tensor(target), estimate)
@@ -150,3 +155,28 @@ def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     root = Path(__file__).parents[2]
     command = [sys.executable, "-c", program, *arguments]
     return subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps its memory as it does")
+def test_the_c_library_keeps_memory_for_the_next_step():
+    done = run(KEPT)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+KEPT = """
+import resource
+import torch
+from rtdenoise.can.training.pytorch.memory import keep_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        arrays = [torch.ones(6_000_000) for _ in range(4)]
+        del arrays
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+assert faults() > 40_000  # 96 MB cleared page by page each time
+assert keep_memory()
+faults()
+assert faults() < 1_000
+"""

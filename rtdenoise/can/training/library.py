@@ -21,6 +21,7 @@ from numpy.lib import format as npy
 from scipy import signal
 
 from rtdenoise.can.training.collection import Recording
+from rtdenoise.can.training.formats import tell_adapted
 from rtdenoise.errors import ConfigError, MissingExtraError
 from rtdenoise.typing import F32
 
@@ -144,6 +145,7 @@ def decoded(chosen: list[Recording], cache: Path, sample_rate: int) -> dict[str,
                 lengths = _decode_all(chosen, sample_rate, partial)
             with replacing(index) as partial:  # last: where it stands, the samples do
                 partial.write_text(json.dumps({"lengths": lengths}), encoding="utf-8")
+            tell_adapted([r.path for r in chosen], sample_rate)
         except OSError as error:
             raise ConfigError(f"{cache}: decoded recordings cannot be kept there ({error.strerror})") from error
     return {"file": str(file), "lengths": lengths}

@@ -71,7 +71,7 @@ class Trainer(Run):
     def _without_layers(self, keras: Any) -> Any:
         """Steps written in PyTorch, if it is the backend: several times faster than through Keras' layers."""
         settings = self.settings
-        if keras.backend.backend() != "torch" or not settings.network.causal:
+        if keras.backend.backend() != "torch":
             return None
         from rtdenoise.can.training.pytorch.steps import Steps
 

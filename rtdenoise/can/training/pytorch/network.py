@@ -13,6 +13,7 @@ from rtdenoise.can.model import apply_mask, spectral_inputs
 from rtdenoise.can.spec import CanSpec
 from rtdenoise.can.training.frames import Tensor
 from rtdenoise.can.training.pytorch import operations
+from rtdenoise.can.training.pytorch.normalisation import adaptive_rectified
 from rtdenoise.streaming.windows import window_pair
 
 _TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -24,7 +25,6 @@ class Forward:
     Parameters
     ----------
     spec : CanSpec
-        Causal.
     compute_dtype : {"float32", "bfloat16"}
         Of the convolutions' inputs and kernels.
     """
@@ -78,9 +78,10 @@ class Forward:
         for dilation in spec.dilations:
             layer = self._convolution(left, rows, dilation)
             if spec.normalisation == "adaptive":
-                layer = _normalised(left, layer, training)
-            layer = functional.leaky_relu(layer, spec.slope)
-            rows = rows + features.RESIDUAL_SCALE * layer if spec.residual else layer
+                layer = adaptive_rectified(layer, tuple(next(left) for _ in range(5)), spec.slope, training)
+            else:
+                layer = functional.leaky_relu(layer, spec.slope)
+            rows = rows + features.RESIDUAL_SCALE * layer.float() if spec.residual else layer
         return self._dense(left, rows)
 
     def _dense(self, left: Iterator[Tensor], rows: Tensor) -> Tensor:
@@ -88,26 +89,14 @@ class Forward:
         return (rows.to(self._dtype) @ kernel + bias).float()
 
     def _convolution(self, left: Iterator[Tensor], rows: Tensor, dilation: int) -> Tensor:
-        """All taps in the past; as a convolution over an image one row high, its channels last in memory."""
+        """As a convolution over an image one row high, its channels last in memory."""
         kernel = next(left).to(self._dtype).permute(2, 1, 0).unsqueeze(2)
         bias = next(left).to(self._dtype) if self._spec.normalisation == "none" else None
-        past = (self._spec.kernel - 1) * dilation
-        image = functional.pad(rows.to(self._dtype), (0, 0, past, 0)).unsqueeze(1).permute(0, 3, 1, 2)
+        reach = (self._spec.kernel - 1) * dilation
+        past = reach if self._spec.causal else reach // 2
+        image = functional.pad(rows.to(self._dtype), (0, 0, past, reach - past)).unsqueeze(1).permute(0, 3, 1, 2)
         answer = functional.conv2d(image, kernel, bias, dilation=(1, dilation))
-        return answer.permute(0, 2, 3, 1).squeeze(1).float()
-
-
-def _normalised(left: Iterator[Tensor], rows: Tensor, training: bool) -> Tensor:
-    """``w0 x + w1 batchnorm(x)``; Germain et al. (2018), section 2.1."""
-    w0, w1, beta, mean, variance = (next(left) for _ in range(5))
-    if training:
-        found = torch.var_mean(rows, (0, 1), correction=0)
-        with torch.no_grad():
-            for kept, new in ((mean, found[1]), (variance, found[0])):
-                kept.lerp_(new, 1.0 - features.BATCHNORM_MOMENTUM)
-        variance, mean = found
-    scale = torch.rsqrt(variance + features.BATCHNORM_EPSILON)
-    return rows * (w0 + w1 * scale) + w1 * (beta - mean * scale)
+        return answer.permute(0, 2, 3, 1).squeeze(1)
 
 
 def cut_frames(signal: Tensor, frame: int, hop: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -15,16 +16,18 @@ _TYPES = {"float32": torch.float32, "int32": torch.int64, "bfloat16": torch.bflo
 exp, log, sqrt, rsqrt, square, power = torch.exp, torch.log, torch.sqrt, torch.rsqrt, torch.square, torch.pow
 abs, sign, sigmoid, tanh, relu = torch.abs, torch.sign, torch.sigmoid, torch.tanh, torch.relu
 ones_like, where, leaky_relu, clip = torch.ones_like, torch.where, functional.leaky_relu, torch.clamp
+isfinite, logical_and, all = torch.isfinite, torch.logical_and, torch.all
 
 
 def convert_to_tensor(values: Any) -> Tensor:
-    """A tensor of an array; a tensor as it is."""
+    """A tensor of an array or a Keras variable; a tensor as it is."""
+    values = getattr(values, "value", values)
     return values if isinstance(values, torch.Tensor) else torch.as_tensor(values)
 
 
-def cast(values: Tensor, dtype: str) -> Tensor:
+def cast(values: Any, dtype: Any) -> Tensor:
     """Values in another type."""
-    return values.to(_TYPES[dtype])
+    return convert_to_tensor(values).to(dtype if isinstance(dtype, torch.dtype) else _TYPES[dtype])
 
 
 def mean(values: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
@@ -115,10 +118,23 @@ def irfft(spectrum: tuple[Tensor, Tensor], fft_length: int | None = None) -> Ten
     return torch.fft.irfft(torch.complex(*spectrum), fft_length)
 
 
-def conv(rows: Tensor, kernel: Any, padding: str = "same") -> Tensor:
-    """Convolution over height and width, ``(batch, height, width, n)``, kernel ``(height, width, n_in, n_out)``."""
-    kernel = convert_to_tensor(kernel).permute(3, 2, 0, 1)
-    return functional.conv2d(rows.permute(0, 3, 1, 2), kernel, padding=padding).permute(0, 2, 3, 1)
+def conv(rows: Tensor, kernel: Any, strides: int = 1, padding: str = "same") -> Tensor:
+    """Convolution over time, or height and width, ``(batch, ..., n)``, kernel ``(..., n_in, n_out)``.
+
+    Padded so that there are as many outputs as steps; one zero more comes behind than before where it is odd.
+    """
+    if padding != "same":
+        raise ValueError(f"padding={padding!r} must be 'same'")
+    kernel = convert_to_tensor(kernel)
+    n_axes = kernel.ndim - 2
+    widths: list[int] = []
+    for axis in range(n_axes, 0, -1):
+        size, taps = rows.shape[axis], kernel.shape[axis - 1]
+        missing = builtins.max((-(-size // strides) - 1) * strides + taps - size, 0)
+        widths += [missing // 2, missing - missing // 2]
+    image = functional.pad(rows.movedim(-1, 1), widths)
+    convolution = functional.conv1d if n_axes == 1 else functional.conv2d
+    return convolution(image, kernel.movedim((-1, -2), (0, 1)), stride=strides).movedim(1, -1)
 
 
 def max_pool(rows: Tensor, size: int, strides: int, padding: str = "valid") -> Tensor:
@@ -131,8 +147,3 @@ def max_pool(rows: Tensor, size: int, strides: int, padding: str = "valid") -> T
 def stop_gradient(values: Tensor) -> Tensor:
     """A constant."""
     return values.detach()
-
-
-def isfinite(values: Tensor) -> Tensor:
-    """Which elements are numbers."""
-    return torch.isfinite(values)

@@ -10,6 +10,7 @@ from rtdenoise.can.spec import CanSpec
 from rtdenoise.can.training.batches import Batch
 from rtdenoise.can.training.frames import Tensor
 from rtdenoise.can.training.losses import Loss
+from rtdenoise.can.training.pytorch.memory import keep_memory
 from rtdenoise.can.training.pytorch.network import Forward
 from rtdenoise.typing import F32
 
@@ -30,6 +31,7 @@ class Steps:
     def __init__(self, network: Any, spec: CanSpec, loss: Loss, compute_dtype: str) -> None:
         self._network, self._loss, self._latency = network, loss, spec.latency_samples
         self._forward = Forward(spec, compute_dtype)
+        keep_memory()
 
     def gradients(self, batch: Batch, target: F32) -> tuple[float, list[Tensor]]:
         """Loss of a batch, and its gradients in the order of the network's trainable variables."""

@@ -1,0 +1,104 @@
+"""Adaptive normalisation and leaky rectifier in one, forwards and backwards: memory is read and written once."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from rtdenoise.can import features
+from rtdenoise.can.training.frames import Tensor
+
+
+def adaptive_rectified(rows: Tensor, weights: tuple[Tensor, ...], slope: float, training: bool) -> Tensor:
+    """``leaky(w0 x + w1 batchnorm(x))``; Germain et al. (2018), section 2.1.
+
+    Parameters
+    ----------
+    rows : (..., channels) tensor
+    weights : tuple of tensor
+        ``w0``, ``w1``, ``beta``, and running mean and variance, which are written when training.
+    slope : float
+        Of the rectifier, for negative input.
+    training : bool
+        Whether the statistics are those of `rows`.
+
+    Returns
+    -------
+    tensor like `rows`
+    """
+    w0, w1, beta, mean, variance = weights
+    flat = rows.reshape(-1, rows.shape[-1])
+    if training:
+        answer, found_mean, found_variance = _Adaptive.apply(flat, w0, w1, beta, slope)
+        with torch.no_grad():
+            for kept, new in ((mean, found_mean), (variance, found_variance)):
+                kept.lerp_(new, 1.0 - features.BATCHNORM_MOMENTUM)
+    else:
+        scale = torch.rsqrt(variance + features.BATCHNORM_EPSILON)
+        answer = _compiled(_rectified)(flat, w0 + w1 * scale, w1 * (beta - mean * scale), slope)
+    return answer.reshape(rows.shape)
+
+
+class _Adaptive(torch.autograd.Function):
+    """With the statistics of the batch; returns them too, which carry no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, flat: Tensor, w0: Tensor, w1: Tensor, beta: Tensor, slope: float) -> tuple[Tensor, ...]:
+        total, squares = _compiled(_sums)(flat)
+        mean = total / len(flat)
+        variance = torch.clamp(squares / len(flat) - mean * mean, min=0.0)
+        scale = torch.rsqrt(variance + features.BATCHNORM_EPSILON)
+        gain, bias = w0 + w1 * scale, w1 * (beta - mean * scale)
+        ctx.save_for_backward(flat, gain, bias, mean, scale, w1, beta)
+        ctx.slope = slope
+        ctx.mark_non_differentiable(mean, variance)
+        return _compiled(_rectified)(flat, gain, bias, slope), mean, variance
+
+    @staticmethod
+    def backward(ctx: Any, wanted: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        flat, gain, bias, mean, scale, w1, beta = ctx.saved_tensors
+        total, product = _compiled(_gradient_sums)(flat, wanted, gain, bias, ctx.slope)
+        moved = product - mean * total  # sum of the gradient times the centred input
+        of_input = -w1 * scale**3 * moved / len(flat)  # by way of the variance
+        constant = -w1 * scale * total / len(flat) - of_input * mean  # by way of the mean
+        inner = _compiled(_input_gradient)(flat, wanted, gain, bias, of_input, constant, ctx.slope)
+        return inner, product.sum(), (scale * moved + beta * total).sum(), w1 * total, None
+
+
+def _sums(flat: Tensor) -> tuple[Tensor, Tensor]:
+    values = flat.float()
+    return values.sum(0), (values * values).sum(0)
+
+
+def _rectified(flat: Tensor, gain: Tensor, bias: Tensor, slope: float) -> Tensor:
+    return torch.nn.functional.leaky_relu(flat.float() * gain + bias, slope).to(flat.dtype)
+
+
+def _before_rectifier(flat: Tensor, wanted: Tensor, gain: Tensor, bias: Tensor, slope: float) -> Tensor:
+    """Gradient before the rectifier."""
+    return torch.where(flat.float() * gain + bias > 0.0, 1.0, slope) * wanted.float()
+
+
+def _gradient_sums(flat: Tensor, wanted: Tensor, gain: Tensor, bias: Tensor, slope: float) -> tuple[Tensor, Tensor]:
+    inner = _before_rectifier(flat, wanted, gain, bias, slope)
+    return inner.sum(0), (inner * flat.float()).sum(0)
+
+
+def _input_gradient(
+    flat: Tensor, wanted: Tensor, gain: Tensor, bias: Tensor, of_input: Tensor, constant: Tensor, slope: float
+) -> Tensor:
+    inner = _before_rectifier(flat, wanted, gain, bias, slope)
+    return (inner * gain + flat.float() * of_input + constant).to(flat.dtype)
+
+
+@functools.cache
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` in one pass over memory where there is a C++ compiler, as it is elsewhere."""
+    if shutil.which("g++") is None and shutil.which("clang++") is None:
+        return function
+    found: Callable[..., Any] = torch.compile(function, dynamic=False)
+    return found

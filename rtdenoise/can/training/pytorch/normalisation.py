@@ -43,7 +43,7 @@ def adaptive_rectified(rows: Tensor, weights: tuple[Tensor, ...], slope: float, 
     return answer.reshape(rows.shape)
 
 
-class _Adaptive(torch.autograd.Function):
+class _Adaptive(torch.autograd.Function):  # type: ignore[misc]  # torch is untyped
     """With the statistics of the batch; returns them too, which carry no gradient."""
 
     @staticmethod

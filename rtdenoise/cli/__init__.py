@@ -7,6 +7,11 @@ def main() -> None:
     """Run the command line and end the process with its exit code."""
     import sys
 
-    from rtdenoise.cli.entry import run
+    try:
+        from rtdenoise.cli.entry import run
 
-    sys.exit(run(sys.argv[1:]))
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # while the command line itself is being imported
+        sys.stderr.write("rtdenoise: note: interrupted\n")
+        code = 130
+    sys.exit(code)

@@ -194,3 +194,21 @@ def test_a_network_is_chosen_by_its_own_options(call, make):
     ):
         done = call("-f", "noisy.wav", "-o", "third.wav", *arguments)
         assert done.code and message in done.err and done.err.count("\n") == 1
+
+
+def test_ctrl_c_while_the_command_line_is_imported_is_one_line():
+    code = (
+        "import sys\n"
+        "class Interrupts:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'click':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupts())\n"
+        "from rtdenoise.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) in (
+        (130, "rtdenoise: note: interrupted\n"),
+        (-2, "rtdenoise: note: interrupted\n"),
+    )

@@ -65,7 +65,11 @@ class LocalCard:
     def __init__(self, server: str, microphone: str = "virtual_microphone", speaker: str = "virtual_speaker") -> None:
         self.microphone_name, self.speaker_name = microphone, speaker
         self._microphone = jack.Client(microphone, no_start_server=True, servername=server)
-        self._speaker = jack.Client(speaker, no_start_server=True, servername=server)
+        try:
+            self._speaker = jack.Client(speaker, no_start_server=True, servername=server)
+        except jack.JackOpenError:
+            self._microphone.close()  # a synchronous server waits for a client that goes without a word
+            raise
         self._out = self._microphone.outports.register("capture_1", is_physical=False, is_terminal=True)
         self._in = self._speaker.inports.register("playback_1", is_physical=False, is_terminal=True)
         self.rate, self.period = self._microphone.samplerate, self._microphone.blocksize

@@ -16,6 +16,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from tests.virtual_card.apart import own_shared_memory, shares_memory
+
 _UP_SECONDS = 10.0
 _REGISTER_SECONDS = 120.0
 _CLIENT_TIMEOUT_MS = 2000
@@ -73,6 +75,7 @@ class Server:
 
     def start(self) -> Server:
         """Start, or start again; servers that were killed before leave JACK's register full, so clear it if it is."""
+        own_shared_memory()
         limit = time.monotonic() + _REGISTER_SECONDS
         while True:
             try:
@@ -145,10 +148,10 @@ class Server:
 
 
 def _servers_run() -> bool:
-    """Whether any JACK server runs on this machine; one that ended and that nobody has asked after does not."""
+    """Whether a JACK server runs that shares our register; one that ended, and nobody has asked after, does not."""
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             name, _, rest = (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")
-            if name.endswith("(jackd") and rest.split()[0] not in ("Z", "X"):
+            if name.endswith("(jackd") and rest.split()[0] not in ("Z", "X") and shares_memory(folder):
                 return True
     return False

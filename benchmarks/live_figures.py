@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.live_faults import ending, speaker
 from benchmarks.live_sessions import card_of, cpu, hours, soak, start
 from rtdenoise.live.record import heard_delay, percentile_ns
 from tests.live.conftest import may_run_in_real_time
@@ -135,6 +136,8 @@ FIGURES: dict[str, Callable[[float], dict[str, Any]]] = {
     "gil": gil,
     "start": start,
     "cpu": cpu,
+    "ending": ending,
+    "speaker": speaker,
     "soak": soak,
     "hours": hours,
 }

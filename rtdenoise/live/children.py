@@ -69,11 +69,15 @@ class Child:
         except Empty:
             return None
 
+    def wait(self, seconds: float) -> bool:
+        """Wait that long for it to end by itself; whether it has ended."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return not self.alive
+
     def end(self, patience_seconds: float = 0.0) -> None:
         """Wait that long for it to end by itself, then end it."""
-        try:
-            self._process.wait(patience_seconds)
-        except subprocess.TimeoutExpired:
+        if not self.wait(patience_seconds):
             self._process.kill()
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(0.5)

@@ -44,15 +44,16 @@ def sane_latency(seconds: float) -> float:
     return float(seconds) if 0.0 <= seconds < _LATENCY_MAX_SECONDS else 0.0
 
 
-def list_devices() -> list[Device]:
-    """All devices, asked for in a process of their own.
+def list_devices(timeout_seconds: float = _LIST_TIMEOUT_SECONDS) -> list[Device]:
+    """All devices, asked for in a process of their own, which is ended after this time.
 
     Raises
     ------
     DeviceError
         If PortAudio is missing or does not answer.
     """
-    entries = ask("rtdenoise.live.devices", timeout_seconds=_LIST_TIMEOUT_SECONDS, what="PortAudio cannot list devices")
+    what = "PortAudio cannot list devices"
+    entries = ask("rtdenoise.live.devices", timeout_seconds=timeout_seconds, what=what)
     return [Device(**entry) for entry in entries]
 
 

@@ -29,14 +29,15 @@ class Goodbye:
     def on_order(self, order: dict[str, Any]) -> None:
         """Leave if that is the order, whatever else this process is doing: importing, compiling, waiting."""
         if order["order"] == "leave":
-            threading.Thread(target=self.leave, args=(0,), daemon=True).start()
+            patience = float(order.get("patience_seconds", _CLOSE_SECONDS))
+            threading.Thread(target=self.leave, args=(0, patience), daemon=True).start()
 
-    def leave(self, code: int) -> NoReturn:
-        """Say goodbye and end this process; a server that is dead is waited for a moment only."""
+    def leave(self, code: int, patience_seconds: float = _CLOSE_SECONDS) -> NoReturn:
+        """Say goodbye and end this process; a server that does not hear it is waited for so long only."""
         self.talking.acquire()
         parting = threading.Thread(target=self._part, daemon=True)
         parting.start()
-        parting.join(_CLOSE_SECONDS)
+        parting.join(patience_seconds)
         sys.stderr.flush()
         os._exit(code)  # not through atexit: PortAudio's goodbye can hang
 

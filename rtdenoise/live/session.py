@@ -12,7 +12,7 @@ from typing import Any
 from rtdenoise import errors
 from rtdenoise.errors import DeviceError, RtDenoiseError
 from rtdenoise.live.children import Child
-from rtdenoise.live.ending import STOP_SECONDS, dismiss, fade_out, goes_on
+from rtdenoise.live.ending import STOP_SECONDS, Departing, dismiss, fade_out, goes_on
 from rtdenoise.live.engines import Engines
 from rtdenoise.live.monitor import Monitor
 from rtdenoise.live.pipes import encode
@@ -30,7 +30,6 @@ _OPEN_SECONDS = 10.0
 _COMPILE_SECONDS = 300.0
 _SETTLED_SECONDS = 5.0  # of callbacks; devices that run shorter are opened less and less often
 _FIRST_ATTEMPTS = 3  # to open devices that never ran; later there is no limit
-
 Tell = Callable[[str], None]
 
 
@@ -67,6 +66,7 @@ class Session:
         self._attempts = 0
         self._not_before = 0.0
         self._stage = Stage()
+        self._departing = Departing()
         self._engines = Engines(tell, self._wake_fd)
         self._rules: dict[str, int] = {}
         self._heard = plan.settings.method
@@ -76,15 +76,13 @@ class Session:
         self._wanted: dict[str, float] = {}
         self._open()
 
-    # --- starting ---------------------------------------------------------------------------------------------
-
     def _open(self) -> None:
         if self._attempts:
             self.region.close()
             self.region = Region()
         self._attempts += 1
         self.state = "starting"
-        self._stage.enter("listing", _LIST_AGAIN_SECONDS if self._ever_ran else _LIST_SECONDS)
+        self._stage.begin(_LIST_AGAIN_SECONDS if self._ever_ran else _LIST_SECONDS)
         fds = (self.region.fd, self._wake_fd)
         self._worker = Child("rtdenoise.live.worker", fds, "audio")
         self._worker.order("run", plan=encode(self.plan), region=self.region.handle, wake_fd=self._wake_fd)
@@ -105,6 +103,7 @@ class Session:
         DeviceError, ConfigError, ModelError, MissingExtraError
             If it cannot even start.
         """
+        self._departing.look()
         if self.state == "waiting":
             if time.monotonic() >= self._not_before:
                 self._open()
@@ -127,7 +126,10 @@ class Session:
         if self._stage.name == "listing" and not self._ever_ran:
             self.close()
             raise DeviceError(f"the sound system did not answer within {_LIST_SECONDS:.0f} s; restart its server")
-        self._reopen("the sound system does not answer")
+        if self._departing.full:  # this one waits behind them, and so would the next
+            self._stage.enter(self._stage.name, _LIST_AGAIN_SECONDS)
+        else:
+            self._reopen("the sound system does not answer")
 
     def _hear_worker(self) -> None:
         worker = self._worker
@@ -142,6 +144,8 @@ class Session:
 
     def _on_worker(self, event: dict[str, Any]) -> None:
         kind = event["event"]
+        if kind in ("error", "finished") and self._worker is not None:
+            self._worker.wait(STOP_SECONDS)  # it says goodbye to the sound server first
         if kind == "rate":
             self._stage.enter("preparing", _COMPILE_SECONDS)
             self._engines.set_rate(int(event["rate"]))
@@ -149,6 +153,7 @@ class Session:
             self._engines.run()
         elif kind == "opening":
             self._stage.enter("opening", _OPEN_SECONDS)
+            self._stage.on_jack = all("JACK" in host for host in event["host_apis"])
         elif kind == "running":
             self._on_running(event)
         elif kind == "granted":
@@ -183,8 +188,6 @@ class Session:
             self._attempts = 1
 
     def _on_error(self, event: dict[str, Any]) -> None:
-        if self._worker is not None:
-            self._worker.end(STOP_SECONDS)  # it says goodbye to the sound server first
         if not self._ever_ran:
             self.close()
             kind = getattr(errors, event["kind"], DeviceError)
@@ -211,12 +214,13 @@ class Session:
             self.close()
             raise DeviceError(": ".join([f"{reason} {_FIRST_ATTEMPTS} times", *words]) + "; see `rtdenoise doctor`")
         delay = _BACKOFF_SECONDS[min(self._attempts - 1, len(_BACKOFF_SECONDS) - 1)]
-        if self._attempts <= 2 or self._attempts % 10 == 0:
+        if self._attempts <= 2 or self._attempts % 10 == 0 or (self.state == "starting" and self._stage.overdue):
             self._tell(f"{reason}; opening the devices again")
             self._back_untold = self._ever_ran
-        if self._worker is not None and self.state == "running" and goes_on(self.region.live, self._watch):
-            dismiss(self._worker)
-        self._end_children()
+        running = self.state == "running" and goes_on(self.region.live, self._watch)
+        self._departing.part(self._worker, on_jack=self._stage.on_jack, running=running)
+        self._worker = None
+        self._engines.end()
         self.state = "waiting"
         self._not_before = time.monotonic() + delay
 
@@ -286,15 +290,11 @@ class Session:
         elif worker is not None and self.state == "starting":
             dismiss(worker)
         self.monitor.freeze()
-        self._end_children()
+        self._departing.end(worker)
+        self._worker = None
+        self._engines.end()
         self.state = "finished"
         self.region.close()
         if self._wake_fd >= 0:
             os.close(self._wake_fd)
             self._wake_fd = -1
-
-    def _end_children(self) -> None:
-        if self._worker is not None:
-            self._worker.end()
-            self._worker = None
-        self._engines.end()

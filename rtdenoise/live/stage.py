@@ -14,10 +14,16 @@ class Stage:
 
     name: str = ""
     deadline: float = 0.0
+    on_jack: bool = True  # or unknown: then no device is held
 
     def enter(self, name: str, seconds: float) -> None:
         """It begins now, and may last that long."""
         self.name, self.deadline = name, time.monotonic() + seconds
+
+    def begin(self, seconds: float) -> None:
+        """Devices are listed, within so long; nothing is known of them."""
+        self.enter("listing", seconds)
+        self.on_jack = True
 
     @property
     def overdue(self) -> bool:

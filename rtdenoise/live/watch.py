@@ -17,6 +17,7 @@ _STARTING_SECONDS, _STARTING_SILENT_SECONDS = 4.0, 1.5  # PulseAudio may begin w
 _ZERO_SECONDS = 3.0
 _LOOK_SECONDS = 10.0  # between two looks for a source that gives zeros; so long they must last for a new opening
 _TARGET_SECONDS = 10.0  # between two looks for an output that may go without a word; a look costs 0.1 s of a core
+_LOOK_PATIENCE_SECONDS = 60.0  # nobody waits for a look, and a synchronous JACK stands still if it is cut off
 _SUSPEND_SECONDS = 2.0
 
 
@@ -84,8 +85,10 @@ class Watch:
         """A client of JACK may go: whoever played to it goes on, unheard."""
         if self._target is None or "JACK" not in self._target["host_api"]:
             return ""
+        if "target" in (self._missing or ()):
+            return "the output device is gone"
         self._look_every(_TARGET_SECONDS, now)
-        return "the output device is gone" if "target" in (self._missing or ()) else ""
+        return ""
 
     def _zeros_trouble(self, record: Any, now: float, tell: Any) -> str:
         """Exact zeros: a muted microphone, or a source that vanished behind a server that hides it."""
@@ -123,7 +126,7 @@ class Watch:
     def _look_for_devices(self) -> None:
         """Ask, in a process that may hang; a sound system that lists nothing of its own says nothing of a device."""
         try:
-            listed = list_devices()
+            listed = list_devices(_LOOK_PATIENCE_SECONDS)
         except DeviceError:
             return
         missing = set()

@@ -31,6 +31,7 @@ _ENGINE_START_SECONDS = 120.0
 _FIRST_CALLBACK_SECONDS = 5.0
 _POLL_SECONDS = 0.04
 _LOOK_SECONDS = 0.2
+_GOODBYE_SECONDS = 60.0  # the session has less patience
 
 
 class Worker:
@@ -67,7 +68,9 @@ class Worker:
             latency={"low": "low", "safe": "high"}.get(str(plan.latency), plan.latency),
         )
         playback = self._prepare_playback(rate, target.rate_hz, channels_out) if apart and target else None
-        self._parent.send("opening", rate=rate)  # from here on the session expects an answer soon: nothing compiles
+        hosts = [device.host_api for device in (source, target) if device is not None]
+        # from here on the session expects an answer soon: nothing compiles
+        self._parent.send("opening", rate=rate, host_apis=hosts)
         if playback is not None and target is not None:
             second = replace(opening, rate=target.rate_hz, source=None, target=target)
             second = replace(second, block=opening.block and round(opening.block * target.rate_hz / rate))
@@ -216,7 +219,13 @@ def main() -> None:
     """Read the plan from the first order, run it, report what went wrong in one line."""
     scheduling.end_with_parent()
     goodbye = Goodbye()
-    parent = ChildEnd(goodbye.on_order)
+
+    def on_order(order: dict[str, Any]) -> None:
+        if order["order"] == "leave":
+            parent.send("leaving")
+        goodbye.on_order(order)
+
+    parent = ChildEnd(on_order)
     order = parent.wait(30.0)
     if order is None:
         return
@@ -231,7 +240,7 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - reported to the session, which decides
         parent.send("error", kind="DeviceError", message=f"{type(error).__name__}: {' '.join(str(error).split())}")
         code = 1
-    goodbye.leave(code)
+    goodbye.leave(code, _GOODBYE_SECONDS)
 
 
 if __name__ == "__main__":

@@ -33,8 +33,9 @@ class Running:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.failure: BaseException | None = None
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._drive)
+        self._end, self._ended = threading.Event(), threading.Event()
+        # it outlives `join`: Linux ends a process with the thread that started it, and a session ends its own in order
+        self._thread = threading.Thread(target=self._drive, daemon=True)
         self._thread.start()
 
     def _drive(self) -> None:
@@ -43,6 +44,9 @@ class Running:
                 time.sleep(STEP_SECONDS)
         except BaseException as error:  # noqa: BLE001 - handed to the test
             self.failure = error
+        self._ended.set()
+        while self.session.state != "finished":
+            time.sleep(STEP_SECONDS)
 
     def wait(self, condition: Callable[[], bool], timeout_seconds: float = 60.0) -> float:
         """Until `condition`; returns the seconds it took."""
@@ -56,8 +60,9 @@ class Running:
         return time.monotonic() - started
 
     def join(self) -> None:
+        """Until nobody drives the session any more; close it then."""
         self._end.set()
-        self._thread.join(5)
+        self._ended.wait(5)
 
 
 @contextmanager

@@ -202,7 +202,7 @@ def test_a_speaker_that_was_away_for_a_moment_is_heard_again(server):
 def test_an_output_is_looked_for_only_where_it_goes_without_a_word(host_api, monkeypatch):
     looked = []
     monkeypatch.setattr(watch, "_TARGET_SECONDS", 0.0)
-    monkeypatch.setattr(watch, "list_devices", lambda: looked.append(1) or [])
+    monkeypatch.setattr(watch, "list_devices", lambda _seconds: looked.append(1) or [])
     from rtdenoise.live.record import LIVE
 
     live, told = np.zeros(1, LIVE), []

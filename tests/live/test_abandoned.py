@@ -1,0 +1,105 @@
+"""A sound server that stands still: whoever waits in vain is given up without harm, and the session goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from rtdenoise.live import ending
+from rtdenoise.live import session as sessions
+from rtdenoise.live.children import Child
+from tests.live.harness import plan, running
+from tests.live.test_exactness import noise
+from tests.live.test_returning import hears, returned
+from tests.live.test_stalls import stopped
+from tests.virtual_card.card import VirtualCard
+
+
+@pytest.fixture
+def children(monkeypatch) -> list[Child]:
+    """All audio processes, in the order of their start."""
+    started: list[Child] = []
+
+    def start(module: str, *arguments) -> Child:
+        started.append(Child(module, *arguments))
+        return started[-1]
+
+    monkeypatch.setattr(sessions, "Child", start)
+    return started
+
+
+def test_nobody_who_waits_for_a_server_that_stands_still_is_killed_and_makes_it_stand_longer(
+    server, monkeypatch, children
+):
+    """A synchronous server waits 20 s for a client that is killed; killed ones in a row kept a session at its start."""
+    monkeypatch.setattr(sessions, "_LIST_AGAIN_SECONDS", 2.5)
+    monkeypatch.setattr(ending, "_ANSWER_SECONDS", 100.0)  # a busy machine
+    told: list[str] = []
+    with (
+        VirtualCard(server.name) as card,
+        VirtualCard(server.name, "other_microphone", "other_speaker") as other,
+        running(plan("bypass"), told) as live,
+    ):
+        card.set_idle(noise(1.0, card.rate))
+        live.wait(lambda: live.session.region.live["energy_in"][0] > 0.0)
+        with stopped(other._process.pid):
+            live.wait(lambda: len(children) == 3, 60.0)
+            time.sleep(3.0)
+            assert len(children) == 3, "a third one would only wait behind the two"
+            assert told[-1] == "the sound system does not answer; opening the devices again"
+            assert all(child.alive for child in children), "nobody was killed"
+        live.wait(lambda: hears_all(live), 60.0)
+    assert told[-1] == "audio is back"
+
+
+def hears_all(live) -> bool:
+    return live.session.state == "running" and live.session.region.live["energy_in"][0] > 0.0
+
+
+def test_a_process_that_does_not_hear_the_order_to_leave_is_ended(server_of, monkeypatch, children):
+    monkeypatch.setattr(ending, "_ANSWER_SECONDS", 0.5)
+    server = server_of(realtime=False, synchronous=False)
+    with VirtualCard(server.name), running(plan("bypass")) as live:
+        os.kill(children[0].pid, signal.SIGSTOP)
+        live.wait(lambda: live.session.reopened == 1, 30.0)
+        live.wait(lambda: not children[0].alive, 5.0)
+        assert children[0]._process.returncode == -signal.SIGKILL
+    assert live.session._departing._leaving == []
+
+
+def test_a_session_that_ends_leaves_nobody_who_was_still_leaving(server_of, monkeypatch, children):
+    monkeypatch.setattr(ending, "_ANSWER_SECONDS", 100.0)
+    server = server_of(realtime=False, synchronous=False)
+    with VirtualCard(server.name), running(plan("bypass")) as live:
+        os.kill(children[0].pid, signal.SIGSTOP)  # the server may wait for it, and refuse the next so long
+        live.wait(lambda: len(children) > 1, 30.0)
+        assert children[0].alive
+    assert not any(child.alive for child in children)
+
+
+def unwatched(module: str, *arguments) -> Child:
+    """The same process without the look into JACK."""
+    return Child("tests.live.unwatched" if module == "rtdenoise.live.worker" else module, *arguments)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.0])
+def test_without_the_look_into_jack_a_vanished_speaker_is_missed_in_the_list_and_used_again(
+    server, monkeypatch, seconds
+):
+    monkeypatch.setattr("rtdenoise.live.watch._TARGET_SECONDS", seconds)
+    monkeypatch.setattr(sessions, "Child", unwatched)
+    told: list[str] = []
+    second = VirtualCard(server.name, "other_microphone", "other_speaker").__enter__()
+    with VirtualCard(server.name) as card, running(plan("bypass", target="other_speaker"), told) as live:
+        card.set_idle(noise(1.0, card.rate))
+        time.sleep(3.0)
+        assert not told, "it was looked for, and found"
+        assert live.session._watch._target is not None, "nobody looks into JACK"
+        second.__exit__()
+        live.wait(lambda: "the output device is gone; opening the devices again" in told, 60.0)
+        with returned(server) as again:
+            live.wait(lambda: hears(again), 60.0)
+    assert "audio is back" in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -36,12 +37,20 @@ def ask(module: str, *arguments: str, timeout_seconds: float, what: str) -> Any:
         ) from error
     lines = done.stdout.strip().splitlines()
     if done.returncode != 0 or not lines:
-        reason = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        reason = done.stderr.strip().splitlines()[-1:] or [_silent_end(done.returncode)]
         raise DeviceError(f"{what}: {reason[0]}")
     said = json.loads(lines[-1])
     if "error" in said:
         raise DeviceError(said["error"])
     return said["answer"]
+
+
+def _silent_end(code: int) -> str:
+    """In words, why a process ended that said nothing."""
+    if code >= 0:
+        return "no reason given"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+    return f"it crashed ({name}), as where there is no sound device; connect one, or start PipeWire or JACK"
 
 
 def answer(question: Callable[[], Any]) -> None:

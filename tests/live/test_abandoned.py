@@ -8,9 +8,11 @@ import time
 
 import pytest
 
+from rtdenoise.errors import DeviceError
 from rtdenoise.live import ending
 from rtdenoise.live import session as sessions
 from rtdenoise.live.children import Child
+from rtdenoise.live.questions import ask
 from tests.live.harness import plan, running
 from tests.live.test_exactness import noise
 from tests.live.test_returning import hears, returned
@@ -103,3 +105,10 @@ def test_without_the_look_into_jack_a_vanished_speaker_is_missed_in_the_list_and
         with returned(server) as again:
             live.wait(lambda: hears(again), 60.0)
     assert "audio is back" in told
+
+
+def test_a_question_whose_process_crashes_without_a_word_names_the_signal_and_a_remedy(tmp_path, monkeypatch):
+    (tmp_path / "crashes.py").write_text("import os\nos.kill(os.getpid(), 11)\n", encoding="ascii")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(DeviceError, match=r"^it fails: it crashed \(SIGSEGV\).*start PipeWire or JACK$"):
+        ask("crashes", timeout_seconds=30.0, what="it fails")

@@ -107,7 +107,7 @@ def test_a_run_does_not_fail_for_want_of_a_picture(tmp_path, caplog):
     ("backend", "message"),
     [
         ("foo", "KERAS_BACKEND=foo must be one of tensorflow, jax, torch"),
-        ("torch", "KERAS_BACKEND=torch, which is not"),
+        ("jax", "KERAS_BACKEND=jax, which is not"),
     ],
 )
 def test_a_backend_that_is_not_there_is_named(backend, message):

@@ -14,6 +14,7 @@ from rtdenoise.config import Settings, load_settings
 from rtdenoise.live.plan import LivePlan
 from rtdenoise.live.session import Session
 from rtdenoise.typing import F32
+from tests.live.diagnosis import diagnosis
 
 STEP_SECONDS = 0.02
 
@@ -30,8 +31,8 @@ def plan(method: str = "WF", preset: str = "low", **fields: Any) -> LivePlan:
 class Running:
     """A session that a thread looks after, as the command line does."""
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    def __init__(self, session: Session, told: list[str] | None = None) -> None:
+        self.session, self._told = session, told if told is not None else []
         self.failure: BaseException | None = None
         self._end, self._ended = threading.Event(), threading.Event()
         # it outlives `join`: Linux ends a process with the thread that started it, and a session ends its own in order
@@ -55,7 +56,8 @@ class Running:
             if self.failure is not None:
                 raise self.failure
             if time.monotonic() - started > timeout_seconds:
-                raise TimeoutError(f"still {self.session.state} ({self.session._stage.name}) after {timeout_seconds} s")
+                what = f"still {self.session.state} ({self.session._stage.name}) after {timeout_seconds} s"
+                raise TimeoutError(f"{what}\n{diagnosis(self.session, self._told)}")
             time.sleep(0.005)
         return time.monotonic() - started
 
@@ -70,7 +72,7 @@ def running(live_plan: LivePlan, told: list[str] | None = None) -> Iterator[Runn
     """A session that runs: the devices are open and the first blocks have passed."""
     lines: list[str] = told if told is not None else []
     session = Session(live_plan, lines.append)
-    runner = Running(session)
+    runner = Running(session, lines)
     try:
         runner.wait(lambda: session.state == "running" and session.region.live["fade"][0] == 1.0, 240.0)
         yield runner

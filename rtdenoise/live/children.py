@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -12,6 +13,9 @@ from contextlib import suppress
 from queue import Empty, Queue
 from typing import Any
 
+from rtdenoise.live.questions import silent_end
+
+_CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGILL, signal.SIGFPE)
 _FLOOD_BYTES = 4 << 20  # a dead server makes PortAudio write without end
 _KEPT_LINES = 30
 
@@ -54,6 +58,12 @@ class Child:
     def alive(self) -> bool:
         """Whether it runs."""
         return self._process.poll() is None
+
+    @property
+    def crash(self) -> str:
+        """Why it ended, with a remedy, if a library of its own ended it (an assertion, a bad pointer); else empty."""
+        code = self._process.poll()
+        return silent_end(code) if code is not None and -code in _CRASHES else ""
 
     def order(self, order: str, **fields: Any) -> None:
         """Tell it something; a process that is gone does not mind."""

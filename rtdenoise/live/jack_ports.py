@@ -11,6 +11,13 @@ _NO_START_SERVER, _PORT_IS_INPUT = 1, 1
 _LIBRARY = "libjack.0.dylib" if sys.platform == "darwin" else "libjack.so.0"  # PortAudio has loaded it already
 
 
+class RefusedError(Exception):
+    """JACK took no client of ours; its library now takes the server for dead, for every other client of this process.
+
+    Who closes a running stream then sees PortAudio try for ever to disconnect it, and the server wait for its client.
+    """
+
+
 class JackPorts:
     """The ports that a device plays, as they are now.
 
@@ -23,6 +30,8 @@ class JackPorts:
     ------
     OSError
         If there is no JACK, or the device has no ports there.
+    RefusedError
+        If the server takes no client: it stands still, or has too many.
     """
 
     def __init__(self, client: str) -> None:
@@ -35,7 +44,7 @@ class JackPorts:
         jack.jack_port_by_name.argtypes, jack.jack_port_by_name.restype = [pointer, text], pointer
         self._client = jack.jack_client_open(b"rtdenoise-watch", _NO_START_SERVER, None)
         if not self._client:
-            raise OSError("JACK takes no client")
+            raise RefusedError
         self._ports = {name: self._port(name) for name in self._names(client)}
         if not self._ports:
             self.close()
@@ -66,7 +75,12 @@ class JackPorts:
 
 
 def ports_of(target: Device | None) -> JackPorts | None:
-    """The ports of an output device, if it is one that JACK lets go without a word to whoever plays to it."""
+    """The ports of an output device, if it is one that JACK lets go without a word to whoever plays to it.
+
+    Raises
+    ------
+    RefusedError
+    """
     if target is None or "JACK" not in target.host_api:
         return None
     try:

@@ -37,7 +37,7 @@ def ask(module: str, *arguments: str, timeout_seconds: float, what: str) -> Any:
         ) from error
     lines = done.stdout.strip().splitlines()
     if done.returncode != 0 or not lines:
-        reason = done.stderr.strip().splitlines()[-1:] or [_silent_end(done.returncode)]
+        reason = done.stderr.strip().splitlines()[-1:] or [silent_end(done.returncode)]
         raise DeviceError(f"{what}: {reason[0]}")
     said = json.loads(lines[-1])
     if "error" in said:
@@ -45,8 +45,8 @@ def ask(module: str, *arguments: str, timeout_seconds: float, what: str) -> Any:
     return said["answer"]
 
 
-def _silent_end(code: int) -> str:
-    """In words, why a process ended that said nothing."""
+def silent_end(code: int) -> str:
+    """In words, why a process ended that said nothing; `code` is its exit code, negative for a signal."""
     if code >= 0:
         return "no reason given"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)

@@ -55,24 +55,19 @@ class Session:
 
     def __init__(self, plan: LivePlan, tell: Tell) -> None:
         self.plan, self._tell = plan, tell
-        self.monitor = Monitor()
-        self.region = Region()
+        self.monitor, self.region = Monitor(), Region()
         self.state = "starting"
         self.reopened = 0
         self.grants: list[dict[str, Any]] = []
         self._worker: Child | None = None
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) if hasattr(os, "eventfd") else -1
-        self._ever_ran = False
-        self._attempts = 0
-        self._not_before = 0.0
-        self._stage = Stage()
-        self._departing = Departing()
+        self._ever_ran = self._back_untold = False
+        self._attempts, self._not_before = 0, 0.0
+        self._stage, self._departing = Stage(), Departing()
         self._engines = Engines(tell, self._wake_fd)
         self._rules: dict[str, int] = {}
         self._heard = plan.settings.method
-        self._zeros = Zeros()
-        self._watch = Watch()
-        self._back_untold = False
+        self._zeros, self._watch = Zeros(), Watch()
         self._wanted: dict[str, float] = {}
         self._open()
 
@@ -92,8 +87,6 @@ class Session:
     def preparing(self) -> str:
         """What takes its time before the devices are opened; empty before they are listed, and afterwards."""
         return self._stage.preparing(self.plan) if self.state == "starting" else ""
-
-    # --- running ----------------------------------------------------------------------------------------------
 
     def step(self) -> bool:
         """Look after everything once; False when the session is over.
@@ -128,23 +121,31 @@ class Session:
             raise DeviceError(f"the sound system did not answer within {_LIST_SECONDS:.0f} s; restart its server")
         if self._departing.full:  # this one waits behind them, and so would the next
             self._stage.enter(self._stage.name, _LIST_AGAIN_SECONDS)
+            self._tell("the sound system still does not answer")
         else:
             self._reopen("the sound system does not answer")
 
     def _hear_worker(self) -> None:
         worker = self._worker
-        while worker is not None and worker is self._worker and (event := worker.event()) is not None:
+        if worker is None:
+            return
+        ended = not worker.alive
+        time.sleep(0.05 if ended else 0.0)  # its last words are on their way
+        while worker is self._worker and (event := worker.event()) is not None:
             self._on_worker(event)
-        if worker is self._worker and worker is not None and not worker.alive and self.state in ("starting", "running"):
-            time.sleep(0.05)
-            while worker is self._worker and (event := worker.event()) is not None:
-                self._on_worker(event)
-            if worker is self._worker and self.state in ("starting", "running"):
-                self._reopen("the audio process ended" + (": the sound server is gone" if worker.flooding else ""))
+        if ended and worker is self._worker and self.state in ("starting", "running"):
+            self._on_end(worker)
+
+    def _on_end(self, worker: Child) -> None:
+        """It ended without a word; PortAudio that crashes where there is no sound system would do so again."""
+        if worker.crash and self._stage.name == "listing" and not self._ever_ran:
+            self.close()
+            raise DeviceError(f"PortAudio cannot list devices: {worker.crash}")
+        self._reopen("the audio process ended" + (": the sound server is gone" if worker.flooding else ""))
 
     def _on_worker(self, event: dict[str, Any]) -> None:
         kind = event["event"]
-        if kind in ("error", "finished") and self._worker is not None:
+        if kind in ("error", "refused", "finished") and self._worker is not None:
             self._worker.wait(STOP_SECONDS)  # it says goodbye to the sound server first
         if kind == "rate":
             self._stage.enter("preparing", _COMPILE_SECONDS)
@@ -162,6 +163,8 @@ class Session:
             self._watch.leave_out_target()
         elif kind == "target-gone" and self.state == "running":
             self._reopen("the output device is gone")
+        elif kind == "refused":
+            self._reopen("the sound server takes no new program")
         elif kind == "error":
             self._on_error(event)
         elif kind == "finished":
@@ -224,8 +227,6 @@ class Session:
         self.state = "waiting"
         self._not_before = time.monotonic() + delay
 
-    # --- what a user may change -------------------------------------------------------------------------------
-
     def set_parameter(self, name: str, value: float) -> None:
         """Write a parameter of the record ("wet_target", "rule", "gain_min", "mix" ...); it outlives reopening."""
         self._wanted[name] = value
@@ -279,8 +280,6 @@ class Session:
     def audio_process(self) -> int:
         """The number of the process that has the devices; 0 if none has."""
         return self._worker.pid if self._worker is not None and self.state == "running" else 0
-
-    # --- ending -----------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Fade out, end every process, free everything; less than a second."""

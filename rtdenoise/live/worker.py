@@ -6,6 +6,7 @@ starts another.
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -17,7 +18,7 @@ from rtdenoise.live import devices, scheduling
 from rtdenoise.live.desktop import through_pulseaudio
 from rtdenoise.live.devices import Device
 from rtdenoise.live.goodbye import Goodbye
-from rtdenoise.live.jack_ports import JackPorts, ports_of
+from rtdenoise.live.jack_ports import JackPorts, RefusedError, ports_of
 from rtdenoise.live.pipes import ChildEnd, decode
 from rtdenoise.live.plan import LivePlan
 from rtdenoise.live.record import FINISHED, attach_rings, expect_engine, prepare
@@ -71,6 +72,7 @@ class Worker:
         hosts = [device.host_api for device in (source, target) if device is not None]
         # from here on the session expects an answer soon: nothing compiles
         self._parent.send("opening", rate=rate, host_apis=hosts)
+        ports = self._ports_of(target)
         if playback is not None and target is not None:
             second = replace(opening, rate=target.rate_hz, source=None, target=target)
             second = replace(second, block=opening.block and round(opening.block * target.rate_hz / rate))
@@ -81,7 +83,9 @@ class Worker:
         opened = {"source": source and asdict(source), "target": target and asdict(target)}
         self._parent.send("running", rate=rate, rules=self._rules, **opened, **latency)
         self._parent.send("granted", grants=[asdict(grant) for grant in self._grants()])
-        self._watch(target)
+        if ports is not None:
+            self._parent.send("watching-target")
+        self._watch(ports)
 
     def _apart(self, source: Device | None, target: Device | None) -> bool:
         """Whether input and output need streams of their own: two clocks, or a host that does not do both in one."""
@@ -189,8 +193,8 @@ class Worker:
         )
         return [priority, scheduling.lock_memory(), scheduling.freeze_garbage()]
 
-    def _watch(self, target: Device | None) -> None:
-        live, ports, looked = self._live, self._ports_of(target), time.monotonic()
+    def _watch(self, ports: JackPorts | None) -> None:
+        live, looked = self._live, time.monotonic()
         while live["phase"][0] != FINISHED:
             time.sleep(_POLL_SECONDS)
             if ports is not None and time.monotonic() - looked > _LOOK_SECONDS:
@@ -203,11 +207,11 @@ class Worker:
         self._parent.send("finished")
 
     def _ports_of(self, target: Device | None) -> JackPorts | None:
+        """Before any stream runs: after a refusal JACK's library is mute in this process, goodbyes included."""
         with self._goodbye.talking:
             ports = ports_of(target)
             if ports is not None:
                 self._goodbye.streams.append(ports)
-                self._parent.send("watching-target")
         return ports
 
 
@@ -234,6 +238,9 @@ def main() -> None:
     code = 0
     try:
         worker.run()
+    except RefusedError:
+        parent.send("refused")
+        os._exit(1)  # without goodbye: nobody would hear it, and PortAudio would abort
     except RtDenoiseError as error:
         parent.send("error", kind=type(error).__name__, message=str(error))
         code = 1

@@ -13,7 +13,7 @@ from rtdenoise.live import ending
 from rtdenoise.live import session as sessions
 from rtdenoise.live.children import Child
 from rtdenoise.live.questions import ask
-from tests.live.harness import plan, running
+from tests.live.harness import Running, plan, running
 from tests.live.test_exactness import noise
 from tests.live.test_returning import hears, returned
 from tests.live.test_stalls import stopped
@@ -51,14 +51,42 @@ def test_nobody_who_waits_for_a_server_that_stands_still_is_killed_and_makes_it_
             live.wait(lambda: len(children) == 3, 60.0)
             time.sleep(3.0)
             assert len(children) == 3, "a third one would only wait behind the two"
-            assert told[-1] == "the sound system does not answer; opening the devices again"
-            assert all(child.alive for child in children), "nobody was killed"
+            assert "the sound system does not answer; opening the devices again" in told
+            live.wait(lambda: told[-1] == "the sound system still does not answer", 10.0)
         live.wait(lambda: hears_all(live), 60.0)
+        assert not [child.pid for child in children if child._process.poll() == -signal.SIGKILL]
     assert told[-1] == "audio is back"
 
 
 def hears_all(live) -> bool:
     return live.session.state == "running" and live.session.region.live["energy_in"][0] > 0.0
+
+
+def test_a_server_that_takes_no_look_into_it_is_left_in_order_before_anything_runs(server, monkeypatch, children):
+    """After a refusal JACK's library is mute: PortAudio closed a stream for ever, and was killed for its noise."""
+    started = sessions.Child
+    monkeypatch.setattr(sessions, "Child", lambda module, *rest: started(late_look(module, len(children)), *rest))
+    told: list[str] = []
+    with VirtualCard(server.name) as card, VirtualCard(server.name, "other_microphone", "other_speaker") as other:
+        card.set_idle(noise(1.0, card.rate))
+        session = sessions.Session(plan("bypass"), told.append)
+        live = Running(session, told)
+        try:
+            live.wait(lambda: session._stage.name == "opening", 240.0)
+            time.sleep(1.0)
+            with stopped(other._process.pid):
+                live.wait(lambda: len(children) == 2, 60.0)
+            live.wait(lambda: hears_all(live), 60.0)
+            live.wait(lambda: not children[0].alive, 10.0)
+            assert children[0]._process.returncode == 1 and not children[0].flooding
+        finally:
+            live.join()
+            session.close()
+    assert "the sound server takes no new program; opening the devices again" in told
+
+
+def late_look(module: str, n_before: int) -> str:
+    return "tests.live.late_look" if module == "rtdenoise.live.worker" and n_before == 0 else module
 
 
 def test_a_process_that_does_not_hear_the_order_to_leave_is_ended(server_of, monkeypatch, children):
@@ -105,6 +133,20 @@ def test_without_the_look_into_jack_a_vanished_speaker_is_missed_in_the_list_and
         with returned(server) as again:
             live.wait(lambda: hears(again), 60.0)
     assert "audio is back" in told
+
+
+def test_a_sound_system_that_crashes_at_the_start_is_one_line_with_a_remedy(tmp_path, monkeypatch):
+    """PortAudio 19.6 aborts where ALSA has no device at all."""
+    (tmp_path / "crashes.py").write_text("import os\nos.abort()\n", encoding="ascii")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(sessions, "Child", lambda _module, *rest: Child("crashes", *rest))
+    told: list[str] = []
+    session = sessions.Session(plan("bypass"), told.append)
+    limit = time.monotonic() + 30.0
+    with pytest.raises(DeviceError, match=r"^PortAudio cannot list devices: it crashed \(SIGABRT\).*PipeWire or JACK$"):
+        while session.step() and time.monotonic() < limit:
+            time.sleep(0.02)
+    assert not told
 
 
 def test_a_question_whose_process_crashes_without_a_word_names_the_signal_and_a_remedy(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _TASKS = Path("/proc/self/task")
+_SHORTEST_SECONDS = 0.5  # the system counts in ticks of 10 ms: in less time one of them is a share of its own
 
 
 class Processor:
@@ -22,13 +23,16 @@ class Processor:
     def __init__(self) -> None:
         self.whole = any(_TASKS.glob("*/children"))
         self._at, self._used = time.monotonic(), _used_seconds()
+        self._percent = 0.0
 
     def percent(self) -> float:
-        """Of one core, since the last call."""
-        at, used = time.monotonic(), _used_seconds()
-        share = (used - self._used) / max(at - self._at, 1e-3)
-        self._at, self._used = at, used
-        return 100.0 * max(0.0, share)
+        """Of one core, since the last call; the same as then if that was only just now."""
+        at = time.monotonic()
+        if at - self._at >= _SHORTEST_SECONDS:
+            used = _used_seconds()
+            self._percent = 100.0 * max(0.0, (used - self._used) / (at - self._at))
+            self._at, self._used = at, used
+        return self._percent
 
 
 def _used_seconds() -> float:

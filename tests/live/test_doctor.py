@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
 
+from rtdenoise.cli.commands.doctor import told_of_waiting
 from rtdenoise.errors import DeviceError
 from rtdenoise.live import devices, doctor
 from rtdenoise.live.devices import about_portaudio, how_to_be_allowed
@@ -86,3 +88,13 @@ def test_elsewhere_it_says_where_the_microphone_is_allowed(monkeypatch, system, 
     monkeypatch.setattr(doctor, "sys", SimpleNamespace(platform=system))
     finding = doctor._permissions()
     assert finding.state == "ok" and "cannot be asked" in finding.found and where in finding.remedy
+
+
+def test_a_check_that_takes_its_time_is_told_once(capsys):
+    def slow():
+        yield 1
+        time.sleep(0.3)
+        yield 2
+
+    assert list(told_of_waiting(slow(), 0.1)) == [1, 2]
+    assert capsys.readouterr().err.count("note: still checking: the first use of a method") == 1

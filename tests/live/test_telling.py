@@ -199,6 +199,15 @@ def test_processor_time_is_that_of_all_processes():
     assert processor.percent() >= 0.0, "a child that ended is not counted backwards"
 
 
+def test_processor_time_of_a_moment_is_not_taken_for_a_share_of_it():
+    """A screen that was only just opened said 688 % of a core."""
+    processor = Processor()
+    processor._used -= 1.0
+    assert processor.percent() == 0.0
+    processor._at -= 1.0
+    assert 50.0 < processor.percent() == processor.percent()
+
+
 def test_the_screen_tells_budget_from_processor_and_no_noise_reduction_in_bypass(server, tmp_path):
     with VirtualCard(server.name) as card, running(plan("WF")) as live, screen_of(live.session, tmp_path) as screen:
         card.set_idle(noise(1.0, card.rate))

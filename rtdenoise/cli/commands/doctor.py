@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
 from dataclasses import asdict
+from typing import TypeVar
 
 import click
 
+from rtdenoise.cli.entry import complain
+
+T = TypeVar("T")
 _SIGNS = {"ok": "ok  ", "warning": "warn", "failed": "FAIL"}
+_PATIENCE_SECONDS = 4.0  # beyond what a paced run lasts
+_AT_WORK = "still checking: the first use of a method at a rate compiles it for this machine"
 
 
 @click.command()
@@ -30,7 +38,8 @@ def command(*, methods: tuple[str, ...], seconds: float, as_json: bool) -> int:
     from rtdenoise.live.doctor import FAILED, examine
 
     findings = []
-    for finding in examine(tuple(method_name(name) for name in methods or ("SS", "WF", "CAN")), seconds):
+    names = tuple(method_name(name) for name in methods or ("SS", "WF", "CAN"))
+    for finding in told_of_waiting(examine(names, seconds), seconds + _PATIENCE_SECONDS):
         findings.append(finding)
         if not as_json:
             remedy = f"  -> {finding.remedy}" if finding.remedy else ""
@@ -38,3 +47,18 @@ def command(*, methods: tuple[str, ...], seconds: float, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings]))
     return 1 if any(finding.state == FAILED for finding in findings) else 0
+
+
+def told_of_waiting(results: Iterator[T], patience_seconds: float) -> Iterator[T]:
+    """The same results; a note if one takes longer than this."""
+    while True:
+        timer = threading.Timer(patience_seconds, complain, [_AT_WORK], {"kind": "note"})
+        timer.daemon = True
+        timer.start()
+        try:
+            result = next(results)
+        except StopIteration:
+            return
+        finally:
+            timer.cancel()
+        yield result

@@ -22,6 +22,8 @@ SHRINK = -0.35009765625
 """``power**SHRINK`` compresses the magnitude of real and imaginary parts to its power 0.3, as the training loss."""
 ROTATION_FLOOR = 2.0**-13
 """Keeps the direction of a rotation defined where both of its parts vanish."""
+GAIN_TINY = 2.0**-14
+"""Keeps the ratio of a gain's floor to a gain that has vanished defined."""
 GAIN_START = -1.0
 """Bias of the gain's logit before training."""
 RESIDUAL_SCALE = 0.3

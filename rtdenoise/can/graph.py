@@ -86,7 +86,10 @@ def _shallow_parts(
 def masked_spectrum(
     tf: Any, spec: CanSpec, outputs: Tensor, around: Tensor, real: Tensor, imag: Tensor, gain_min: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The spectrum after the mask that `outputs` and `around` stand for, its gain raised to a power and floored."""
+    """The spectrum after the mask that `outputs` and `around` stand for, its gain raised to a power and floored.
+
+    The nearer a gain is to its floor, the less it turns: a floor of one leaves the spectrum as it is.
+    """
     n = spec.n_bins
     gain = tf.sigmoid(outputs[:, :n] + around)
     if spec.mask_power != 1.0:
@@ -94,8 +97,9 @@ def masked_spectrum(
     gain = tf.maximum(gain, gain_min)
     if spec.mask == "magnitude":
         return gain * real, gain * imag
-    across = 1.0 + tf.tanh(outputs[:, n : 2 * n])
-    along = tf.tanh(outputs[:, 2 * n :])
+    free = 1.0 - gain_min / (gain + features.GAIN_TINY)
+    across = 1.0 + free * tf.tanh(outputs[:, n : 2 * n])
+    along = free * tf.tanh(outputs[:, 2 * n :])
     gain = gain * tf.math.rsqrt(across * across + along * along + features.ROTATION_FLOOR)
     return gain * (across * real - along * imag), gain * (across * imag + along * real)
 

@@ -77,9 +77,11 @@ def whole_signal(network: Network, signal: np.ndarray) -> np.ndarray:
     outputs = stack(network, rows)
     around = heights[0] * network.skip[0] + heights[1] * network.skip[1]
     n = spec.n_bins
-    mask = np.maximum((1 / (1 + np.exp(-outputs[:, :n] - around))) ** spec.mask_power, 10 ** (spec.gain_min_db / 20))
+    gain_min = 10 ** (spec.gain_min_db / 20)
+    mask = np.maximum((1 / (1 + np.exp(-outputs[:, :n] - around))) ** spec.mask_power, gain_min)
     if spec.mask == "complex":
-        turn = 1 + np.tanh(outputs[:, n : 2 * n]) + 1j * np.tanh(outputs[:, 2 * n :])
+        free = 1 - gain_min / (mask + features.GAIN_TINY)
+        turn = 1 + free * (np.tanh(outputs[:, n : 2 * n]) + 1j * np.tanh(outputs[:, 2 * n :]))
         mask = mask * turn / np.sqrt(np.abs(turn) ** 2 + features.ROTATION_FLOOR)
     out = np.zeros(len(signal) + spec.span)
     for t, frame in enumerate(np.fft.irfft(mask * spectra, spec.frame)):

@@ -248,5 +248,5 @@ def test_an_audio_process_that_dies_at_the_start_is_one_error(server_of, monkeyp
     server_of()
     (tmp_path / "empty.conf").write_text("")
     monkeypatch.setenv("ALSA_CONFIG_PATH", str(tmp_path / "empty.conf"))
-    with pytest.raises(DeviceError, match=r"ended 3 times.*doctor"), running(plan("bypass")):
+    with pytest.raises(DeviceError, match=r"^PortAudio cannot list devices: it crashed"), running(plan("bypass")):
         pass

@@ -1,4 +1,4 @@
-"""Whether the JACK client that plays our output is still the same: a look into JACK's memory, a few microseconds."""
+"""Whether the JACK client that plays our output is still the same: a look into JACK's memory, a word to its server."""
 
 from __future__ import annotations
 
@@ -41,10 +41,15 @@ class JackPorts:
         jack.jack_client_close.argtypes = jack.jack_free.argtypes = [pointer]
         jack.jack_get_ports.argtypes = [pointer, text, text, ctypes.c_ulong]
         jack.jack_get_ports.restype = ctypes.POINTER(text)
+        jack.jack_get_uuid_for_client_name.argtypes, jack.jack_get_uuid_for_client_name.restype = (
+            [pointer, text],
+            pointer,
+        )
         jack.jack_port_by_name.argtypes, jack.jack_port_by_name.restype = [pointer, text], pointer
         self._client = jack.jack_client_open(b"rtdenoise-watch", _NO_START_SERVER, None)
         if not self._client:
             raise RefusedError
+        self._name, self._number = client.encode(), self._number_of(client.encode())
         self._ports = {name: self._port(name) for name in self._names(client)}
         if not self._ports:
             self.close()
@@ -60,14 +65,29 @@ class JackPorts:
         self._jack.jack_free(found)
         return [name for name in names if name.startswith(client.encode() + b":")]
 
+    def _number_of(self, client: bytes) -> bytes:
+        """JACK's number of a client, which no later one gets; empty if the server does not say."""
+        found = self._jack.jack_get_uuid_for_client_name(self._client, client)
+        if not found:
+            return b""
+        number = ctypes.string_at(found)
+        self._jack.jack_free(found)
+        return number
+
     def _port(self, name: bytes) -> int | None:
         port: int | None = self._jack.jack_port_by_name(self._client, name)
         return port
 
     @property
     def gone(self) -> bool:
-        """Whether one of them went, be it that one of its name came afterwards: nobody has connected that to us."""
-        return any(self._port(name) != port for name, port in self._ports.items())
+        """Whether one of them went, be it that one of its name came afterwards: nobody has connected that to us.
+
+        What came at once may have the memory of what went; its client has another number.
+        """
+        if any(self._port(name) != port for name, port in self._ports.items()):
+            return True
+        number = self._number_of(self._name)
+        return bool(number and self._number) and number != self._number
 
     def close(self) -> None:
         """Leave JACK."""

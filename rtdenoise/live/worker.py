@@ -199,7 +199,9 @@ class Worker:
             time.sleep(_POLL_SECONDS)
             if ports is not None and time.monotonic() - looked > _LOOK_SECONDS:
                 looked = time.monotonic()
-                if ports.gone:
+                with self._goodbye.talking:
+                    gone = ports.gone
+                if gone:
                     self._parent.send("target-gone")
                     ports = None
         lead = float(live["play_target"][0]) + 3 * float(live["block"][0])

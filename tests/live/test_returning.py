@@ -16,6 +16,7 @@ from rtdenoise.live.session import Session
 from tests.live.harness import Running, plan, running
 from tests.live.test_exactness import noise
 from tests.virtual_card.card import VirtualCard
+from tests.virtual_card.clients import LocalCard
 
 BLOCK = 1600
 
@@ -194,6 +195,19 @@ def test_a_speaker_that_was_away_for_a_moment_is_heard_again(server):
         live.wait(lambda: live.session._watch._target is None, 10.0)
         second.__exit__()
         with returned(server) as again:
+            live.wait(lambda: hears(again), 60.0)
+    assert "audio is back" in told
+
+
+def test_a_speaker_that_is_back_before_anybody_looks_is_heard_again(server):
+    """JACK gives its port the place of the old one; only its client's number tells."""
+    told: list[str] = []
+    second = LocalCard(server.name, "other_microphone", "other_speaker").__enter__()
+    with VirtualCard(server.name) as card, running(plan("bypass", target="other_speaker"), told) as live:
+        card.set_idle(noise(1.0, card.rate))
+        live.wait(lambda: live.session._watch._target is None, 10.0)
+        second.__exit__()
+        with LocalCard(server.name, "other_microphone", "other_speaker") as again:
             live.wait(lambda: hears(again), 60.0)
     assert "audio is back" in told
 

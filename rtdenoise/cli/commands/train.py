@@ -39,7 +39,7 @@ def command(
     r"""Train a network from speech and noise, or a feature network from labelled sounds, as a YAML file describes it.
 
     Ctrl-C stops after a checkpoint; the same command with --resume goes on.  Needs the extra rtdenoise[tf]; Keras takes
-    its backend from KERAS_BACKEND (torch: extra rtdenoise[torch], faster where a processor multiplies in 16 bits).
+    its backend from KERAS_BACKEND (torch: extra rtdenoise[torch], faster for networks over samples).
 
     \b
     Example:

@@ -69,7 +69,7 @@ class Trainer(Run):
         return keras.Model([noisy, scale], estimate)
 
     def _without_layers(self, keras: Any) -> Any:
-        """Steps written in PyTorch, if it is the backend: several times faster than through Keras' layers."""
+        """Steps written in PyTorch, if it is the backend: no layer of Keras between its functions."""
         settings = self.settings
         if keras.backend.backend() != "torch":
             return None

@@ -1,7 +1,7 @@
 """What one step of the network costs: back to back, paced as live audio asks for it, and for many streams at once.
 
-    python benchmarks/can_speed.py                                        # shipped models, LiteRT
-    python benchmarks/can_speed.py --engine litert --engine tf            # needs the extra
+    python benchmarks/can_speed.py                                        # shipped models, compiled hop and LiteRT
+    python benchmarks/can_speed.py --engine numba --engine litert --engine tf    # needs the extra
     python benchmarks/can_speed.py --spec can-wave --spec can-live:hop=64,span=128    # random weights
     python benchmarks/can_speed.py --streams 1 8 32 --seconds 5           # streams of one core
 
@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from rtdenoise.can.compiled.denoiser import CompiledCan
 from rtdenoise.can.models import LITERT_INT8, model_names, open_model
 from rtdenoise.can.spec import CanSpec, shipped_spec
 from rtdenoise.can.streaming import SpectralCan, WaveCan, build_can
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("--model", action="append", default=[], help="name or folder (default: the shipped ones)")
     parser.add_argument("--spec", action="append", default=[], metavar="NAME[:KEY=VALUE,...]", help="random weights")
     parser.add_argument("--precision", default="float16", help="of weights of --spec: float32, float16, int8")
-    parser.add_argument("--engine", action="append", default=[], choices=["litert", "tf"])
+    parser.add_argument("--engine", action="append", default=[], choices=["numba", "litert", "tf"])
     parser.add_argument("--seconds", type=float, default=20.0, help="of paced sound per model and engine")
     parser.add_argument("--streams", type=int, nargs="*", default=[], help="also so many streams in one step")
     parser.add_argument("--realtime", action="store_true", help="ask for real-time priority while pacing")
@@ -50,10 +51,11 @@ def main() -> None:
     options = parser.parse_args()
     made = origin()  # before this process keeps to one core
     pin()
-    engines = options.engine or ["litert"]
+    engines = options.engine or ["numba", "litert"]
     systems: dict[str, Any] = {}
     for model in options.model or ([] if options.spec else model_names()):
-        for engine in engines:
+        spectral = open_model(model).spec.domain == "spectral"
+        for engine in [e for e in engines if spectral or e != "numba"]:
             started = time.perf_counter()
             systems[f"{Path(model).name} {engine}"] = (open_model(model).spec, build_can(model, engine=engine))
             print(f"{model} {engine}: ready in {time.perf_counter() - started:.2f} s")
@@ -108,8 +110,10 @@ def random_network(spec: CanSpec) -> Network:
     return rounded(Network(spec, first, kernels, biases, last, skip))
 
 
-def denoiser(network: Network, engine: str, precision: str) -> SpectralCan | WaveCan:
+def denoiser(network: Network, engine: str, precision: str) -> CompiledCan | SpectralCan | WaveCan:
     """A stream through a network that is in no folder."""
+    if engine == "numba":
+        return CompiledCan(network)
     from rtdenoise.can.engine import LiteRtEngine
     from rtdenoise.can.export import convert_litert
     from rtdenoise.can.tensorflow_engine import TensorFlowEngine

@@ -44,7 +44,7 @@ _METRICS = (
     ("si_sdr_db", "SI-SDR dB", 1),
     ("dnsmos_ovrl", "DNSMOS OVRL", 2),
 )
-_ENGINES = {"litert": "LiteRT", "litert int8": "LiteRT, 8 bits", "tf": "TensorFlow"}
+_ENGINES = {"numba": "numba", "litert": "LiteRT", "litert int8": "LiteRT, 8 bits", "tf": "TensorFlow"}
 _DROPPED = frozenset({"scores", "clips", "by_speaker", "histogram", "capacity", "jitter_us", "left_out", "failed"})
 
 

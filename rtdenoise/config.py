@@ -31,7 +31,7 @@ class CanParams:
     """
 
     model: str = "can-live"
-    engine: str = "litert"
+    engine: str = "auto"
     precision: str = "float"
     device: str = "cpu"
     attenuation_limit_db: float | None = None
@@ -39,7 +39,7 @@ class CanParams:
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model:
             raise ConfigError(f"can.model={self.model!r} must be the name or the folder of a network")
-        require_choice("can.engine", self.engine, ("litert", "tf"))
+        require_choice("can.engine", self.engine, ("auto", "numba", "litert", "tf"))
         require_choice("can.precision", self.precision, ("float", "int8"))
         require_choice("can.device", self.device, ("cpu", "gpu", "auto"))
         if self.attenuation_limit_db is not None:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import Any
 
+from rtdenoise.config import Settings
 from rtdenoise.errors import ConfigError
 from rtdenoise.evaluate.systems import own_settings
 
@@ -19,7 +20,8 @@ _DEVICE_RATE_HZ = 48000
 class Case:
     """One row: ``METHOD:PRESET`` or ``CAN:MODEL`` with ``+KEY=VALUE``, at a rate, in an engine.
 
-    `engine`: "native" (a compiled hop, as in the audio callback), "litert" or "tf".
+    `engine`: "native" (a compiled hop, as in the audio callback), "python" around one, or "numba" (a compiled hop of a
+    network), "litert" or "tf".
     """
 
     name: str
@@ -44,7 +46,17 @@ def make_case(name: str, rate_hz: int = RATE_HZ) -> Case:
     check_rate(rate_hz)
     settings = own_settings(name)
     native = settings.method in ("SS", "WF") and settings.processing_rate_hz in (None, rate_hz)
-    return Case(name, rate_hz, NATIVE if native else "python" if settings.method != "CAN" else settings.can.engine)
+    if settings.method == "CAN":
+        return Case(name, rate_hz, _network_engine(settings))
+    return Case(name, rate_hz, NATIVE if native else "python")
+
+
+def _network_engine(settings: Settings) -> str:
+    from rtdenoise.can.models import open_model
+    from rtdenoise.can.streaming import engine_for
+
+    chosen = settings.can
+    return engine_for(open_model(chosen.model).spec, chosen.engine, chosen.precision)
 
 
 def quick_cases(rate_hz: int = RATE_HZ) -> list[Case]:
@@ -60,6 +72,9 @@ def all_cases(rate_hz: int = RATE_HZ) -> list[Case]:
     names = [f"{method}:{preset}" for method in ("WF", "SS") for preset in preset_names()]
     for model in model_names():
         names += [f"CAN:{model}{form}" for form in ("", "+can.precision=int8")][: 1 + _has_int8(model)]
+    names += [
+        f"CAN:{model}+can.engine=litert" for model in model_names() if make_case(f"CAN:{model}").engine == "numba"
+    ]
     if find_spec("tensorflow") is not None:
         names += [f"CAN:{model}+can.engine=tf" for model in model_names()]
     cases = [make_case(name, rate_hz) for name in [*names, "bypass"]]

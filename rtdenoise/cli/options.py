@@ -100,7 +100,9 @@ def method_options(function: F) -> F:
         ),
         click.option("--model", metavar="NAME", help="CAN: which network, by its name or folder.  [default: can-live]"),
         click.option(
-            "--engine", type=click.Choice(["litert", "tf"]), help="CAN: LiteRT, or TensorFlow if it is installed."
+            "--engine",
+            type=click.Choice(["auto", "numba", "litert", "tf"]),
+            help="CAN: what computes it; auto is the fastest, tf (TensorFlow) an extra.",
         ),
         click.option("--device", type=click.Choice(["cpu", "gpu", "auto"]), help="CAN: where --engine tf runs."),
         click.option("--attenuation-limit", type=float, metavar="DB", help="Never attenuate by more than this."),

@@ -29,7 +29,7 @@ def sources_stamp() -> str:
 
     package = Path(__file__).resolve().parent.parent
     digest = hashlib.sha256(f"{llvmlite.__version__} {rocket_fft.__version__}".encode())
-    for folder in ("kernels", "spectral", "live", "bench"):
+    for folder in ("kernels", "spectral", "can/compiled", "live", "bench"):
         for path in sorted((package / folder).glob("*.py")):
             status = path.stat()
             digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}".encode())

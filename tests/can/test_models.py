@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from rtdenoise.can.compiled.denoiser import CompiledCan
 from rtdenoise.can.models import (
     CHECKSUMS,
     LITERT,
@@ -26,7 +27,7 @@ from rtdenoise.can.models import (
     write_checksums,
     write_files,
 )
-from rtdenoise.can.streaming import build_can
+from rtdenoise.can.streaming import SpectralCan, build_can
 from rtdenoise.can.weights import Network, load_weights, rounded, weights_as_bytes
 from rtdenoise.errors import ConfigError, DeviceError, MissingExtraError, ModelError
 from tests.can import reference
@@ -63,7 +64,7 @@ def test_weights_survive_the_disk(name, tmp_path):
 
 
 def test_written_model_streams_like_its_weights(folder):
-    for engine in ("litert", "tf"):
+    for engine in ("numba", "litert", "tf"):
         denoiser = build_can(folder, engine=engine)
         signal = lively(50 * denoiser.hop)
         expected = reference.whole_signal(random_network("complex"), signal)
@@ -111,7 +112,7 @@ def test_changed_files_are_noticed(folder, name):
     (folder / name).write_bytes(content)
     with pytest.raises(ModelError, match=rf"{name}: checksum differs"):
         build_can(folder)
-        open_model(folder).network()
+        build_can(folder, engine="litert")
 
 
 @pytest.mark.parametrize("name", [SPEC, LITERT, WEIGHTS, CHECKSUMS])
@@ -119,14 +120,14 @@ def test_missing_files_are_named(folder, name):
     (folder / name).unlink()
     with pytest.raises(ModelError, match=rf"{name}: cannot be read|no {name} in it"):
         build_can(folder)
-        open_model(folder).network()
+        build_can(folder, engine="litert")
 
 
 def test_damaged_litert_file_with_a_right_checksum_is_refused(folder):
     (folder / LITERT).write_bytes(b"not a network" * 100)
     write_checksums(folder)
     with pytest.raises(ModelError, match="LiteRT file is damaged"):
-        build_can(folder)
+        build_can(folder, engine="litert")
 
 
 def test_specification_and_weights_that_disagree_are_refused(folder):
@@ -134,9 +135,9 @@ def test_specification_and_weights_that_disagree_are_refused(folder):
     (folder / SPEC).write_text(json.dumps(values))
     write_checksums(folder)
     with pytest.raises(ModelError, match="LiteRT file does not fit the specification 'complex'"):
-        build_can(folder)
+        build_can(folder, engine="litert")
     with pytest.raises(ModelError, match="weights do not fit the specification 'complex'"):
-        open_model(folder).network()
+        build_can(folder)
 
 
 def test_arrays_of_a_wrong_shape_are_refused():
@@ -145,10 +146,17 @@ def test_arrays_of_a_wrong_shape_are_refused():
         Network(network.spec, None, network.kernels, network.biases, (np.ones((3, 4), "f4"), network.last[1]))
 
 
+def test_the_engine_of_spectra_is_the_compiled_hop_and_no_other_network_has_one(folder):
+    assert isinstance(build_can(folder), CompiledCan)
+    assert isinstance(build_can(folder, precision="int8"), SpectralCan)
+    with pytest.raises(ConfigError, match="germain2018-causal: engine='numba' is for networks over spectra"):
+        build_can("germain2018-causal", engine="numba")
+
+
 def test_impossible_requests_are_refused(folder):
     with pytest.raises(ModelError, match="no model 'can-huge'; shipped are"):
         build_can("can-huge")
-    with pytest.raises(ConfigError, match="engine='onnx' must be one of litert, tf"):
+    with pytest.raises(ConfigError, match="engine='onnx' must be one of auto, numba, litert, tf"):
         build_can(folder, engine="onnx")
     with pytest.raises(ConfigError, match="attenuation_limit_db=-3 must not be negative"):
         build_can(folder, attenuation_limit_db=-3)
@@ -184,7 +192,7 @@ def test_streaming_through_litert_never_loads_tensorflow(folder):
         "import sys, numpy as np\n"
         "import rtdenoise.can.streaming as s\n"
         "assert 'ai_edge_litert' not in sys.modules\n"
-        f"d = s.build_can({str(folder)!r})\n"
+        f"d = s.build_can({str(folder)!r}, engine='litert')\n"
         "d.process(np.zeros(d.hop, 'f4'), np.zeros(d.hop, 'f4'))\n"
         "print([m for m in ('tensorflow', 'keras', 'torch', 'jax') if m in sys.modules])\n"
     )

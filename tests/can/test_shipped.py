@@ -29,7 +29,11 @@ def whole(name: str) -> tuple[np.ndarray, np.ndarray]:
     return signal, reference.whole_signal(model.network(), signal)
 
 
-@pytest.fixture(params=[(name, engine) for name in model_names() for engine in ("litert", "tf")], ids=" ".join)
+def engines(name: str) -> list[str]:
+    return ["numba", "litert", "tf"] if open_model(name).spec.domain == "spectral" else ["litert", "tf"]
+
+
+@pytest.fixture(params=[(name, engine) for name in model_names() for engine in engines(name)], ids=" ".join)
 def shipped(request):
     name, engine = request.param
     if engine == "tf":

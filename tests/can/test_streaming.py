@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from rtdenoise.can.compiled.denoiser import CompiledCan
 from rtdenoise.can.engine import LiteRtEngine
 from rtdenoise.can.streaming import SpectralCan, WaveCan
 from rtdenoise.streaming.rechunk import Rechunked
@@ -19,10 +20,15 @@ pytest.importorskip("tensorflow", reason="random networks are converted with Ten
 pytest.importorskip("ai_edge_litert", reason="the LiteRT engine is under test")
 
 
-@pytest.fixture(scope="module", params=[(n, e) for n in SMALL for e in ("litert", "tf")], ids=" ".join)
+RUN = [(n, e) for n in SMALL for e in ("numba", "litert", "tf") if e != "numba" or SMALL[n].domain == "spectral"]
+
+
+@pytest.fixture(scope="module", params=RUN, ids=" ".join)
 def shared(request):
     name, kind = request.param
     network = random_network(name)
+    if kind == "numba":
+        return CompiledCan(network), network
     if kind == "tf":
         from rtdenoise.can.tensorflow_engine import TensorFlowEngine
 

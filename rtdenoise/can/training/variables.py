@@ -38,7 +38,7 @@ def widened(arrays: list[Any], shapes: list[tuple[int, ...]]) -> list[Any]:
         widths = [(0, 0)] * array.ndim
         if more > 0:
             widths[axis] = (0, more)
-        found.append(np.pad(array, widths))
+        found.append(np.pad(array, widths) if more > 0 else array)
     return found
 
 

@@ -1,0 +1,1 @@
+"""Spectral networks as one compiled hop: samples in, samples out, nothing of Python between."""

@@ -1,0 +1,135 @@
+"""One hop of a spectral network in nopython code; the same arithmetic as `rtdenoise.can.graph`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rtdenoise.can import features
+from rtdenoise.kernels.elementary import exponential, logarithm
+from rtdenoise.kernels.half import dense_half
+from rtdenoise.kernels.jit import kernel
+from rtdenoise.kernels.overlap_add import analyse, synthesise
+from rtdenoise.typing import F32, Record
+
+_ONE, _TWO = np.float32(1), np.float32(2)
+_POWER_FLOOR = np.float32(features.POWER_FLOOR)
+_MEAN_STEP, _FLOOR_STEP = np.float32(features.MEAN_STEP), np.float32(features.FLOOR_STEP)
+_FLOOR_EXPONENT = np.float32(features.FLOOR_EXPONENT)
+_SHRINK = np.float32(features.SHRINK)
+_ROTATION_FLOOR, _GAIN_TINY = np.float32(features.ROTATION_FLOOR), np.float32(features.GAIN_TINY)
+
+
+@kernel
+def hop(block: F32, out: F32, states: np.ndarray, listening: np.ndarray) -> None:
+    """Enhance one hop.
+
+    Parameters
+    ----------
+    block : (hop,) float32, read
+    out : (hop,) float32, written; may be `block`
+    states, listening : record arrays of `rtdenoise.can.compiled.state.initial_state`, read and written
+    """
+    state = states[0]
+    for heard in listening:
+        analyse(block, heard)
+    analyse(block, state)
+    if listening.size > 0:
+        read_spectrum(listening[0].spectrum, state)
+    else:
+        read_spectrum(state.spectrum, state)
+    stack(state)
+    mask(state)
+    synthesise(out, state)
+
+
+@kernel
+def hops(signal: F32, out: F32, hop_samples: int, states: np.ndarray, listening: np.ndarray) -> None:
+    """Enhance ``signal.size // hop_samples`` hops; (n,) float32 read, (n,) float32 written."""
+    for start in range(0, signal.size - hop_samples + 1, hop_samples):
+        hop(signal[start : start + hop_samples], out[start : start + hop_samples], states, listening)
+
+
+@kernel
+def read_spectrum(spectrum: np.ndarray, state: Record) -> None:
+    """What the network reads of a spectrum: log power, its heights above its running mean and floor, and its phase.
+
+    Parameters
+    ----------
+    spectrum : (n_bins,) complex64, read
+    state : record, read and written
+        Reads and writes ``means`` (of log power; of its negative power) and ``ages`` (the same means of ones); writes
+        ``inputs`` and ``heights``.
+    """
+    inputs, mean, floor = state.inputs, state.means[0], state.means[1]
+    above_mean, above_floor = state.heights[0], state.heights[1]
+    n = spectrum.size
+    for k in range(n):
+        real, imag = spectrum[k].real, spectrum[k].imag
+        inputs[k] = logarithm(real * real + imag * imag + _POWER_FLOOR)
+    state.ages[0] += _MEAN_STEP * (_ONE - state.ages[0])
+    state.ages[1] += _FLOOR_STEP * (_ONE - state.ages[1])
+    mean_share, floor_share = _ONE / state.ages[0], _ONE / state.ages[1]
+    for k in range(n):
+        mean[k] += _MEAN_STEP * (inputs[k] - mean[k])
+        above_mean[k] = inputs[k] - mean[k] * mean_share
+        floor[k] += _FLOOR_STEP * (exponential(_FLOOR_EXPONENT * inputs[k]) - floor[k])
+        above_floor[k] = inputs[k] - logarithm(floor[k] * floor_share) * (_ONE / _FLOOR_EXPONENT)
+    for k in range(n):
+        inputs[n + k], inputs[2 * n + k] = above_mean[k], above_floor[k]
+    if state.complex_mask != 0:
+        for k in range(n):
+            shrink = exponential(_SHRINK * inputs[k])
+            inputs[3 * n + k], inputs[4 * n + k] = spectrum[k].real * shrink, spectrum[k].imag * shrink
+
+
+@kernel
+def stack(state: Record) -> None:
+    """The dilated layers: reads ``inputs``, keeps each layer's row in its ring, writes ``outputs``."""
+    rows, taps, layer, slots = state.rows, state.taps, state.layer, state.slots
+    width = rows.size
+    past = taps.size // width - 1
+    slope = state.slope
+    dense_half(state.inputs, state.first, state.first_bias, rows)
+    for index in range(state.dilations.size):
+        base, length, dilation = state.bases[index], state.lengths[index], state.dilations[index]
+        for tap in range(past):
+            slot = base + (state.step - (past - tap) * dilation) % length
+            taps[tap * width : (tap + 1) * width] = slots[slot]
+        taps[past * width :] = rows
+        if length > 0:
+            slots[base + state.step % length] = rows
+        dense_half(taps, state.kernels[index], state.biases[index], layer)
+        kept = _ONE if state.residual != 0 else np.float32(0)
+        for c in range(width):
+            rows[c] = kept * rows[c] + max(layer[c], slope * layer[c])
+    dense_half(rows, state.last, state.last_bias, state.outputs)
+    state.step += 1
+
+
+@kernel
+def mask(state: Record) -> None:
+    """Multiply ``spectrum`` by the gain, and turn it by the rotation, that ``outputs`` and ``heights`` stand for."""
+    spectrum, outputs, gain, skip, heights = state.spectrum, state.outputs, state.gain, state.skip, state.heights
+    n, power, gain_min = gain.size, -state.mask_power, state.gain_min
+    for k in range(n):
+        logit = outputs[k] + heights[0, k] * skip[0, k] + heights[1, k] * skip[1, k]
+        gain[k] = max(exponential(power * logarithm(_ONE + exponential(-logit))), gain_min)
+    if state.complex_mask == 0:
+        for k in range(n):
+            spectrum[k] *= gain[k]
+        return
+    for k in range(n):
+        free = _ONE - gain_min / (gain[k] + _GAIN_TINY)
+        across = _ONE + free * tangent(outputs[n + k])
+        along = free * tangent(outputs[2 * n + k])
+        scale = gain[k] / np.sqrt(across * across + along * along + _ROTATION_FLOOR)
+        real, imag = spectrum[k].real, spectrum[k].imag
+        spectrum[k] = np.complex64(
+            complex(scale * (across * real - along * imag), scale * (across * imag + along * real))
+        )
+
+
+@kernel
+def tangent(x: np.float32) -> np.float32:
+    """Hyperbolic tangent, to 5e-6."""
+    return _ONE - _TWO / (_ONE + exponential(_TWO * x))

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from rtdenoise.can import fine
 from rtdenoise.can.compiled.denoiser import CompiledCan
 from rtdenoise.can.models import LITERT_INT8, model_names, open_model
 from rtdenoise.can.spec import CanSpec, shipped_spec
@@ -107,7 +108,8 @@ def random_network(spec: CanSpec) -> Network:
     biases = tuple(np.zeros(c, np.float32) for _ in widths)
     last = (matrix(c, spec.n_outputs), np.zeros(spec.n_outputs, np.float32))
     skip = matrix(2, spec.n_bins) if spec.domain == "spectral" else None
-    return rounded(Network(spec, first, kernels, biases, last, skip))
+    behind = tuple(matrix(*shape) if len(shape) > 1 else np.zeros(shape, np.float32) for shape in fine.shapes(spec))
+    return rounded(Network(spec, first, kernels, biases, last, skip, behind))
 
 
 def denoiser(network: Network, engine: str, precision: str) -> CompiledCan | SpectralCan | WaveCan:

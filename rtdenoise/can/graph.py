@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtdenoise.can import features
+from rtdenoise.can import features, fine
 from rtdenoise.can.rings import RingPlan
 from rtdenoise.can.spec import CanSpec
 from rtdenoise.can.weights import Network
@@ -84,14 +84,14 @@ def _shallow_parts(
 
 
 def masked_spectrum(
-    tf: Any, spec: CanSpec, outputs: Tensor, around: Tensor, real: Tensor, imag: Tensor, gain_min: Tensor
+    tf: Any, spec: CanSpec, logits: Tensor, outputs: Tensor, real: Tensor, imag: Tensor, gain_min: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The spectrum after the mask that `outputs` and `around` stand for, its gain raised to a power and floored.
+    """The spectrum after the gain that `logits` stand for, raised to a power and floored, and the stack's rotation.
 
     The nearer a gain is to its floor, the less it turns: a floor of one leaves the spectrum as it is.
     """
     n = spec.n_bins
-    gain = tf.sigmoid(outputs[:, :n] + around)
+    gain = tf.sigmoid(logits)
     if spec.mask_power != 1.0:
         gain = tf.pow(gain, spec.mask_power)
     gain = tf.maximum(gain, gain_min)
@@ -127,8 +127,8 @@ def spectral_rows(
     log_power = tf.math.log(real * real + imag * imag + features.POWER_FLOOR)
     one = tf.ones_like(log_power[:, :1])
     mean, floor = means[:, 0], means[:, 1]
-    mean += features.MEAN_STEP * (tf.concat([log_power, one], -1) - mean)
-    floor += features.FLOOR_STEP * (tf.concat([tf.exp(features.FLOOR_EXPONENT * log_power), one], -1) - floor)
+    mean += features.MEAN_STEP / spec.mean_rows * (tf.concat([log_power, one], -1) - mean)
+    floor += features.FLOOR_STEP / spec.mean_rows * (tf.concat([tf.exp(features.FLOOR_EXPONENT * log_power), one], -1) - floor)
     low = tf.math.log(floor[:, :n] / floor[:, n:]) * (1.0 / features.FLOOR_EXPONENT)
     heights = [log_power - mean[:, :n] / mean[:, n:], log_power - low]
     parts = [log_power, *heights]
@@ -136,6 +136,41 @@ def spectral_rows(
         shrink = tf.exp(features.SHRINK * log_power)
         parts += [real * shrink, imag * shrink]
     return tf.concat(parts, -1), heights, tf.stack([mean, floor], 1)
+
+
+def fine_step(
+    tf: Any, network: Network, logits: Tensor, log_power: Tensor, heights: list[Tensor], past: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The gain's logits, corrected by the layers behind the stack.
+
+    Parameters
+    ----------
+    logits, log_power, heights : (streams, n_bins) tensors
+    past : (streams, FRAMES - 1, groups, N_INPUTS) tensor
+
+    Returns
+    -------
+    logits : (streams, n_bins) tensor
+    past : tensor like `past`
+        For the next step.
+    """
+    spec = network.spec
+    n, groups = spec.n_bins, fine.groups(spec)
+    bins = tf.pad(tf.stack([logits, log_power, *heights], -1), [[0, 0], [0, groups * fine.BINS - n], [0, 0]])
+    frames = tf.concat([past, tf.reshape(bins, (-1, 1, groups, fine.N_INPUTS))], 1)
+    around = [[0, 0], [0, 0], [fine.REACH, fine.REACH], [0, 0]]
+    parts = list(network.fine)
+
+    def layer(rows: Tensor) -> Tensor:
+        kernel, bias = parts.pop(0), parts.pop(0)
+        sums = tf.nn.bias_add(tf.nn.conv2d(tf.pad(rows, around), kernel, 1, "VALID"), bias)
+        return tf.nn.leaky_relu(sums, spec.slope)
+
+    rows = layer(frames)
+    for _ in range(fine.LAYERS):
+        rows = rows + layer(rows)
+    added = tf.matmul(tf.reshape(rows, (-1, spec.fine_channels)), parts[0]) + parts[1]
+    return logits + tf.reshape(added, (-1, groups * fine.BINS))[:, :n], frames[:, 1:]
 
 
 def cut_frames(tf: Any, spec: CanSpec, samples: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
@@ -188,8 +223,12 @@ def network_step(tf: Any, network: Network, plan: RingPlan, inputs: dict[str, Te
         outputs, written, kept = stack_step(tf, network, plan, rows, inputs["taps"], pasts)
         assert network.skip is not None  # spectral networks have it: checked when they are made
         around = heights[0] * network.skip[0] + heights[1] * network.skip[1]
-        real, imag = masked_spectrum(tf, spec, outputs, around, real, imag, inputs["gain_min"])
-        answer = {"real": real, "imag": imag, "past_means": means}
+        logits = outputs[:, : spec.n_bins] + around
+        answer = {"past_means": means}
+        if spec.fine_channels:
+            log_power = rows[:, : spec.n_bins]
+            logits, answer["past_fine"] = fine_step(tf, network, logits, log_power, heights, inputs["past_fine"])
+        answer["real"], answer["imag"] = masked_spectrum(tf, spec, logits, outputs, real, imag, inputs["gain_min"])
     answer |= {f"past{i}": past for i, past in enumerate(kept)}
     return answer | ({"written": written} if plan.deep else {})
 
@@ -210,8 +249,10 @@ def input_shapes(spec: CanSpec, plan: RingPlan, streams: int = 1) -> dict[str, t
         edge = (streams, spec.frame - spec.stride)
         edges = {"past_samples": edge, "past_overlap": edge} if spec.domain == "framed" else {}
         return shapes | edges | {"rows": (streams * spec.hop, 1)}
+    behind = (streams, fine.FRAMES - 1, fine.groups(spec), fine.N_INPUTS)
     return shapes | {
         **dict.fromkeys(spectra(spec), (streams, spec.n_bins)),
         "gain_min": (1,),
         "past_means": (streams, 2, spec.n_bins + 1),
+        **({"past_fine": behind} if spec.fine_channels else {}),
     }

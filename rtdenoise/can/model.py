@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import fft
 
-from rtdenoise.can import features
+from rtdenoise.can import features, fine
 from rtdenoise.can.interleaved import interleaved_class
 from rtdenoise.can.notices import import_quietly
 from rtdenoise.can.spec import CanSpec
@@ -76,6 +77,8 @@ def build_network(spec: CanSpec, *, compute_dtype: str = "float32", dilation: st
         rows, heights = spectral_inputs(keras.ops, spec, *heard)
         outputs = _stack(keras, spec, rows, compute_dtype, dilation)
         outputs = outputs + _skip(keras, spec, heights)
+        if spec.fine_channels:
+            outputs = outputs + _fine(keras, spec, fine_inputs(keras.ops, spec, outputs, rows, heights), compute_dtype)
         real, imag = apply_mask(keras.ops, spec, outputs, real, imag)
         estimate = synthesise(keras, spec, real, imag)
     return keras.Model(noisy, estimate, name=spec.name.replace("-", "_"))
@@ -247,8 +250,15 @@ def learnt_window(spec: CanSpec) -> tuple[np.ndarray, np.ndarray]:
     return analysis.astype(np.float32), synthesis.astype(np.float32)
 
 
-def spectral_inputs(ops: Any, spec: CanSpec, real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:
+def spectral_inputs(
+    ops: Any, spec: CanSpec, real: Tensor, imag: Tensor, mean_of: Callable[..., Tensor] | None = None
+) -> tuple[Tensor, Tensor]:
     """What the network reads of spectra.
+
+    Parameters
+    ----------
+    mean_of : callable, optional
+        Another way to compute `running_mean`.
 
     Returns
     -------
@@ -259,8 +269,10 @@ def spectral_inputs(ops: Any, spec: CanSpec, real: Tensor, imag: Tensor) -> tupl
     """
     power = real * real + imag * imag + features.POWER_FLOOR
     log_power = ops.log(power)
-    mean = _running_mean(ops, log_power, features.MEAN_STEP)
-    floor = ops.log(_running_mean(ops, ops.exp(features.FLOOR_EXPONENT * log_power), features.FLOOR_STEP))
+    mean_of = mean_of or running_mean
+    mean = mean_of(ops, log_power, features.MEAN_STEP / spec.mean_rows)
+    floor = mean_of(ops, ops.exp(features.FLOOR_EXPONENT * log_power), features.FLOOR_STEP / spec.mean_rows)
+    floor = ops.log(floor)
     heights = [log_power - mean, log_power - floor / features.FLOOR_EXPONENT]
     inputs = [(log_power + features.LOG_OFFSET) * features.LOG_SCALE, *(h * features.LOG_SCALE for h in heights)]
     if spec.mask == "complex":
@@ -269,7 +281,7 @@ def spectral_inputs(ops: Any, spec: CanSpec, real: Tensor, imag: Tensor) -> tupl
     return ops.concatenate(inputs, -1), ops.stack(heights, 2)
 
 
-def _running_mean(ops: Any, values: Tensor, step: float) -> Tensor:
+def running_mean(ops: Any, values: Tensor, step: float) -> Tensor:
     """Recursive mean over frames that starts with the first frame, ``(batch, n_hops, n_bins)`` in and out.
 
     ``s[t] = s[t-1] + step (x[t] - s[t-1])``, divided by the same recursion over ones; as one product with a triangular
@@ -292,6 +304,50 @@ def _skip(keras: Any, spec: CanSpec, heights: Tensor) -> Tensor:
         name="skip",
     )(heights)
     return keras.ops.pad(skip, [[0, 0], [0, 0], [0, spec.n_outputs - spec.n_bins]])
+
+
+def fine_inputs(ops: Any, spec: CanSpec, outputs: Tensor, rows: Tensor, heights: Tensor) -> Tensor:
+    """What the fine layers read, silence before it: ``(batch, FRAMES - 1 + n_hops, REACH + groups + REACH, N_INPUTS)``.
+
+    Parameters
+    ----------
+    outputs : (batch, n_hops, n_outputs) tensor
+        Logits of the gain first.
+    rows : (batch, n_hops, n_inputs) tensor
+        What the stack reads: log power first.
+    heights : (batch, n_hops, 2, n_bins) tensor
+    """
+    n = spec.n_bins
+    level = rows[..., :n] - features.LOG_OFFSET * features.LOG_SCALE  # so that no level beyond the last bin is zero
+    above = [features.LOG_SCALE * heights[:, :, k] for k in range(2)]
+    missing = [[0, 0], [0, 0], [0, fine.groups(spec) * fine.BINS - n]]
+    kinds = [ops.pad(kind, missing) for kind in (fine.LOGIT_SCALE * outputs[..., :n], level, *above)]
+    grouped = ops.stack([kind[..., k :: fine.BINS] for k in range(fine.BINS) for kind in kinds], -1)
+    return ops.pad(grouped, [[0, 0], [fine.FRAMES - 1, 0], [fine.REACH, fine.REACH], [0, 0]])
+
+
+def _fine(keras: Any, spec: CanSpec, rows: Tensor, compute_dtype: str) -> Tensor:
+    """What the fine layers add to the stack's outputs: ``(batch, n_hops, n_outputs)``, nothing before training."""
+    policy = "float32" if compute_dtype == "float32" else f"mixed_{compute_dtype}"
+    ops = keras.ops
+
+    def layer(number: int, rows: Tensor, frames: int) -> Tensor:
+        convolution = keras.layers.Conv2D(
+            spec.fine_channels,
+            (frames, fine.WIDTH),
+            dtype=policy,
+            kernel_initializer="he_normal",
+            name=f"fine{number}",
+        )
+        return ops.leaky_relu(ops.cast(convolution(rows), "float32"), spec.slope)
+
+    around = [[0, 0], [0, 0], [fine.REACH, fine.REACH], [0, 0]]
+    rows = layer(0, rows, fine.FRAMES)
+    for number in range(fine.LAYERS):
+        rows = rows + layer(1 + number, ops.pad(rows, around), 1)
+    last = keras.layers.Dense(fine.BINS, dtype=policy, kernel_initializer="zeros", name="fine_output")
+    added = keras.layers.Reshape((-1, fine.groups(spec) * fine.BINS))(ops.cast(last(rows), "float32"))
+    return ops.pad(added[..., : spec.n_bins], [[0, 0], [0, 0], [0, spec.n_outputs - spec.n_bins]])
 
 
 def apply_mask(ops: Any, spec: CanSpec, outputs: Tensor, real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:

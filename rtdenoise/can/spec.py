@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from rtdenoise.can import fine
 from rtdenoise.can.checks import require_between, require_number, require_whole
 from rtdenoise.errors import ConfigError, ModelError
 from rtdenoise.streaming.windows import window_pair
@@ -65,6 +66,12 @@ class CanSpec:
         framed domain `frame` is the length of both and `span` is not used.
     stride : int
         Samples between rows of the framed domain.
+    mean_rows : int
+        Rows after which the running means that a spectral network reads have taken as much of a new spectrum as they
+        are meant to take of one: with a shorter hop, more, so that they last as long.
+    fine_channels : int
+        Width of the layers behind the stack that look at each bin's gain beside those of its neighbours
+        (`rtdenoise.can.fine`); 0: none.
     """
 
     name: str
@@ -85,19 +92,24 @@ class CanSpec:
     frame: int = 512
     span: int = 256
     stride: int = 16
+    mean_rows: int = 1
+    fine_channels: int = 0
 
     def __post_init__(self) -> None:
         for key, allowed in _CHOICES.items():
             if getattr(self, key) not in allowed:
                 raise ConfigError(f"{key}={getattr(self, key)!r} must be one of {', '.join(allowed)}")
-        for key in ("channels", "kernel", "sample_rate", "hop", "frame", "span", "stride"):
+        for key in ("channels", "kernel", "sample_rate", "hop", "frame", "span", "stride", "mean_rows"):
             require_whole(key, getattr(self, key), 1)
+        require_whole("fine_channels", self.fine_channels, 0)
         if not self.dilations or min(self.dilations) < 1:
             raise ConfigError(f"dilations={self.dilations} must be one or more positive whole numbers")
         require_between("mask_power", self.mask_power, 0.01, 2.0)
         require_number("gain_min_db", self.gain_min_db)
         if (self.domain != "spectral") != (self.mask == "none"):
             raise ConfigError(f"mask={self.mask!r} does not fit domain={self.domain!r}: only spectra are masked")
+        if self.fine_channels and self.domain != "spectral":
+            raise ConfigError(f"fine_channels={self.fine_channels} does not fit domain={self.domain!r}: it is for spectra")
         if self.domain == "framed" and (self.hop % self.stride or self.frame % self.stride):
             raise ConfigError(f"stride={self.stride} must divide hop={self.hop} and frame={self.frame}")
         if self.domain == "spectral":
@@ -180,7 +192,7 @@ class CanSpec:
         inner = k * c * c * (len(self.dilations) - (self.domain == "wave"))
         first = k * c if self.domain == "wave" else self.n_inputs * c
         rows_per_second = self.sample_rate * self.rows_per_hop // self.hop
-        return (first + inner + self.n_outputs * c) * rows_per_second
+        return (first + inner + self.n_outputs * c + fine.multiplications(self)) * rows_per_second
 
     def as_json(self) -> str:
         """The specification as readable JSON."""
@@ -260,15 +272,19 @@ SPECS: dict[str, CanSpec] = {
             mask="complex",
             span=128,
         ),
+        # Every sample is heard four times: windows of 16 ms at a hop of 4 ms.
         CanSpec(
             name="can-live",
             domain="spectral",
             channels=256,
-            dilations=_PYRAMID * 2,
+            dilations=tuple(2 * d for d in _PYRAMID) * 2,
             residual=True,
             mask="magnitude",
+            hop=64,
+            mean_rows=2,
+            fine_channels=32,
         ),
-        # can-live at half the hop and half the delay; dilations doubled, so that every tap lies as far back in time.
+        # Half the delay.
         CanSpec(
             name="can-ultra",
             domain="spectral",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.can import features
+from rtdenoise.can import features, fine
 from rtdenoise.can.spec import CanSpec
 from rtdenoise.errors import ModelError
 from rtdenoise.typing import F32
@@ -30,6 +30,8 @@ class Network:
     last : tuple of (channels, n_outputs) and (n_outputs,) float32
     skip : (2, n_bins) float32, or None
         How much a bin's heights above its running mean and its floor count for its own gain, around the stack.
+    fine : tuple of float32 arrays
+        Of the layers behind the stack, see `rtdenoise.can.fine.shapes`; empty without them.
     """
 
     spec: CanSpec
@@ -38,6 +40,7 @@ class Network:
     biases: tuple[F32, ...]
     last: tuple[F32, F32]
     skip: F32 | None = None
+    fine: tuple[F32, ...] = ()
 
     def __post_init__(self) -> None:
         spec = self.spec
@@ -46,6 +49,7 @@ class Network:
         expected = [(spec.kernel, w, c) for w in widths] + [(c,)] * n + [(c, spec.n_outputs), (spec.n_outputs,)]
         expected += [(spec.n_inputs, c), (c,)] if spec.domain != "wave" else []
         expected += [(2, spec.n_bins)] if spec.domain == "spectral" else []
+        expected += fine.shapes(spec)
         found = [a.shape for a in self.arrays()]
         if sorted(found) != sorted(expected):
             raise ModelError(
@@ -55,7 +59,7 @@ class Network:
     def arrays(self) -> list[F32]:
         """All weights in a fixed order."""
         skip = [] if self.skip is None else [self.skip]
-        return [*self.kernels, *self.biases, *self.last, *(self.first or ()), *skip]
+        return [*self.kernels, *self.biases, *self.last, *(self.first or ()), *skip, *self.fine]
 
     @property
     def n_weights(self) -> int:
@@ -96,7 +100,20 @@ def from_keras(spec: CanSpec, model: Any) -> Network:
     first = _first(spec, *arrays("input")) if spec.domain != "wave" else None
     kernel, bias_ = arrays("output")
     skip = arrays("skip")[0] if spec.domain == "spectral" else None
-    return Network(spec, first, tuple(kernels), tuple(biases), (kernel, bias_), skip)
+    behind = _fine(spec, [a for name in _fine_names(spec) for a in arrays(name)])
+    return Network(spec, first, tuple(kernels), tuple(biases), (kernel, bias_), skip, behind)
+
+
+def _fine_names(spec: CanSpec) -> list[str]:
+    return [*(f"fine{k}" for k in range(1 + fine.LAYERS)), "fine_output"] if spec.fine_channels else []
+
+
+def _fine(spec: CanSpec, arrays: list[F32]) -> tuple[F32, ...]:
+    """The layers behind the stack, reading logits and logarithms with the training's scales folded in."""
+    if not arrays:
+        return ()
+    scales = np.tile(np.array([fine.LOGIT_SCALE, *[features.LOG_SCALE] * (fine.KINDS - 1)], np.float32), fine.BINS)
+    return arrays[0] * scales[:, None], *arrays[1:]
 
 
 def _first(spec: CanSpec, kernel: F32, bias: F32) -> tuple[F32, F32]:
@@ -125,7 +142,8 @@ def rounded(network: Network) -> Network:
     kernels = tuple(_round(a) for a in network.kernels)
     skip = None if network.skip is None else _round(network.skip)
     spec = replace(network.spec, mask_power=float(np.float16(network.spec.mask_power)))  # a constant of the graph, too
-    return Network(spec, first, kernels, tuple(_round(a) for a in network.biases), pair(network.last), skip)
+    behind = tuple(_round(a) for a in network.fine)
+    return Network(spec, first, kernels, tuple(_round(a) for a in network.biases), pair(network.last), skip, behind)
 
 
 def _round(array: F32) -> F32:
@@ -141,6 +159,7 @@ def weights_as_bytes(network: Network) -> bytes:
         named |= {"first_kernel": network.first[0], "first_bias": network.first[1]}
     if network.skip is not None:
         named["skip"] = network.skip
+    named |= {f"fine{i}": a for i, a in enumerate(network.fine)}
     file = io.BytesIO()
     np.savez(file, **{name: a.astype(np.float16) for name, a in named.items()})  # type: ignore[arg-type]  # numpy stubs
     return file.getvalue()
@@ -162,7 +181,8 @@ def load_weights(path: Path, spec: CanSpec) -> Network:
         kernels = tuple(named[f"kernel{i}"] for i in range(n))
         biases = tuple(named[f"bias{i}"] for i in range(n))
         skip = named["skip"] if spec.domain == "spectral" else None
-        return Network(spec, first, kernels, biases, (named["last_kernel"], named["last_bias"]), skip)
+        behind = tuple(named[f"fine{i}"] for i in range(len(fine.shapes(spec))))
+        return Network(spec, first, kernels, biases, (named["last_kernel"], named["last_bias"]), skip, behind)
     except KeyError as error:
         raise ModelError(f"{path}: does not fit the specification {spec.name!r} (no array {error})") from error
     except ModelError:

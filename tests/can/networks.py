@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 
+from rtdenoise.can import fine
 from rtdenoise.can.spec import CanSpec
 from rtdenoise.can.weights import Network, rounded
 
@@ -39,6 +40,20 @@ SMALL = {
         hop=64,
         span=64,
     ),
+    "fine": CanSpec(
+        name="fine",
+        domain="spectral",
+        channels=12,
+        dilations=(2, 4),
+        residual=True,
+        mask="magnitude",
+        hop=64,
+        mean_rows=2,
+        fine_channels=12,
+    ),
+    "fine, complex": CanSpec(
+        name="fine, complex", domain="spectral", channels=8, dilations=(1, 2), mask="complex", fine_channels=70
+    ),
     "wide overlap": CanSpec(
         name="wide overlap",
         domain="spectral",
@@ -70,7 +85,8 @@ def random_network(name: str) -> Network:
     kernels = tuple(matrix(spec.kernel, w, c) for w in widths)
     skip = matrix(2, spec.n_bins) if spec.domain == "spectral" else None
     last = (matrix(c, spec.n_outputs), bias(spec.n_outputs))
-    return rounded(Network(spec, first, kernels, tuple(bias(c) for _ in widths), last, skip))
+    behind = tuple(bias(*shape) if len(shape) == 1 else matrix(*shape) for shape in fine.shapes(spec))
+    return rounded(Network(spec, first, kernels, tuple(bias(c) for _ in widths), last, skip, behind))
 
 
 def lively(n: int, seed: int = 0) -> np.ndarray:

@@ -41,6 +41,28 @@ def running_mean(values: np.ndarray, step: float) -> np.ndarray:
     return np.array(means)
 
 
+def fine_layers(network: Network, kinds: list[np.ndarray]) -> np.ndarray:
+    """Four bins at a time: a convolution over three frames and three groups, two more over groups, zeros around all."""
+    spec, (n_frames, n) = network.spec, kinds[0].shape
+    groups = (n + 3) // 4
+    rows = np.zeros((n_frames, groups, 4, 4))
+    for t in range(n_frames):
+        for k in range(n):
+            rows[t, k // 4, k % 4] = [kind[t, k] for kind in kinds]
+    rows = rows.reshape(n_frames, groups, 16)
+    *layers, kernel, bias = (a.astype(np.float64) for a in network.fine)
+    for number in range(0, len(layers), 2):
+        taps, width, _, n_out = layers[number].shape
+        wide = np.pad(rows, [(taps - 1, 0), (1, 1), (0, 0)])
+        sums = np.tile(layers[number + 1], (n_frames, groups, 1))
+        for a in range(taps):
+            for b in range(width):
+                sums += wide[a : a + n_frames, b : b + groups] @ layers[number][a, b]
+        bent = np.where(sums > 0, sums, spec.slope * sums)
+        rows = bent if number == 0 else rows + bent
+    return (rows @ kernel + bias).reshape(n_frames, groups * 4)[:, :n]
+
+
 def framed(network: Network, signal: np.ndarray) -> np.ndarray:
     """Frame t ends with sample ``(t + 1) stride``; what the stack makes of it is added where it came from, later."""
     spec = network.spec
@@ -67,8 +89,8 @@ def whole_signal(network: Network, signal: np.ndarray) -> np.ndarray:
     listening, _ = window_pair(spec.frame, 2 * spec.hop if spec.span == spec.hop else spec.span, spec.hop)
     heard = np.fft.rfft(frames * listening)
     log_power = np.log(np.abs(heard) ** 2 + features.POWER_FLOOR)
-    mean = running_mean(log_power, features.MEAN_STEP)
-    floor = np.log(running_mean(np.exp(features.FLOOR_EXPONENT * log_power), features.FLOOR_STEP))
+    mean = running_mean(log_power, features.MEAN_STEP / spec.mean_rows)
+    floor = np.log(running_mean(np.exp(features.FLOOR_EXPONENT * log_power), features.FLOOR_STEP / spec.mean_rows))
     heights = [log_power - mean, log_power - floor / features.FLOOR_EXPONENT]
     rows = np.concatenate([log_power, *heights], -1)
     if spec.mask == "complex":
@@ -77,8 +99,11 @@ def whole_signal(network: Network, signal: np.ndarray) -> np.ndarray:
     outputs = stack(network, rows)
     around = heights[0] * network.skip[0] + heights[1] * network.skip[1]
     n = spec.n_bins
+    logits = outputs[:, :n] + around
+    if spec.fine_channels:
+        logits = logits + fine_layers(network, [logits, log_power, *heights])
     gain_min = 10 ** (spec.gain_min_db / 20)
-    mask = np.maximum((1 / (1 + np.exp(-outputs[:, :n] - around))) ** spec.mask_power, gain_min)
+    mask = np.maximum((1 / (1 + np.exp(-logits))) ** spec.mask_power, gain_min)
     if spec.mask == "complex":
         free = 1 - gain_min / (mask + features.GAIN_TINY)
         turn = 1 + free * (np.tanh(outputs[:, n : 2 * n]) + 1j * np.tanh(outputs[:, 2 * n :]))

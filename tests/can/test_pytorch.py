@@ -34,6 +34,7 @@ PYRAMID = (1, 2, 8)
 KINDS = {
     "live": replace(SPECS["can-live"], channels=12, dilations=PYRAMID),
     "no delay": replace(SPECS["can-wave"], channels=12, dilations=PYRAMID),
+    "fine": replace(SPECS["can-live"], channels=12, dilations=PYRAMID, hop=64, mean_rows=2, fine_channels=6),
     "wave": replace(SPECS["germain2018-causal"], channels=6, dilations=PYRAMID),
     "centred": replace(SPECS["germain2018"], channels=6, dilations=PYRAMID),
     "framed": CanSpec(name="f", domain="framed", channels=8, dilations=PYRAMID, residual=True, frame=32, stride=16),
@@ -67,7 +68,7 @@ terms = [
 ]
 voice = spoken(1.5)[0][:16384].astype(np.float32)
 voice[:4096] = 0.0
-for name in ("live", "wave"):
+for name in ("live", "fine", "wave"):
     spec = KINDS[name]
     network = shaken(build_network(spec))
     for term in terms:
@@ -92,9 +93,9 @@ WIDENED = """
 from rtdenoise.can.training.variables import assign, widened
 from pathlib import Path
 small = shaken(build_network(replace(KINDS["live"], mask="magnitude")))
-large = build_network(replace(KINDS["live"], mask="complex"))
+large = build_network(replace(KINDS["live"], mask="complex", fine_channels=5))
 arrays = [keras.ops.convert_to_numpy(v) for v in small.weights]
-assign(large.weights, widened(arrays, [tuple(v.shape) for v in large.weights]), Path("start.npz"))
+assign(large.weights, widened(arrays, large), Path("start.npz"))
 expected, found = (keras.ops.convert_to_numpy(n(noisy)) for n in (small, large))
 assert_allclose(found, expected, atol=2e-5)  # the rotation's guard against no direction
 """

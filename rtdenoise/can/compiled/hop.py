@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtdenoise.can import features
+from rtdenoise.can import features, fine
 from rtdenoise.kernels.elementary import exponential, logarithm
 from rtdenoise.kernels.half import dense_half
 from rtdenoise.kernels.jit import kernel
@@ -13,10 +13,11 @@ from rtdenoise.typing import F32, Record
 
 _ONE, _TWO = np.float32(1), np.float32(2)
 _POWER_FLOOR = np.float32(features.POWER_FLOOR)
-_MEAN_STEP, _FLOOR_STEP = np.float32(features.MEAN_STEP), np.float32(features.FLOOR_STEP)
 _FLOOR_EXPONENT = np.float32(features.FLOOR_EXPONENT)
 _SHRINK = np.float32(features.SHRINK)
 _ROTATION_FLOOR, _GAIN_TINY = np.float32(features.ROTATION_FLOOR), np.float32(features.GAIN_TINY)
+_BINS, _KINDS, _FRAMES, _REACH, _WIDTH = fine.BINS, fine.KINDS, fine.FRAMES, fine.REACH, fine.WIDTH
+_LAYERS, _N_INPUTS = fine.LAYERS, fine.N_INPUTS
 
 
 @kernel
@@ -38,6 +39,9 @@ def hop(block: F32, out: F32, states: np.ndarray, listening: np.ndarray) -> None
     else:
         read_spectrum(state.spectrum, state)
     stack(state)
+    propose(state)
+    if state.fine_rows.size > 0:
+        refine(state)
     mask(state)
     synthesise(out, state)
 
@@ -66,13 +70,14 @@ def read_spectrum(spectrum: np.ndarray, state: Record) -> None:
     for k in range(n):
         real, imag = spectrum[k].real, spectrum[k].imag
         inputs[k] = logarithm(real * real + imag * imag + _POWER_FLOOR)
-    state.ages[0] += _MEAN_STEP * (_ONE - state.ages[0])
-    state.ages[1] += _FLOOR_STEP * (_ONE - state.ages[1])
+    mean_step, floor_step = state.mean_step, state.floor_step
+    state.ages[0] += mean_step * (_ONE - state.ages[0])
+    state.ages[1] += floor_step * (_ONE - state.ages[1])
     mean_share, floor_share = _ONE / state.ages[0], _ONE / state.ages[1]
     for k in range(n):
-        mean[k] += _MEAN_STEP * (inputs[k] - mean[k])
+        mean[k] += mean_step * (inputs[k] - mean[k])
         above_mean[k] = inputs[k] - mean[k] * mean_share
-        floor[k] += _FLOOR_STEP * (exponential(_FLOOR_EXPONENT * inputs[k]) - floor[k])
+        floor[k] += floor_step * (exponential(_FLOOR_EXPONENT * inputs[k]) - floor[k])
         above_floor[k] = inputs[k] - logarithm(floor[k] * floor_share) * (_ONE / _FLOOR_EXPONENT)
     for k in range(n):
         inputs[n + k], inputs[2 * n + k] = above_mean[k], above_floor[k]
@@ -107,13 +112,60 @@ def stack(state: Record) -> None:
 
 
 @kernel
+def propose(state: Record) -> None:
+    """Logits of the gain, from ``outputs`` and ``heights`` to ``gain``."""
+    outputs, gain, skip, heights = state.outputs, state.gain, state.skip, state.heights
+    for k in range(gain.size):
+        gain[k] = outputs[k] + heights[0, k] * skip[0, k] + heights[1, k] * skip[1, k]
+
+
+@kernel
+def refine(state: Record) -> None:
+    """Correct the logits in ``gain`` by the layers behind the stack (`rtdenoise.can.fine`); keeps the last frames."""
+    frames, rows, layer, taps = state.fine_frames, state.fine_rows, state.fine_layer, state.fine_taps
+    inputs, heights, gain = state.inputs, state.heights, state.gain
+    n, slope = gain.size, state.slope
+    for t in range(_FRAMES - 1):
+        frames[t] = frames[t + 1]
+    newest = frames[_FRAMES - 1]
+    for k in range(n):
+        at = _REACH * _N_INPUTS + k * _KINDS
+        newest[at], newest[at + 1] = gain[k], inputs[k]
+        newest[at + 2], newest[at + 3] = heights[0, k], heights[1, k]
+    c = state.fine_last.shape[0]
+    groups = newest.size // _N_INPUTS - 2 * _REACH
+    seen = _WIDTH * _N_INPUTS
+    for g in range(groups):
+        for t in range(_FRAMES):
+            taps[t * seen : (t + 1) * seen] = frames[t, g * _N_INPUTS : g * _N_INPUTS + seen]
+        dense_half(taps, state.fine_first, state.fine_biases[0], layer)
+        at = (g + _REACH) * c
+        for j in range(c):
+            rows[0, at + j] = max(layer[j], slope * layer[j])
+    for number in range(_LAYERS):
+        source, target = rows[number % 2], rows[(number + 1) % 2]
+        for g in range(groups):
+            dense_half(source[g * c : (g + _WIDTH) * c], state.fine_kernels[number], state.fine_biases[1 + number], layer)
+            at = (g + _REACH) * c
+            for j in range(c):
+                target[at + j] = source[at + j] + max(layer[j], slope * layer[j])
+    found, last, offset = rows[_LAYERS % 2], state.fine_last, state.fine_last_bias
+    for g in range(groups):
+        at = (g + _REACH) * c
+        for b in range(min(_BINS, n - g * _BINS)):
+            total = offset[b]
+            for j in range(c):
+                total += found[at + j] * last[j, b]
+            gain[g * _BINS + b] += total
+
+
+@kernel
 def mask(state: Record) -> None:
-    """Multiply ``spectrum`` by the gain, and turn it by the rotation, that ``outputs`` and ``heights`` stand for."""
-    spectrum, outputs, gain, skip, heights = state.spectrum, state.outputs, state.gain, state.skip, state.heights
+    """Multiply ``spectrum`` by the gain whose logits are in ``gain``, and turn it by the rotation in ``outputs``."""
+    spectrum, outputs, gain = state.spectrum, state.outputs, state.gain
     n, power, gain_min = gain.size, -state.mask_power, state.gain_min
     for k in range(n):
-        logit = outputs[k] + heights[0, k] * skip[0, k] + heights[1, k] * skip[1, k]
-        gain[k] = max(exponential(power * logarithm(_ONE + exponential(-logit))), gain_min)
+        gain[k] = max(exponential(power * logarithm(_ONE + exponential(-gain[k]))), gain_min)
     if state.complex_mask == 0:
         for k in range(n):
             spectrum[k] *= gain[k]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rtdenoise.can import features, fine
 from rtdenoise.can.rings import plan_rings
 from rtdenoise.can.spec import CanSpec
 from rtdenoise.can.weights import Network
@@ -49,6 +50,9 @@ def network_dtype(spec: CanSpec) -> np.dtype[Any]:
             ("layer", "f4", (wide,)),
             ("outputs", "f4", (out,)),
             ("gain", "f4", (n,)),
+            *_fine_fields(spec),
+            ("mean_step", "f4"),
+            ("floor_step", "f4"),
             ("slope", "f4"),
             ("residual", "i8"),
             ("complex_mask", "i8"),
@@ -58,6 +62,25 @@ def network_dtype(spec: CanSpec) -> np.dtype[Any]:
         align=True,
     )
     return fields
+
+
+def _fine_fields(spec: CanSpec) -> list[tuple[Any, ...]]:
+    """Of the layers behind the stack, groups of bins between zeros; empty without them."""
+    c = spec.fine_channels
+    there = int(c > 0)
+    beside = there * (fine.groups(spec) + 2 * fine.REACH)
+    wide = padded(c)
+    return [
+        ("fine_first", "u2", (wide // PANEL, fine.FRAMES * fine.WIDTH * fine.N_INPUTS, PANEL)),
+        ("fine_kernels", "u2", (there * fine.LAYERS, wide // PANEL, fine.WIDTH * c, PANEL)),
+        ("fine_biases", "f4", (there * (1 + fine.LAYERS), wide)),
+        ("fine_last", "f4", (c, there * fine.BINS)),
+        ("fine_last_bias", "f4", (there * fine.BINS,)),
+        ("fine_frames", "f4", (fine.FRAMES, beside * fine.N_INPUTS)),
+        ("fine_taps", "f4", (there * fine.FRAMES * fine.WIDTH * fine.N_INPUTS,)),
+        ("fine_layer", "f4", (wide,)),
+        ("fine_rows", "f4", (2, beside * c)),
+    ]
 
 
 @lru_cache(maxsize=16)
@@ -99,10 +122,26 @@ def initial_state(network: Network, gain_min_db: float) -> tuple[np.ndarray, np.
     state["slope"], state["residual"] = spec.slope, spec.residual
     state["complex_mask"], state["mask_power"] = spec.mask == "complex", spec.mask_power
     state["gain_min"] = amplitude_from_db(gain_min_db)
+    state["mean_step"] = features.MEAN_STEP / spec.mean_rows
+    state["floor_step"] = features.FLOOR_STEP / spec.mean_rows
+    if network.fine:
+        _fill_fine(state, network)
     listening = np.zeros(1 if spec.listens_apart else 0, listening_dtype(spec))
     for record in listening:
         fill_windows(record, _framing(spec, spec.listening_span))
     return states, listening
+
+
+def _fill_fine(state: Any, network: Network) -> None:
+    c = network.spec.fine_channels
+    layers, last = network.fine[:-2], network.fine[-2:]
+    for number, (kernel, bias) in enumerate(zip(layers[::2], layers[1::2], strict=True)):
+        state["fine_biases"][number] = _padded(bias)
+        if number == 0:
+            state["fine_first"] = panels(kernel.reshape(-1, c))
+        else:
+            state["fine_kernels"][number - 1] = panels(kernel.reshape(-1, c))
+    state["fine_last"], state["fine_last_bias"] = last
 
 
 def _padded(bias: np.ndarray) -> np.ndarray:

@@ -103,7 +103,8 @@ class Trainer(Run):
     def start(self, path: Path) -> None:
         """Begin a new run from the weights of another: new optimiser, new schedule, the sound heard so far counted on.
 
-        A network with a magnitude mask may begin one with a complex mask: it turns no phase to begin with.
+        A network with a magnitude mask may begin one with a complex mask, which turns no phase to begin with; one without
+        fine layers one that has them, and they change nothing to begin with.
 
         Raises
         ------
@@ -111,8 +112,7 @@ class Trainer(Run):
             If the weights belong to another network.
         """
         checkpoint = load_checkpoint(path)
-        shapes = [tuple(v.shape) for v in self.network.weights]
-        assign(self.network.weights, widened(checkpoint.weights, shapes), path)
+        assign(self.network.weights, widened(checkpoint.weights, self.network), path)
         if self.settings.ema > 0.0:
             averages = self.optimiser._model_variables_moving_average  # started at weights that are no more
             for variable, average in zip(self.model.trainable_variables, averages, strict=True):

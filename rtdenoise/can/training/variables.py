@@ -24,15 +24,19 @@ def assign(variables: list[Any], arrays: list[Any], path: Path) -> None:
         variable.assign(array)
 
 
-def widened(arrays: list[Any], shapes: list[tuple[int, ...]]) -> list[Any]:
-    """Arrays of a network with fewer inputs or outputs: what is new begins at nothing, so that it computes the same.
+def widened(arrays: list[Any], network: Any) -> list[Any]:
+    """Arrays of a network with fewer inputs or outputs, or without the layers behind the stack, for a Keras network.
 
-    The first array may have fewer rows, others fewer columns; anything else stays for `assign` to refuse.
+    What is new begins at nothing, or as the network has begun it, so that it computes the same.  The first array may
+    have fewer rows, others fewer columns; anything else stays for `assign` to refuse.
     """
-    if len(arrays) != len(shapes):
+    variables = network.weights
+    new = [v.numpy() for v in variables[len(arrays) :] if v.path.startswith("fine")]
+    shapes = [tuple(v.shape) for v in variables]
+    if len(arrays) + len(new) != len(shapes):
         return arrays
     found = []
-    for number, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
+    for number, (array, shape) in enumerate(zip([*arrays, *new], shapes, strict=True)):
         axis = 0 if number == 0 else -1
         more = shape[axis] - array.shape[axis] if array.ndim == len(shape) and array.ndim else 0
         widths = [(0, 0)] * array.ndim

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from scipy import signal
 from torch.nn import functional
 
-from rtdenoise.can import features
-from rtdenoise.can.model import apply_mask, spectral_inputs
+from rtdenoise.can import features, fine
+from rtdenoise.can.model import apply_mask, fine_inputs, spectral_inputs
 from rtdenoise.can.spec import CanSpec
 from rtdenoise.can.training.frames import Tensor
 from rtdenoise.can.training.pytorch import operations
@@ -62,10 +64,13 @@ class Forward:
         cut = cut_frames(noisy, spec.frame, spec.hop)
         real, imag = operations.rfft(cut * self._analysis)
         heard = operations.rfft(cut * self._listening) if spec.listens_apart else (real, imag)
-        rows, heights = spectral_inputs(operations, spec, *heard)
+        rows, heights = spectral_inputs(operations, spec, *heard, _running_mean)
         outputs = self._stack(left, rows, training)
         around = torch.einsum("btkf,kf->btf", heights, next(left))
         outputs = outputs + functional.pad(around, (0, spec.n_outputs - spec.n_bins))
+        if spec.fine_channels:
+            added = self._fine(left, fine_inputs(operations, spec, outputs, rows, heights))
+            outputs = outputs + functional.pad(added, (0, spec.n_outputs - spec.n_bins))
         real, imag = apply_mask(operations, spec, outputs, real, imag)
         frames = operations.irfft((real, imag), spec.frame)[..., spec.frame - spec.span :]
         return add_frames(frames * self._synthesis, spec.hop)
@@ -81,8 +86,23 @@ class Forward:
                 layer = adaptive_rectified(layer, tuple(next(left) for _ in range(5)), spec.slope, training)
             else:
                 layer = functional.leaky_relu(layer, spec.slope)
-            rows = rows + features.RESIDUAL_SCALE * layer.float() if spec.residual else layer
+            rows = torch.add(rows, layer, alpha=features.RESIDUAL_SCALE) if spec.residual else layer
         return self._dense(left, rows)
+
+    def _fine(self, left: Iterator[Tensor], rows: Tensor) -> Tensor:
+        """What the fine layers add to the gain's logits, ``(batch, n_hops, n_bins)``."""
+        spec = self._spec
+        image = functional.leaky_relu(self._image(left, rows.to(self._dtype).permute(0, 3, 1, 2)), spec.slope)
+        for _ in range(fine.LAYERS):
+            padded = functional.pad(image, (fine.REACH, fine.REACH))
+            image = image + functional.leaky_relu(self._image(left, padded), spec.slope)
+        added = self._dense(left, image.permute(0, 2, 3, 1))
+        return added.flatten(2)[..., : spec.n_bins]
+
+    def _image(self, left: Iterator[Tensor], image: Tensor) -> Tensor:
+        """A convolution over frames and groups, ``(batch, channels, ...)`` with the channels last in memory."""
+        kernel, bias = (next(left).to(self._dtype) for _ in range(2))
+        return functional.conv2d(image, kernel.permute(3, 2, 0, 1), bias)
 
     def _dense(self, left: Iterator[Tensor], rows: Tensor) -> Tensor:
         kernel, bias = (next(left).to(self._dtype) for _ in range(2))
@@ -99,10 +119,17 @@ class Forward:
         return answer.permute(0, 2, 3, 1).squeeze(1)
 
 
-def cut_frames(signal: Tensor, frame: int, hop: int) -> Tensor:
+def _running_mean(_ops: Any, values: Tensor, step: float) -> Tensor:
+    """`rtdenoise.can.model.running_mean` as the recursion it is: of the input alone, so nothing asks for its gradient."""
+    feed, back = np.array([step], np.float32), np.array([1.0, step - 1.0], np.float32)
+    age = signal.lfilter(feed, back, np.ones((1, values.shape[1], 1), np.float32), axis=1)
+    return torch.from_numpy(signal.lfilter(feed, back, values.numpy(), axis=1) / age)
+
+
+def cut_frames(samples: Tensor, frame: int, hop: int) -> Tensor:
     """The last `frame` samples at every `hop`, ``(batch, n) -> (batch, n // hop, frame)``; silence before."""
     past = frame // hop - 1
-    pieces = functional.pad(signal.reshape(len(signal), -1, hop), (0, 0, past, 0))
+    pieces = functional.pad(samples.reshape(len(samples), -1, hop), (0, 0, past, 0))
     count = pieces.shape[1] - past
     return torch.cat([pieces[:, k : k + count] for k in range(past + 1)], -1)
 

@@ -31,7 +31,8 @@ import yaml
 from rtdenoise.can import fine
 from rtdenoise.can.compiled.denoiser import CompiledCan
 from rtdenoise.can.models import LITERT_INT8, model_names, open_model
-from rtdenoise.can.spec import CanSpec, shipped_spec
+from rtdenoise.can.spec import CanSpec
+from rtdenoise.can.specs import shipped_spec
 from rtdenoise.can.streaming import SpectralCan, WaveCan, build_can
 from rtdenoise.can.weights import Network, rounded
 from rtdenoise.evaluate.machine import origin

@@ -127,8 +127,9 @@ def spectral_rows(
     log_power = tf.math.log(real * real + imag * imag + features.POWER_FLOOR)
     one = tf.ones_like(log_power[:, :1])
     mean, floor = means[:, 0], means[:, 1]
-    mean += features.MEAN_STEP / spec.mean_rows * (tf.concat([log_power, one], -1) - mean)
-    floor += features.FLOOR_STEP / spec.mean_rows * (tf.concat([tf.exp(features.FLOOR_EXPONENT * log_power), one], -1) - floor)
+    mean_step, floor_step = features.MEAN_STEP / spec.mean_rows, features.FLOOR_STEP / spec.mean_rows
+    mean += mean_step * (tf.concat([log_power, one], -1) - mean)
+    floor += floor_step * (tf.concat([tf.exp(features.FLOOR_EXPONENT * log_power), one], -1) - floor)
     low = tf.math.log(floor[:, :n] / floor[:, n:]) * (1.0 / features.FLOOR_EXPONENT)
     heights = [log_power - mean[:, :n] / mean[:, n:], log_power - low]
     parts = [log_power, *heights]

@@ -12,7 +12,6 @@ from rtdenoise.can.checks import require_between, require_number, require_whole
 from rtdenoise.errors import ConfigError, ModelError
 from rtdenoise.streaming.windows import window_pair
 
-_DOUBLING = tuple(2**k for k in range(13))
 _CHOICES = {
     "domain": ("wave", "framed", "spectral"),
     "normalisation": ("none", "adaptive"),
@@ -108,14 +107,9 @@ class CanSpec:
         require_number("gain_min_db", self.gain_min_db)
         if (self.domain != "spectral") != (self.mask == "none"):
             raise ConfigError(f"mask={self.mask!r} does not fit domain={self.domain!r}: only spectra are masked")
-        if self.fine_channels and self.domain != "spectral":
-            raise ConfigError(f"fine_channels={self.fine_channels} does not fit domain={self.domain!r}: it is for spectra")
         if self.domain == "framed" and (self.hop % self.stride or self.frame % self.stride):
             raise ConfigError(f"stride={self.stride} must divide hop={self.hop} and frame={self.frame}")
-        if self.domain == "spectral":
-            window_pair(self.frame, self.span, self.hop)  # refuses lengths that have no windows
-            if self.frame % self.hop:
-                raise ConfigError(f"frame={self.frame} must be a multiple of hop={self.hop}")
+        self._check_spectra()
         if self.domain != "wave" and not self.causal:
             raise ConfigError("causal=False is for the wave domain; frames and spectra are computed as a stream")
         if not self.causal and self.kernel % 2 == 0:
@@ -124,6 +118,15 @@ class CanSpec:
             raise ConfigError("statistics='file' needs domain='wave' and normalisation='adaptive'")
         if self.gain_min_db > 0.0:
             raise ConfigError(f"gain_min_db={self.gain_min_db} must not amplify")
+
+    def _check_spectra(self) -> None:
+        """What only spectra have, or ask for."""
+        if self.domain == "spectral":
+            window_pair(self.frame, self.span, self.hop)  # refuses lengths that have no windows
+            if self.frame % self.hop:
+                raise ConfigError(f"frame={self.frame} must be a multiple of hop={self.hop}")
+        elif self.fine_channels:
+            raise ConfigError(f"fine_channels={self.fine_channels} does not fit domain={self.domain!r}: only spectra")
 
     @property
     def n_bins(self) -> int:
@@ -159,7 +162,7 @@ class CanSpec:
 
     @property
     def receptive_rows(self) -> int:
-        """Rows one output row depends on, its own included."""
+        """Rows one output row of the stack depends on, its own included."""
         return 1 + (self.kernel - 1) * sum(self.dilations)
 
     @property
@@ -172,8 +175,9 @@ class CanSpec:
             return self.receptive_rows
         if self.domain == "framed":
             return self.frame + (self.receptive_rows - 1 + self.frame // self.stride - 1) * self.stride
+        behind = fine.FRAMES - 1 if self.fine_channels else 0
         overlapping = self.span // self.hop
-        return self.frame + (self.receptive_rows - 1 + overlapping - 1) * self.hop
+        return self.frame + (self.receptive_rows - 1 + behind + overlapping - 1) * self.hop
 
     @property
     def lookahead_samples(self) -> int:
@@ -241,80 +245,3 @@ def load_spec(path: Path) -> CanSpec:
         return spec_from_mapping(values)
     except ConfigError as error:
         raise ModelError(f"{path}: {error}") from error
-
-
-_PYRAMID = (1, 2, 4, 8, 16, 32)
-
-SPECS: dict[str, CanSpec] = {
-    spec.name: spec
-    for spec in (
-        # As published, with the layer count of the authors' released network: 160,925 parameters, not causal.
-        CanSpec(
-            name="germain2018",
-            domain="wave",
-            channels=64,
-            dilations=(*_DOUBLING, 1),
-            normalisation="adaptive",
-            statistics="file",
-            causal=False,
-        ),
-        # The same with all taps in the past.
-        CanSpec(
-            name="germain2018-causal", domain="wave", channels=64, dilations=(*_DOUBLING, 1), normalisation="adaptive"
-        ),
-        # No delay but the block: the newest hop is given out as it is masked, nothing overlaps.
-        CanSpec(
-            name="can-wave",
-            domain="spectral",
-            channels=256,
-            dilations=_PYRAMID * 2,
-            residual=True,
-            mask="complex",
-            span=128,
-        ),
-        # Every sample is heard four times: windows of 16 ms at a hop of 4 ms.
-        CanSpec(
-            name="can-live",
-            domain="spectral",
-            channels=256,
-            dilations=tuple(2 * d for d in _PYRAMID) * 2,
-            residual=True,
-            mask="magnitude",
-            hop=64,
-            mean_rows=2,
-            fine_channels=32,
-        ),
-        # Half the delay.
-        CanSpec(
-            name="can-ultra",
-            domain="spectral",
-            channels=256,
-            dilations=tuple(2 * d for d in _PYRAMID) * 2,
-            residual=True,
-            mask="magnitude",
-            hop=64,
-            span=128,
-        ),
-        CanSpec(
-            name="can-small",
-            domain="spectral",
-            channels=64,
-            dilations=_PYRAMID * 2,
-            residual=True,
-            mask="magnitude",
-        ),
-    )
-}
-
-
-def shipped_spec(name: str) -> CanSpec:
-    """The specification called `name`.
-
-    Raises
-    ------
-    ConfigError
-        If there is none; the message lists them.
-    """
-    if name not in SPECS:
-        raise ConfigError(f"no network specification {name!r}; known are {', '.join(SPECS)}")
-    return SPECS[name]

@@ -52,7 +52,7 @@ def fine_layers(network: Network, kinds: list[np.ndarray]) -> np.ndarray:
     rows = rows.reshape(n_frames, groups, 16)
     *layers, kernel, bias = (a.astype(np.float64) for a in network.fine)
     for number in range(0, len(layers), 2):
-        taps, width, _, n_out = layers[number].shape
+        taps, width, *_ = layers[number].shape
         wide = np.pad(rows, [(taps - 1, 0), (1, 1), (0, 0)])
         sums = np.tile(layers[number + 1], (n_frames, groups, 1))
         for a in range(taps):

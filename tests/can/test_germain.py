@@ -11,7 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 import rtdenoise
 from rtdenoise.can import models
 from rtdenoise.can.convert import convert_tensorflow1, mean_statistics, read_tensorflow1
-from rtdenoise.can.spec import SPECS, CanSpec
+from rtdenoise.can.spec import CanSpec
+from rtdenoise.can.specs import SPECS
 from rtdenoise.can.whole import WholeNetwork, load_whole, whole_from_keras
 from rtdenoise.errors import ConfigError, ModelError, SignalError
 from rtdenoise.streaming.channels import Downmix, PerChannel

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from rtdenoise.can.model import add_frames, build_network, learnt_window
-from rtdenoise.can.spec import SPECS
+from rtdenoise.can.specs import SPECS
 from rtdenoise.can.weights import from_keras
 from tests.can import reference
 from tests.can.networks import SMALL, lively

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from rtdenoise.can.spec import shipped_spec
+from rtdenoise.can.specs import shipped_spec
 from rtdenoise.can.training import opinion
 from rtdenoise.can.training.losses import build_loss, check_loss
 from rtdenoise.can.training.session import train

@@ -21,7 +21,8 @@ import numpy as np, torch, keras
 from dataclasses import replace
 from numpy.testing import assert_allclose
 from rtdenoise.can.model import build_network
-from rtdenoise.can.spec import CanSpec, SPECS
+from rtdenoise.can.spec import CanSpec
+from rtdenoise.can.specs import SPECS
 from rtdenoise.can.training.batches import Batch
 from rtdenoise.can.training.losses import Loss, build_loss
 from rtdenoise.can.training.pytorch import operations
@@ -32,7 +33,7 @@ rng = np.random.default_rng(1)
 noisy = 0.1 * rng.standard_normal((2, 16384)).astype(np.float32)
 PYRAMID = (1, 2, 8)
 KINDS = {
-    "live": replace(SPECS["can-live"], channels=12, dilations=PYRAMID),
+    "live": replace(SPECS["can-small"], channels=12, dilations=PYRAMID),
     "no delay": replace(SPECS["can-wave"], channels=12, dilations=PYRAMID),
     "fine": replace(SPECS["can-live"], channels=12, dilations=PYRAMID, hop=64, mean_rows=2, fine_channels=6),
     "wave": replace(SPECS["germain2018-causal"], channels=6, dilations=PYRAMID),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rtdenoise.can.spec import shipped_spec
+from rtdenoise.can.specs import shipped_spec
 from rtdenoise.can.training.settings import load_settings, settings_from_mapping
 from rtdenoise.errors import ConfigError
 

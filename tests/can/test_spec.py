@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from rtdenoise.can.rings import plan_rings
-from rtdenoise.can.spec import SPECS, CanSpec, load_spec, shipped_spec, spec_from_mapping
+from rtdenoise.can.spec import CanSpec, load_spec, spec_from_mapping
+from rtdenoise.can.specs import SPECS, shipped_spec
 from rtdenoise.errors import ConfigError, ModelError
 from tests.can import reference
 from tests.can.networks import SMALL, random_network
@@ -17,6 +18,9 @@ def test_json_round_trip(tmp_path):
     for spec in SPECS.values():
         (tmp_path / "spec.json").write_text(spec.as_json())
         assert load_spec(tmp_path / "spec.json") == spec
+
+
+FRAMED = {"domain": "framed", "mask": "none", "fine_channels": 0}
 
 
 @pytest.mark.parametrize(
@@ -33,8 +37,11 @@ def test_json_round_trip(tmp_path):
         ({"kernel": "3"}, "kernel='3' must be a whole number"),
         ({"dilations": ["a"]}, r"dilations=\['a'\] must be whole numbers"),
         ({"hop": 100}, "no windows for frame=512 span=256 hop=100"),
-        ({"frame": 500}, "frame=500 must be a multiple of hop=128"),
-        ({"domain": "framed", "mask": "none", "stride": 24}, "stride=24 must divide hop=128 and frame=512"),
+        ({"frame": 500}, "frame=500 must be a multiple of hop=64"),
+        (FRAMED | {"stride": 24}, "stride=24 must divide hop=64 and frame=512"),
+        (FRAMED | {"fine_channels": 8}, "fine_channels=8 does not fit domain='framed'"),
+        ({"fine_channels": -1}, "fine_channels=-1 must be at least 0"),
+        ({"mean_rows": 0}, "mean_rows=0 must be at least 1"),
         ({"mask_power": 0.0}, "mask_power=0.0"),
         ({"gain_min_db": "low"}, "gain_min_db='low' must be a number"),
         ({"gain_min_db": 3.0}, "gain_min_db=3.0 must not amplify"),
@@ -87,8 +94,9 @@ def test_receptive_rows_are_what_an_output_row_depends_on(name):
 
 def test_receptive_field_in_samples():
     assert SPECS["germain2018-causal"].receptive_field == 16385
-    live = SPECS["can-live"]
-    assert live.receptive_field == 512 + (2 * 2 * 63 + 1) * 128  # 252 earlier frames, and one more by overlap
+    # 504 earlier frames, two more behind the stack, and three by overlap
+    assert SPECS["can-live"].receptive_field == 512 + (2 * 2 * 126 + 2 + 3) * 64
+    assert SPECS["can-small"].receptive_field == 512 + (2 * 2 * 63 + 1) * 128
 
 
 def test_rings_read_exactly_the_past_they_should():

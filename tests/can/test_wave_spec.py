@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from rtdenoise.can.engine import LiteRtEngine
-from rtdenoise.can.spec import SPECS
+from rtdenoise.can.specs import SPECS
 from rtdenoise.can.streaming import WaveCan
 from rtdenoise.can.weights import Network, rounded
 from rtdenoise.streaming.rechunk import Rechunked

@@ -145,7 +145,9 @@ def refine(state: Record) -> None:
     for number in range(_LAYERS):
         source, target = rows[number % 2], rows[(number + 1) % 2]
         for g in range(groups):
-            dense_half(source[g * c : (g + _WIDTH) * c], state.fine_kernels[number], state.fine_biases[1 + number], layer)
+            dense_half(
+                source[g * c : (g + _WIDTH) * c], state.fine_kernels[number], state.fine_biases[1 + number], layer
+            )
             at = (g + _REACH) * c
             for j in range(c):
                 target[at + j] = source[at + j] + max(layer[j], slope * layer[j])

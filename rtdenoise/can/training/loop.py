@@ -103,8 +103,8 @@ class Trainer(Run):
     def start(self, path: Path) -> None:
         """Begin a new run from the weights of another: new optimiser, new schedule, the sound heard so far counted on.
 
-        A network with a magnitude mask may begin one with a complex mask, which turns no phase to begin with; one without
-        fine layers one that has them, and they change nothing to begin with.
+        A network with a magnitude mask may begin one with a complex mask, and one without fine layers one with them:
+        what is new changes nothing to begin with.
 
         Raises
         ------

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rtdenoise.can.checks import require_keys, require_number, require_whole
-from rtdenoise.can.spec import CanSpec, shipped_spec, spec_from_mapping
+from rtdenoise.can.spec import CanSpec, spec_from_mapping
+from rtdenoise.can.specs import shipped_spec
 from rtdenoise.can.training.losses import check_loss
 from rtdenoise.can.training.mixtures import MixParams
 from rtdenoise.can.training.optimiser import OPTIMISERS

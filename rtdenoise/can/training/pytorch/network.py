@@ -11,8 +11,8 @@ from scipy import signal
 from torch.nn import functional
 
 from rtdenoise.can import features, fine
-from rtdenoise.can.model import apply_mask, fine_inputs, spectral_inputs
 from rtdenoise.can.spec import CanSpec
+from rtdenoise.can.spectral_form import apply_mask, fine_inputs, spectral_inputs
 from rtdenoise.can.training.frames import Tensor
 from rtdenoise.can.training.pytorch import operations
 from rtdenoise.can.training.pytorch.normalisation import adaptive_rectified
@@ -120,7 +120,7 @@ class Forward:
 
 
 def _running_mean(_ops: Any, values: Tensor, step: float) -> Tensor:
-    """`rtdenoise.can.model.running_mean` as the recursion it is: of the input alone, so nothing asks for its gradient."""
+    """`rtdenoise.can.spectral_form.running_mean` as a recursion; nobody asks for its gradient."""
     feed, back = np.array([step], np.float32), np.array([1.0, step - 1.0], np.float32)
     age = signal.lfilter(feed, back, np.ones((1, values.shape[1], 1), np.float32), axis=1)
     return torch.from_numpy(signal.lfilter(feed, back, values.numpy(), axis=1) / age)

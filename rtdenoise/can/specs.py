@@ -47,7 +47,7 @@ SPECS: dict[str, CanSpec] = {
             mean_rows=2,
             fine_channels=32,
         ),
-        # Half the delay.
+        # The same with windows of 8 ms behind it: half the delay.
         CanSpec(
             name="can-ultra",
             domain="spectral",
@@ -57,6 +57,8 @@ SPECS: dict[str, CanSpec] = {
             mask="magnitude",
             hop=64,
             span=128,
+            mean_rows=2,
+            fine_channels=32,
         ),
         CanSpec(
             name="can-small",

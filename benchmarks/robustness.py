@@ -6,8 +6,8 @@
 Every case is a few seconds of recorded speech, changed as its name says.  *kept*: level of the voice in the output
 against that in the input, in dB, over the 32 ms frames within 30 dB of the loudest; of all clips the median and the
 lowest.  Beside music or noise the voice in the output is what correlates with the clean one.  *lost*: share of those
-frames that are more than 10 dB down.  *burst*: the most by which a frame of the output is louder than the input was, in dB,
-no frames under -70 dBFS.
+frames that are more than 10 dB down.  *burst*: the most by which a frame of the output is louder than the input was, in
+dB, with levels under -70 dBFS counted as that.
 """
 
 from __future__ import annotations

@@ -24,7 +24,10 @@ def registered(method: str, preset: str, sample_rate: int, channels: int = 1, **
 
 def network(model: str, sample_rate: int = 16000, **more: object) -> Denoiser:
     """A shipped network in the engine of an ordinary installation."""
-    pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed: there is no build for this system")
+    if more:
+        pytest.importorskip(
+            "ai_edge_litert", reason="ai-edge-litert is not installed: there is no build for this system"
+        )
     return registry.build(load_settings(method="CAN", overrides={"can": {"model": model, **more}}), sample_rate)
 
 
@@ -54,7 +57,9 @@ BUILDERS: dict[str, Builder] = {
     "rechunked to 1": lambda: Rechunked(registered("SS", "balanced", 16000), 1),
     "rechunked stereo": lambda: Rechunked(registered("WF", "balanced", 16000, 2), 480),
     "CAN can-live": lambda: network("can-live"),
+    "CAN can-live in LiteRT": lambda: network("can-live", engine="litert"),
     "CAN can-live int8": lambda: network("can-live", precision="int8"),
+    "CAN can-wave": lambda: network("can-wave"),
     "CAN can-small": lambda: network("can-small"),
     "CAN can-small inside 48 kHz": lambda: network("can-small", 48000),
     "CAN can-small mixed": lambda: Mixed(network("can-small"), 0.5),

@@ -11,8 +11,8 @@ import pytest
 FIRST_BLOCK = """
 import numpy as np
 from numba.core import event
-from tests.contract.builders import registered
-denoiser = registered({method!r}, "low", {rate}, {channels})
+from tests.contract.builders import network, registered
+denoiser = {denoiser}
 shape = (denoiser.hop,) if denoiser.channels == 1 else (denoiser.hop, denoiser.channels)
 block = np.zeros((4 * shape[0], *shape[1:]), np.float32)
 with event.install_recorder("numba:compile") as recorder:
@@ -23,10 +23,12 @@ assert not recorder.buffer, recorder.buffer
 """
 
 
-@pytest.mark.parametrize(("method", "rate", "channels"), [("WF", 16000, 1), ("SS", 48000, 2)])
-def test_first_block_does_not_compile(tmp_path, method, rate, channels):
+@pytest.mark.parametrize(
+    "denoiser", ['registered("WF", "low", 16000, 1)', 'registered("SS", "low", 48000, 2)', 'network("can-live")']
+)
+def test_first_block_does_not_compile(tmp_path, denoiser):
     """In a fresh process with an empty cache: other tests have compiled ours already."""
-    script = FIRST_BLOCK.format(method=method, rate=rate, channels=channels)
+    script = FIRST_BLOCK.format(denoiser=denoiser)
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", script], env=environment, check=True)
 
@@ -34,9 +36,11 @@ def test_first_block_does_not_compile(tmp_path, method, rate, channels):
 ALLOCATIONS = """
 import numpy as np
 from numba.core.runtime import rtsys
-from tests.contract.builders import registered
+from tests.contract.builders import network, registered
 denoisers = [registered(m, p, 16000) for m in ("WF", "SS") for p in ("quality", "balanced", "low", "ultra")]
-for denoiser in denoisers + [registered("WF", "balanced", 16000, 2)]:
+denoisers += [registered("WF", "balanced", 16000, 2)]
+denoisers += [network(name) for name in ("can-live", "can-small", "can-wave")]
+for denoiser in denoisers:
     shape = (100 * denoiser.hop,) if denoiser.channels == 1 else (100 * denoiser.hop, denoiser.channels)
     block = np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)
     counts = []
@@ -44,7 +48,7 @@ for denoiser in denoisers + [registered("WF", "balanced", 16000, 2)]:
         before = rtsys.get_allocation_stats().alloc
         denoiser.process_hops(block[: n_hops * denoiser.hop], block[: n_hops * denoiser.hop])
         counts.append(rtsys.get_allocation_stats().alloc - before)
-    assert counts[0] == counts[1], (counts, denoiser.framing)  # handing arrays over counts, once a call
+    assert counts[0] == counts[1], (counts, denoiser)  # handing arrays over counts, once a call
 """
 
 

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rtdenoise.can.spec import CanSpec
 from rtdenoise.errors import ConfigError
 
 _DOUBLING = tuple(2**k for k in range(13))
 _PYRAMID = (1, 2, 4, 8, 16, 32)
+
+# Every sample is heard four times: windows of 16 ms at a hop of 4 ms.
+_LIVE = CanSpec(
+    name="can-live",
+    domain="spectral",
+    channels=256,
+    dilations=tuple(2 * d for d in _PYRAMID) * 2,
+    residual=True,
+    mask="magnitude",
+    hop=64,
+    mean_rows=2,
+    fine_channels=32,
+)
 
 SPECS: dict[str, CanSpec] = {
     spec.name: spec
@@ -35,31 +50,9 @@ SPECS: dict[str, CanSpec] = {
             mask="complex",
             span=128,
         ),
-        # Every sample is heard four times: windows of 16 ms at a hop of 4 ms.
-        CanSpec(
-            name="can-live",
-            domain="spectral",
-            channels=256,
-            dilations=tuple(2 * d for d in _PYRAMID) * 2,
-            residual=True,
-            mask="magnitude",
-            hop=64,
-            mean_rows=2,
-            fine_channels=32,
-        ),
+        _LIVE,
         # The same with windows of 8 ms behind it: half the delay.
-        CanSpec(
-            name="can-ultra",
-            domain="spectral",
-            channels=256,
-            dilations=tuple(2 * d for d in _PYRAMID) * 2,
-            residual=True,
-            mask="magnitude",
-            hop=64,
-            span=128,
-            mean_rows=2,
-            fine_channels=32,
-        ),
+        replace(_LIVE, name="can-ultra", span=128),
         CanSpec(
             name="can-small",
             domain="spectral",

@@ -209,8 +209,10 @@ def test_a_telephone_codes_the_mixture_and_not_the_target(data_folder, tmp_path)
     assert min(coding_db) > 30.0 and max(coding_db) < 45.0  # what 8 companded bits give: about 38 dB
 
 
-def test_a_share_of_mixtures_without_a_telephone_draws_nothing_for_it(data_folder, tmp_path):
+@pytest.mark.parametrize("name", ["codec", "noise_colour", "noise_speed"])
+def test_mixtures_without_what_came_later_draw_nothing_for_it(data_folder, tmp_path, name):
     """What a seed draws stays what it was before there was a telephone."""
+    plain = dict.fromkeys(("babble", "procedural", "second_noise", "speed"), 0.0)
 
     class Counting(np.random.Generator):
         drawn = 0
@@ -220,13 +222,46 @@ def test_a_share_of_mixtures_without_a_telephone_draws_nothing_for_it(data_folde
             return super().random(*arguments, **named)
 
     drawn = {}
-    for codec in (0.0, 1e-9):
-        mixer = open_mixer(data_folder, "train", MixParams(codec=codec), cache=tmp_path, sample_rate=16000)
+    for share in (0.0, 1e-9):
+        params = MixParams(**plain, **{name: share})
+        mixer = open_mixer(data_folder, "train", params, cache=tmp_path, sample_rate=16000)
         rng = Counting(np.random.PCG64(3))
         mixer.mix(rng, N)
-        drawn[codec] = rng.drawn
-    assert MixParams().codec == 0.0
+        drawn[share] = rng.drawn
+    assert getattr(MixParams(), name) == 0.0
     assert drawn[1e-9] == drawn[0.0] + 1
+
+
+def one_noise_alone(recording, **params):
+    """Mixtures of one recorded noise and nothing else, from a few seeds."""
+    shares = {name: 0.0 for name in MixParams.__dataclass_fields__ if not name.endswith("_db")}
+    samples = np.round(recording * 20000).astype(np.int16)
+    group = [np.zeros(1, np.int64)]
+    shelf = Shelf(samples, np.zeros(1, np.int64), np.array([samples.size]), group, np.ones(1))
+    empty = Shelf(samples[:0], *np.zeros((2, 0), np.int64), [], np.zeros(0))
+    mixer = Mixer(MixParams(**shares | {"noise_alone": 1.0} | params), shelf, shelf, shelf, empty)
+    mixtures = [mixer.mix(np.random.default_rng(seed), N) for seed in range(24)]
+    assert not any(target.any() for _, target in mixtures)
+    return np.stack([noisy for noisy, _ in mixtures])
+
+
+def test_one_recorded_noise_stands_for_several_speeds():
+    tone = np.sin(2 * np.pi * 1200.0 / 16000.0 * np.arange(4 * N))
+    for share, expected in ((0.0, {1200}), (1.0, {800, 900, 960, 1500, 1600, 1800})):
+        noisy = one_noise_alone(tone, noise_speed=share)
+        loudest = np.argmax(np.abs(np.fft.rfft(noisy * np.hanning(N), axis=1)), axis=1)
+        assert set(loudest.tolist()) == expected
+
+
+def test_one_recorded_noise_stands_for_several_colours():
+    white = 0.2 * np.random.default_rng(1).standard_normal(4 * N)
+    spread_db = {}
+    for share in (0.0, 1.0):
+        power = np.abs(np.fft.rfft(one_noise_alone(white, noise_colour=share), axis=1)) ** 2
+        octaves = [power[:, k : 2 * k].mean(1) for k in (125, 250, 500, 1000, 2000, 4000)]
+        spread_db[share] = np.ptp(10 * np.log10(octaves), axis=0)
+    assert spread_db[0.0].max() < 2.5
+    assert np.median(spread_db[1.0]) > 6.0
 
 
 def test_impossible_mixtures_are_refused():

@@ -77,7 +77,8 @@ for name in ("live", "fine", "wave"):
         assert loss._ops is operations
         batch = Batch(noisy + voice, np.stack([voice, voice]), np.full((2, 1), 9.0, np.float32))
         target = batch.target[:, : noisy.shape[1] - spec.latency_samples] * batch.scale
-        value, gradients = Steps(network, spec, loss, "float32").gradients(batch, target)
+        tensors = [torch.as_tensor(a) for a in (batch.noisy, batch.target, batch.scale)]
+        value, gradients = Steps(network, spec, loss, "float32").gradients(*tensors)
         for state in loss.states:
             state.restore([0.0] * state.values.shape[0])
         loss._ops = keras.ops  # the same term as Keras computes it, through Keras' network
@@ -89,6 +90,30 @@ for name in ("live", "fine", "wave"):
         assert size > 0.0
         for a, b in zip(gradients, wanted):
             assert_allclose(a.numpy(), b.numpy(), atol=2e-4 * size, err_msg=term["term"])
+"""
+UPDATES = """
+from types import SimpleNamespace
+from rtdenoise.can.training.optimiser import build_optimiser
+from rtdenoise.can.training.pytorch.updates import Updates
+for name, ema in (("adamw", 0.0), ("adamw", 0.9), ("muon", 0.9)):
+    settings = SimpleNamespace(optimiser=name, learning_rate=0.01, warmup_steps=2, decay_from=3, decay_steps=3,
+        clip_norm=20.0, weight_decay=0.1, ema=ema, compute_dtype="float32")
+    pairs = []
+    for _ in range(2):
+        variables = [keras.Variable(np.ones(shape, np.float32)) for shape in ((3, 9, 16), (16,), (4, 3))]
+        optimiser = build_optimiser(settings)
+        optimiser.build(variables)
+        pairs.append((optimiser, variables))
+    update = Updates(*pairs[1])
+    for step in range(7):
+        gradients = [torch.as_tensor(rng.standard_normal(v.shape), dtype=torch.float32) for v in pairs[0][1]]
+        if step == 4:
+            gradients[1][0] = float("nan")
+        pairs[0][0].apply(gradients, pairs[0][1])
+        update(gradients)
+        for a, b in zip(*([*o.variables, *v] for o, v in pairs), strict=True):
+            assert_allclose(b.numpy(), a.numpy(), rtol=1e-5, atol=1e-6, err_msg=f"{name} {a.path}")
+    assert np.std(pairs[0][1][0].numpy()) > 1e-3
 """
 WIDENED = """
 from rtdenoise.can.training.variables import assign, widened
@@ -102,9 +127,12 @@ assert_allclose(found, expected, atol=2e-5)  # the rotation's guard against no d
 """
 
 
-@pytest.mark.parametrize("program", [FORWARD, GRADIENTS, WIDENED], ids=["forward", "gradients", "widened"])
-def test_in_pytorch(program):
-    done = run(COMMON + program)
+PROGRAMS = {"forward": FORWARD, "gradients": GRADIENTS, "updates": UPDATES, "widened": WIDENED}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_in_pytorch(name):
+    done = run(COMMON + PROGRAMS[name])
     assert done.returncode == 0, done.stderr[-3000:]
 
 

@@ -75,7 +75,7 @@ class Trainer(Run):
             return None
         from rtdenoise.can.training.pytorch.steps import Steps
 
-        return Steps(self.network, settings.network, self._loss, settings.compute_dtype)
+        return Steps(self.network, settings.network, self._loss, settings.compute_dtype, self.optimiser)
 
     def resume(self, path: Path) -> None:
         """Continue from a checkpoint, exactly.
@@ -147,20 +147,8 @@ class Trainer(Run):
         ModelError
             If the loss has not been finite for many steps in a row.
         """
-        latency = self.settings.network.latency_samples
-        target = batch.target[:, : self.settings.n_samples - latency] * batch.scale
-        statistics = self.model.non_trainable_weights  # change in the forward pass, which no guard of gradients sees
-        former = [v.numpy() for v in statistics]
-        if self._steps is not None:
-            loss, gradients = self._steps.gradients(batch, target)
-            self.optimiser.apply(gradients, self.model.trainable_variables)
-        elif self._strategy is None:
-            loss = float(self.model.train_on_batch([batch.noisy, batch.scale], target))
-        else:
-            loss = train_on_parts(self._strategy, self.model, [batch.noisy, batch.scale], target)
+        loss = self._with_layers(batch) if self._steps is None else self._steps.step(batch)
         self._bad_steps = 0 if np.isfinite(loss) else self._bad_steps + 1
-        if self._bad_steps:
-            assign(statistics, former, self.folder)
         if self._bad_steps >= _NOT_FINITE_LIMIT:
             raise ModelError(
                 f"the loss is not finite at step {self.step}, {_NOT_FINITE_LIMIT} times in a row; "
@@ -169,6 +157,19 @@ class Trainer(Run):
         self.step += 1
         self.facts["audio_seconds"] += self.settings.audio_seconds_per_step
         return float(loss)
+
+    def _with_layers(self, batch: Batch) -> float:
+        """One step by Keras; returns its loss."""
+        target = batch.target[:, : self.settings.n_samples - self.settings.network.latency_samples] * batch.scale
+        statistics = self.model.non_trainable_weights  # change in the forward pass, which no guard of gradients sees
+        former = [v.numpy() for v in statistics]
+        if self._strategy is None:
+            loss = float(self.model.train_on_batch([batch.noisy, batch.scale], target))
+        else:
+            loss = float(train_on_parts(self._strategy, self.model, [batch.noisy, batch.scale], target))
+        if not np.isfinite(loss):
+            assign(statistics, former, self.folder)
+        return loss
 
     def enhance(self, noisy: F32) -> F32:
         """What the averaged weights make of ``(clips, n)`` signals: ``(clips, n - latency)``, aligned."""
@@ -203,6 +204,8 @@ class Trainer(Run):
             n_samples=settings.n_samples,
             workers=settings.workers,
         )
+        if self._steps is not None:
+            source = self._steps.ahead(source)
         judged = None if validation is None else functools.partial(self.validate, *validation)
         return self._follow(source, judged, settings.patience)
 

@@ -18,14 +18,17 @@ _RATE_HZ = 16000
 _TINY = 1e-9
 LAWS = ((8192.0, 8158.0, 33.0), (4096.0, 4095.0, 0.0))  # of `companded`: mu-law, A-law
 _SPEEDS = ((8, 9), (9, 10), (10, 11), (11, 10), (10, 9), (9, 8))
+_NOISE_SPEEDS = ((2, 3), (3, 4), (4, 5), (5, 4), (4, 3), (3, 2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixParams:
     """Ranges and probabilities of what a mixture is made of; levels in dB, probabilities between 0 and 1.
 
-    `codec` is the share of mixtures that went through a telephone; at 0 nothing is drawn for it, so that every other
-    mixture of a seed is what it was before there was one.
+    `codec` is the share of mixtures that went through a telephone; `noise_colour` and `noise_speed` are those of
+    recorded noises that get a frequency response of their own, and that are played much faster or slower, so that few
+    recordings stand for more.  At 0 nothing is drawn for them, so that every other mixture of a seed is what it was
+    before there were any.
     """
 
     snr_db: tuple[float, float] = (-6.0, 22.0)
@@ -42,6 +45,8 @@ class MixParams:
     level_step: float = 0.04
     clipping: float = 0.02
     codec: float = 0.0
+    noise_colour: float = 0.0
+    noise_speed: float = 0.0
     pause: float = 0.25
 
     def __post_init__(self) -> None:
@@ -160,14 +165,17 @@ class Mixer:
 
     def _recorded(self, rng: np.random.Generator, n: int) -> F32:
         """A stretch of a recording, repeated where it is too short."""
+        p = self.params
         for _ in range(4):
             noise = self.noise.recording(self.noise.draw(rng))
-            if rng.random() < self.params.speed:
-                start = int(rng.integers(max(1, len(noise) - 2 * n + 1)))
-                noise = _at_other_speed(rng, noise[start : start + 2 * n])
+            if rng.random() < p.speed:
+                noise = _at_other_speed(rng, _stretch(rng, noise, 2 * n))
+            if p.noise_speed and rng.random() < p.noise_speed:
+                noise = _at_other_speed(rng, _stretch(rng, noise, 2 * n), _NOISE_SPEEDS)
             noise = _fitted(rng, noise, n)
             if rms(noise) > 1e-3:
-                return noise
+                coloured = p.noise_colour and rng.random() < p.noise_colour
+                return _coloured(rng, noise[None])[0] if coloured else noise
         return procedural_noise(rng, n)
 
     def _babble(self, rng: np.random.Generator, n: int) -> F32:
@@ -211,13 +219,19 @@ def _fitted(rng: np.random.Generator, recording: F32, n: int) -> F32:
     return np.resize(np.roll(recording, int(rng.integers(len(recording)))), n)
 
 
-def _at_other_speed(rng: np.random.Generator, recording: F32) -> F32:
-    up, down = _SPEEDS[rng.integers(len(_SPEEDS))]
+def _stretch(rng: np.random.Generator, recording: F32, n: int) -> F32:
+    """`n` samples from anywhere; a shorter recording as it is."""
+    start = int(rng.integers(max(1, len(recording) - n + 1)))
+    return recording[start : start + n]
+
+
+def _at_other_speed(rng: np.random.Generator, recording: F32, speeds: tuple[tuple[int, int], ...] = _SPEEDS) -> F32:
+    up, down = speeds[rng.integers(len(speeds))]
     return np.asarray(signal.resample_poly(recording, up, down), np.float32)
 
 
 def _coloured(rng: np.random.Generator, pair: F32) -> F32:
-    """A smooth random frequency response of up to 9 dB either way, on both signals."""
+    """A smooth random frequency response of up to 9 dB either way, the same on all signals ``(n_signals, n)``."""
     size = fft.next_fast_len(pair.shape[1] + 256, real=True)
     spectra = fft.rfft(pair, size)
     octave = np.log2(np.maximum(np.arange(spectra.shape[1]) * (8000.0 / spectra.shape[1]), 60.0) / 60.0)

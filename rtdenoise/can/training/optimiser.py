@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 OPTIMISERS = ("adamw", "muon")
 _LAST_RATE = 0.02  # share of the highest learning rate at the end of the decay
-_MOMENTUM = 0.95
+MOMENTUM = 0.95
+"""Of Muon's matrices."""
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # steepest at zero; five rounds bring every singular value near one
 _ROUNDS = 5
 _LIKE_ADAM = 0.2  # root mean square of an element's step, in learning rates
@@ -53,8 +54,12 @@ def _classes() -> tuple[Any, Any, Any]:
             self.decay_from, self.decay_steps = decay_from, decay_steps
 
         def __call__(self, step: Any) -> Any:
+            return self.at(ops, step)
+
+        def at(self, ops: Any, step: Any) -> Any:
+            """The rate of a step, in the operations of any backend."""
             step = ops.cast(step, "float32")
-            rate = ops.minimum(1.0, (step + 1.0) / max(self.warmup, 1))
+            rate = ops.minimum((step + 1.0) / max(self.warmup, 1), 1.0)
             if self.decay_steps:
                 fallen = ops.clip((step - self.decay_from) / self.decay_steps, 0.0, 1.0)
                 rate = rate * (1.0 - (1.0 - _LAST_RATE) * fallen)
@@ -103,13 +108,19 @@ def _classes() -> tuple[Any, Any, Any]:
             if momentum is None:
                 super().update_step(gradient, variable, learning_rate)
                 return
-            self.assign(momentum, _MOMENTUM * momentum + gradient)
-            step = ops.reshape(gradient + _MOMENTUM * momentum, (-1, variable.shape[-1]))
-            size = _LIKE_ADAM * max(step.shape) ** 0.5 * ops.cast(learning_rate, "float32")
-            turned = ops.cast(_orthogonal(ops, ops.cast(step, self.matrix_dtype)), "float32")
-            self.assign_sub(variable, ops.reshape(size * turned, variable.shape))
+            self.assign(momentum, MOMENTUM * momentum + gradient)
+            step = matrix_step(ops, gradient + MOMENTUM * momentum, learning_rate, self.matrix_dtype)
+            self.assign_sub(variable, step)
 
     return WarmupConstantDecay, GuardedAdamW, GuardedMuon
+
+
+def matrix_step(ops: Any, momentum: Any, rate: Any, dtype: str) -> Any:
+    """What Muon takes off a kernel for its momentum, in its shape, in the operations of any backend."""
+    matrix = ops.reshape(momentum, (-1, momentum.shape[-1]))
+    size = _LIKE_ADAM * max(matrix.shape) ** 0.5 * ops.cast(rate, "float32")
+    turned = ops.cast(_orthogonal(ops, ops.cast(matrix, dtype)), "float32")
+    return ops.reshape(size * turned, momentum.shape)
 
 
 def _matrix_side(variable: Any) -> int:

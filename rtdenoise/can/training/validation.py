@@ -16,7 +16,8 @@ from rtdenoise.errors import ConfigError
 from rtdenoise.typing import F32
 
 _SEED = 20181
-_PLAIN = dict.fromkeys(("noise_alone", "speech_alone", "level_step", "clipping", "band_limit", "colour", "codec"), 0.0)
+_UNTOUCHED = ("noise_alone", "speech_alone", "level_step", "clipping", "band_limit", "colour", "codec")
+_PLAIN = dict.fromkeys((*_UNTOUCHED, "noise_colour", "noise_speed"), 0.0)
 
 
 def validation_set(mixer: Mixer, *, clips: int, n_samples: int, cache: Path) -> tuple[F32, F32]:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from rtdenoise.can import features, fine
 from rtdenoise.can.spec import CanSpec
-from rtdenoise.can.spectral_form import apply_mask, fine_inputs, spectral_inputs
+from rtdenoise.can.spectral_form import apply_mask, fine_inputs, running_mean, spectral_inputs
 from rtdenoise.can.training.frames import Tensor
 from rtdenoise.can.training.pytorch import operations
 from rtdenoise.can.training.pytorch.normalisation import adaptive_rectified
@@ -37,7 +37,7 @@ class Forward:
             pair = window_pair(spec.frame, spec.span, spec.hop)
             listening, _ = window_pair(spec.frame, spec.listening_span, spec.hop)
             self._analysis, self._synthesis, self._listening = (
-                torch.tensor(w.astype(np.float32)) for w in (*pair, listening)
+                operations.convert_to_tensor(w.astype(np.float32)) for w in (*pair, listening)
             )
 
     def __call__(self, variables: Sequence[Tensor], noisy: Tensor, training: bool) -> Tensor:
@@ -119,8 +119,10 @@ class Forward:
         return answer.permute(0, 2, 3, 1).squeeze(1)
 
 
-def _running_mean(_ops: Any, values: Tensor, step: float) -> Tensor:
-    """`rtdenoise.can.spectral_form.running_mean` as a recursion; nobody asks for its gradient."""
+def _running_mean(ops: Any, values: Tensor, step: float) -> Tensor:
+    """`rtdenoise.can.spectral_form.running_mean`, on a CPU as a recursion; nobody asks for its gradient."""
+    if values.device.type != "cpu":
+        return running_mean(ops, values, step)
     feed, back = np.array([step], np.float32), np.array([1.0, step - 1.0], np.float32)
     age = signal.lfilter(feed, back, np.ones((1, values.shape[1], 1), np.float32), axis=1)
     return torch.from_numpy(signal.lfilter(feed, back, values.numpy(), axis=1) / age)

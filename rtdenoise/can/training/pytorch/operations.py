@@ -6,28 +6,53 @@ import builtins
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import keras
+import numpy as np
 import torch
 from torch.nn import functional
 
 from rtdenoise.can.training.frames import Tensor
 
+DEVICE: torch.device = keras.ops.zeros(()).device
+"""Where Keras keeps variables: a GPU if there is one that PyTorch can use."""
 _TYPES = {"float32": torch.float32, "int32": torch.int64, "bfloat16": torch.bfloat16}  # PyTorch's indices are 64-bit
 
 exp, log, sqrt, rsqrt, square, power = torch.exp, torch.log, torch.sqrt, torch.rsqrt, torch.square, torch.pow
 abs, sign, sigmoid, tanh, relu = torch.abs, torch.sign, torch.sigmoid, torch.tanh, torch.relu
-ones_like, where, leaky_relu, clip = torch.ones_like, torch.where, functional.leaky_relu, torch.clamp
+ones_like, leaky_relu, clip = torch.ones_like, functional.leaky_relu, torch.clamp
 isfinite, logical_and, all = torch.isfinite, torch.logical_and, torch.all
 
 
+_constants: dict[tuple[Any, ...], Tensor] = {}
+
+
 def convert_to_tensor(values: Any) -> Tensor:
-    """A tensor of an array or a Keras variable; a tensor as it is."""
+    """A tensor of an array or a Keras variable; a tensor as it is.
+
+    Arrays are copied to a GPU once for each content: what is recorded there may not copy from the processor.
+    """
     values = getattr(values, "value", values)
-    return values if isinstance(values, torch.Tensor) else torch.as_tensor(values)
+    if isinstance(values, torch.Tensor):
+        return values
+    if DEVICE.type == "cpu":
+        return torch.as_tensor(values)
+    array = np.asarray(values)
+    key = (array.shape, array.dtype.str, array.tobytes())
+    if key not in _constants:
+        _constants[key] = torch.as_tensor(array, device=DEVICE)
+    return _constants[key]
 
 
 def cast(values: Any, dtype: Any) -> Tensor:
     """Values in another type."""
     return convert_to_tensor(values).to(dtype if isinstance(dtype, torch.dtype) else _TYPES[dtype])
+
+
+def where(chosen: Tensor, values: Tensor, other: Any) -> Tensor:
+    """Values where `chosen`, the others elsewhere."""
+    if not isinstance(other, torch.Tensor):
+        other = torch.full((), other, dtype=values.dtype, device=DEVICE)  # made where it is needed, nothing is copied
+    return torch.where(chosen, values, other)
 
 
 def mean(values: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
@@ -82,7 +107,7 @@ def pad(values: Tensor, widths: Sequence[Sequence[int]]) -> Tensor:
 
 def arange(stop: int, dtype: str = "float32") -> Tensor:
     """0, 1 ... `stop` - 1."""
-    return torch.arange(stop, dtype=_TYPES[dtype])
+    return torch.arange(stop, dtype=_TYPES[dtype], device=DEVICE)
 
 
 def cumsum(values: Tensor) -> Tensor:
@@ -105,6 +130,16 @@ def take_along_axis(values: Tensor, indices: Tensor, axis: int) -> Tensor:
 def matmul(left: Tensor, right: Any) -> Tensor:
     """Product of matrices."""
     return torch.matmul(left, convert_to_tensor(right))
+
+
+def transpose(values: Tensor) -> Tensor:
+    """A matrix with rows and columns exchanged."""
+    return values.T
+
+
+def norm(values: Tensor) -> Tensor:
+    """Root of the sum of squares."""
+    return torch.linalg.vector_norm(values)
 
 
 def rfft(frames: Tensor, fft_length: int | None = None) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,63 @@
+"""Work of fixed shapes that a GPU records once and then repeats, without the interpreter between its kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from rtdenoise.can.training.frames import Tensor
+
+_CALLS_BEFORE = 3  # while libraries choose their kernels and constants are copied
+
+
+class Recorded:
+    """A function of tensors, recorded as a CUDA graph after a few calls; called as it is on anything else.
+
+    Parameters
+    ----------
+    function : callable
+        Of tensors whose shapes never change; may write to other tensors; must not read back from the GPU.  It returns
+        one tensor, which is written over by the next call.
+    """
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        self._function = function
+        self._calls = 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._inputs: list[Tensor] = []
+        self._answer: Tensor = None
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """The function's answer; recorded ones are the same computation."""
+        if inputs[0].device.type != "cuda":
+            return self._function(*inputs)
+        self._calls += 1
+        if self._calls <= _CALLS_BEFORE:
+            return self._aside(*inputs)
+        if self._graph is None:
+            self._record(*inputs)
+        for kept, new in zip(self._inputs, inputs, strict=True):
+            kept.copy_(new)
+        assert self._graph is not None
+        self._graph.replay()
+        return self._answer
+
+    def _aside(self, *inputs: Tensor) -> Tensor:
+        """On another stream than the usual one, as a recording is."""
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            answer = self._function(*inputs)
+        torch.cuda.current_stream().wait_stream(stream)
+        torch.cuda.synchronize()
+        return answer
+
+    def _record(self, *inputs: Tensor) -> None:
+        """Record; nothing is computed yet."""
+        torch.cuda.empty_cache()
+        self._inputs = [x.clone() for x in inputs]
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # another thread copies the next batch
+            self._answer = self._function(*self._inputs)
+        self._graph = graph

@@ -211,7 +211,7 @@ def test_a_telephone_codes_the_mixture_and_not_the_target(data_folder, tmp_path)
 
 @pytest.mark.parametrize("name", ["codec", "noise_colour", "noise_speed"])
 def test_mixtures_without_what_came_later_draw_nothing_for_it(data_folder, tmp_path, name):
-    """What a seed draws stays what it was before there was a telephone."""
+    """What a seed draws stays what it was before there were telephones, and noises in other colours and speeds."""
     plain = dict.fromkeys(("babble", "procedural", "second_noise", "speed"), 0.0)
 
     class Counting(np.random.Generator):

@@ -19,12 +19,14 @@ for package in ("torch", "keras"):
 COMMON = """
 import numpy as np, torch, keras
 from dataclasses import replace
+from types import SimpleNamespace
 from numpy.testing import assert_allclose
 from rtdenoise.can.model import build_network
 from rtdenoise.can.spec import CanSpec
 from rtdenoise.can.specs import SPECS
 from rtdenoise.can.training.batches import Batch
 from rtdenoise.can.training.losses import Loss, build_loss
+from rtdenoise.can.training.optimiser import build_optimiser
 from rtdenoise.can.training.pytorch import operations
 from rtdenoise.can.training.pytorch.network import Forward
 from rtdenoise.can.training.pytorch.steps import Steps
@@ -40,6 +42,13 @@ KINDS = {
     "centred": replace(SPECS["germain2018"], channels=6, dilations=PYRAMID),
     "framed": CanSpec(name="f", domain="framed", channels=8, dilations=PYRAMID, residual=True, frame=32, stride=16),
 }
+
+def optimiser_for(variables, **changes):
+    plain = {"optimiser": "adamw", "learning_rate": 0.01, "warmup_steps": 2, "decay_from": 3, "decay_steps": 3,
+        "clip_norm": 20.0, "weight_decay": 0.1, "ema": 0.9, "compute_dtype": "float32"}
+    optimiser = build_optimiser(SimpleNamespace(**plain | changes))
+    optimiser.build(variables)
+    return optimiser
 
 def shaken(network):
     for variable in network.weights:
@@ -78,7 +87,8 @@ for name in ("live", "fine", "wave"):
         batch = Batch(noisy + voice, np.stack([voice, voice]), np.full((2, 1), 9.0, np.float32))
         target = batch.target[:, : noisy.shape[1] - spec.latency_samples] * batch.scale
         tensors = [torch.as_tensor(a) for a in (batch.noisy, batch.target, batch.scale)]
-        value, gradients = Steps(network, spec, loss, "float32").gradients(*tensors)
+        steps = Steps(network, spec, loss, "float32", optimiser_for(network.trainable_variables))
+        value, gradients = steps.gradients(*tensors)
         for state in loss.states:
             state.restore([0.0] * state.values.shape[0])
         loss._ops = keras.ops  # the same term as Keras computes it, through Keras' network
@@ -92,18 +102,13 @@ for name in ("live", "fine", "wave"):
             assert_allclose(a.numpy(), b.numpy(), atol=2e-4 * size, err_msg=term["term"])
 """
 UPDATES = """
-from types import SimpleNamespace
-from rtdenoise.can.training.optimiser import build_optimiser
 from rtdenoise.can.training.pytorch.updates import Updates
-for name, ema in (("adamw", 0.0), ("adamw", 0.9), ("muon", 0.9)):
-    settings = SimpleNamespace(optimiser=name, learning_rate=0.01, warmup_steps=2, decay_from=3, decay_steps=3,
-        clip_norm=20.0, weight_decay=0.1, ema=ema, compute_dtype="float32")
+cases = [{"ema": 0.0}, {}, {"optimiser": "muon"}, {"optimiser": "muon", "compute_dtype": "bfloat16"}]
+for changes in cases:
     pairs = []
     for _ in range(2):
         variables = [keras.Variable(np.ones(shape, np.float32)) for shape in ((3, 9, 16), (16,), (4, 3))]
-        optimiser = build_optimiser(settings)
-        optimiser.build(variables)
-        pairs.append((optimiser, variables))
+        pairs.append((optimiser_for(variables, **changes), variables))
     update = Updates(*pairs[1])
     for step in range(7):
         gradients = [torch.as_tensor(rng.standard_normal(v.shape), dtype=torch.float32) for v in pairs[0][1]]
@@ -112,8 +117,40 @@ for name, ema in (("adamw", 0.0), ("adamw", 0.9), ("muon", 0.9)):
         pairs[0][0].apply(gradients, pairs[0][1])
         update(gradients)
         for a, b in zip(*([*o.variables, *v] for o, v in pairs), strict=True):
-            assert_allclose(b.numpy(), a.numpy(), rtol=1e-5, atol=1e-6, err_msg=f"{name} {a.path}")
+            assert_allclose(b.numpy(), a.numpy(), rtol=1e-5, atol=1e-6, err_msg=f"{changes} {a.path}")
     assert np.std(pairs[0][1][0].numpy()) > 1e-3
+"""
+AHEAD = """
+import threading
+from rtdenoise.can.training.pytorch.steps import one_ahead
+closed, entered, release = [], threading.Event(), threading.Event()
+
+def numbers(last):
+    try:
+        yield from range(last)
+        raise ValueError("no more")
+    finally:
+        closed.append(last)
+
+def slow(number):
+    if number == 3:
+        entered.set()
+        release.wait(5.0)
+    return 10 * number
+
+found = []
+try:
+    for number in one_ahead(numbers(3), slow):
+        found.append(number)
+except ValueError:
+    found.append("no more")
+assert found == [0, 10, 20, "no more"] and closed == [3], found
+source = one_ahead(numbers(9), slow)
+assert [next(source) for _ in range(3)] == [0, 10, 20]
+assert entered.wait(5.0)  # the fourth is being made
+threading.Timer(0.2, release.set).start()
+source.close()  # waits for it
+assert closed == [3, 9]
 """
 WIDENED = """
 from rtdenoise.can.training.variables import assign, widened
@@ -127,7 +164,7 @@ assert_allclose(found, expected, atol=2e-5)  # the rotation's guard against no d
 """
 
 
-PROGRAMS = {"forward": FORWARD, "gradients": GRADIENTS, "updates": UPDATES, "widened": WIDENED}
+PROGRAMS = {"forward": FORWARD, "gradients": GRADIENTS, "updates": UPDATES, "ahead": AHEAD, "widened": WIDENED}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -138,6 +175,7 @@ def test_in_pytorch(name):
 
 TRAIN = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 import numpy as np, keras
 from rtdenoise.can.spec import CanSpec
@@ -167,11 +205,22 @@ rest.resume(folder / "part" / "last.npz")
 for _ in range(7): rest.train_step(batch)
 for a, b in zip(whole.network.weights, rest.network.weights):
     assert np.array_equal(keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b)), a.path
-bad = Batch(np.full_like(noisy, np.nan), target, batch.scale)
-before = [keras.ops.convert_to_numpy(v).copy() for v in rest.network.weights]
-rest.train_step(bad)
-assert all(np.isfinite(keras.ops.convert_to_numpy(v)).all() for v in rest.network.weights)
 assert rest.enhance(noisy).shape == (2, n - TINY.latency_samples)
+deep = [*loss, {"term": "deep_features", "layers": 2, "warmup_steps": 9}]
+wave = CanSpec(name="w", domain="wave", channels=4, dilations=(1, 2), normalisation="adaptive")
+settings = replace(settings, network=wave, loss=deep, crop_seconds=8064 / 16000)
+guarded = Trainer(settings, folder / "guarded")
+short = Batch(noisy[:, :8064], target[:, :8064], batch.scale)
+guarded.train_step(short)
+kept = [*guarded.network.non_trainable_variables, *(s.values for s in guarded._loss.states)]
+before = [v.numpy().copy() for v in kept]
+assert len(kept) == 5 and before[-1][0] == 1.0
+guarded.train_step(Batch(np.full_like(short.noisy, np.nan), short.target, short.scale))
+for a, b in zip(before, kept, strict=True):
+    assert np.array_equal(a, b.numpy()), b.path
+assert all(np.isfinite(v.numpy()).all() for v in guarded.network.weights)
+guarded.train_step(short)
+assert not np.array_equal(before[0], kept[0].numpy()) and kept[-1].numpy()[0] == 2.0
 """
 
 
@@ -181,7 +230,7 @@ def test_a_run_learns_resumes_bit_for_bit_and_survives_a_batch_that_is_no_number
 
 
 def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"KERAS_BACKEND": "torch", "KERAS_TORCH_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
     root = Path(__file__).parents[2]
     command = [sys.executable, "-c", program, *arguments]
     return subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False)

@@ -25,7 +25,7 @@ _DEAD_LEVEL = 1e-5  # below: digital silence, scaled as if it were this loud
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Training pairs of one step.
+    """Training pairs of one step: arrays, or on their way to a GPU tensors.
 
     Attributes
     ----------

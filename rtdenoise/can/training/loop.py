@@ -78,7 +78,7 @@ class Trainer(Run):
         return Steps(self.network, settings.network, self._loss, settings.compute_dtype, self.optimiser)
 
     def resume(self, path: Path) -> None:
-        """Continue from a checkpoint, exactly.
+        """Continue from a checkpoint: exactly, but for a GPU, which adds in any order.
 
         Raises
         ------

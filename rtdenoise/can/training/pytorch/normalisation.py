@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ def adaptive_rectified(rows: Tensor, weights: tuple[Tensor, ...], slope: float, 
                 kept.lerp_(new, 1.0 - features.BATCHNORM_MOMENTUM)
     else:
         scale = torch.rsqrt(variance + features.BATCHNORM_EPSILON)
-        answer = _compiled(_rectified)(flat, w0 + w1 * scale, w1 * (beta - mean * scale), slope)
+        answer = _compiled(_rectified, flat.device.type)(flat, w0 + w1 * scale, w1 * (beta - mean * scale), slope)
     return answer.reshape(rows.shape)
 
 
@@ -48,7 +49,7 @@ class _Adaptive(torch.autograd.Function):  # type: ignore[misc]  # torch is unty
 
     @staticmethod
     def forward(ctx: Any, flat: Tensor, w0: Tensor, w1: Tensor, beta: Tensor, slope: float) -> tuple[Tensor, ...]:
-        total, squares = _compiled(_sums)(flat)
+        total, squares = _compiled(_sums, flat.device.type)(flat)
         mean = total / len(flat)
         variance = torch.clamp(squares / len(flat) - mean * mean, min=0.0)
         scale = torch.rsqrt(variance + features.BATCHNORM_EPSILON)
@@ -56,16 +57,16 @@ class _Adaptive(torch.autograd.Function):  # type: ignore[misc]  # torch is unty
         ctx.save_for_backward(flat, gain, bias, mean, scale, w1, beta)
         ctx.slope = slope
         ctx.mark_non_differentiable(mean, variance)
-        return _compiled(_rectified)(flat, gain, bias, slope), mean, variance
+        return _compiled(_rectified, flat.device.type)(flat, gain, bias, slope), mean, variance
 
     @staticmethod
     def backward(ctx: Any, wanted: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         flat, gain, bias, mean, scale, w1, beta = ctx.saved_tensors
-        total, product = _compiled(_gradient_sums)(flat, wanted, gain, bias, ctx.slope)
+        total, product = _compiled(_gradient_sums, flat.device.type)(flat, wanted, gain, bias, ctx.slope)
         moved = product - mean * total  # sum of the gradient times the centred input
         of_input = -w1 * scale**3 * moved / len(flat)  # by way of the variance
         constant = -w1 * scale * total / len(flat) - of_input * mean  # by way of the mean
-        inner = _compiled(_input_gradient)(flat, wanted, gain, bias, of_input, constant, ctx.slope)
+        inner = _compiled(_input_gradient, flat.device.type)(flat, wanted, gain, bias, of_input, constant, ctx.slope)
         return inner, product.sum(), (scale * moved + beta * total).sum(), w1 * total, None
 
 
@@ -96,9 +97,10 @@ def _input_gradient(
 
 
 @functools.cache
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` in one pass over memory where there is a C++ compiler, as it is elsewhere."""
-    if shutil.which("g++") is None and shutil.which("clang++") is None:
+def _compiled(function: Callable[..., Any], device: str) -> Callable[..., Any]:
+    """`function` in one pass over memory where it can be compiled for the device, as it is elsewhere."""
+    found = any(shutil.which(name) for name in ("g++", "clang++"))
+    if not found or device not in ("cpu", "cuda") or (device == "cuda" and find_spec("triton") is None):
         return function
-    found: Callable[..., Any] = torch.compile(function, dynamic=False)
-    return found
+    compiled: Callable[..., Any] = torch.compile(function, dynamic=False)
+    return compiled

@@ -27,19 +27,16 @@ _constants: dict[tuple[Any, ...], Tensor] = {}
 
 
 def convert_to_tensor(values: Any) -> Tensor:
-    """A tensor of an array or a Keras variable; a tensor as it is.
+    """A tensor of an array or a Keras variable, not to be written to; a tensor as it is.
 
     Arrays are copied to a GPU once for each content: what is recorded there may not copy from the processor.
     """
     values = getattr(values, "value", values)
-    if isinstance(values, torch.Tensor):
-        return values
-    if DEVICE.type == "cpu":
-        return torch.as_tensor(values)
-    array = np.asarray(values)
-    key = (array.shape, array.dtype.str, array.tobytes())
+    if isinstance(values, torch.Tensor) or DEVICE.type == "cpu" or not isinstance(values, np.ndarray):
+        return values if isinstance(values, torch.Tensor) else torch.as_tensor(values, device=DEVICE)
+    key = (values.shape, values.dtype.str, values.tobytes())
     if key not in _constants:
-        _constants[key] = torch.as_tensor(array, device=DEVICE)
+        _constants[key] = torch.as_tensor(values, device=DEVICE)
     return _constants[key]
 
 
@@ -51,7 +48,7 @@ def cast(values: Any, dtype: Any) -> Tensor:
 def where(chosen: Tensor, values: Tensor, other: Any) -> Tensor:
     """Values where `chosen`, the others elsewhere."""
     if not isinstance(other, torch.Tensor):
-        other = torch.full((), other, dtype=values.dtype, device=DEVICE)  # made where it is needed, nothing is copied
+        other = torch.full((), other, dtype=values.dtype, device=values.device)  # made there: nothing is copied
     return torch.where(chosen, values, other)
 
 

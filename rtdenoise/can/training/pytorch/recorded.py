@@ -24,6 +24,7 @@ class Recorded:
     def __init__(self, function: Callable[..., Tensor]) -> None:
         self._function = function
         self._calls = 0
+        self._stream: torch.cuda.Stream | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: list[Tensor] = []
         self._answer: Tensor = None
@@ -36,28 +37,28 @@ class Recorded:
         if self._calls <= _CALLS_BEFORE:
             return self._aside(*inputs)
         if self._graph is None:
-            self._record(*inputs)
+            self._graph = self._record(*inputs)
         for kept, new in zip(self._inputs, inputs, strict=True):
+            if kept.shape != new.shape:
+                raise ValueError(f"shape {tuple(new.shape)} is not the one that was recorded, {tuple(kept.shape)}")
             kept.copy_(new)
-        assert self._graph is not None
         self._graph.replay()
         return self._answer
 
     def _aside(self, *inputs: Tensor) -> Tensor:
         """On another stream than the usual one, as a recording is."""
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        if self._stream is None:
+            self._stream = torch.cuda.Stream(inputs[0].device)
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
             answer = self._function(*inputs)
-        torch.cuda.current_stream().wait_stream(stream)
-        torch.cuda.synchronize()
+        self._stream.synchronize()
         return answer
 
-    def _record(self, *inputs: Tensor) -> None:
+    def _record(self, *inputs: Tensor) -> torch.cuda.CUDAGraph:
         """Record; nothing is computed yet."""
-        torch.cuda.empty_cache()
         self._inputs = [x.clone() for x in inputs]
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # another thread copies the next batch
+        with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):  # others copy meanwhile
             self._answer = self._function(*self._inputs)
-        self._graph = graph
+        return graph

@@ -1,13 +1,12 @@
-"""Training steps by PyTorch alone: no layer of Keras stands between its functions, no processor between its kernels."""
+"""Training steps by PyTorch alone: no layer of Keras between its functions; on a CUDA GPU no interpreter either."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
 import torch
 
 from rtdenoise.can.spec import CanSpec
@@ -33,35 +32,43 @@ class Steps:
     loss : Loss
     compute_dtype : str
         See `Forward`.
-    optimiser : keras.optimizers.Optimizer, optional
-        Built; without it only `gradients` and `enhance` can be asked for.
+    optimiser : keras.optimizers.Optimizer
+        Built.
     """
 
-    def __init__(self, network: Any, spec: CanSpec, loss: Loss, compute_dtype: str, optimiser: Any = None) -> None:
+    def __init__(self, network: Any, spec: CanSpec, loss: Loss, compute_dtype: str, optimiser: Any) -> None:
+        if DEVICE.type == "cuda":
+            torch.cuda.set_device(DEVICE)
+            torch.backends.cudnn.benchmark = True  # shapes stay the same
+            torch.backends.cudnn.allow_tf32 = False  # float32 is what it says
         self._network, self._loss, self._latency = network, loss, spec.latency_samples
         self._forward = Forward(spec, compute_dtype)
-        self._update = None if optimiser is None else Updates(optimiser, network.trainable_variables)
+        self._update = Updates(optimiser, network.trainable_variables)
         self._guarded = [v.value for v in (*network.non_trainable_variables, *(s.values for s in loss.states))]
         self._recorded = Recorded(self._advance)
-        torch.backends.cudnn.benchmark = True  # shapes stay the same
         keep_memory()
 
     def ahead(self, source: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
         """Batches, each copied to a GPU while the step before it is computed."""
         if DEVICE.type != "cuda":
-            yield from source
-            return
-        stream = torch.cuda.Stream()
-        with contextlib.closing(source), ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(_fetched, source, stream)
-            while True:
-                batch = coming.result()
-                coming = pool.submit(_fetched, source, stream)
-                yield batch
+            return source
+        stream = torch.cuda.Stream(DEVICE)
+
+        def fetch(batch: Batch) -> Batch:
+            with torch.cuda.stream(stream):
+                found = Batch(*(torch.as_tensor(a, device=DEVICE) for a in _arrays(batch)))
+                stream.synchronize()
+            return found
+
+        return one_ahead(source, fetch)
 
     def step(self, batch: Batch) -> float:
-        """Train on one batch; returns its loss.  A loss that is not finite changes nothing but the count of steps."""
-        return float(self._recorded(*(torch.as_tensor(a, device=DEVICE) for a in _arrays(batch))))
+        """Train on one batch; returns its loss.
+
+        Gradients that are not finite count as zero; with a loss that is not, statistics stay as they were.
+        """
+        loss = self._recorded(*(torch.as_tensor(a, device=DEVICE) for a in _arrays(batch)))
+        return float(loss)  # waits for the GPU: only then may the memory of this batch hold another
 
     def gradients(self, noisy: Tensor, target: Tensor, scale: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Loss of a batch, and its gradients in the order of the network's trainable variables."""
@@ -80,7 +87,6 @@ class Steps:
 
     def _advance(self, *batch: Tensor) -> Tensor:
         """One step; its loss."""
-        assert self._update is not None
         former = [value.detach().clone() for value in self._guarded]
         loss, gradients = self.gradients(*batch)
         self._update(gradients)
@@ -94,10 +100,11 @@ def _arrays(batch: Batch) -> tuple[Any, Any, Any]:
     return batch.noisy, batch.target, batch.scale
 
 
-def _fetched(source: Generator[Batch, None, None], stream: torch.cuda.Stream) -> Batch:
-    """The next batch, copied beside whatever is computed."""
-    arrays = _arrays(next(source))
-    with torch.cuda.stream(stream):
-        found = Batch(*(torch.as_tensor(np.ascontiguousarray(a), device=DEVICE) for a in arrays))
-        stream.synchronize()
-    return found
+def one_ahead(source: Generator[Batch, None, None], fetch: Callable[[Batch], Batch]) -> Generator[Batch, None, None]:
+    """What `fetch` makes of batches, each made in a thread while the one before is used."""
+    with contextlib.closing(source), ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(lambda: fetch(next(source)))
+        while True:
+            batch = coming.result()
+            coming = pool.submit(lambda: fetch(next(source)))
+            yield batch

@@ -27,16 +27,17 @@ class Updates:
 
     def __init__(self, optimiser: Any, variables: list[Any]) -> None:
         self._optimiser = optimiser
+        places = [optimiser._get_variable_index(v) for v in variables]
         averages = optimiser._model_variables_moving_average if optimiser.use_ema else [None] * len(variables)
         matrices = getattr(optimiser, "_matrices", [None] * len(variables))
-        self._parts = list(
-            zip(
-                *([_tensor(v) for v in part] for part in (variables, averages, matrices)),
-                [_tensor(optimiser._momentums[optimiser._get_variable_index(v)]) for v in variables],
-                [_tensor(optimiser._velocities[optimiser._get_variable_index(v)]) for v in variables],
-                strict=True,
-            )
+        columns = (
+            variables,
+            averages,
+            matrices,
+            [optimiser._momentums[k] for k in places],
+            [optimiser._velocities[k] for k in places],
         )
+        self._parts = [tuple(None if v is None else v.value for v in row) for row in zip(*columns, strict=True)]
 
     def __call__(self, gradients: list[Tensor]) -> None:
         """One step; gradients that are not finite count as zero."""
@@ -54,8 +55,7 @@ class Updates:
                     self._like_adam(weights, gradient, mean, square, length)
                 else:
                     matrix.mul_(MOMENTUM).add_(gradient)
-                    ahead = gradient + MOMENTUM * matrix
-                    weights.sub_(matrix_step(operations, ahead, rate, optimiser.matrix_dtype))
+                    weights.sub_(matrix_step(operations, gradient + MOMENTUM * matrix, rate, optimiser.matrix_dtype))
                 if average is not None:
                     average.lerp_(weights, fresh)
             steps.add_(1)
@@ -70,7 +70,3 @@ class Updates:
         mean.lerp_(gradient, 1.0 - optimiser.beta_1)
         square.lerp_(torch.square(gradient), 1.0 - optimiser.beta_2)
         weights.sub_(length * mean / (torch.sqrt(square) + optimiser.epsilon))
-
-
-def _tensor(variable: Any) -> Tensor:
-    return None if variable is None else variable.value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -11,10 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 _log = logging.getLogger(__name__)
 _LOCK_TIMEOUT_SECONDS = 10.0
+
+
+def name_apart() -> None:
+    """Let no two processes give compiled code the same name.
+
+    numba names it by two numbers, one for the function and one for each record type, and every process counts both
+    from the start.  So code kept by one process for one record can have the name of code kept by another for another
+    record; in a process that loads both, the first is called in place of the second (numba's issue 10486): a stream
+    then reads the state of another layout, and its audio is wrong without an error.  Random numbers do not meet.
+    """
+    FunctionIdentity._unique_ids = iter(lambda: secrets.randbits(64), None)
 
 
 @lru_cache(maxsize=1)

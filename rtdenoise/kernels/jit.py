@@ -7,9 +7,11 @@ from typing import Any, TypeVar, cast
 
 import numba
 
-from rtdenoise.kernels.cache import SharedCache
+from rtdenoise.kernels.cache import SharedCache, name_apart
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+name_apart()
 
 
 def kernel(function: F) -> F:

@@ -37,7 +37,9 @@ class Updates:
             [optimiser._momentums[k] for k in places],
             [optimiser._velocities[k] for k in places],
         )
-        self._parts = [tuple(None if v is None else v.value for v in row) for row in zip(*columns, strict=True)]
+        self._parts: list[list[Any]] = [
+            [None if v is None else v.value for v in row] for row in zip(*columns, strict=True)
+        ]
 
     def __call__(self, gradients: list[Tensor]) -> None:
         """One step; gradients that are not finite count as zero."""

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import linalg, signal
+from scipy import signal
 
+from rtdenoise.can.training.whisper import whispered
 from rtdenoise.errors import RtDenoiseError
 from rtdenoise.evaluate import mixing, peers, tables
 from rtdenoise.evaluate.machine import origin
@@ -99,7 +100,7 @@ def cases(options: argparse.Namespace) -> list[tuple[str, Iterator[Clip]]]:
         *found,
         ("quiet, -50 dBFS", of(lambda v, _: _alone(_at_level(v, -50.0)))),
         ("very quiet, -65 dBFS", of(lambda v, _: _alone(_at_level(v, -65.0)))),
-        ("whispered (computed)", of(lambda v, r: _alone(whispered(v, r)))),
+        ("whispered (computed)", of(lambda v, r: _alone(_at_level(whispered(v, r), LEVEL_DB - 10.0)))),
         ("microphone to 4 kHz", of(lambda v, _: _alone(_low(v, 3800.0)))),
         ("first 100 ms of a session", of(lambda v, _: first_moments(v))),
         (f"after {options.silence_minutes:g} minutes of silence", of(lambda v, r: after_silence(v, silence, r), 2)),
@@ -148,22 +149,6 @@ def _alone(voice: F32) -> Clip:
 def _low(voice: F32, edge_hz: float) -> F32:
     sections = signal.butter(10, edge_hz, fs=SAMPLE_RATE_HZ, output="sos")
     return np.asarray(signal.sosfilt(sections, voice), np.float32)
-
-
-def whispered(voice: F32, rng: np.random.Generator) -> F32:
-    """The voice's formants with noise in place of the vocal folds: linear prediction of order 18, frame by frame."""
-    size, step, order = 640, 320, 18
-    window = np.hanning(size)
-    out = np.zeros(voice.size + size)
-    for start in range(0, voice.size - size, step):
-        frame = voice[start : start + size].astype(np.float64) * window
-        correlation = np.correlate(frame, frame, "full")[size - 1 : size + order]
-        correlation[0] = 1.0001 * correlation[0] + _TINY
-        poles = np.concatenate([[1.0], -linalg.solve_toeplitz(correlation[:-1], correlation[1:])])
-        residual = signal.lfilter(poles, [1.0], frame)
-        breath = rng.standard_normal(size) * np.sqrt(np.mean(residual**2))
-        out[start : start + size] += window * signal.lfilter([1.0], poles, breath)
-    return _at_level(out[: voice.size].astype(np.float32), LEVEL_DB - 10.0)
 
 
 def first_moments(voice: F32) -> Clip:

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 from numpy.testing import assert_array_equal
-from scipy.signal import resample_poly
+from scipy.signal import lfilter, resample_poly
 
 from rtdenoise.can.training import batches as making
 from rtdenoise.can.training.batches import _pool as make_pool
@@ -24,6 +24,7 @@ from rtdenoise.can.training.library import Shelf
 from rtdenoise.can.training.mixtures import LAWS, Mixer, MixParams, active_rms, companded, rms
 from rtdenoise.can.training.procedural import GENERATORS, procedural_noise
 from rtdenoise.can.training.session import open_mixer
+from rtdenoise.can.training.whisper import whispered
 from rtdenoise.errors import ConfigError
 
 soundfile = pytest.importorskip("soundfile")
@@ -209,7 +210,7 @@ def test_a_telephone_codes_the_mixture_and_not_the_target(data_folder, tmp_path)
     assert min(coding_db) > 30.0 and max(coding_db) < 45.0  # what 8 companded bits give: about 38 dB
 
 
-@pytest.mark.parametrize("name", ["codec", "noise_colour", "noise_speed"])
+@pytest.mark.parametrize("name", ["codec", "noise_colour", "noise_speed", "whisper"])
 def test_mixtures_without_what_came_later_draw_nothing_for_it(data_folder, tmp_path, name):
     """What a seed draws stays what it was before there were telephones, and noises in other colours and speeds."""
     plain = dict.fromkeys(("babble", "procedural", "second_noise", "speed"), 0.0)
@@ -217,9 +218,9 @@ def test_mixtures_without_what_came_later_draw_nothing_for_it(data_folder, tmp_p
     class Counting(np.random.Generator):
         drawn = 0
 
-        def random(self, *arguments, **named):
+        def random(self):
             self.drawn += 1
-            return super().random(*arguments, **named)
+            return 0.5  # so that one draw more changes no later decision
 
     drawn = {}
     for share in (0.0, 1e-9):
@@ -264,6 +265,27 @@ def test_one_recorded_noise_stands_for_several_colours():
         spread_db[share] = np.ptp(10 * np.log10(octaves), axis=0)
     assert spread_db[0.0].max() < 2.5
     assert np.median(spread_db[1.0]) > 6.0
+
+
+def test_a_whisper_has_the_formants_of_the_voice_and_no_pitch():
+    rng = np.random.default_rng(2)
+    pulses = np.zeros(2 * N)
+    pulses[::128] = 1.0  # 125 Hz
+    resonance = [1.0, -1.9 * np.cos(2 * np.pi * 1500 / 16000), 0.9025]
+    voice = lfilter([1.0], resonance, pulses).astype(np.float32)
+    whisper = whispered(voice, rng)
+    assert whisper.shape == voice.shape and whisper.dtype == np.float32
+    assert -8.0 < 20 * np.log10(rms(whisper) / rms(voice)) < 0.0
+    periodic, spectra = {}, {}
+    for name, sound in (("voice", voice), ("whisper", whisper)):
+        middle = sound[2000:-2000].astype(np.float64)
+        periodic[name] = np.dot(middle[128:], middle[:-128]) / np.dot(middle, middle)
+        spectra[name] = np.abs(np.fft.rfft(middle)) ** 2
+    assert periodic["voice"] > 0.95 and abs(periodic["whisper"]) < 0.15
+    for power in spectra.values():  # most of it around the resonance
+        bins = np.arange(power.size) * 8000.0 / power.size
+        assert power[(bins > 1200) & (bins < 1800)].sum() > 0.6 * power.sum()
+    assert not whispered(np.zeros(N, np.float32), rng).max() > 1e-4
 
 
 def test_impossible_mixtures_are_refused():

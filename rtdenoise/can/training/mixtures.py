@@ -10,6 +10,7 @@ from scipy import fft, signal
 from rtdenoise.can.checks import require_between, require_number
 from rtdenoise.can.training.library import Shelf
 from rtdenoise.can.training.procedural import procedural_noise
+from rtdenoise.can.training.whisper import whispered
 from rtdenoise.errors import ConfigError
 from rtdenoise.typing import F32
 from rtdenoise.units import amplitude_from_db
@@ -27,8 +28,8 @@ class MixParams:
 
     `codec` is the share of mixtures that went through a telephone; `noise_colour` and `noise_speed` are those of
     recorded noises that get a frequency response of their own, and that are played much faster or slower, so that few
-    recordings stand for more.  At 0 nothing is drawn for them, so that every other mixture of a seed is what it was
-    before there were any.
+    recordings stand for more; `whisper` is that of voices that whisper.  At 0 nothing is drawn for them, so that every
+    other mixture of a seed is what it was before there were any.
     """
 
     snr_db: tuple[float, float] = (-6.0, 22.0)
@@ -47,6 +48,7 @@ class MixParams:
     codec: float = 0.0
     noise_colour: float = 0.0
     noise_speed: float = 0.0
+    whisper: float = 0.0
     pause: float = 0.25
 
     def __post_init__(self) -> None:
@@ -141,6 +143,8 @@ class Mixer:
         if rng.random() < self.params.speed:
             voice = _at_other_speed(rng, voice)
         voice = _fitted(rng, voice, n)
+        if self.params.whisper and rng.random() < self.params.whisper:
+            voice = whispered(voice, rng)
         if len(self.rooms) and rng.random() < self.params.room:
             voice = self._in_room(rng, voice)
         return voice.astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -11,13 +12,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 import rtdenoise
 from rtdenoise.can.models import model_names, open_model
 from rtdenoise.can.rings import plan_rings
+from rtdenoise.can.specs import SPECS
 from rtdenoise.can.streaming import build_can
 from tests.can import reference
 from tests.can.networks import lively, stream
 from tests.can.tolerances import CAN_EXACT_ATOL
 
 pytest.importorskip("ai_edge_litert", reason="networks run in LiteRT")
-N_HOPS = 200
+N_HOPS = 300
 
 
 @cache
@@ -27,6 +29,13 @@ def whole(name: str) -> tuple[np.ndarray, np.ndarray]:
     signal = lively(N_HOPS * model.spec.hop)
     signal /= np.abs(signal).max()
     return signal, reference.whole_signal(model.network(), signal)
+
+
+@pytest.mark.parametrize("name", sorted(set(SPECS) & set(model_names())))
+def test_a_shipped_network_is_the_one_its_name_specifies(name):
+    """But for how its mask is used."""
+    of_use = {"mask_power": 1.0, "gain_min_db": -60.0}
+    assert replace(open_model(name).spec, **of_use) == replace(SPECS[name], **of_use)
 
 
 def engines(name: str) -> list[str]:

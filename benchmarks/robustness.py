@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from scipy import signal
 
+from rtdenoise.can.training.mixtures import lost_samples
 from rtdenoise.can.training.whisper import whispered
 from rtdenoise.errors import RtDenoiseError
 from rtdenoise.evaluate import mixing, peers, tables
@@ -108,6 +109,7 @@ def cases(options: argparse.Namespace) -> list[tuple[str, Iterator[Clip]]]:
         ("40 dB louder in the middle", of(lambda v, _: stepped(amplitude_from_db(-30.0) * v, 40.0))),
         ("music behind, 10 dB", of(lambda v, r: beside(v, music(v.size, r), 10.0))),
         ("noise from the middle on, 5 dB", of(lambda v, r: beside(v, onset(v.size, r), 5.0))),
+        ("one packet in ten lost", of(lambda v, r: _alone(v * ~lost_samples(r, v.size, 0.1)))),
     ]
 
 

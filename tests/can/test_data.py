@@ -210,7 +210,7 @@ def test_a_telephone_codes_the_mixture_and_not_the_target(data_folder, tmp_path)
     assert min(coding_db) > 30.0 and max(coding_db) < 45.0  # what 8 companded bits give: about 38 dB
 
 
-@pytest.mark.parametrize("name", ["codec", "noise_colour", "noise_speed", "whisper"])
+@pytest.mark.parametrize("name", ["codec", "noise_colour", "noise_speed", "whisper", "packet_loss"])
 def test_mixtures_without_what_came_later_draw_nothing_for_it(data_folder, tmp_path, name):
     """What a seed draws stays what it was before there were telephones, and noises in other colours and speeds."""
     plain = dict.fromkeys(("babble", "procedural", "second_noise", "speed"), 0.0)
@@ -265,6 +265,19 @@ def test_one_recorded_noise_stands_for_several_colours():
         spread_db[share] = np.ptp(10 * np.log10(octaves), axis=0)
     assert spread_db[0.0].max() < 2.5
     assert np.median(spread_db[1.0]) > 6.0
+
+
+def test_lost_packets_are_silent_in_mixture_and_target(data_folder, tmp_path):
+    nothing = ("noise_alone", "speech_alone", "level_step", "clipping", "babble", "procedural")
+    params = MixParams(packet_loss=1.0, level_db=(-20.0, -20.0), **dict.fromkeys(nothing, 0.0))
+    mixer = open_mixer(data_folder, "train", params, cache=tmp_path, sample_rate=16000)
+    shares = []
+    for seed in range(12):
+        noisy, target = mixer.mix(np.random.default_rng(seed), 4 * N)
+        lost = np.abs(noisy).reshape(-1, 320).max(1) < 1e-3  # but for the dither
+        shares.append(np.mean(lost))
+        assert not target.reshape(-1, 320)[lost].any()
+    assert 0.01 < np.mean(shares) < 0.1 and np.std(shares) > 0.005
 
 
 def test_a_whisper_has_the_formants_of_the_voice_and_no_pitch():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import fft, signal
 
 from rtdenoise.can.checks import require_between, require_number
@@ -17,6 +18,7 @@ from rtdenoise.units import amplitude_from_db
 
 _RATE_HZ = 16000
 _TINY = 1e-9
+_PACKET = 320  # samples
 LAWS = ((8192.0, 8158.0, 33.0), (4096.0, 4095.0, 0.0))  # of `companded`: mu-law, A-law
 _SPEEDS = ((8, 9), (9, 10), (10, 11), (11, 10), (10, 9), (9, 8))
 _NOISE_SPEEDS = ((2, 3), (3, 4), (4, 5), (5, 4), (4, 3), (3, 2))
@@ -28,8 +30,8 @@ class MixParams:
 
     `codec` is the share of mixtures that went through a telephone; `noise_colour` and `noise_speed` are those of
     recorded noises that get a frequency response of their own, and that are played much faster or slower, so that few
-    recordings stand for more; `whisper` is that of voices that whisper.  At 0 nothing is drawn for them, so that every
-    other mixture of a seed is what it was before there were any.
+    recordings stand for more; `whisper` is that of voices that whisper, `packet_loss` that of mixtures with gaps of
+    20 ms.  At 0 nothing is drawn for them, so that every other mixture of a seed is what it was before there were any.
     """
 
     snr_db: tuple[float, float] = (-6.0, 22.0)
@@ -49,6 +51,7 @@ class MixParams:
     noise_colour: float = 0.0
     noise_speed: float = 0.0
     whisper: float = 0.0
+    packet_loss: float = 0.0
     pause: float = 0.25
 
     def __post_init__(self) -> None:
@@ -121,6 +124,9 @@ class Mixer:
             noisy = np.clip(noisy, -ceiling, ceiling)
         if p.codec and rng.random() < p.codec:
             noisy, target = _telephoned(rng, noisy, target)
+        if p.packet_loss and rng.random() < p.packet_loss:
+            arrived = ~lost_samples(rng, n, rng.uniform(0.01, 0.1))
+            noisy, target = noisy * arrived, target * arrived
         dither = rng.standard_normal(n, dtype=np.float32) * np.float32(amplitude_from_db(rng.uniform(-110.0, -85.0)))
         return (noisy + dither).astype(np.float32), target.astype(np.float32)
 
@@ -263,6 +269,11 @@ def _telephoned(rng: np.random.Generator, noisy: F32, target: F32) -> tuple[F32,
     pair[0] = companded(pair[0], *LAWS[rng.integers(len(LAWS))])
     pair = signal.resample_poly(pair, 2, 1, axis=1)[:, : len(noisy)]
     return np.asarray(pair[0], np.float32), np.asarray(pair[1], np.float32)
+
+
+def lost_samples(rng: np.random.Generator, n: int, share: float) -> npt.NDArray[np.bool_]:
+    """Which of `n` samples lie in packets of 20 ms that never came; `share` of the packets."""
+    return np.repeat(rng.random(n // _PACKET + 1) < share, _PACKET)[:n]
 
 
 def companded(samples: F32, full_scale: float, largest: float, bias: float) -> F32:

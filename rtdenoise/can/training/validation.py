@@ -17,7 +17,7 @@ from rtdenoise.typing import F32
 
 _SEED = 20181
 _UNTOUCHED = ("noise_alone", "speech_alone", "level_step", "clipping", "band_limit", "colour", "codec")
-_PLAIN = dict.fromkeys((*_UNTOUCHED, "noise_colour", "noise_speed", "whisper"), 0.0)
+_PLAIN = dict.fromkeys((*_UNTOUCHED, "noise_colour", "noise_speed", "whisper", "packet_loss"), 0.0)
 
 
 def validation_set(mixer: Mixer, *, clips: int, n_samples: int, cache: Path) -> tuple[F32, F32]:

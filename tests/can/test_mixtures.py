@@ -1,0 +1,145 @@
+"""What mixtures are damaged and varied by: telephones, lost packets, whispers, noises in other colours and speeds."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from scipy.signal import lfilter, resample_poly
+
+from rtdenoise.can.training.library import Shelf
+from rtdenoise.can.training.mixtures import LAWS, Mixer, MixParams, companded, rms
+from rtdenoise.can.training.session import open_mixer
+from rtdenoise.can.training.whisper import whispered
+
+soundfile = pytest.importorskip("soundfile")
+N = 16000
+
+
+@pytest.mark.parametrize(("law", "subtype"), [(LAWS[0], "ULAW"), (LAWS[1], "ALAW")], ids=("mu", "A"))
+def test_companding_is_that_of_g711(law, subtype):
+    """Every sample of 16 bits, as libsndfile codes and decodes it."""
+    samples = np.arange(-32768, 32768).astype(np.int16)
+    coded = io.BytesIO()
+    soundfile.write(coded, samples, 8000, format="WAV", subtype=subtype)
+    assert len(coded.getvalue()) < len(samples) + 200  # 8 bits a sample
+    coded.seek(0)
+    expected, _ = soundfile.read(coded, dtype="int16")
+    heard = companded(samples.astype(np.float32) / np.float32(32768.0), *law) * 32768.0
+    zero = samples == 0  # A-law has none: either of its smallest values will do
+    assert_array_equal(heard[~zero], expected[~zero])
+    assert np.abs(heard[zero]) == np.abs(expected[zero])
+
+
+def test_a_telephone_codes_the_mixture_and_not_the_target(data_folder, tmp_path):
+    nothing = dict.fromkeys(("noise_alone", "speech_alone", "level_step", "clipping"), 0.0)
+    pair = {}
+    for codec in (0.0, 1.0):
+        params = MixParams(level_db=(-25.0, -25.0), codec=codec, **nothing)
+        mixer = open_mixer(data_folder, "train", params, cache=tmp_path, sample_rate=16000)
+        for seed in range(8):
+            pair[codec, seed] = mixer.mix(np.random.default_rng(seed), N + 1)
+            again = mixer.mix(np.random.default_rng(seed), N + 1)
+            for one, two in zip(pair[codec, seed], again, strict=True):
+                assert_array_equal(one, two)
+    coding_db = []
+    for seed in range(8):
+        noisy, target = pair[1.0, seed]
+        narrow = [resample_poly(resample_poly(x, 1, 2), 2, 1)[: N + 1] for x in pair[0.0, seed]]
+        assert noisy.shape == target.shape == (N + 1,)
+        assert_array_equal(target, narrow[1])
+        coding_db.append(20 * np.log10(rms(narrow[0]) / rms(noisy - narrow[0])))
+    assert min(coding_db) > 30.0 and max(coding_db) < 45.0  # what 8 companded bits give: about 38 dB
+
+
+@pytest.mark.parametrize("name", ["codec", "noise_colour", "noise_speed", "whisper", "packet_loss"])
+def test_mixtures_without_what_came_later_draw_nothing_for_it(data_folder, tmp_path, name):
+    """What a seed draws stays what it was before there were telephones, and noises in other colours and speeds."""
+    plain = dict.fromkeys(("babble", "procedural", "second_noise", "speed"), 0.0)
+
+    class Counting(np.random.Generator):
+        drawn = 0
+
+        def random(self):
+            self.drawn += 1
+            return 0.5  # so that one draw more changes no later decision
+
+    drawn = {}
+    for share in (0.0, 1e-9):
+        params = MixParams(**plain, **{name: share})
+        mixer = open_mixer(data_folder, "train", params, cache=tmp_path, sample_rate=16000)
+        rng = Counting(np.random.PCG64(3))
+        mixer.mix(rng, N)
+        drawn[share] = rng.drawn
+    assert getattr(MixParams(), name) == 0.0
+    assert drawn[1e-9] == drawn[0.0] + 1
+
+
+def one_noise_alone(recording, **params):
+    """Mixtures of one recorded noise and nothing else, from a few seeds."""
+    shares = {name: 0.0 for name in MixParams.__dataclass_fields__ if not name.endswith("_db")}
+    samples = np.round(recording * 20000).astype(np.int16)
+    group = [np.zeros(1, np.int64)]
+    shelf = Shelf(samples, np.zeros(1, np.int64), np.array([samples.size]), group, np.ones(1))
+    empty = Shelf(samples[:0], *np.zeros((2, 0), np.int64), [], np.zeros(0))
+    mixer = Mixer(MixParams(**shares | {"noise_alone": 1.0} | params), shelf, shelf, shelf, empty)
+    mixtures = [mixer.mix(np.random.default_rng(seed), N) for seed in range(24)]
+    assert not any(target.any() for _, target in mixtures)
+    return np.stack([noisy for noisy, _ in mixtures])
+
+
+def test_one_recorded_noise_stands_for_several_speeds():
+    tone = np.sin(2 * np.pi * 1200.0 / 16000.0 * np.arange(4 * N))
+    loudest = {}
+    for share in (0.0, 1.0):
+        noisy = one_noise_alone(tone, noise_speed=share)
+        loudest[share] = set(np.argmax(np.abs(np.fft.rfft(noisy * np.hanning(N), axis=1)), axis=1).tolist())
+    assert loudest[0.0] == {1200}
+    assert len(loudest[1.0]) > 3 and loudest[1.0] <= {800, 900, 960, 1500, 1600, 1800}
+
+
+def test_one_recorded_noise_stands_for_several_colours():
+    white = 0.2 * np.random.default_rng(1).standard_normal(4 * N)
+    spread_db = {}
+    for share in (0.0, 1.0):
+        power = np.abs(np.fft.rfft(one_noise_alone(white, noise_colour=share), axis=1)) ** 2
+        octaves = [power[:, k : 2 * k].mean(1) for k in (125, 250, 500, 1000, 2000, 4000)]
+        spread_db[share] = np.ptp(10 * np.log10(octaves), axis=0)
+    assert spread_db[0.0].max() < 2.5
+    assert np.median(spread_db[1.0]) > 6.0
+
+
+def test_lost_packets_are_silent_in_mixture_and_target(data_folder, tmp_path):
+    nothing = ("noise_alone", "speech_alone", "level_step", "clipping", "babble", "procedural")
+    params = MixParams(packet_loss=1.0, level_db=(-20.0, -20.0), **dict.fromkeys(nothing, 0.0))
+    mixer = open_mixer(data_folder, "train", params, cache=tmp_path, sample_rate=16000)
+    shares = []
+    for seed in range(12):
+        noisy, target = mixer.mix(np.random.default_rng(seed), 4 * N)
+        lost = np.abs(noisy).reshape(-1, 320).max(1) < 1e-3  # but for the dither
+        shares.append(np.mean(lost))
+        assert not target.reshape(-1, 320)[lost].any()
+    assert 0.01 < np.mean(shares) < 0.1 and np.std(shares) > 0.005
+
+
+def test_a_whisper_has_the_formants_of_the_voice_and_no_pitch():
+    rng = np.random.default_rng(2)
+    pulses = np.zeros(2 * N)
+    pulses[::128] = 1.0  # 125 Hz
+    resonance = [1.0, -1.9 * np.cos(2 * np.pi * 1500 / 16000), 0.9025]
+    voice = lfilter([1.0], resonance, pulses).astype(np.float32)
+    whisper = whispered(voice, rng)
+    assert whisper.shape == voice.shape and whisper.dtype == np.float32
+    assert -8.0 < 20 * np.log10(rms(whisper) / rms(voice)) < 0.0
+    periodic, spectra = {}, {}
+    for name, sound in (("voice", voice), ("whisper", whisper)):
+        middle = sound[2000:-2000].astype(np.float64)
+        periodic[name] = np.dot(middle[128:], middle[:-128]) / np.dot(middle, middle)
+        spectra[name] = np.abs(np.fft.rfft(middle)) ** 2
+    assert periodic["voice"] > 0.95 and abs(periodic["whisper"]) < 0.15
+    for power in spectra.values():  # most of it around the resonance
+        bins = np.arange(power.size) * 8000.0 / power.size
+        assert power[(bins > 1200) & (bins < 1800)].sum() > 0.6 * power.sum()
+    assert not whispered(np.zeros(N, np.float32), rng).max() > 1e-4

@@ -70,7 +70,7 @@ def test_the_whole_benchmark_on_a_folder(library, tmp_path):
     command = [sys.executable, "-m", "benchmarks.robustness", *map(str, words), "--json", str(record)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
     rows = json.loads(record.read_text())["rows"]
-    assert len(rows) == 11 and all(row["case"] in done.stdout for row in rows)
+    assert len(rows) == 12 and all(row["case"] in done.stdout for row in rows)
     assert all(-60.0 < row["kept_db_lowest"] <= row["kept_db_median"] < 3.0 for row in rows)
     words[1] = tmp_path / "nothing"
     command = [sys.executable, "-m", "benchmarks.robustness", *map(str, words)]

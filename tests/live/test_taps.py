@@ -21,7 +21,7 @@ from rtdenoise.live.region import Region
 from rtdenoise.live.taps import Gaps, Tap, TapThread, pull_together
 from tests.live.harness import plan, running
 from tests.live.test_exactness import noise
-from tests.live.test_faults import wait_for_line
+from tests.live.test_faults import wait_for_line, wait_until
 from tests.virtual_card.card import VirtualCard
 
 LIVE = [sys.executable, "-m", "rtdenoise", "live", "--method", "bypass", "--input", "mic:virtual"]
@@ -143,7 +143,7 @@ def test_a_process_that_was_stopped_records_silence_for_that_time_and_ends_with_
     with VirtualCard(server.name) as card:
         card.set_idle(noise(1.0, card.rate))
         with started("--output", "speaker:virtual", "--record", str(tmp_path)) as process:
-            time.sleep(1.0)
+            wait_until(lambda: sum(p.stat().st_size > 3 * card.rate for p in tmp_path.rglob("*.part")) == 2, 20)
             process.send_signal(signal.SIGSTOP)
             time.sleep(6.0)
             process.send_signal(signal.SIGCONT)

@@ -9,6 +9,8 @@ import numpy.typing as npt
 from scipy import fft, signal
 
 from rtdenoise.can.checks import require_between, require_number
+from rtdenoise.can.training.bands import band_ended
+from rtdenoise.can.training.held import held_vowels
 from rtdenoise.can.training.library import Shelf
 from rtdenoise.can.training.procedural import procedural_noise
 from rtdenoise.can.training.whisper import whispered
@@ -30,12 +32,15 @@ class MixParams:
 
     `codec` is the share of mixtures that went through a telephone; `noise_colour` and `noise_speed` are those of
     recorded noises that get a frequency response of their own, and that are played much faster or slower, so that few
-    recordings stand for more; `whisper` is that of voices that whisper, `packet_loss` that of mixtures with gaps of
-    20 ms.  At 0 nothing is drawn for them, so that every other mixture of a seed is what it was before there were any.
+    recordings stand for more; `whisper` is that of voices that whisper, `held` that of vowels held for seconds,
+    `packet_loss` that of mixtures with gaps of 20 ms, `band_end` that of mixtures whose band ends below 8 kHz,
+    `near_clean` that of mixtures with an SNR in `near_clean_db`.  At 0 nothing is drawn for them, so that every other
+    mixture of a seed is what it was before there were any.
     """
 
     snr_db: tuple[float, float] = (-6.0, 22.0)
     level_db: tuple[float, float] = (-42.0, -14.0)
+    near_clean_db: tuple[float, float] = (22.0, 45.0)
     noise_alone: float = 0.04
     speech_alone: float = 0.05
     babble: float = 0.18
@@ -52,6 +57,9 @@ class MixParams:
     noise_speed: float = 0.0
     whisper: float = 0.0
     packet_loss: float = 0.0
+    held: float = 0.0
+    band_end: float = 0.0
+    near_clean: float = 0.0
     pause: float = 0.25
 
     def __post_init__(self) -> None:
@@ -103,7 +111,8 @@ class Mixer:
             speech[:] = 0.0
         elif kind < p.noise_alone + p.speech_alone:
             noise[:] = 0.0
-        snr = amplitude_from_db(rng.uniform(*p.snr_db))
+        near_clean = p.near_clean and rng.random() < p.near_clean
+        snr = amplitude_from_db(rng.uniform(*(p.near_clean_db if near_clean else p.snr_db)))
         speech *= 1.0 / (active_rms(speech) + _TINY)
         noise *= 1.0 / (snr * (rms(noise) + _TINY))
         pair = np.stack([speech, noise])
@@ -111,6 +120,8 @@ class Mixer:
             pair = _coloured(rng, pair)
         if rng.random() < p.band_limit:
             pair = _band_limited(rng, pair)
+        if p.band_end and rng.random() < p.band_end:
+            pair = band_ended(rng, pair)
         target, noisy = pair[0], pair[0] + pair[1]
         gain = np.full(n, amplitude_from_db(rng.uniform(*p.level_db)) / (rms(noisy) + _TINY), np.float32)
         if rng.random() < p.level_step:
@@ -151,6 +162,8 @@ class Mixer:
         voice = _fitted(rng, voice, n)
         if self.params.whisper and rng.random() < self.params.whisper:
             voice = whispered(voice, rng)
+        if self.params.held and rng.random() < self.params.held:
+            voice = held_vowels(voice, rng)
         if len(self.rooms) and rng.random() < self.params.room:
             voice = self._in_room(rng, voice)
         return voice.astype(np.float32)

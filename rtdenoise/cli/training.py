@@ -61,6 +61,11 @@ class Watch:
         """Why the run ended, and what it reached in this session."""
         return f"{reason} after {told(self._last)}" if self._last is not None else reason
 
+    def hint(self, text: str) -> None:
+        """Say what to do next, unless asked to be quiet."""
+        if not self._console.quiet:
+            complain(text, kind="note")
+
     def __enter__(self) -> Watch:
         return self
 

@@ -6,11 +6,13 @@ import io
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.signal import lfilter, resample_poly
 
+from rtdenoise.can.training.bands import band_ended
+from rtdenoise.can.training.held import held_vowels
 from rtdenoise.can.training.library import Shelf
-from rtdenoise.can.training.mixtures import LAWS, Mixer, MixParams, companded, rms
+from rtdenoise.can.training.mixtures import LAWS, Mixer, MixParams, active_rms, companded, rms
 from rtdenoise.can.training.session import open_mixer
 from rtdenoise.can.training.whisper import whispered
 
@@ -54,7 +56,9 @@ def test_a_telephone_codes_the_mixture_and_not_the_target(data_folder, tmp_path)
     assert min(coding_db) > 30.0 and max(coding_db) < 45.0  # what 8 companded bits give: about 38 dB
 
 
-@pytest.mark.parametrize("name", ["codec", "noise_colour", "noise_speed", "whisper", "packet_loss"])
+@pytest.mark.parametrize(
+    "name", ["codec", "noise_colour", "noise_speed", "whisper", "packet_loss", "held", "band_end", "near_clean"]
+)
 def test_mixtures_without_what_came_later_draw_nothing_for_it(data_folder, tmp_path, name):
     """What a seed draws stays what it was before there were telephones, and noises in other colours and speeds."""
     plain = dict.fromkeys(("babble", "procedural", "second_noise", "speed"), 0.0)
@@ -122,6 +126,50 @@ def test_lost_packets_are_silent_in_mixture_and_target(data_folder, tmp_path):
         shares.append(np.mean(lost))
         assert not target.reshape(-1, 320)[lost].any()
     assert 0.01 < np.mean(shares) < 0.1 and np.std(shares) > 0.005
+
+
+def test_a_held_vowel_keeps_its_level_for_seconds_and_has_harmonics():
+    voice = np.random.default_rng(5).standard_normal(8 * N).astype(np.float32)
+    rng = np.random.default_rng(6)
+    longest = []
+    for _ in range(6):
+        held = held_vowels(voice, rng)
+        assert held.shape == voice.shape and held.dtype == np.float32 and np.isfinite(held).all()
+        power = np.square(held[: held.size // 400 * 400].reshape(-1, 400)).mean(1)
+        sounding = power > 0.05 * power.max()
+        edges = np.flatnonzero(np.diff(np.r_[0, sounding.astype(int), 0]))
+        longest.append(np.max(edges[1::2] - edges[::2]) * 400)
+        start = edges[::2][np.argmax(edges[1::2] - edges[::2])] * 400
+        middle = held[start + 2000 : start + 6000] * np.hanning(4000)
+        spectrum = np.abs(np.fft.rfft(middle))
+        assert spectrum.max() > 20 * np.median(spectrum), "harmonics, not noise"
+    assert max(longest) > 2 * 16000 and min(longest) > 0.4 * 16000
+
+
+def test_bands_end_for_voice_noise_or_both():
+    rng = np.random.default_rng(7)
+    pair = rng.standard_normal((2, 4 * N)).astype(np.float32)
+    before = np.abs(np.fft.rfft(pair * np.hanning(4 * N), axis=1)) ** 2
+    ended, empty = {"both": 0, "voice": 0, "noise": 0}, 0
+    for _ in range(60):
+        power = np.abs(np.fft.rfft(band_ended(rng, pair) * np.hanning(4 * N), axis=1)) ** 2
+        share = power[:, -20:].mean(1) / before[:, -20:].mean(1)
+        gone = tuple(bool(g) for g in share < 0.98)
+        ended[{(True, True): "both", (True, False): "voice", (False, True): "noise"}[gone]] += 1
+        empty += share.min() < 1e-6
+        kept = slice(100, before.shape[1] // 3)  # to 2.7 kHz, below every edge
+        assert_allclose(power[:, kept].mean(1), before[:, kept].mean(1), rtol=1e-3)
+    assert ended["both"] > 20 and min(ended.values()) > 3 and empty > 40
+
+
+def test_mixtures_that_are_nearly_clean_have_their_own_range(data_folder, tmp_path):
+    nothing = ("noise_alone", "speech_alone", "level_step", "clipping", "room", "colour", "band_limit")
+    params = MixParams(near_clean=1.0, near_clean_db=(34.0, 36.0), **dict.fromkeys(nothing, 0.0))
+    mixer = open_mixer(data_folder, "train", params, cache=tmp_path, sample_rate=16000)
+    for seed in range(6):
+        noisy, target = mixer.mix(np.random.default_rng(seed), N)
+        snr_db = 20 * np.log10(active_rms(target) / rms(noisy - target))
+        assert 33.0 < snr_db < 37.0
 
 
 def test_a_whisper_has_the_formants_of_the_voice_and_no_pitch():

@@ -10,6 +10,7 @@ import pytest
 from rtdenoise.can.specs import shipped_spec
 from rtdenoise.can.training.settings import load_settings, settings_from_mapping
 from rtdenoise.errors import ConfigError
+from rtdenoise.shipped import data_folder
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("can-*.yaml"))
 
@@ -73,9 +74,28 @@ def test_impossible_settings_are_refused(change, message):
         settings_from_mapping({"network": "can-small", "loss": [{"term": "l1"}]} | change)
 
 
+def test_a_configuration_without_a_loss_is_told_so():
+    with pytest.raises(ConfigError, match="needs loss: a list of terms") as error:
+        settings_from_mapping({"network": "can-small"})
+    assert "__init__" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["can-small", "can-small.yaml", "configs/can-small.yaml"])
+def test_configurations_that_ship_are_found_by_name(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(Path(name)) == load_settings(data_folder("configs") / "can-small.yaml")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("network: can-small\nloss: [{term: l1}]\nsteps: 7\n")
+    assert load_settings(Path(name)).steps == 7, "a file of one's own comes first"
+
+
 def test_missing_and_broken_configuration_files_are_named(tmp_path):
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match=r"a.yaml: no such file; .* can-live, can-small, can-ultra, "):
         load_settings(tmp_path / "a.yaml")
+    with pytest.raises(ConfigError, match="no such file"):
+        load_settings(tmp_path / "can-small.yaml")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_settings(tmp_path)
     (tmp_path / "a.yaml").write_text("a: [")
     with pytest.raises(ConfigError, match="not YAML"):
         load_settings(tmp_path / "a.yaml")

@@ -184,7 +184,7 @@ def test_killed_at_any_moment_a_run_goes_on_to_the_same_weights(config, options,
     assert steps == sorted(set(steps), key=steps.index)
 
 
-def test_ctrl_c_leaves_a_checkpoint_and_says_how_far_it_came(config, options, tmp_path):
+def test_ctrl_c_leaves_a_checkpoint_and_says_how_far_it_came(call, config, options, tmp_path):
     need_tensorflow()
     process = start("train", config, *options, "--set", "steps=1000000")
     line = process.stderr.readline()
@@ -195,13 +195,17 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_far_it_came(config, options, tm
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err.decode()[-2000:]
     assert b"asked to stop after step " in out
-    assert (tmp_path / "run" / "last.npz").is_file()
+    assert (tmp_path / "run" / "last.npz").is_file() and not (tmp_path / "run" / "best.npz").exists()
+    hint = f"rtdenoise export {tmp_path / 'run' / 'last.npz'} {config} FOLDER makes a model of it; --resume goes on"
+    assert hint in err.decode()
+    missing = call("export", tmp_path / "run" / "best.npz", config, tmp_path / "model")
+    assert missing.code == 1 and missing.err.endswith("best.npz: no such checkpoint; there is last.npz\n")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing.yaml"], "nothing.yaml: cannot be read"),
+        (["nothing.yaml"], "nothing.yaml: no such file; configurations that ship with rtdenoise are can-live"),
         (["tiny.yaml"], "no data to train with: give a folder with --data, or name one in the configuration (data:)"),
         (["tiny.yaml", "--set", "data=here"], "here: no such data folder (data: of the configuration); name another"),
         (["tiny.yaml", "--data", "there"], "there: no such data folder"),

@@ -80,7 +80,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
             counts = {kind: sum(name.startswith(kind) for name in file.files) for kind in _KINDS}
             arrays = {kind: [file[f"{kind}{i}"] for i in range(n)] for kind, n in counts.items()}
     except FileNotFoundError as error:
-        raise ModelError(f"{path}: no such checkpoint") from error
+        others = ", ".join(sorted(p.name for p in path.parent.glob("*.npz")))
+        raise ModelError(f"{path}: no such checkpoint" + (f"; there is {others}" if others else "")) from error
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise ModelError(f"{path}: not a checkpoint, or a damaged one ({error})") from error
     except Exception as error:

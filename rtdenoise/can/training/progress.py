@@ -6,6 +6,8 @@ import dataclasses
 
 LAST = "last.npz"
 """The checkpoint a run goes on from."""
+BEST = "best.npz"
+"""The checkpoint with the best validation; missing until one was made."""
 STOPPED = "asked to stop"
 """Why a run ended that a signal ended."""
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from rtdenoise.can.training.classifier.settings import ClassifierSettings
 from rtdenoise.can.training.journal import Journal
-from rtdenoise.can.training.progress import LAST, STOPPED, Progress
+from rtdenoise.can.training.progress import BEST, LAST, STOPPED, Progress
 from rtdenoise.can.training.settings import TrainSettings
 from rtdenoise.can.training.variables import assign
 from rtdenoise.errors import ModelError
@@ -206,5 +206,5 @@ class Run(ABC):
         better = self._is_better(figures)
         if better:
             self.facts["stale"] = 0  # as the checkpoint shall have it
-            self.checkpoint("best.npz")
+            self.checkpoint(BEST)
         return better

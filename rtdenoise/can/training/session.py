@@ -13,7 +13,7 @@ from rtdenoise.can.training.library import open_shelf
 from rtdenoise.can.training.losses import build_loss
 from rtdenoise.can.training.mixtures import Mixer, MixParams
 from rtdenoise.can.training.pairs import open_pairs, validation_pairs
-from rtdenoise.can.training.progress import LAST
+from rtdenoise.can.training.progress import BEST, LAST
 from rtdenoise.can.training.settings import TrainSettings
 from rtdenoise.can.training.validation import validation_set
 from rtdenoise.errors import ConfigError
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rtdenoise.can.training.progress import Progress
 
 _LOG = logging.getLogger(__name__)
-_RUN_FILES = ("last.npz", "best.npz", "train.csv", "validation.csv", "curves.png", "events.out.tfevents.*")
+_RUN_FILES = (LAST, BEST, "train.csv", "validation.csv", "curves.png", "events.out.tfevents.*")
 
 
 def default_cache() -> Path:

@@ -13,6 +13,7 @@ from rtdenoise.can.training.losses import check_loss
 from rtdenoise.can.training.mixtures import MixParams
 from rtdenoise.can.training.optimiser import OPTIMISERS
 from rtdenoise.errors import ConfigError
+from rtdenoise.shipped import data_folder
 
 _RATE = 16000  # in Hz: of PESQ and the perceptual losses, which are defined at no other of wideband speech
 _DTYPES = ("float32", "bfloat16")
@@ -171,10 +172,9 @@ def settings_from_mapping(values: dict[str, Any]) -> TrainSettings:
     mixtures = require_keys(given.get("mixtures") or {}, list(MixParams.__dataclass_fields__), "mixtures")
     given["mixtures"] = MixParams(**mixtures)
     given["data"] = given.get("data") or ""
-    try:
-        return TrainSettings(**given)
-    except TypeError as error:
-        raise ConfigError(f"training configuration: {error}") from error
+    if not given.get("loss"):
+        raise ConfigError("a training configuration needs loss: a list of terms like {term: l1, weight: 1.0}")
+    return TrainSettings(**given)
 
 
 def load_settings(path: Path, changes: list[str] | None = None) -> TrainSettings:
@@ -191,6 +191,9 @@ def load_settings(path: Path, changes: list[str] | None = None) -> TrainSettings
 def read_configuration(path: Path, changes: list[str] | None = None) -> dict[str, Any]:
     """The mapping in a YAML file, with ``key=value`` changes on top; not validated yet.
 
+    Where there is no such file, the name of a configuration that ships with the package ("can-small",
+    "configs/can-small.yaml") stands for that one.
+
     Raises
     ------
     ConfigError
@@ -198,6 +201,7 @@ def read_configuration(path: Path, changes: list[str] | None = None) -> dict[str
     """
     import yaml
 
+    path = _found(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -211,6 +215,18 @@ def read_configuration(path: Path, changes: list[str] | None = None) -> dict[str
     for change in changes or []:
         _apply(change, values)
     return values
+
+
+def _found(path: Path) -> Path:
+    """`path`, or the shipped training configuration that it names."""
+    if path.exists():
+        return path
+    configs = data_folder("configs")
+    shipped = configs / f"{path.stem}.yaml"
+    if path.parent in (Path(), Path("configs")) and path.suffix in ("", ".yaml") and shipped.is_file():
+        return shipped
+    names = sorted(p.stem for p in configs.glob("*.yaml") if "framing:" not in p.read_text(encoding="utf-8"))
+    raise ConfigError(f"{path}: no such file; configurations that ship with rtdenoise are {', '.join(names)}")
 
 
 def _apply(change: str, values: dict[str, Any]) -> None:

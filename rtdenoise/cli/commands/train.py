@@ -38,7 +38,8 @@ def command(
 ) -> int:
     r"""Train a network from speech and noise, or a feature network from labelled sounds, as a YAML file describes it.
 
-    Ctrl-C stops after a checkpoint; the same command with --resume goes on.  Needs the extra rtdenoise[tf]; Keras takes
+    CONFIG is a YAML file, or the name of one that ships with rtdenoise (can-small).  Ctrl-C stops after a checkpoint;
+    the same command with --resume goes on.  Needs the extra rtdenoise[tf]; Keras takes
     its backend from KERAS_BACKEND (torch: extra rtdenoise[torch], faster for networks over samples).
 
     \b
@@ -49,7 +50,7 @@ def command(
         rtdenoise export runs/can-small/best.npz configs/can-small.yaml my-model
     """
     from rtdenoise.can.training import session
-    from rtdenoise.can.training.progress import STOPPED
+    from rtdenoise.can.training.progress import BEST, LAST, STOPPED
     from rtdenoise.can.training.settings import read_configuration, settings_from_mapping
     from rtdenoise.cli.console import stderr_console
     from rtdenoise.cli.training import Watch, train_feature_network
@@ -75,4 +76,6 @@ def command(
             settings, data=source, folder=folder, cache=decoded, resume=resume, start=start, observe=watch.update
         )
     click.echo(f"{folder}: {watch.summary(reason)}")
+    best = folder / BEST if (folder / BEST).is_file() else folder / LAST
+    watch.hint(f"rtdenoise export {best} {config} FOLDER makes a model of it; --resume goes on")
     return 130 if reason == STOPPED else 0

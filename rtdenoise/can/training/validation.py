@@ -16,8 +16,9 @@ from rtdenoise.errors import ConfigError
 from rtdenoise.typing import F32
 
 _SEED = 20181
-_UNTOUCHED = ("noise_alone", "speech_alone", "level_step", "clipping", "band_limit", "colour", "codec")
-_PLAIN = dict.fromkeys((*_UNTOUCHED, "noise_colour", "noise_speed", "whisper", "packet_loss"), 0.0)
+_UNTOUCHED = ("noise_alone", "speech_alone", "level_step", "clipping", "band_limit", "colour", "codec", "packet_loss")
+_ORDINARY = ("noise_colour", "noise_speed", "whisper", "held", "band_end", "near_clean")
+_PLAIN: dict[str, Any] = dict.fromkeys((*_UNTOUCHED, *_ORDINARY), 0.0)
 
 
 def validation_set(mixer: Mixer, *, clips: int, n_samples: int, cache: Path) -> tuple[F32, F32]:

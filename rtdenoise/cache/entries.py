@@ -43,21 +43,21 @@ class Usage:
     n_bytes: int
 
 
-class _Said:
-    """Messages that this process has logged: each is worth one line."""
+class _ThisProcess:
+    """What one process remembers: which messages it has logged, as each is worth one line, and what it has written."""
 
     def __init__(self) -> None:
-        self.texts: set[str] = set()
+        self.said: set[str] = set()
+        self.n_written = 0
 
     def warn(self, text: str) -> None:
         """Log it, unless it was logged or is for the parent process to say."""
-        if text not in self.texts and parent_process() is None:
-            self.texts.add(text)
+        if text not in self.said and parent_process() is None:
+            self.said.add(text)
             _log.warning("%s", text)
 
 
-_said = _Said()
-_written = 0
+_this = _ThisProcess()
 
 
 def find(key: str) -> bytes | None:
@@ -72,17 +72,16 @@ def find(key: str) -> bytes | None:
 
 def keep(key: str, content: bytes) -> bool:
     """Keep `content` under `key`, whole or not at all; False if no folder can take it, which is said once."""
-    global _written
     place = next((folder for folder in _places() if _write(folder, key, content)), None)
     if place is None:
-        _said.warn(not_kept())
+        _this.warn(not_kept())
         return False
     by_user = folders.named()
     if by_user is not None and place != by_user[1]:
-        _said.warn(f"{by_user[0]}: cannot write to {by_user[1]}; compiled code is kept in {place} instead")
-    if _written % _TIDY_EVERY == 0:
+        _this.warn(f"{by_user[0]}: cannot write to {by_user[1]}; compiled code is kept in {place} instead")
+    if _this.n_written % _TIDY_EVERY == 0:
         tidy(place)
-    _written += 1
+    _this.n_written += 1
     return True
 
 
@@ -157,7 +156,7 @@ def _read(path: Path, key: str) -> bytes | None:
             if not stat.S_ISREG(status.st_mode) or status.st_size > _ENTRY_BYTES_MAX:
                 return None
             if folders.may_be_changed_by_others(status):
-                _said.warn(
+                _this.warn(
                     f"compiled code in {path.parent} belongs to another user, or others can change it, and is not "
                     f"used; set {folders.VARIABLE} to a folder of your own"
                 )

@@ -40,7 +40,7 @@ def chosen() -> Path | None:
 
 
 def temporary_root() -> Path | None:
-    """This user's folder in the system's temporary one; None if the system has none."""
+    """The user's folder in the system's temporary one; None if the system has none."""
     try:
         return Path(tempfile.gettempdir()) / f"rtdenoise-{trusted_users()[0]}"
     except OSError:
@@ -93,6 +93,14 @@ def may_be_changed_by_others(status: os.stat_result) -> bool:
     if not hasattr(os, "geteuid"):
         return False
     return status.st_uid not in (0, os.geteuid()) or bool(status.st_mode & 0o022)
+
+
+def others_may_write(folder: Path) -> bool:
+    """Whether others can put files into a folder, or take them away."""
+    try:
+        return may_be_changed_by_others(folder.stat())
+    except OSError:
+        return False
 
 
 def trusted_users() -> tuple[str, ...]:

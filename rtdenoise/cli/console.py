@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.status import Status
 
+from rtdenoise.cache import entries
 from rtdenoise.cli.entry import complain
 
 _PATIENCE_SECONDS = 0.7
@@ -34,7 +35,7 @@ class Preparing:
 
     def __init__(self, console: Console, method: str) -> None:
         self._console = console
-        self._text = f"preparing {method}: the first use after an installation compiles it for this machine"
+        self._method = method
         self._status: Status | None = None
         self._finished = method == "bypass"
         self._lock = threading.Lock()
@@ -45,11 +46,12 @@ class Preparing:
         with self._lock:
             if self._finished or self._console.quiet:
                 return
+            text = f"preparing {self._method}: {_why_it_takes_long()}"
             if self._console.is_terminal:
-                self._status = self._console.status(self._text)
+                self._status = self._console.status(text)
                 self._status.start()
             else:
-                complain(self._text, kind="note")
+                complain(text, kind="note")
 
     def done(self) -> None:
         """It is prepared."""
@@ -68,6 +70,13 @@ class Preparing:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.done()
+
+
+def _why_it_takes_long() -> str:
+    """True at the first start, and at every later one of a user for whom nothing can be kept."""
+    if entries.writable() is not None:
+        return "the first use after an installation compiles it for this machine"
+    return "compiling it for this machine"  # a warning follows that names the remedy
 
 
 class Bar:

@@ -52,17 +52,19 @@ else:
 
     @lru_cache(maxsize=1)
     def converts_halves() -> bool:
-        """Whether the processor that numba compiles for converts 16-bit floats by an instruction.
+        """Whether the processor that numba compiles for converts 16-bit floats by an instruction."""
+        return instructions_convert(*cpu_target.target_context.codegen().magic_tuple())
 
-        The compiler itself is asked, by a function that does nothing else: names of processors and of their features
-        would have to be listed for every architecture.
+    def instructions_convert(triple: str, name: str, features: str) -> bool:
+        """Whether a processor converts 16-bit floats by an instruction.
+
+        The compiler is asked, by a function that does nothing else: names of processors and of their features would
+        have to be listed for every architecture.
         """
         module = ir.Module()
-        kind = ir.FunctionType(_FLOATS, [_HALVES])
-        function = ir.Function(module, kind, "widen")
+        function = ir.Function(module, ir.FunctionType(_FLOATS, [_HALVES]), "widen")
         builder = ir.IRBuilder(function.append_basic_block())
         builder.ret(builder.fpext(function.args[0], _FLOATS))
-        triple, name, features = cpu_target.target_context.codegen().magic_tuple()
         machine = binding.Target.from_triple(triple).create_target_machine(cpu=name, features=features)
         code = machine.emit_assembly(binding.parse_assembly(str(module)))
         return not any(routine in code for routine in _ROUTINES)

@@ -44,11 +44,11 @@ class Usage:
 
 
 class _ThisProcess:
-    """What one process remembers: which messages it has logged, as each is worth one line, and what it has written."""
+    """What one process remembers: which messages it has logged, as each is worth one line, and how often it worked."""
 
     def __init__(self) -> None:
         self.said: set[str] = set()
-        self.n_written = 0
+        self.n_written = self.n_missed = 0
 
     def warn(self, text: str) -> None:
         """Log it, unless it was logged or is for the parent process to say."""
@@ -67,7 +67,13 @@ def find(key: str) -> bytes | None:
             content = _read(folder / _name(key, user), key)
             if content is not None:
                 return content
+    _this.n_missed += 1
     return None
+
+
+def missed() -> bool:
+    """Whether this process has looked for something that was not there, and so has to make it."""
+    return _this.n_missed > 0
 
 
 def keep(key: str, content: bytes) -> bool:

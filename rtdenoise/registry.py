@@ -11,6 +11,23 @@ from rtdenoise.streaming.overlap_add import check_rate, scaled_framing
 from rtdenoise.typing import Denoiser
 
 CHANNELS_MAX = 64
+PROCESSING_RATES_HZ = (
+    8000,
+    11025,
+    12000,
+    16000,
+    22050,
+    24000,
+    32000,
+    44100,
+    48000,
+    64000,
+    88200,
+    96000,
+    176400,
+    192000,
+)
+"""What a spectral method can be told to work at: each rate costs its own compilation, and an odd one gains nothing."""
 
 
 def build(settings: Settings, sample_rate: int, channels: int = 1) -> Denoiser:
@@ -32,6 +49,7 @@ def build(settings: Settings, sample_rate: int, channels: int = 1) -> Denoiser:
         If the method needs a network or a package that is not there.
     """
     check_rate(sample_rate)
+    _check_processing_rate(settings, sample_rate)
     if not 1 <= channels <= CHANNELS_MAX:
         raise ConfigError(f"channels={channels} must be from 1 to {CHANNELS_MAX}")
     if channels == 1:
@@ -42,6 +60,16 @@ def build(settings: Settings, sample_rate: int, channels: int = 1) -> Denoiser:
     if settings.channel_mode == "linked" and links:
         return _spectral(settings, sample_rate, channels)
     return PerChannel([_mono(settings, sample_rate) for _ in range(channels)])
+
+
+def _check_processing_rate(settings: Settings, sample_rate: int) -> None:
+    rate = settings.processing_rate_hz
+    if settings.method not in ("SS", "WF") or rate in (None, sample_rate, *PROCESSING_RATES_HZ):
+        return  # a network says itself what it works at
+    valid = ", ".join(map(str, PROCESSING_RATES_HZ))
+    raise ConfigError(
+        f"processing_rate_hz={rate} must be one of {valid}, or left out to work at the rate of the signal"
+    )
 
 
 def _mono(settings: Settings, sample_rate: int) -> Denoiser:

@@ -11,9 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.status import Status
 
+from rtdenoise.cache import entries
 from rtdenoise.cli.entry import complain
 
 _PATIENCE_SECONDS = 0.7
+_LOADING_PATIENCES = 6  # loading is slow on few machines, and compiling may follow
 
 
 def stderr_console(*, quiet: bool) -> Console:
@@ -24,7 +26,8 @@ def stderr_console(*, quiet: bool) -> Console:
 class Preparing:
     """Says that the method is being prepared, if that takes long enough for someone to wonder.
 
-    On a terminal a spinner, elsewhere one line; nothing for the identity, which needs no preparation.
+    On a terminal a spinner, elsewhere one line; nothing for the identity, which needs no preparation.  Compiling is
+    named only where something was not found in the cache.
 
     Parameters
     ----------
@@ -34,40 +37,54 @@ class Preparing:
 
     def __init__(self, console: Console, method: str) -> None:
         self._console = console
-        self._text = f"preparing {method}: the first use after an installation compiles it for this machine"
+        self._method = method
         self._status: Status | None = None
-        self._finished = method == "bypass"
+        self._finished = threading.Event()
+        if method == "bypass" or console.quiet:
+            self._finished.set()
         self._lock = threading.Lock()
-        self._timer = threading.Timer(_PATIENCE_SECONDS, self._show)
-        self._timer.daemon = True
+        self._watch = threading.Thread(target=self._announce, daemon=True)
 
-    def _show(self) -> None:
+    def _announce(self) -> None:
+        for _ in range(_LOADING_PATIENCES):
+            if self._finished.wait(_PATIENCE_SECONDS):
+                return
+            if entries.missed():
+                break
+        text = f"preparing {self._method}: {_why_it_takes_long()}"
         with self._lock:
-            if self._finished or self._console.quiet:
+            if self._finished.is_set():
                 return
             if self._console.is_terminal:
-                self._status = self._console.status(self._text)
+                self._status = self._console.status(text)
                 self._status.start()
             else:
-                complain(self._text, kind="note")
+                complain(text, kind="note")
 
     def done(self) -> None:
         """It is prepared."""
-        self._timer.cancel()
         with self._lock:
-            self._finished = True
+            self._finished.set()
             if self._status is not None:
                 self._status.stop()
                 self._status = None
 
     def __enter__(self) -> Preparing:
-        self._timer.start()
+        self._watch.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.done()
+
+
+def _why_it_takes_long() -> str:
+    if not entries.missed():
+        return "loading it"
+    if entries.writable() is not None:
+        return "the first use after an installation compiles it for this machine"
+    return "compiling it for this machine"  # a warning follows that names the remedy
 
 
 class Bar:

@@ -1,22 +1,24 @@
-"""Compiled code on disk, shared by processes that start at the same time and dropped when any of our sources change."""
+"""numba's compiled functions in our cache: what numba needs to know of `rtdenoise.cache`, and the reverse."""
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import logging
+import pickle
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import lru_cache
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from numba.core.bytecode import FunctionIdentity
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.caching import _Cache
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
+
+from rtdenoise.cache import entries, folders, sources
 
 _log = logging.getLogger(__name__)
-_LOCK_TIMEOUT_SECONDS = 10.0
 
 
 def name_apart() -> None:
@@ -30,53 +32,67 @@ def name_apart() -> None:
     FunctionIdentity._unique_ids = iter(lambda: secrets.randbits(64), None)
 
 
-@lru_cache(maxsize=1)
-def sources_stamp() -> str:
-    """A digest of names, sizes and times of this package's sources and of the versions that compile them.
+class DiskCache(_Cache):  # type: ignore[misc]  # numba has no type hints
+    """The compiled forms of one function, each an entry of `rtdenoise.cache.entries`.
 
-    numba looks only at the file a function stands in; ours call functions of other files, whose old code would live on
-    inside the cached caller.
-    """
-    import llvmlite
-    import rocket_fft
+    numba's own cache raises where an entry is damaged, reads what other users wrote, lies beside the sources and does
+    not notice when a function of another file changes.
 
-    package = Path(__file__).resolve().parent.parent
-    digest = hashlib.sha256(f"{llvmlite.__version__} {rocket_fft.__version__}".encode())
-    for folder in ("kernels", "spectral", "can/compiled", "live", "bench"):
-        for path in sorted((package / folder).glob("*.py")):
-            status = path.stat()
-            digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}".encode())
-    return digest.hexdigest()
-
-
-class SharedCache(FunctionCache):  # type: ignore[misc]  # numba has no type hints
-    """numba's cache with a lock between processes.
-
-    Two processes that compile at the same moment give two results the same file name, and the index of one then points
-    at the code of the other: seen here as a wild write.  The lock makes index and data one step.
+    Parameters
+    ----------
+    function : callable
+        As it was written, in Python.
     """
 
-    def __init__(self, py_func: Callable[..., Any]) -> None:
-        super().__init__(py_func)
-        self._cache_file = IndexDataCacheFile(
-            cache_path=self._cache_path, filename_base=self._impl.filename_base, source_stamp=sources_stamp()
-        )
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._enabled = True
 
-    def _load_overload(self, sig: Any, target_context: Any) -> Any:
-        if not Path(self._cache_path).is_dir():
+    @property
+    def cache_path(self) -> str:
+        """The folder, for numba's statistics."""
+        return str(folders.chosen() or folders.temporary() or "")
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The compiled form for a signature, or None if it must be compiled."""
+        target_context.refresh()
+        if not self._enabled:
             return None
-        with self._locked():
-            return super()._load_overload(sig, target_context)
-
-    def _save_overload(self, sig: Any, data: Any) -> None:
         try:
-            self._impl.locator.ensure_cache_path()
-            with self._locked():
-                super()._save_overload(sig, data)
-        except OSError as error:  # a full or read-only disk: compiled code still runs, only not from disk next time
-            _log.debug("compiled code was not kept: %s", error)
+            content = entries.find(self._key(sig, target_context.codegen()))
+            return None if content is None else CompileResult._rebuild(target_context, *pickle.loads(content))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with an entry, compiling again is right
+            _log.debug("compiled code was not read: %s", error)
+            return None
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with FileLock(Path(self._cache_path) / "rtdenoise.lock", timeout=_LOCK_TIMEOUT_SECONDS):
-            yield
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a compiled form."""
+        if not self._enabled or data.lifted or data.library.has_dynamic_globals:  # these hold addresses
+            return
+        try:
+            key, content = self._key(sig, data.codegen), dumps(data._reduce())
+        except Exception as error:  # noqa: BLE001 - what cannot be kept still runs
+            _log.debug("compiled code was not kept: %s", error)
+            return
+        entries.keep(key, content)
+
+    def enable(self) -> None:
+        """Read and keep."""
+        self._enabled = True
+
+    def disable(self) -> None:
+        """Neither read nor keep."""
+        self._enabled = False
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def _key(self, sig: Any, codegen: Any) -> str:
+        """Everything the code depends on: sources, function, types, processor, and what a closure holds."""
+        function = self._function
+        code, closure = function.__code__, function.__closure__ or ()
+        held = hashlib.sha256(dumps(tuple(cell.cell_contents for cell in closure))).hexdigest() if closure else ""
+        ours = function.__module__.startswith("rtdenoise.")
+        file = "" if ours else sources.content_of(Path(inspect.getfile(function))).hex()
+        place = f"{function.__module__} {function.__qualname__} {code.co_firstlineno}"
+        return f"numba {sources.stamp()} {place} {file} {held} {sig!r} {codegen.magic_tuple()!r}"

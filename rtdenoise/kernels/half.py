@@ -1,11 +1,15 @@
 """Products with matrices of 16-bit floats: half the memory to read, which is what a large matrix times one row costs.
 
+A processor that cannot convert such floats calls a function for each of them, which costs fifty times the product: for
+it the same numbers stand in the table as 32-bit floats, and the sums are the same.
+
 Columns lie in panels of 64, one panel after another, so that the sums of a panel stay in the processor's registers
 while its rows go by in the order in which they lie in memory.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numba
@@ -15,7 +19,8 @@ import numpy.typing as npt
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.typing import F32
 
-U16 = npt.NDArray[np.uint16]
+Table = npt.NDArray[np.uint16] | npt.NDArray[np.float32]
+"""Bits of 16-bit floats, or the same numbers as 32-bit floats."""
 
 PANEL = 64
 """Columns of a panel: sums that fit the registers of every processor with 256-bit vectors."""
@@ -23,21 +28,46 @@ _VECTOR = 16
 
 if numba.config.DISABLE_JIT:
 
-    def _add_panel(inputs: F32, panel: U16, outputs: F32, first: int) -> None:
-        rows = panel.view(np.float16).astype(np.float32)
+    def converts_halves() -> bool:
+        """Whether compiled code converts 16-bit floats by an instruction; here nothing is compiled."""
+        return True
+
+    def _add_panel(inputs: F32, panel: Table, outputs: F32, first: int) -> None:
+        rows = panel.view(np.float16).astype(np.float32) if panel.dtype == np.uint16 else panel
         outputs[first : first + PANEL] += inputs[: len(rows)] @ rows
 
 else:
-    from llvmlite import ir
+    from llvmlite import binding, ir
     from numba import types
     from numba.core import cgutils
+    from numba.core.registry import cpu_target
     from numba.extending import intrinsic
 
     _I32, _I64 = ir.IntType(32), ir.IntType(64)
     _FLOATS = ir.VectorType(ir.FloatType(), _VECTOR)
     _HALVES = ir.VectorType(ir.HalfType(), _VECTOR)
+    _ROUTINES = ("gnu_h2f_ieee", "extendhfsf2", "aeabi_h2f")  # what compilers call instead, by runtime library
     _N_SUMS = PANEL // _VECTOR
     _FIRST = ir.Constant(ir.VectorType(_I32, _VECTOR), [0] * _VECTOR)
+
+    @lru_cache(maxsize=1)
+    def converts_halves() -> bool:
+        """Whether the processor that numba compiles for converts 16-bit floats by an instruction."""
+        return instructions_convert(*cpu_target.target_context.codegen().magic_tuple())
+
+    def instructions_convert(triple: str, name: str, features: str) -> bool:
+        """Whether a processor converts 16-bit floats by an instruction.
+
+        The compiler is asked, by a function that does nothing else: names of processors and of their features would
+        have to be listed for every architecture.
+        """
+        module = ir.Module()
+        function = ir.Function(module, ir.FunctionType(_FLOATS, [_HALVES]), "widen")
+        builder = ir.IRBuilder(function.append_basic_block())
+        builder.ret(builder.fpext(function.args[0], _FLOATS))
+        machine = binding.Target.from_triple(triple).create_target_machine(cpu=name, features=features)
+        code = machine.emit_assembly(binding.parse_assembly(str(module)))
+        return not any(routine in code for routine in _ROUTINES)
 
     @intrinsic  # type: ignore[untyped-decorator]
     def _add_panel(typingctx: Any, inputs: Any, panel: Any, outputs: Any, first: Any) -> Any:
@@ -48,7 +78,9 @@ else:
             source, matrix, target = (context.make_array(kind)(context, builder, value) for kind, value in kinds)
             rows = builder.extract_value(matrix.shape, 0)
             target_at = builder.bitcast(builder.gep(target.data, [args[3]]), _FLOATS.as_pointer())
-            halves_at = builder.bitcast(matrix.data, _HALVES.as_pointer())
+            wide = signature.args[1].dtype == types.float32
+            numbers = _FLOATS if wide else _HALVES
+            numbers_at = builder.bitcast(matrix.data, numbers.as_pointer())
             places = [builder.gep(target_at, [_I64(k)]) for k in range(_N_SUMS)]
             sums = [cgutils.alloca_once_value(builder, builder.load(place, align=4)) for place in places]
             with cgutils.for_range(builder, rows) as loop:
@@ -57,8 +89,10 @@ else:
                 number = builder.shuffle_vector(builder.insert_element(nothing, number, _I32(0)), nothing, _FIRST)
                 row = builder.mul(loop.index, _I64(_N_SUMS))
                 for k, total in enumerate(sums):
-                    halves = builder.load(builder.gep(halves_at, [builder.add(row, _I64(k))]), align=2)
-                    product = builder.fmul(number, builder.fpext(halves, _FLOATS), flags=("contract",))
+                    at = builder.gep(numbers_at, [builder.add(row, _I64(k))])
+                    weights = builder.load(at, align=4 if wide else 2)
+                    weights = weights if wide else builder.fpext(weights, _FLOATS)
+                    product = builder.fmul(number, weights, flags=("contract",))
                     # one rounding instead of two where the processor can
                     builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
             for place, total in zip(places, sums, strict=True):
@@ -69,14 +103,14 @@ else:
 
 
 @kernel
-def dense_half(inputs: F32, table: U16, offset: F32, outputs: F32) -> None:
+def dense_half(inputs: F32, table: Table, offset: F32, outputs: F32) -> None:
     """``outputs = offset + inputs . table``.
 
     Parameters
     ----------
     inputs : (n_in,) float32, read
-    table : (n_panels, n_in, 64) uint16, read
-        Bits of 16-bit floats, see `panels`.
+    table : (n_panels, n_in, 64) uint16 or float32, read
+        See `panels`.
     offset : (n_panels * 64,) float32, read
     outputs : (n_panels * 64,) float32, written; not `inputs`
     """
@@ -91,9 +125,26 @@ def padded(n: int) -> int:
     return -(-n // PANEL) * PANEL
 
 
-def panels(matrix: F32) -> U16:
-    """A ``(n_in, n_out)`` matrix as `dense_half` reads it, ``(n_panels, n_in, 64)``: rounded to 16-bit floats."""
+def table_dtype() -> np.dtype[Any]:
+    """What a table holds on this processor: bits of 16-bit floats, or 32-bit floats where those cannot be read."""
+    return np.dtype(np.uint16 if converts_halves() else np.float32)
+
+
+def panels(matrix: F32, dtype: np.dtype[Any] | None = None) -> Table:
+    """A matrix as `dense_half` reads it, rounded to 16-bit floats.
+
+    Parameters
+    ----------
+    matrix : (n_in, n_out) float32, read
+    dtype : uint16 or float32, optional
+        `table_dtype` if not given.
+
+    Returns
+    -------
+    (n_panels, n_in, 64) `dtype`
+    """
     n_in, n_out = matrix.shape
     wide = np.zeros((n_in, padded(n_out)), np.float16)
     wide[:, :n_out] = matrix
-    return np.ascontiguousarray(wide.reshape(n_in, -1, PANEL).transpose(1, 0, 2)).view(np.uint16)
+    table = np.ascontiguousarray(wide.reshape(n_in, -1, PANEL).transpose(1, 0, 2))
+    return table.view(np.uint16) if (dtype or table_dtype()) == np.uint16 else table.astype(np.float32)

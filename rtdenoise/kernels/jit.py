@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
 
-from rtdenoise.kernels.cache import SharedCache, name_apart
+from rtdenoise.kernels.cache import DiskCache, name_apart
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+def quieten_numba() -> None:
+    """Keep numba's account of every compilation, tens of thousands of lines, out of an application's debug log.
+
+    A level that somebody has set on numba's logger stays, before and after.
+    """
+    logger = logging.getLogger("numba")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.WARNING)
+
+
 name_apart()
+quieten_numba()
 
 
 def kernel(function: F) -> F:
@@ -19,17 +32,9 @@ def kernel(function: F) -> F:
 
     ``nogil`` lets a worker run beside Python; ``error_model="numpy"`` removes the division check that stops the loop
     vectorising; ``fastmath`` stays off because it licenses the compiler to delete our NaN guards.  Compiled code is
-    kept on disk, so only the first use after an installation compiles.
+    kept on disk (`rtdenoise.cache`), so only the first use after an installation compiles.
     """
     dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
     if not numba.config.DISABLE_JIT:
-        keep_compiled(dispatcher)
+        dispatcher._cache = DiskCache(dispatcher.py_func)  # as numba's own enable_caching does
     return cast(F, dispatcher)
-
-
-def keep_compiled(dispatcher: Any) -> None:
-    """Give a numba dispatcher or C callback our cache; without a writable folder it compiles in every process."""
-    try:
-        dispatcher._cache = SharedCache(dispatcher.py_func)  # what numba's own enable_caching does
-    except RuntimeError:  # numba: no locator available
-        return

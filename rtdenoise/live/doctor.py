@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from rtdenoise.cache import entries, folders
 from rtdenoise.config import load_settings
 from rtdenoise.errors import RtDenoiseError
 from rtdenoise.live.desktop import server_name
@@ -166,22 +167,41 @@ def _clock() -> Finding:
 
 
 def _compiler() -> Finding:
-    """Whether code is compiled at all, and kept, so that only the first start is slow."""
     import numba
-
-    from rtdenoise.live import kept_files
 
     if numba.config.DISABLE_JIT:
         return Finding(name="compiler", state=FAILED, found="it is off", remedy="unset NUMBA_DISABLE_JIT")
-    folder = kept_files.folder()
-    if kept_files.keep("doctor", True) and kept_files.find("doctor", bool):
-        return Finding(name="compiler", state=OK, found=f"numba {numba.__version__}, compiled code is kept in {folder}")
-    return Finding(
-        name="compiler",
-        state=WARNING,
-        found=f"compiled code cannot be kept in {folder}: every start compiles",
-        remedy="set NUMBA_CACHE_DIR to a folder you can write",
-    )
+    return Finding(name="compiler", state=OK, found=f"numba {numba.__version__}")
+
+
+def _compiled_code() -> Finding:
+    """Whether compiled code is kept, so that only the first start is slow, and where."""
+    name = "compiled code"
+    folder, first, by_user = entries.writable(), folders.chosen(), folders.named()
+    remedy = f"set {folders.VARIABLE} to a folder that you can write"
+    if folder is None:
+        return Finding(name=name, state=WARNING, found="cannot be kept: every start compiles", remedy=remedy)
+    usage = entries.usage(folder)
+    found = f"kept in {folder} ({usage.n_bytes / 1e6:.0f} MB in {usage.n_entries} entries"
+    found += f", chosen by {by_user[0]})" if by_user is not None and folder == by_user[1] else ")"
+    if folder != first:
+        found += f", because {first} cannot be written" if first is not None else ", because there is no home folder"
+        return Finding(name=name, state=WARNING, found=f"{found}; it may be emptied at any time", remedy=remedy)
+    if folders.others_may_write(folder):
+        found += "; others can write there: their files are not used, but they can remove yours"
+        return Finding(name=name, state=WARNING, found=found, remedy=f"chmod go-w {folder}")
+    return Finding(name=name, state=OK, found=found)
+
+
+def _weights() -> Finding:
+    """The form in which compiled networks read their weights on this processor."""
+    from rtdenoise.kernels.half import converts_halves
+
+    if converts_halves():
+        found = "16-bit floats, which this processor converts by an instruction"
+    else:
+        found = "32-bit floats (twice the memory), because this processor cannot convert 16-bit ones"
+    return Finding(name="network weights", state=OK, found=found)
 
 
 def _desktop() -> Finding:
@@ -247,5 +267,7 @@ _CHECKS: dict[str, Callable[[], Finding]] = {
     "memory lock": _memory,
     "clock": _clock,
     "compiler": _compiler,
+    "compiled code": _compiled_code,
+    "network weights": _weights,
     "virtual microphone": _desktop,
 }

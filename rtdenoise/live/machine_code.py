@@ -10,7 +10,7 @@ import builtins
 import ctypes
 import hashlib
 import importlib.util
-import sys
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +20,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
+from rtdenoise.cache import sources
 from rtdenoise.live import kept_files
 
 _HELPERS = {"numba_": "numba._helperlib", "NRT_": "numba.core.runtime._nrt_python"}
@@ -51,19 +52,9 @@ class Loaded:
 @lru_cache(maxsize=1)
 def stamp() -> str:
     """A digest of everything compiled code depends on: our sources, the compiler, the interpreter, the processor."""
-    package = Path(__file__).resolve().parent.parent
-    digest = hashlib.sha256(f"{sys.version} {llvm.get_host_cpu_name()}".encode())
-    digest.update(llvm.get_host_cpu_features().flatten().encode())
-    paths = [
-        path for folder in ("kernels", "spectral", "streaming", "live") for path in (package / folder).glob("*.py")
-    ]
-    for module in ("numba", "llvmlite", "rocket_fft"):
-        spec = importlib.util.find_spec(module)
-        paths += [Path(spec.origin)] if spec is not None and spec.origin else []
-    for path in sorted(paths):
-        status = path.stat()
-        digest.update(f"{path} {status.st_size} {status.st_mtime_ns}".encode())
-    return digest.hexdigest()
+    processor = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+    ordered = [os.environ.get(name) for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")]
+    return hashlib.sha256(f"{sources.stamp()} {processor} {ordered}".encode()).hexdigest()
 
 
 def keep(name: str, code: MachineCode) -> None:

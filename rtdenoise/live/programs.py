@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rtdenoise.cache import sources
 from rtdenoise.config import Settings
 from rtdenoise.live import kept_files, machine_code
 from rtdenoise.live.machine_code import Loaded, MachineCode
@@ -43,8 +44,8 @@ def start_of(settings: Settings, rate: int, channels: int) -> Start:
     channels : int
         They share one gain.
     """
-    tables = sorted(data_folder("models").glob("*/*.npz"))
-    weights = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in tables]
+    tables = sorted((data_folder("models") / "wf-prior").glob("*.npz"))
+    weights = [(path.name, sources.content_of(path).hex()) for path in tables]
     key = f"start {machine_code.stamp()} {settings.method} {settings.spectral} {rate} {channels} {weights}"
     kept = kept_files.find(key, Start)
     if kept is None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 
+from rtdenoise.cache import entries
 from rtdenoise.live.plan import LivePlan
 
 
@@ -36,4 +38,12 @@ class Stage:
             return ""
         if plan.uses_engine:
             return f"preparing: loading the network of {plan.settings.method}"
-        return "preparing: the first use of a method at a rate compiles it for this machine"
+        return f"preparing: {_why_it_takes_long()}"
+
+
+@lru_cache(maxsize=1)
+def _why_it_takes_long() -> str:
+    """Asked for many times while nothing changes; writes to the disk."""
+    if entries.writable() is not None:
+        return "the first use of a method at a rate compiles it for this machine"
+    return f"compiling it for this machine; {entries.not_kept()}"

@@ -11,6 +11,8 @@ from rtdenoise.streaming.overlap_add import check_rate
 from rtdenoise.streaming.resampler import Resampler
 from rtdenoise.typing import F32, Denoiser
 
+_HOPS_AT_ONCE = 1 << 16  # rates without a common factor take millions of hops until their grids meet again
+
 
 class RateAdapter:
     """A mono denoiser behind two streaming resamplers.
@@ -55,9 +57,12 @@ class RateAdapter:
         inner_hop = self.inner.hop
         hop_ticks = self.hop * self._down.ticks_in
         period = math.lcm(hop_ticks, inner_hop * self._down.ticks_out) // hop_ticks
-        came = self.hop * np.arange(1, period + 1)
-        arrived = self._down.outputs_after(came) // inner_hop * inner_hop
-        return max(0, int(np.max(came - self._up.outputs_after(arrived))))
+        longest = 0
+        for start in range(0, period, _HOPS_AT_ONCE):
+            came = self.hop * np.arange(start + 1, min(start + _HOPS_AT_ONCE, period) + 1)
+            arrived = self._down.outputs_after(came) // inner_hop * inner_hop
+            longest = max(longest, int(np.max(came - self._up.outputs_after(arrived))))
+        return longest
 
     def process(self, block: F32, out: F32) -> None:
         """Enhance one hop; see `rtdenoise.typing.Denoiser`."""

@@ -19,6 +19,7 @@ PASSBAND = 0.9
 
 _STOPBAND_DB = 80.0
 _BLOCK = 4096  # inputs kept between calls beyond the filter's own
+_PHASES_AT_ONCE = 2048  # of a filter bank while it is computed: rates without a common factor have 100,000
 
 
 class Resampler:
@@ -50,6 +51,8 @@ class Resampler:
         self._shift = -extra_ticks
         self._kept = self._bank.shape[1]
         self._recent = np.zeros(self._kept + _BLOCK, np.float32)
+        self.reset()
+        self._push(np.zeros(1, np.float32))  # compiles now, so that no later call does
         self.reset()
 
     def reset(self) -> None:
@@ -110,10 +113,13 @@ def _filter_bank(rate_in: int, rate_out: int) -> tuple[F32, int]:
     width = (_STOPBAND_DB - 8.0) / (2.285 * 2.0 * math.pi * transition_hz)  # seconds
     half = math.ceil(width / 2.0 * common)
     n_taps = 2 * half // ticks_in + 1
-    offsets = np.arange(ticks_in)[:, None] + ticks_in * np.arange(n_taps)[None, :] - half
-    bank = _lowpass(offsets / common, half / common, nyquist_hz)
-    bank /= bank.sum(axis=1, keepdims=True)  # a constant stays exactly as it is, in every phase
-    return np.ascontiguousarray(bank, np.float32), half
+    bank = np.empty((ticks_in, n_taps), np.float32)
+    for start in range(0, ticks_in, _PHASES_AT_ONCE):
+        phases = np.arange(start, min(start + _PHASES_AT_ONCE, ticks_in))
+        offsets = phases[:, None] + ticks_in * np.arange(n_taps)[None, :] - half
+        weights = _lowpass(offsets / common, half / common, nyquist_hz)
+        bank[phases] = weights / weights.sum(axis=1, keepdims=True)  # a constant stays exactly as it is, in every phase
+    return bank, half
 
 
 def _lowpass(seconds: F64, half_seconds: float, cutoff_hz: float) -> F64:

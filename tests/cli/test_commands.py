@@ -142,23 +142,45 @@ def test_output_to_a_full_device():
     assert done.stderr == "rtdenoise: error: No space left on device\n"
 
 
-def test_slow_preparation_is_announced_once_and_quick_preparation_not(capsys):
+def test_slow_preparation_is_announced_once_and_quick_preparation_not(capsys, monkeypatch, tmp_path):
     import time
 
+    from rtdenoise.cache import entries
     from rtdenoise.cli.console import Preparing, stderr_console
 
+    monkeypatch.setattr(entries, "_this", entries._ThisProcess())
+    monkeypatch.setenv("RTDENOISE_CACHE_DIR", str(tmp_path))
     with Preparing(stderr_console(quiet=False), "WF") as preparing:
         preparing.done()
         time.sleep(0.9)
-    assert capsys.readouterr().err == ""
     with Preparing(stderr_console(quiet=False), "WF"):
-        time.sleep(1.0)
+        time.sleep(1.0)  # a slow import or a slow disk, but nothing to compile
+    assert capsys.readouterr().err == ""
+    entries.find("compiled code")
+    with Preparing(stderr_console(quiet=False), "WF"):
+        time.sleep(1.6)
     assert capsys.readouterr().err == (
         "rtdenoise: note: preparing WF: the first use after an installation compiles it for this machine\n"
     )
     with Preparing(stderr_console(quiet=True), "WF"):
         time.sleep(1.0)
     assert capsys.readouterr().err == ""
+
+
+def test_preparation_promises_no_second_start_where_nothing_can_be_kept(capsys, monkeypatch, tmp_path):
+    import time
+
+    from rtdenoise.cache import entries
+    from rtdenoise.cli.console import Preparing, stderr_console
+
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(entries, "_this", entries._ThisProcess())
+    monkeypatch.setenv("RTDENOISE_CACHE_DIR", str(tmp_path / "file"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    entries.find("compiled code")
+    with Preparing(stderr_console(quiet=False), "WF"):
+        time.sleep(1.0)
+    assert capsys.readouterr().err == "rtdenoise: note: preparing WF: compiling it for this machine\n"
 
 
 @pytest.mark.parametrize(

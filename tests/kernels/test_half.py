@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
+
+import numba
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from rtdenoise.can.compiled.denoiser import CompiledCan
+from rtdenoise.kernels import half
 from rtdenoise.kernels.half import PANEL, dense_half, padded, panels
+from tests.can.networks import lively, random_network
+from tests.can.tolerances import CAN_EXACT_ATOL
 
 
 @pytest.mark.parametrize(("n_in", "n_out"), [(1, 1), (3, 64), (192, 64), (771, 65), (64, 257)])
@@ -38,3 +48,75 @@ def test_panels_hold_columns_in_their_order():
     found = panels(matrix).view(np.float16)
     assert found.shape == (2, 3, PANEL)
     assert_array_equal(np.concatenate(list(found), axis=1)[:, :100], matrix)
+
+
+@pytest.mark.parametrize(("n_in", "n_out"), [(3, 64), (771, 65)])
+def test_both_forms_of_a_table_give_the_same_sums(n_in, n_out):
+    rng = np.random.default_rng(n_out)
+    inputs = rng.standard_normal(n_in).astype(np.float32)
+    matrix = rng.standard_normal((n_in, n_out)).astype(np.float32)
+    offset = rng.standard_normal(padded(n_out)).astype(np.float32)
+    found = []
+    for dtype in (np.dtype(np.uint16), np.dtype(np.float32)):
+        table = panels(matrix, dtype)
+        assert table.dtype == dtype
+        found.append(np.empty(padded(n_out), np.float32))
+        dense_half(inputs, table, offset, found[-1])
+    assert_array_equal(*found)
+
+
+OF_A_PROCESSOR = """
+import sys
+import numpy as np
+from rtdenoise.can.compiled import hop
+from rtdenoise.can.compiled.denoiser import CompiledCan
+from rtdenoise.kernels.half import converts_halves, dense_half, table_dtype
+from tests.can.networks import lively, random_network
+denoiser = CompiledCan(random_network("fine"))
+out = np.empty(40 * denoiser.hop, np.float32)
+denoiser.process_hops(lively(out.size), out)
+np.save(sys.argv[1], out)
+codes = [code for function in (dense_half, hop.hop) for code in function.inspect_asm().values()]
+calls = [line for code in codes for line in code.splitlines() if any(name in line for name in ROUTINES)]
+instructions = [line for code in codes for line in code.splitlines() if "vcvtph2ps" in line]
+print(converts_halves(), table_dtype(), len(codes) > 1, len(calls), len(instructions))
+"""
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the processor's name is of x86-64")
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="looks at compiled code")
+def test_a_processor_without_f16c_calls_no_conversion_and_gives_the_same_samples(tmp_path):
+    """The baseline of virtual machines; measured by what the compiler writes for it, as this machine runs it too."""
+    script = OF_A_PROCESSOR.replace("ROUTINES", repr(half._ROUTINES))
+    environment = os.environ | {"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": ""}
+    environment |= {"RTDENOISE_CACHE_DIR": str(tmp_path / "compiled"), "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", script, str(tmp_path / "out.npy")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "False float32 True 0 0\n", done.stderr
+    here = CompiledCan(random_network("fine"))
+    expected = np.empty(40 * here.hop, np.float32)
+    here.process_hops(lively(expected.size), expected)
+    assert_allclose(np.load(tmp_path / "out.npy"), expected, atol=CAN_EXACT_ATOL)
+
+
+@pytest.mark.parametrize(
+    ("processor", "converts"), [("x86-64-v2", False), ("nehalem", False), ("ivybridge", True), ("x86-64-v3", True)]
+)
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the processors' names are of x86-64")
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="asks the compiler")
+def test_the_compiler_is_asked_what_the_processor_can(processor, converts):
+    environment = os.environ | {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""}
+    environment |= {"PYTHONPATH": os.pathsep.join(sys.path)}
+    script = "from rtdenoise.kernels.half import converts_halves; print(converts_halves())"
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{converts}\n"
+
+
+@pytest.mark.parametrize("triple", ["aarch64-linux-gnu", "arm64-apple-darwin"])
+def test_arm_converts_by_itself(triple):
+    binding = pytest.importorskip("llvmlite.binding")
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+    if numba.config.DISABLE_JIT:
+        pytest.skip("asks the compiler")
+    assert half.instructions_convert(triple, "", "")

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from rtdenoise.cache import entries
 from rtdenoise.cli.commands.doctor import told_of_waiting
 from rtdenoise.errors import DeviceError
 from rtdenoise.live import devices, doctor
@@ -98,3 +99,36 @@ def test_a_check_that_takes_its_time_is_told_once(capsys):
 
     assert list(told_of_waiting(slow(), 0.1)) == [1, 2]
     assert capsys.readouterr().err.count("note: still checking: the first use of a method") == 1
+
+
+def test_where_compiled_code_is_kept_and_what_to_do_where_it_is_not(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setenv("RTDENOISE_CACHE_DIR", str(tmp_path / "ours"))
+    entries.keep("a", bytes(2_000_000))
+    finding = doctor._compiled_code()
+    assert finding.state == "ok"
+    assert finding.found == f"kept in {tmp_path / 'ours'} (2 MB in 1 entries, chosen by RTDENOISE_CACHE_DIR)"
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("RTDENOISE_CACHE_DIR", str(tmp_path / "file"))
+    finding = doctor._compiled_code()
+    assert (finding.state, finding.found) == ("warning", "cannot be kept: every start compiles")
+    assert finding.remedy == "set RTDENOISE_CACHE_DIR to a folder that you can write"
+    (tmp_path / "temporary").mkdir()
+    finding = doctor._compiled_code()
+    assert finding.state == "warning" and f"because {tmp_path / 'file'} cannot be written" in finding.found
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="modes are POSIX's")
+def test_a_cache_that_others_can_write_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("RTDENOISE_CACHE_DIR", str(tmp_path / "ours"))
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours").chmod(0o777)
+    finding = doctor._compiled_code()
+    assert finding.state == "warning" and "others can write there" in finding.found
+    assert finding.remedy == f"chmod go-w {tmp_path / 'ours'}"
+
+
+@pytest.mark.parametrize(("converts", "words"), [(True, "16-bit floats"), (False, "32-bit floats (twice the memory)")])
+def test_the_form_of_the_networks_weights_is_named(monkeypatch, converts, words):
+    monkeypatch.setattr("rtdenoise.kernels.half.converts_halves", lambda: converts)
+    assert doctor._weights().found.startswith(words)

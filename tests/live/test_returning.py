@@ -16,7 +16,6 @@ from rtdenoise.live.session import Session
 from tests.live.harness import Running, plan, running
 from tests.live.test_exactness import noise
 from tests.virtual_card.card import VirtualCard
-from tests.virtual_card.clients import LocalCard
 
 BLOCK = 1600
 
@@ -201,6 +200,8 @@ def test_a_speaker_that_was_away_for_a_moment_is_heard_again(server):
 
 def test_a_speaker_that_is_back_before_anybody_looks_is_heard_again(server):
     """JACK gives its port the place of the old one; only its client's number tells."""
+    from tests.virtual_card.clients import LocalCard  # loads JACK's library
+
     told: list[str] = []
     second = LocalCard(server.name, "other_microphone", "other_speaker").__enter__()
     with VirtualCard(server.name) as card, running(plan("bypass", target="other_speaker"), told) as live:

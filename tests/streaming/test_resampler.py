@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from rtdenoise.api import build
 from rtdenoise.errors import ConfigError
 from rtdenoise.streaming.bypass import Bypass
 from rtdenoise.streaming.rate import RateAdapter
-from rtdenoise.streaming.resampler import Resampler
+from rtdenoise.streaming.resampler import Resampler, _filter_bank
 from tests import reference
 from tests.tolerances import RESAMPLED_ATOL, RESAMPLER_TWIN_ATOL
 
@@ -88,3 +90,21 @@ def test_rate_adapter_refuses_several_channels_and_odd_rates():
         RateAdapter(Bypass(16000, 128, channels=2), 48000)
     with pytest.raises(ConfigError, match="sample_rate=4000"):
         RateAdapter(Bypass(16000, 128), 4000)
+
+
+@pytest.mark.parametrize("rate", [15999, 44101, 16001, 0, -1, "fast"])
+def test_odd_processing_rates_are_refused_in_one_line(rate):
+    with pytest.raises(
+        ConfigError, match=r"processing_rate_hz=\S+ must be one of 8000, 11025, .*, or left out"
+    ) as error:
+        build("WF", sample_rate=48000, config={"processing_rate_hz": rate})
+    assert "\n" not in str(error.value)
+
+
+def test_rates_without_a_common_factor_take_bounded_memory():
+    """All 192,000 phases of a filter are never computed at once."""
+    tracemalloc.start()
+    bank, _ = _filter_bank(16000, 191999)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.5 * bank.nbytes

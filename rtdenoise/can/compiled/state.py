@@ -11,7 +11,7 @@ from rtdenoise.can import features, fine
 from rtdenoise.can.rings import plan_rings
 from rtdenoise.can.spec import CanSpec
 from rtdenoise.can.weights import Network
-from rtdenoise.kernels.half import PANEL, padded, panels
+from rtdenoise.kernels.half import PANEL, padded, panels, table_dtype
 from rtdenoise.streaming.overlap_add import Framing, fill_windows, overlap_add_fields
 from rtdenoise.units import amplitude_from_db
 
@@ -25,16 +25,16 @@ def network_dtype(spec: CanSpec) -> np.dtype[Any]:
     """
     n, layers = spec.n_bins, len(spec.dilations)
     wide, out = padded(spec.channels), padded(spec.n_outputs)
-    plan = plan_rings(spec)
+    plan, table = plan_rings(spec), table_dtype()
     fields = np.dtype(
         [
             ("step", "i8"),  # first: numba takes a record whose first fields are another's whole for that one
             *overlap_add_fields(_framing(spec, spec.span)),
-            ("first", "u2", (wide // PANEL, spec.n_inputs, PANEL)),
+            ("first", table, (wide // PANEL, spec.n_inputs, PANEL)),
             ("first_bias", "f4", (wide,)),
-            ("kernels", "u2", (layers, wide // PANEL, spec.kernel * wide, PANEL)),
+            ("kernels", table, (layers, wide // PANEL, spec.kernel * wide, PANEL)),
             ("biases", "f4", (layers, wide)),
-            ("last", "u2", (out // PANEL, wide, PANEL)),
+            ("last", table, (out // PANEL, wide, PANEL)),
             ("last_bias", "f4", (out,)),
             ("skip", "f4", (2, n)),
             ("slots", "f4", (plan.n_slots, wide)),
@@ -69,10 +69,10 @@ def _fine_fields(spec: CanSpec) -> list[tuple[Any, ...]]:
     c = spec.fine_channels
     there = int(c > 0)
     beside = there * (fine.groups(spec) + 2 * fine.REACH)
-    wide = padded(c)
+    wide, table = padded(c), table_dtype()
     return [
-        ("fine_first", "u2", (wide // PANEL, fine.FRAMES * fine.WIDTH * fine.N_INPUTS, PANEL)),
-        ("fine_kernels", "u2", (there * fine.LAYERS, wide // PANEL, fine.WIDTH * c, PANEL)),
+        ("fine_first", table, (wide // PANEL, fine.FRAMES * fine.WIDTH * fine.N_INPUTS, PANEL)),
+        ("fine_kernels", table, (there * fine.LAYERS, wide // PANEL, fine.WIDTH * c, PANEL)),
         ("fine_biases", "f4", (there * (1 + fine.LAYERS), wide)),
         ("fine_last", "f4", (c, there * fine.BINS)),
         ("fine_last_bias", "f4", (there * fine.BINS,)),

@@ -1,0 +1,223 @@
+"""Entries of the cache, one file each: what was kept under a key, unharmed and from a trusted user, or nothing.
+
+There is no index and no lock.  An entry is written under a name of its own and moved into place, so that several
+processes never see half of one; a digest over key and content tells every kind of damage.  Whatever goes wrong is a
+miss: the caller makes the content again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import parent_process
+from pathlib import Path
+
+from rtdenoise.cache import folders
+
+_log = logging.getLogger(__name__)
+
+_MAGIC = b"rtdenoise cache 1\n"
+_ENTRY, _UNFINISHED = re.compile(r"[0-9a-f]{40}\.kept"), re.compile(r"[0-9a-f]{20}\.new")
+_DIGEST_BYTES = 32
+_ENTRY_BYTES_MAX = 256 << 20
+_TOTAL_BYTES_MAX = 512 << 20
+_UNUSED_DAYS_MAX = 60.0
+_UNFINISHED_DAYS_MAX = 0.1
+_DAY_SECONDS = 86400.0
+_TIDY_EVERY = 100  # entries written by one process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a folder of the cache holds."""
+
+    n_entries: int
+    n_bytes: int
+
+
+class _ThisProcess:
+    """What one process remembers: which messages it has logged, as each is worth one line, and how often it worked."""
+
+    def __init__(self) -> None:
+        self.said: set[str] = set()
+        self.n_written = self.n_missed = 0
+
+    def warn(self, text: str) -> None:
+        """Log it, unless it was logged or is for the parent process to say."""
+        if text not in self.said and parent_process() is None:
+            self.said.add(text)
+            _log.warning("%s", text)
+
+
+_this = _ThisProcess()
+
+
+def find(key: str) -> bytes | None:
+    """What was kept under `key`; None if nothing was, or it is damaged, or another user could have changed it."""
+    for folder in _places():
+        for user in folders.trusted_users():
+            content = _read(folder / _name(key, user), key)
+            if content is not None:
+                return content
+    _this.n_missed += 1
+    return None
+
+
+def missed() -> bool:
+    """Whether this process has looked for something that was not there, and so has to make it."""
+    return _this.n_missed > 0
+
+
+def keep(key: str, content: bytes) -> bool:
+    """Keep `content` under `key`, whole or not at all; False if no folder can take it, which is said once."""
+    place = next((folder for folder in _places() if _write(folder, key, content)), None)
+    if place is None:
+        _this.warn(not_kept())
+        return False
+    by_user = folders.named()
+    if by_user is not None and place != by_user[1]:
+        _this.warn(f"{by_user[0]}: cannot write to {by_user[1]}; compiled code is kept in {place} instead")
+    if _this.n_written % _TIDY_EVERY == 0:
+        tidy(place)
+    _this.n_written += 1
+    return True
+
+
+def writable() -> Path | None:
+    """The folder that a new entry would go to, found by writing one; None if nothing can be kept."""
+    for folder in _places():
+        if _write(folder, "probe", b""):
+            _remove(folder / _name("probe", folders.trusted_users()[0]))
+            return folder
+    return None
+
+
+def not_kept() -> str:
+    """What to tell a user for whom nothing can be kept."""
+    first = folders.chosen()
+    where = f"{first} cannot be written" if first is not None else "there is no home folder"
+    return (
+        f"compiled code cannot be kept ({where}), so every start compiles again; "
+        f"set {folders.VARIABLE} to a folder that you can write"
+    )
+
+
+def usage(folder: Path) -> Usage:
+    """How many entries a folder holds, and their size."""
+    sizes = [status.st_size for _, status in _files(folder, _ENTRY)]
+    return Usage(n_entries=len(sizes), n_bytes=sum(sizes))
+
+
+def tidy(folder: Path) -> None:
+    """Remove what was not used for long, then the longest unused until the rest is small enough.
+
+    Safe beside other processes: an entry that vanishes is a miss.
+    """
+    together = folders.all_temporary() if folder == folders.temporary() else [folder]
+    now = time.time()
+    for path, status in (found for each in together for found in _files(each, _UNFINISHED)):
+        if now - _used_at(status) > _UNFINISHED_DAYS_MAX * _DAY_SECONDS:  # of a process that was killed
+            _remove(path)
+    total = 0
+    kept = [found for each in together for found in _files(each, _ENTRY)]
+    for path, status in sorted(kept, key=lambda found: -_used_at(found[1])):
+        total += status.st_size
+        if total > _TOTAL_BYTES_MAX or now - _used_at(status) > _UNUSED_DAYS_MAX * _DAY_SECONDS:
+            _remove(path)
+
+
+def _places() -> Iterator[Path]:
+    first, second = folders.chosen(), folders.temporary()
+    if first is not None:
+        yield first
+    if second is not None:
+        yield second
+
+
+def _name(key: str, user: str) -> str:
+    """Users who share a folder have entries of their own: none believes, or may replace, another's."""
+    return hashlib.sha256(f"{user} {key}".encode()).hexdigest()[:40] + ".kept"
+
+
+def _digest(key: str, content: bytes) -> bytes:
+    return hashlib.sha256(hashlib.sha256(key.encode()).digest() + content).digest()
+
+
+def _read(path: Path, key: str) -> bytes | None:
+    if path.parent == folders.temporary() and not folders.is_private(path.parent.parent):
+        return None
+    try:
+        # what is no regular file (a pipe, a device) must not stop us when it is opened
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(handle, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _ENTRY_BYTES_MAX:
+                return None
+            if folders.may_be_changed_by_others(status):
+                _this.warn(
+                    f"compiled code in {path.parent} belongs to another user, or others can change it, and is not "
+                    f"used; set {folders.VARIABLE} to a folder of your own"
+                )
+                return None
+            data = file.read()
+    except (OSError, MemoryError):
+        return None
+    start = len(_MAGIC) + _DIGEST_BYTES
+    content = data[start:]
+    if data[:start] != _MAGIC + _digest(key, content):
+        return None
+    _mark_used(path, status)
+    return content
+
+
+def _write(folder: Path, key: str, content: bytes) -> bool:
+    if not folders.made(folder):
+        return False
+    unfinished = folder / f"{secrets.token_hex(10)}.new"
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        with os.fdopen(os.open(unfinished, flags, 0o644), "wb") as file:
+            if folders.may_be_changed_by_others(os.fstat(file.fileno())):  # file systems that know no owners
+                raise PermissionError(f"{folder} gives files to others")
+            file.write(_MAGIC + _digest(key, content) + content)
+        unfinished.replace(folder / _name(key, folders.trusted_users()[0]))
+    except OSError as error:
+        _log.debug("not kept in %s: %s", folder, error)
+        _remove(unfinished)
+        return False
+    return True
+
+
+def _used_at(status: os.stat_result) -> float:
+    """When an entry was used last, in seconds; whoever copies a folder may set the time of change at will."""
+    return max(status.st_mtime, status.st_ctime)
+
+
+def _mark_used(path: Path, status: os.stat_result) -> None:
+    """Note the use for `tidy`; once a day is enough, and a folder that cannot be written is not ours to tidy."""
+    if time.time() - _used_at(status) > _DAY_SECONDS:
+        with suppress(OSError):
+            os.utime(path)
+
+
+def _files(folder: Path, name: re.Pattern[str]) -> list[tuple[Path, os.stat_result]]:
+    found = []
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if name.fullmatch(path.name):
+                with suppress(OSError):
+                    found.append((path, path.lstat()))
+    return found
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from rtdenoise.atomic import require_free
 from rtdenoise.errors import AudioFileError
+
+__all__ = ["DENOISED", "beside", "require_different", "require_free"]
 
 DENOISED = "_denoised"
 """What the names of our own outputs end with."""
@@ -19,24 +22,6 @@ def beside(source: Path, label: str) -> Path:
             raise AudioFileError(f"{source}: name a folder for the output with --output")
         return source.with_name(f"{source.name}_{label}{DENOISED}")
     return source.with_name(f"{source.stem}_{label}{DENOISED}{source.suffix}")
-
-
-def require_free(path: Path, *, overwrite: bool) -> None:
-    """Raise unless the name is free, or belongs to a file that may be overwritten.
-
-    Raises
-    ------
-    AudioFileError
-    """
-    final = Path(os.path.realpath(path))
-    if not final.exists():
-        return
-    if final.is_dir():
-        raise AudioFileError(f"{path}: is a folder; name a file")
-    if not final.is_file():
-        raise AudioFileError(f"{path}: is not a regular file and cannot be replaced")
-    if not overwrite:
-        raise AudioFileError(f"{path}: exists already; --overwrite replaces it, --output names another")
 
 
 def require_different(source: Path, target: Path) -> None:

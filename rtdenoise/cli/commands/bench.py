@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from rtdenoise.cli.strict import StrictCommand
+
 SLOWER_EXIT_CODE = 3
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @click.option("-a", "--method", "names", multiple=True, metavar="NAME", help="METHOD:PRESET or CAN:MODEL; repeat.")
 @click.option("--quick", is_flag=True, help="The usual choices in half a minute.")
 @click.option("--load", "loaded", is_flag=True, help="Beside a busy core and a Python thread that never rests.")

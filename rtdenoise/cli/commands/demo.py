@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rtdenoise.cli.options import method_options, take_method_options
+from rtdenoise.cli.strict import StrictCommand
 
 if TYPE_CHECKING:
     from rtdenoise.demo import DemoReport
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @click.option("-o", "--output", "folder", metavar="DIR", help="Where to write.  [default: a new folder rtdenoise-demo]")
 @method_options
 @click.option("--overwrite", is_flag=True, help="Replace files of an earlier run.")

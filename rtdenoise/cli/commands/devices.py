@@ -7,10 +7,12 @@ from dataclasses import asdict
 
 import click
 
+from rtdenoise.cli.strict import StrictCommand
+
 _PIPE_COLUMNS = 200  # a program that reads the table wants no broken lines
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, as_json: bool) -> None:
     r"""List audio devices: channels, rate, latency, and which one is the default.

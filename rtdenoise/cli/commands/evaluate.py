@@ -7,11 +7,13 @@ from typing import Any
 
 import click
 
+from rtdenoise.cli.strict import StrictCommand
+
 WORSE_EXIT_CODE = 3
 _OWN = ("WF:quality", "WF:balanced", "WF:low", "SS:balanced", "CAN:can-live")
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @click.option("--clean", type=click.Path(path_type=Path), metavar="DIR", help="Clean speech; pairs go by file name.")
 @click.option("--noisy", type=click.Path(path_type=Path), metavar="DIR", help="The same speech with noise.")
 @click.option("--voicebank", type=click.Path(path_type=Path), metavar="DIR", help="VoiceBank-DEMAND as unpacked.")

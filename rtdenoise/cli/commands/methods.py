@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from rtdenoise.cli.strict import StrictCommand
+
 METHODS = {
     "SS": "spectral subtraction: over-subtraction by SNR, spectral floor, optionally in bands",
     "WF": "Wiener filter: a priori SNR by decision direction and by context; log-MMSE gain as an option",
@@ -18,7 +20,7 @@ _SEES = {"wave": "samples", "framed": "learnt frames", "spectral": "spectra"}
 _RATE_HZ = 16000
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(as_json: bool) -> None:
     """List methods, presets and networks with their delay, and every parameter."""

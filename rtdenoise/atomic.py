@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from rtdenoise.errors import AudioFileError
+from rtdenoise.names import is_folder, is_there
 
 try:
     import fcntl
@@ -63,6 +64,20 @@ def require_free(path: Path, *, overwrite: bool) -> None:
         raise AudioFileError(f"{path}: is not a regular file and cannot be replaced")
     if not overwrite:
         raise AudioFileError(f"{path}: exists already; --overwrite replaces it, --output names another")
+
+
+def require_folder(folder: Path) -> None:
+    """Raise, before any work, unless this is a folder that can be written, or one that can be made.
+
+    Raises
+    ------
+    AudioFileError
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if is_there(path))
+    if not is_folder(there):
+        raise AudioFileError(f"{there}: is a file; name a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise AudioFileError(f"{folder}: cannot be written: permission denied{_REMEDIES[errno.EACCES]}")
 
 
 def why_not(error: OSError, path: Path) -> str:

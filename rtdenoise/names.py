@@ -43,3 +43,13 @@ def plain(value: Any) -> Any:
 def for_library(path: str | Path) -> str | bytes:
     """A path for libsndfile: the file system's own bytes where names are bytes."""
     return str(path) if sys.platform == "win32" else os.fsencode(path)
+
+
+def is_there(name: str | Path) -> bool:
+    """Whether there is such a file or folder; a name that no file can have is none."""
+    return os.path.exists(name)  # noqa: PTH110 - Path.exists raises for a name that is too long
+
+
+def is_folder(name: str | Path) -> bool:
+    """Whether there is such a folder; a name that no folder can have is none."""
+    return os.path.isdir(name)  # noqa: PTH112 - Path.is_dir raises for a name that is too long

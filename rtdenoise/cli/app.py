@@ -5,7 +5,6 @@ from __future__ import annotations
 import pkgutil
 import re
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +15,7 @@ from rtdenoise.cli.entry import configure_logging
 from rtdenoise.cli.live_options import live_options, refuse_live_options, take_live_options
 from rtdenoise.cli.options import STDIO, Options, is_device, is_index, is_live, method_options, take_method_options
 from rtdenoise.cli.strict import StrictGroup
+from rtdenoise.names import is_folder, is_there
 
 _FOR_FILES = ("plot", "rate", "pipe_channels", "jobs")
 _SECTIONS = {
@@ -67,7 +67,7 @@ class Commands(StrictGroup):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command of an argument; somebody who names a file there is told how it is done."""
         name = args[0]
-        if name not in self.list_commands(ctx) and (Path(name).exists() or name == STDIO or is_live(name)):
+        if name not in self.list_commands(ctx) and (is_there(name) or name == STDIO or is_live(name)):
             raise click.UsageError(f"{name} is no command; to denoise it: rtdenoise --input {name}")
         return super().resolve_command(ctx, args)
 
@@ -102,14 +102,22 @@ Examples:
     type=click.Choice(["s16", "s24", "s32", "f32", "wav"]),
     help="Samples on pipes; wav: a WAV goes out.  [default: like the input; raw input: s16]",
 )
-@click.option("--pipe-channels", type=click.IntRange(min=1), default=1, metavar="N", help="Channels of raw audio on standard input.")
+@click.option(
+    "--pipe-channels",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="N",
+    help="Channels of raw audio on standard input.",
+)
 @click.option(
     "--align/--no-align",
     "aligned",
     default=True,
     help="Pipes: leave out the silence that the method's delay puts in front, or keep it.  [default: align]",
 )
-@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes for a folder.  [default: as many as pay]")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), metavar="N", help="Processes for a folder.  [default: as many as pay]"
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.option("-v", "--verbose", "verbosity", count=True, help="Print more.")
 @click.version_option(__version__, "--version", message="rtdenoise %(version)s")
@@ -157,7 +165,7 @@ def _refuse_options(ctx: click.Context) -> None:
 def _refuse_address(name: str | None) -> None:
     """What is written like an address of the web is no file's name; say how it becomes one."""
     found = _ADDRESS.fullmatch(name or "")
-    if found is None or Path(name or "").exists():
+    if found is None or is_there(name or ""):
         return
     from rtdenoise.errors import AudioFileError
 
@@ -205,4 +213,4 @@ def _run(options: Options) -> int:
         return run_pipe(options)
     from rtdenoise.cli.files import run_file, run_folder
 
-    return run_folder(options) if Path(options.source).is_dir() else run_file(options)
+    return run_folder(options) if is_folder(options.source) else run_file(options)

@@ -109,6 +109,11 @@ def _invoke(arguments: Sequence[str]) -> int:
     except (click.ClickException, RtDenoiseError, OSError, MemoryError) as error:
         complain(_message(error))
         return error.exit_code if isinstance(error, click.ClickException) else FAILED
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == PROGRAM:
+            raise
+        complain(f"the package {error.name} is not installed; pip install 'rtdenoise[all]' brings everything")
+        return FAILED
 
 
 def _message(error: Exception) -> str:
@@ -166,7 +171,7 @@ def _print_every_name() -> None:
 
 
 def _written_out(error: UnicodeError) -> tuple[str | bytes, int]:
-    """As ``backslashreplace``, with bytes of a name that are no text as those bytes: ``\\xe9``."""
+    r"""As ``backslashreplace``, with bytes of a name that are no text as those bytes: ``\xe9``."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     there = error.object[error.start : error.end]

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from rtdenoise.cli.live_options import MAX_CHANNELS, LiveOptions
+from rtdenoise.names import is_there
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -84,7 +85,7 @@ class _Decibels(click.FloatRange):
 
 def is_index(name: str | None) -> bool:
     """Whether a source or target is the index of a device: a number that is no file's name."""
-    return name is not None and name.isdigit() and not Path(name).exists()
+    return name is not None and name.isdigit() and not is_there(name)
 
 
 def is_device(name: str) -> bool:
@@ -92,7 +93,7 @@ def is_device(name: str) -> bool:
     if is_live(name) or is_index(name):
         return True
     path = Path(name)
-    return not (name == STDIO or path.exists() or path.name != name or _FILE_SUFFIX.fullmatch(path.suffix))
+    return not (name == STDIO or is_there(name) or path.name != name or _FILE_SUFFIX.fullmatch(path.suffix))
 
 
 def method_options(function: F) -> F:
@@ -117,7 +118,9 @@ def method_options(function: F) -> F:
             help="CAN: what computes it; auto is the fastest, tf (TensorFlow) an extra.",
         ),
         click.option("--device", type=click.Choice(["cpu", "gpu", "auto"]), help="CAN: where --engine tf runs."),
-        click.option("--attenuation-limit", type=_Decibels(0.0, 100.0), metavar="DB", help="Never attenuate by more than this."),
+        click.option(
+            "--attenuation-limit", type=_Decibels(0.0, 100.0), metavar="DB", help="Never attenuate by more than this."
+        ),
         click.option("--mix", type=float, metavar="SHARE", help="Enhanced share of the output, 0 to 1."),
     )
     for decorate in reversed(decorators):

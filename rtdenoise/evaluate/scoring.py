@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -14,10 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from rtdenoise.atomic import remove_living
+from rtdenoise.endings import follow_parent, spawning
 from rtdenoise.errors import RtDenoiseError
 from rtdenoise.evaluate import metrics
 from rtdenoise.evaluate.cache import Cache, digest
 from rtdenoise.evaluate.clips import Clip, render
+from rtdenoise.evaluate.external import end_command
 from rtdenoise.evaluate.systems import System, enhancer, fingerprint
 from rtdenoise.typing import F32
 
@@ -100,7 +102,8 @@ def _until_one_dies(
             while waiting and not lost and len(running) < jobs:  # no more than run, so that few are suspected
                 index, clip = waiting.popleft()
                 try:
-                    running[pool.submit(score_clip, clip, systems, cache, with_dnsmos)] = index, clip
+                    with spawning():
+                        running[pool.submit(score_clip, clip, systems, cache, with_dnsmos)] = index, clip
                 except BrokenProcessPool:
                     lost.append((index, clip))
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -115,9 +118,15 @@ def _until_one_dies(
 
 
 def _begin() -> None:
-    """A worker: Ctrl-C is the parent's to handle, and one thread each is enough."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """A worker: signals are the parent's to handle, and one thread each is enough."""
+    follow_parent(_leave_nothing, hears_sigterm=True)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def _leave_nothing() -> None:
+    """Before a worker ends unasked."""
+    end_command()
+    remove_living()
 
 
 def score_clip(clip: Clip, systems: Sequence[System], cache: Path, with_dnsmos: bool) -> ClipScores:

@@ -30,6 +30,16 @@ class Setup:
         """The method's name as it stands in the names of new files."""
         return self.settings.method.upper()
 
+    def network_and_engine(self) -> tuple[str, str] | tuple[None, None]:
+        """Name of the CAN's network, and the engine that "auto" stands for; none for other methods."""
+        if self.settings.method != "CAN":
+            return None, None
+        from rtdenoise.can.models import open_model
+        from rtdenoise.can.streaming import engine_for
+
+        can = self.settings.can
+        return can.model, engine_for(open_model(can.model).spec, can.engine, can.precision)
+
 
 def load_setup(
     method: str | None = None,

@@ -49,6 +49,7 @@ def command(
     """
     import json
 
+    from rtdenoise.atomic import require_folder
     from rtdenoise.bench.cases import QUICK
     from rtdenoise.bench.compare import SLOWER, agreement, check_tolerance, load_bench
     from rtdenoise.bench.compare import compare as compare_records
@@ -59,6 +60,8 @@ def command(
 
     check_tolerance(tolerance)
     old = load_bench(compare, SCHEMA) if compare is not None else None
+    if output is not None:
+        require_folder(output)
     request = Request(names=names, rate_hz=rate_hz, quick=quick, loaded=loaded, seconds=seconds)
     with Bar(stderr_console(quiet=quiet), "bench") as bar:
         record = bench(request, bar.update)

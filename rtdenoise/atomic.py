@@ -11,7 +11,7 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -78,6 +78,36 @@ def require_folder(folder: Path) -> None:
         raise AudioFileError(f"{there}: is a file; name a folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise AudioFileError(f"{folder}: cannot be written: permission denied{_REMEDIES[errno.EACCES]}")
+
+
+def make_folder(folder: Path) -> list[Path]:
+    """Make a folder and those above it.
+
+    Returns
+    -------
+    list of Path
+        Those that were made, the deepest first; see `remove_empty`.
+
+    Raises
+    ------
+    AudioFileError
+        If it cannot be made.
+    """
+    absent = [path for path in (folder, *folder.parents) if not is_there(path)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AudioFileError(f"{folder}: cannot be made: {error.strerror}") from error
+    return absent
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders that were made for files which then did not come; others stay."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:  # there is something in it
+            return
 
 
 def why_not(error: OSError, path: Path) -> str:

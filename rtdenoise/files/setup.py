@@ -10,6 +10,8 @@ from typing import Any
 from rtdenoise import registry
 from rtdenoise.config import Settings, load_settings
 from rtdenoise.errors import AudioFileError, ConfigError
+from rtdenoise.names import shown
+from rtdenoise.streaming.overlap_add import RATE_MAX_HZ, RATE_MIN_HZ
 from rtdenoise.streaming.session import Stream
 from rtdenoise.typing import Denoiser
 
@@ -82,6 +84,8 @@ class Streams:
             If the method cannot run at this rate or with so many channels.
         """
         key = (sample_rate, channels)
+        if not RATE_MIN_HZ <= sample_rate <= RATE_MAX_HZ:
+            raise AudioFileError(_wrong_rate(name, sample_rate))
         if key not in self._built:
             while len(self._built) >= _STREAMS_KEPT:
                 self._built.pop(next(iter(self._built)))
@@ -93,3 +97,12 @@ class Streams:
         denoiser, stream = self._built[key]
         stream.reset()
         return denoiser, stream
+
+
+def _wrong_rate(name: str, sample_rate: int) -> str:
+    nearest = RATE_MIN_HZ if sample_rate < RATE_MIN_HZ else RATE_MAX_HZ
+    path = Path(name)
+    remedy = "resample it first"
+    if path.suffix:
+        remedy += f": ffmpeg -i {shown(name)} -ar {nearest} {shown(path.stem)}-{nearest}{shown(path.suffix)}"
+    return f"{name}: has {sample_rate} Hz; from {RATE_MIN_HZ} to {RATE_MAX_HZ} Hz can be denoised; {remedy}"

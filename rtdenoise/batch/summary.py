@@ -14,9 +14,9 @@ from rtdenoise.errors import AudioFileError, ConfigError, MissingExtraError
 from rtdenoise.names import as_text, plain
 
 COLUMNS = (
-    "name", "status", "error", "source", "target", "method", "preset", "network", "engine", "seconds", "sample_rate", "channels",
-    "container", "subtype", "elapsed_seconds", "rtf", "level_before_dbfs", "level_after_dbfs", "noise_reduction_db",
-    "non_finite", "clipped", "target_size", "sha256",
+    "name", "status", "error", "source", "target", "method", "preset", "network", "engine", "seconds", "sample_rate",
+    "channels", "container", "subtype", "elapsed_seconds", "rtf", "level_before_dbfs", "level_after_dbfs",
+    "noise_reduction_db", "non_finite", "clipped", "target_size", "sha256",
 )  # fmt: skip
 _TEXTS = frozenset(
     {

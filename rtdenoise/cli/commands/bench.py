@@ -21,6 +21,7 @@ SLOWER_EXIT_CODE = 3
 @click.option("--tolerance", type=float, default=0.05, show_default=True, help="A smaller change is none.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="JSON, Markdown, PNG and HTML.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, as into a pipe, on a terminal too.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 def command(
     *,
@@ -33,6 +34,7 @@ def command(
     tolerance: float,
     output: Path | None,
     as_json: bool,
+    as_markdown: bool,
     quiet: bool,
 ) -> int:
     r"""Measure cost, tail, latency, memory and capacity of every method on this machine.
@@ -57,6 +59,7 @@ def command(
     from rtdenoise.bench.run import SCHEMA, Request, bench
     from rtdenoise.bench.tables import agreement_line, changes_table, markdown
     from rtdenoise.cli.console import Bar, stderr_console
+    from rtdenoise.cli.tables import print_report
 
     check_tolerance(tolerance)
     old = load_bench(compare, SCHEMA) if compare is not None else None
@@ -74,9 +77,10 @@ def command(
     if as_json:
         click.echo(json.dumps(record))
     elif not quiet:
-        click.echo(markdown(record))
+        print_report(markdown(record), as_markdown=as_markdown)
         if changes:
-            click.echo(f"{changes_table(changes)}\n\n{agreement_line(record['agreement'])}\n")
+            said = f"{changes_table(changes)}\n\n{agreement_line(record['agreement'])}\n"
+            print_report(said, as_markdown=as_markdown)
         click.echo("\n".join(str(path) for path in files), nl=bool(files))
     failed = all("error" in row for row in record["rows"])
     return 1 if failed else SLOWER_EXIT_CODE if any(change.verdict == SLOWER for change in changes) else 0

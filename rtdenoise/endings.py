@@ -59,7 +59,7 @@ def spawning() -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_SETMASK, previous_mask)
 
 
-def follow_parent(before_end: Callable[[], object], *, hears_sigterm: bool = False) -> None:
+def follow_parent(before_end: Callable[[], object], *, hears_sigterm: bool = False, stop: Any = None) -> None:
     """In a worker of `multiprocessing`: leave signals to the parent, and end when it has ended, by whatever cause.
 
     Parameters
@@ -68,6 +68,8 @@ def follow_parent(before_end: Callable[[], object], *, hears_sigterm: bool = Fal
         Called before the process ends because the parent is gone or SIGTERM came.
     hears_sigterm : bool
         End at SIGTERM too, by which a pool ends its workers after one of them crashed.
+    stop : multiprocessing.Event, optional
+        End when it is set, in the midst of whatever is done: for work that cannot look at it itself.
     """
 
     def end(*_: Any) -> None:
@@ -79,6 +81,8 @@ def follow_parent(before_end: Callable[[], object], *, hears_sigterm: bool = Fal
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
     threading.Thread(target=_wait_for_parent, args=(end,), daemon=True).start()
+    if stop is not None:
+        threading.Thread(target=_wait_for_event, args=(stop, end), daemon=True).start()
 
 
 def _wait_for_parent(end: Callable[[], object]) -> None:
@@ -88,6 +92,11 @@ def _wait_for_parent(end: Callable[[], object]) -> None:
     if parent is not None:
         connection.wait([parent.sentinel])
         end()
+
+
+def _wait_for_event(stop: Any, end: Callable[[], object]) -> None:
+    stop.wait()
+    end()
 
 
 def end_with_pipe(descriptor: int, before_end: Callable[[], object] = lambda: None) -> None:

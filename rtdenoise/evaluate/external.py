@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -78,23 +81,36 @@ def run_command(command: str, signal: F32) -> F32:
 def _run(words: Sequence[str]) -> tuple[int, bytes]:
     """Exit code of a program, and what it said on standard error; it does not outlive an exception here."""
     with subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # to be ended with all that it started
     ) as process:
         _commands.add(process)
         try:
             _, said = process.communicate(timeout=_TIMEOUT_SECONDS)
         except BaseException:
-            process.kill()
+            _kill(process)
             raise
         finally:
             _commands.discard(process)
     return process.returncode, said
 
 
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a program and what it started."""
+    with suppress(OSError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+
+
 def end_command() -> None:
     """End what runs now, for a process that is about to end itself."""
     for process in tuple(_commands):
-        process.kill()
+        _kill(process)
 
 
 def delay_of(command: str, speech: F32) -> int:

@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -94,7 +95,10 @@ def _until_one_dies(
     waiting: deque[tuple[int, Clip]], jobs: int, systems: Sequence[System], cache: Path, with_dnsmos: bool
 ) -> Generator[tuple[int, ClipScores], None, list[tuple[int, Clip]]]:
     """Take clips off `waiting` and score them in a pool; return those under way when one of its processes died."""
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin)
+    context = get_context("spawn")
+    with spawning():  # also starts the process that keeps count of semaphores
+        stop = context.Event()
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(stop,))
     running: dict[Future[ClipScores], tuple[int, Clip]] = {}
     lost: list[tuple[int, Clip]] = []
     try:
@@ -112,14 +116,17 @@ def _until_one_dies(
                     yield index, future.result()
                 except BrokenProcessPool:
                     lost.append((index, clip))
+    except BaseException:
+        stop.set()  # a metric or a peer may take minutes
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return sorted(lost, key=lambda entry: entry[0])
 
 
-def _begin() -> None:
+def _begin(stop: Any) -> None:
     """A worker: signals are the parent's to handle, and one thread each is enough."""
-    follow_parent(_leave_nothing, hears_sigterm=True)
+    follow_parent(_leave_nothing, hears_sigterm=True, stop=stop)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

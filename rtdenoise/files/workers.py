@@ -87,7 +87,8 @@ def run_in_processes(setup: Setup, tasks: list[Task], jobs: int, after_file: Aft
         As they come.
     """
     context = get_context("spawn")
-    stop = context.Event()
+    with spawning():  # also starts the process that keeps count of semaphores
+        stop = context.Event()
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(setup, stop, after_file))
     try:
         largest_first = sorted(tasks, key=lambda task: -task.size)

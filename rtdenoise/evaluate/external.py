@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -21,7 +22,7 @@ from rtdenoise.typing import F32
 
 _TIMEOUT_SECONDS = 300.0
 _DELAY_LIMIT_SECONDS = 1.0
-_commands: set[subprocess.Popen[bytes]] = set()
+_commands: dict[subprocess.Popen[bytes], str] = {}  # what runs now, and the folder with its two files
 
 
 class CommandError(RtDenoiseError, RuntimeError):
@@ -66,7 +67,7 @@ def run_command(command: str, signal: F32) -> F32:
         soundfile.write(source, np.clip(signal, -1.0, 1.0), SAMPLE_RATE_HZ, subtype="PCM_16")
         words = [w.replace("{in}", str(source)).replace("{out}", str(target)) for w in shlex.split(command)]
         try:
-            code, said = _run(words)
+            code, said = _run(words, folder)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise CommandError(f"{words[0]} did not run: {error}") from error
         if code:
@@ -78,7 +79,7 @@ def run_command(command: str, signal: F32) -> F32:
             raise CommandError(f"{words[0]} wrote no sound to {{out}}") from error
 
 
-def _run(words: Sequence[str]) -> tuple[int, bytes]:
+def _run(words: Sequence[str], folder: str) -> tuple[int, bytes]:
     """Exit code of a program, and what it said on standard error; it does not outlive an exception here."""
     with subprocess.Popen(
         words,
@@ -87,14 +88,14 @@ def _run(words: Sequence[str]) -> tuple[int, bytes]:
         stderr=subprocess.PIPE,
         start_new_session=True,  # to be ended with all that it started
     ) as process:
-        _commands.add(process)
+        _commands[process] = folder
         try:
             _, said = process.communicate(timeout=_TIMEOUT_SECONDS)
         except BaseException:
             _kill(process)
             raise
         finally:
-            _commands.discard(process)
+            _commands.pop(process, None)
     return process.returncode, said
 
 
@@ -108,9 +109,10 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def end_command() -> None:
-    """End what runs now, for a process that is about to end itself."""
-    for process in tuple(_commands):
+    """End what runs now and remove its files, for a process that is about to end itself."""
+    for process, folder in tuple(_commands.items()):
         _kill(process)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def delay_of(command: str, speech: F32) -> int:

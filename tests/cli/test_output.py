@@ -12,7 +12,7 @@ from tests.cli.conftest import COMMAND
 
 FULL = Path("/dev/full")
 COMMANDS = [["--help"], ["--version"], ["methods"], ["methods", "--json"], ["demo", "--help"], []]
-SILENT = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "timeout": 120, "check": False}
+SILENT = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True, "timeout": 120}
 
 
 @pytest.fixture(params=["buffered", "unbuffered"])
@@ -27,9 +27,8 @@ def to_nobody(arguments: list[object], environment: dict[str, str], folder: Path
     read, write = os.pipe()
     os.close(read)
     try:
-        done = subprocess.run(
-            [*COMMAND, *map(str, arguments)], stdout=write, env=environment, cwd=folder, **SILENT
-        )  # fmt: skip
+        command = [*COMMAND, *map(str, arguments)]
+        done = subprocess.run(command, stdout=write, env=environment, cwd=folder, check=False, **SILENT)
     finally:
         os.close(write)
     return done.returncode, done.stderr
@@ -39,7 +38,7 @@ def to_nobody(arguments: list[object], environment: dict[str, str], folder: Path
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_a_full_output_is_one_line(arguments, environment):
     with FULL.open("w") as full:
-        done = subprocess.run([*COMMAND, *arguments], stdout=full, env=environment, **SILENT)
+        done = subprocess.run([*COMMAND, *arguments], stdout=full, env=environment, check=False, **SILENT)
     assert done.returncode == 1
     assert done.stderr == "rtdenoise: error: standard output: cannot be written: No space left on device\n"
 
@@ -64,5 +63,6 @@ def test_tables_for_nobody(make, tmp_path, environment):
 def test_nothing_to_complain_to(environment):
     with FULL.open("w") as full:
         for arguments, code in ((["methods"], 1), (["nonsense"], 2)):
-            done = subprocess.run([*COMMAND, *arguments], stdout=full, env=environment, **{**SILENT, "stderr": full})
+            streams = {**SILENT, "stderr": full}
+            done = subprocess.run([*COMMAND, *arguments], stdout=full, env=environment, check=False, **streams)
             assert done.returncode == code

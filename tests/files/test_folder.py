@@ -56,7 +56,7 @@ def test_a_target_inside_the_source_is_never_denoised_again(tree, tmp_path):
     assert len(denoise_folder(tree, tmp_path / "out", method="bypass").files) == 4
     (tmp_path / "link").symlink_to(tree)
     for target in (tree / "clean", tree / "sub" / "clean", tmp_path / "link" / "clean"):
-        with pytest.raises(AudioFileError, match="lies inside the source.* ends with _denoised"):
+        with pytest.raises(AudioFileError, match=r"lies inside the source.* ends with _denoised"):
             denoise_folder(tree, target, method="bypass")
         assert not target.exists()
 

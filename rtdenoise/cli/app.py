@@ -104,7 +104,7 @@ Examples:
 )
 @click.option(
     "--pipe-channels",
-    type=click.IntRange(min=1),
+    type=int,
     default=1,
     metavar="N",
     help="Channels of raw audio on standard input.",

@@ -105,4 +105,5 @@ def _wrong_rate(name: str, sample_rate: int) -> str:
     remedy = "resample it first"
     if path.suffix:
         remedy += f": ffmpeg -i {shown(name)} -ar {nearest} {shown(path.stem)}-{nearest}{shown(path.suffix)}"
+    name = "standard input" if name == "-" else name
     return f"{name}: has {sample_rate} Hz; from {RATE_MIN_HZ} to {RATE_MAX_HZ} Hz can be denoised; {remedy}"

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rtdenoise.atomic import written
 from rtdenoise.errors import AudioFileError
 from rtdenoise.files.report import FileReport
 from rtdenoise.files.source import Source
-from rtdenoise.files.target import PartFile
+from rtdenoise.names import shown
 from rtdenoise.typing import F32, F64
 
 if TYPE_CHECKING:
@@ -49,8 +50,7 @@ def plot_report(report: FileReport, *, overwrite: bool = False) -> Path:
         If there is nothing to draw or the picture cannot be written.
     """
     picture = picture_path(Path(report.target))
-    title = f"{report.method} {report.preset}"
-    plot_pair(Path(report.source), Path(report.target), picture, title=title, overwrite=overwrite)
+    plot_pair(Path(report.source), Path(report.target), picture, title=report.title, overwrite=overwrite)
     return picture
 
 
@@ -73,15 +73,8 @@ def plot_pair(noisy: Path, clean: Path, picture: Path, *, title: str, overwrite:
     before = _overview(noisy)
     after = _overview(clean)
     figure = _draw(before, after, (noisy.name, f"{clean.name} ({title})"))
-    part = PartFile(picture, overwrite=overwrite)
-    try:
-        figure.savefig(part.file, format="png", dpi=110)
-    except BaseException as error:
-        part.discard()
-        if isinstance(error, OSError):
-            raise AudioFileError(f"{picture}: cannot be written: {error.strerror}") from error
-        raise
-    part.commit()
+    with written(picture, overwrite=overwrite) as file:
+        figure.savefig(file, format="png", dpi=110)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +205,7 @@ def _spectrogram(axis: Axes, overview: _Overview, name: str, top_db: float) -> A
 
 
 def _title(axis: Axes, text: str) -> None:
+    text = shown(text)
     text = text if len(text) <= 90 else f"{text[:42]} ... {text[-42:]}"
     axis.set_title(text.replace("$", r"\$"), loc="left", fontsize=10)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from rtdenoise.batch.summary import check_summary, write_summary
 from rtdenoise.batch.task import DONE, FAILED, SKIPPED, Task, is_done, print_of, record_of, run_task
 from rtdenoise.errors import ConfigError
 from rtdenoise.files.setup import Setup
+from rtdenoise.names import plain
 
 _log = logging.getLogger(__name__)
 
@@ -65,12 +67,13 @@ class BatchReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {
+        values: dict[str, Any] = {
             **{status: self.count(status) for status in (DONE, SKIPPED, FAILED)},
             "seconds": round(self.seconds, 3),
             "elapsed_seconds": round(self.elapsed_seconds, 3),
-            "files": list(self.rows),
+            "files": plain(list(self.rows)),
         }
+        return values
 
 
 def batch(request: Request, progress: Progress | None = None) -> BatchReport:
@@ -92,11 +95,13 @@ def batch(request: Request, progress: Progress | None = None) -> BatchReport:
     tell = progress or (lambda _done, _total: None)
     tell(0, len(tasks))
     if tasks:
-        with connect(request.scheduler, request.jobs) as client:
-            for row in _run(client, tasks, request.retries):
-                rows.append(row)
-                tell(len(rows) - _skipped(rows), len(tasks))
-        target.remove_parts(tasks[0].tag)
+        try:
+            with connect(request.scheduler, request.jobs) as client:
+                for row in _run(client, tasks, request.retries):
+                    rows.append(row)
+                    tell(len(rows) - _skipped(rows), len(tasks))
+        finally:  # also of workers that were ended in the midst of a file
+            target.remove_parts(tasks[0].tag)
     rows.sort(key=lambda row: str(row["name"]))
     report = BatchReport(rows=tuple(rows), elapsed_seconds=perf_counter() - started)
     if request.summary is not None:
@@ -119,7 +124,7 @@ def _plan(request: Request, source: Place, target: Place) -> tuple[list[Task], l
         place: place.root if place.is_local else wanted
         for place, wanted in ((source, request.source), (target, request.target))
     }
-    tag = hashlib.sha256(f"{request.source}\n{request.target}".encode()).hexdigest()[:12]
+    tag = hashlib.sha256(os.fsencode(f"{request.source}\n{request.target}")).hexdigest()[:12]
     tasks: list[Task] = []
     rows: list[dict[str, Any]] = []
     for found in source.audio():

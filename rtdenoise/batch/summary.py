@@ -7,17 +7,32 @@ import io
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from rtdenoise.atomic import require_folder, write_text, written
 from rtdenoise.errors import AudioFileError, ConfigError, MissingExtraError
+from rtdenoise.names import as_text, plain
 
 COLUMNS = (
-    "name", "status", "error", "source", "target", "method", "preset", "seconds", "sample_rate", "channels",
-    "container", "subtype", "elapsed_seconds", "rtf", "level_before_dbfs", "level_after_dbfs", "noise_reduction_db",
-    "non_finite", "clipped", "target_size", "sha256",
+    "name", "status", "error", "source", "target", "method", "preset", "network", "engine", "seconds", "sample_rate",
+    "channels", "container", "subtype", "elapsed_seconds", "rtf", "level_before_dbfs", "level_after_dbfs",
+    "noise_reduction_db", "non_finite", "clipped", "target_size", "sha256",
 )  # fmt: skip
 _TEXTS = frozenset(
-    {"name", "status", "error", "source", "target", "method", "preset", "container", "subtype", "sha256"}
+    {
+        "name",
+        "status",
+        "error",
+        "source",
+        "target",
+        "method",
+        "preset",
+        "network",
+        "engine",
+        "container",
+        "subtype",
+        "sha256",
+    }
 )
 _WHOLE = frozenset({"sample_rate", "channels", "non_finite", "clipped", "target_size"})
 
@@ -34,6 +49,7 @@ def check_summary(path: Path) -> None:
     """
     if path.suffix not in (".parquet", ".csv"):
         raise ConfigError(f"summary {path}: its name must end with .parquet or .csv")
+    require_folder(path.parent)
     if path.suffix == ".parquet" and find_spec("pyarrow") is None:
         raise MissingExtraError("a Parquet summary needs pyarrow: pip install 'rtdenoise[batch]', or name a .csv")
 
@@ -46,14 +62,15 @@ def write_summary(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     AudioFileError
         If it cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".csv":
-            part.write_text(_csv(rows), encoding="utf-8")
+            write_text(path, as_text(_csv(rows)))
         else:
-            _write_parquet(rows, part)
-        part.replace(path)
+            with written(path) as file:
+                _write_parquet(plain(list(rows)), file)
+    except AudioFileError:
+        raise
     except OSError as error:
         raise AudioFileError(f"{path}: cannot be written: {error.strerror or error}") from error
 
@@ -66,7 +83,7 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     return out.getvalue()
 
 
-def _write_parquet(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+def _write_parquet(rows: Sequence[Mapping[str, Any]], file: IO[bytes]) -> None:
     import pyarrow
     from pyarrow import parquet
 
@@ -74,4 +91,4 @@ def _write_parquet(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     kinds |= dict.fromkeys(_WHOLE, pyarrow.int64())
     schema = pyarrow.schema([(name, kinds[name]) for name in COLUMNS])
     columns = {name: [row.get(name) for row in rows] for name in COLUMNS}
-    parquet.write_table(pyarrow.table(columns, schema=schema), path)
+    parquet.write_table(pyarrow.table(columns, schema=schema), file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tempfile
 import threading
 from dataclasses import asdict, dataclass
@@ -43,7 +44,7 @@ def print_of(setup: Setup) -> str:
 
 def ledger_name(name: str) -> str:
     """The record's path below the target for a file's path."""
-    return f"{LEDGER}/{hashlib.sha256(name.encode()).hexdigest()[:32]}.json"
+    return f"{LEDGER}/{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}.json"
 
 
 def record_of(target: Place, name: str) -> dict[str, Any]:

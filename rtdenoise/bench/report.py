@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rtdenoise.atomic import write_text
 from rtdenoise.bench.tables import label, markdown, smallest_line
 from rtdenoise.errors import AudioFileError
 from rtdenoise.evaluate.drawing import COLOURS, STYLE, make_figure, save_figure
@@ -42,9 +43,9 @@ def write_report(record: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
             "index.html": _page(record, drawn),
         }
         for name, content in contents.items():
-            part = folder / f".{name}.part"
-            part.write_text(content, encoding="utf-8")
-            part.replace(folder / name)
+            write_text(folder / name, content)
+    except AudioFileError:
+        raise
     except OSError as error:
         raise AudioFileError(f"{folder}: cannot be written: {error.strerror}") from error
     return tuple(folder / name for name in (*contents, *drawn))

@@ -14,6 +14,7 @@ from typing import Any
 
 from rtdenoise.bench.cases import NATIVE, RATE_HZ, Case, all_cases, named_cases, quick_cases
 from rtdenoise.bench.verdict import judge, smallest
+from rtdenoise.endings import spawning
 from rtdenoise.errors import ConfigError
 from rtdenoise.evaluate.machine import origin
 
@@ -23,7 +24,16 @@ Progress = Callable[[int, int], None]
 _QUICK_SECONDS, _FULL_SECONDS = 0.8, 10.0
 _TIMEOUT_SECONDS = 300.0
 _SUSPICIOUS_START_SECONDS = 3.0  # compiled for the first time: measured again
-_BUSY = "while True: pass"
+_BUSY = """
+import os, threading
+def watch():
+    while os.read(0, 1):
+        pass
+    os._exit(0)
+threading.Thread(target=watch, daemon=True).start()
+while True:
+    pass
+"""  # standard input is a pipe that the parent holds: when that is gone, so is the load
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,13 +104,16 @@ def _no_gpu_asked() -> dict[str, Any]:
 @contextmanager
 def busy_cores(count: int) -> Iterator[None]:
     """So many Python processes that never rest."""
-    processes = [subprocess.Popen([sys.executable, "-c", _BUSY]) for _ in range(count)]
+    processes: list[subprocess.Popen[bytes]] = []
     try:
+        for _ in range(count):
+            with spawning():
+                processes.append(subprocess.Popen([sys.executable, "-c", _BUSY], stdin=subprocess.PIPE))
         yield
     finally:
         for process in processes:
             process.kill()
-            process.wait()
+            process.communicate()
 
 
 def _row(case: Case, request: Request) -> dict[str, Any]:
@@ -117,10 +130,16 @@ def run_worker(job: Mapping[str, Any]) -> dict[str, Any]:
     environment = os.environ | {"NUMBA_NRT_STATS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-m", "rtdenoise.bench.worker", json.dumps({**job, "born": time.time()})]
     limit = _TIMEOUT_SECONDS + 3.0 * float(job["seconds"])
+    read, write = os.pipe()  # its end tells the worker that this process is gone
     try:
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=limit, check=False)
+        done = subprocess.run(
+            command, stdin=read, capture_output=True, text=True, env=environment, timeout=limit, check=False
+        )
     except subprocess.TimeoutExpired:
         return {"error": f"no answer within {limit:.0f} s"}
+    finally:
+        os.close(read)
+        os.close(write)
     if done.returncode != 0:
         last = done.stderr.strip().splitlines()[-1:] or [f"ended with code {done.returncode}"]
         return {"error": last[0]}

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 from typing import Any
 
+from rtdenoise.endings import end_with_pipe
 from rtdenoise.errors import RtDenoiseError
 
 
 def main() -> int:
     """Measure what the first argument asks for."""
     job = json.loads(sys.argv[1])
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
+        end_with_pipe(0)
     answer_to = os.dup(1)
     os.dup2(2, 1)  # libraries that print do so on stderr
     try:

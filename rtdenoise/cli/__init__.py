@@ -8,10 +8,8 @@ def main() -> None:
     import sys
 
     try:
-        from rtdenoise.cli.entry import run
-
-        code = run(sys.argv[1:])
+        from rtdenoise.cli.entry import finish, run
     except KeyboardInterrupt:  # while the command line itself is being imported
         sys.stderr.write("rtdenoise: note: interrupted\n")
-        code = 130
-    sys.exit(code)
+        sys.exit(130)
+    sys.exit(finish(lambda: run(sys.argv[1:])))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pkgutil
+import re
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,11 +14,23 @@ from rtdenoise.cli import commands
 from rtdenoise.cli.entry import configure_logging
 from rtdenoise.cli.live_options import live_options, refuse_live_options, take_live_options
 from rtdenoise.cli.options import STDIO, Options, is_device, is_index, is_live, method_options, take_method_options
+from rtdenoise.cli.strict import StrictGroup
+from rtdenoise.names import is_folder, is_there
 
 _FOR_FILES = ("plot", "rate", "pipe_channels", "jobs")
+_SECTIONS = {
+    "Source and target": ("source", "target", "overwrite"),
+    "Method": (
+        "method", "preset", "config", "sets", "channels", "model", "engine", "device", "attenuation_limit", "mix",
+    ),
+    "Files and folders": ("plot", "jobs"),
+    "Pipes": ("rate", "form", "pipe_channels", "aligned"),
+    "Live audio": ("block", "latency", "duration", "live_channels", "monitor_only", "record", "every"),
+}  # fmt: skip
+_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://(?P<rest>.*)", re.DOTALL)
 
 
-class Commands(click.Group):
+class Commands(StrictGroup):
     """Every module of `rtdenoise.cli.commands` is a command of the same name: its object ``command``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -33,12 +45,29 @@ class Commands(click.Group):
         command.help = (command.help or "").replace("\\b\n", "\b\n")  # raw docstrings spell click's mark in two letters
         return command
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Options under headings that say what they are for, then the commands."""
+        left = {param.name: param for param in self.get_params(ctx)}
+        for title, names in _SECTIONS.items():
+            self._write_options(ctx, formatter, title, [left.pop(name) for name in names])
+        self._write_options(ctx, formatter, "Output and help", list(left.values()))
+        self.format_commands(ctx, formatter)
+
+    @staticmethod
+    def _write_options(
+        ctx: click.Context, formatter: click.HelpFormatter, title: str, params: list[click.Parameter]
+    ) -> None:
+        records = [record for param in params if (record := param.get_help_record(ctx)) is not None]
+        if records:
+            with formatter.section(title):
+                formatter.write_dl(records)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command of an argument; somebody who names a file there is told how it is done."""
         name = args[0]
-        if name not in self.list_commands(ctx) and (Path(name).exists() or name == STDIO or is_live(name)):
+        if name not in self.list_commands(ctx) and (is_there(name) or name == STDIO or is_live(name)):
             raise click.UsageError(f"{name} is no command; to denoise it: rtdenoise --input {name}")
         return super().resolve_command(ctx, args)
 
@@ -73,14 +102,22 @@ Examples:
     type=click.Choice(["s16", "s24", "s32", "f32", "wav"]),
     help="Samples on pipes; wav: a WAV goes out.  [default: like the input; raw input: s16]",
 )
-@click.option("--pipe-channels", type=int, default=1, metavar="N", help="Channels of raw audio on standard input.")
+@click.option(
+    "--pipe-channels",
+    type=int,
+    default=1,
+    metavar="N",
+    help="Channels of raw audio on standard input.",
+)
 @click.option(
     "--align/--no-align",
     "aligned",
     default=True,
     help="Pipes: leave out the silence that the method's delay puts in front, or keep it.  [default: align]",
 )
-@click.option("--jobs", type=int, metavar="N", help="Processes for a folder.  [default: as many as pay]")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), metavar="N", help="Processes for a folder.  [default: as many as pay]"
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 @click.option("-v", "--verbose", "verbosity", count=True, help="Print more.")
 @click.version_option(__version__, "--version", message="rtdenoise %(version)s")
@@ -125,6 +162,22 @@ def _refuse_options(ctx: click.Context) -> None:
         raise click.UsageError(f"options go behind the command: rtdenoise {ctx.invoked_subcommand} --...")
 
 
+def _refuse_address(name: str | None) -> None:
+    """What is written like an address of the web is no file's name; say how it becomes one."""
+    found = _ADDRESS.fullmatch(name or "")
+    if found is None or is_there(name or ""):
+        return
+    from rtdenoise.errors import AudioFileError
+
+    scheme, rest = found["scheme"].lower(), found["rest"]
+    if scheme == "file":
+        raise AudioFileError(f"{name}: give the path alone: {rest}")
+    if scheme in ("http", "https", "ftp"):
+        file = rest.partition("?")[0].rpartition("/")[2] or "noisy.wav"
+        raise AudioFileError(f"{name}: is an address, not a file; fetch it first: curl -L -o {file} {name}")
+    raise AudioFileError(f"{name}: is an address, not a file; `rtdenoise batch` reads and writes folders there")
+
+
 def _refuse_devices_name(source: str) -> None:
     """A name that is no file's, and looks like none, may be meant for a microphone."""
     if not is_device(source):
@@ -151,6 +204,8 @@ def _run(options: Options) -> int:
         from rtdenoise.cli.live import run_live
 
         return run_live(options)
+    for name in (options.source, options.target):
+        _refuse_address(name)
     _refuse_devices_name(options.source)
     if STDIO in (options.source, options.target):
         from rtdenoise.cli.pipes import run_pipe
@@ -158,4 +213,4 @@ def _run(options: Options) -> int:
         return run_pipe(options)
     from rtdenoise.cli.files import run_file, run_folder
 
-    return run_folder(options) if Path(options.source).is_dir() else run_file(options)
+    return run_folder(options) if is_folder(options.source) else run_file(options)

@@ -18,9 +18,21 @@ _PATIENCE_SECONDS = 0.7
 _LOADING_PATIENCES = 6  # loading is slow on few machines, and compiling may follow
 
 
+class _Console(Console):
+    """A console that leaves a reader who has gone to `rtdenoise.cli.entry`, as every other output does."""
+
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704 - rich calls this while it handles the BrokenPipeError
+
+
+def stdout_console() -> Console:
+    """A console on stdout, for tables."""
+    return _Console(highlight=False)
+
+
 def stderr_console(*, quiet: bool) -> Console:
     """A console on stderr."""
-    return Console(stderr=True, quiet=quiet, highlight=False)
+    return _Console(stderr=True, quiet=quiet, highlight=False)
 
 
 class Preparing:

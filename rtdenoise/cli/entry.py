@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import errno
 import logging
 import os
-import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
+from typing import Any
 
 import click
 
+from rtdenoise.endings import end_in_order
 from rtdenoise.errors import RtDenoiseError
+from rtdenoise.names import as_text, shown
 
 PROGRAM = "rtdenoise"
-FAILED, INTERRUPTED, TERMINATED = 1, 130, 143
+FAILED, INTERRUPTED, NOBODY_READS = 1, 130, 141
+_NO_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF, errno.EFBIG)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -25,12 +29,52 @@ def run(arguments: Sequence[str]) -> int:
     Returns
     -------
     exit code
-        0, 1 after an error, 2 for a wrong command line, 130 after Ctrl-C, 143 after SIGTERM.
+        0, 1 after an error, 2 for a wrong command line, 130 after Ctrl-C, 141 if whoever read standard output has
+        closed it before the end (as shells say of a program that SIGPIPE ended), 143 after SIGTERM.
     """
     _have_standard_streams()
-    _speak_utf8()
-    signal.signal(signal.SIGTERM, _terminate)
+    _print_every_name()
+    end_in_order()
     return _invoke(arguments)
+
+
+def finish(work: Callable[[], int]) -> int:
+    """Do the work, then write out what standard output still holds, so that its end is known while it can be told.
+
+    Returns
+    -------
+    exit code
+        The work's own; 141 or 1 where that is 0 but the output did not arrive.
+    """
+    try:
+        code = work()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0 if end.code is None else FAILED
+    except KeyboardInterrupt:  # before or after the work itself
+        code = INTERRUPTED
+    failure = _flush(sys.stdout)
+    if failure is not None and code == 0:  # else it was told already
+        code = NOBODY_READS if isinstance(failure, BrokenPipeError) else FAILED
+        if code == FAILED:
+            complain(_message(failure))
+    _flush(sys.stderr)
+    return code
+
+
+def _flush(stream: Any) -> OSError | None:
+    """Write out what a stream holds; where that fails, forget it, so that Python does not try again at its end."""
+    try:
+        stream.flush()
+    except ValueError:  # closed
+        return None
+    except OSError as error:
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+            stream.flush()
+        return error
+    return None
 
 
 def _have_standard_streams() -> None:
@@ -58,13 +102,18 @@ def _invoke(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as end:
         return int(end.exit_code)
     except BrokenPipeError:
-        return 0  # whoever read our output has had enough
+        return NOBODY_READS
     except (KeyboardInterrupt, click.Abort):
         complain("interrupted", kind="note")
         return INTERRUPTED
     except (click.ClickException, RtDenoiseError, OSError, MemoryError) as error:
         complain(_message(error))
         return error.exit_code if isinstance(error, click.ClickException) else FAILED
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == PROGRAM:
+            raise
+        complain(f"the package {error.name} is not installed; pip install 'rtdenoise[all]' brings everything")
+        return FAILED
 
 
 def _message(error: Exception) -> str:
@@ -73,13 +122,25 @@ def _message(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "not enough memory"
     if isinstance(error, OSError) and not isinstance(error, RtDenoiseError):
-        return ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
+        where = error.filename or ("standard output: cannot be written" if error.errno in _NO_WRITING else "")
+        if isinstance(where, bytes):
+            where = os.fsdecode(where)
+        return ": ".join(str(part) for part in (where, error.strerror or error) if part)
     return str(error)
 
 
 def complain(message: str, kind: str = "error") -> None:
-    """Write ``rtdenoise: error: message`` on stderr, in one line whatever the message holds."""
-    click.echo(f"{PROGRAM}: {kind}: {' '.join(message.split())}", err=True)
+    """Write ``rtdenoise: error: message`` on stderr, in one line whatever the message holds.
+
+    A standard error that takes nothing is no reason to stop: nobody could be told of it.
+    """
+    with contextlib.suppress(OSError):
+        click.echo(f"{PROGRAM}: {kind}: {one_line(message)}", err=True)
+
+
+def one_line(message: str) -> str:
+    """A message with every stretch of blanks as one, and what a terminal would not show or would obey written out."""
+    return shown(" ".join(message.split()))
 
 
 def configure_logging(verbosity: int, *, quiet: bool) -> None:
@@ -98,15 +159,20 @@ class _OneLine(logging.Formatter):
     """``rtdenoise: warning: message``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return f"{PROGRAM}: {record.levelname.lower()}: {' '.join(record.getMessage().split())}"
+        return f"{PROGRAM}: {record.levelname.lower()}: {one_line(record.getMessage())}"
 
 
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(TERMINATED)
-
-
-def _speak_utf8() -> None:
+def _print_every_name() -> None:
     """Never fail at a file name or a table because the terminal's encoding lacks a character."""
+    codecs.register_error(PROGRAM, _written_out)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=PROGRAM)
+
+
+def _written_out(error: UnicodeError) -> tuple[str | bytes, int]:
+    r"""As ``backslashreplace``, with bytes of a name that are no text as those bytes: ``\xe9``."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    there = error.object[error.start : error.end]
+    return as_text(there).encode("ascii", "backslashreplace").decode("ascii"), error.end

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rtdenoise.cli.console import Bar, Preparing, stderr_console
+from rtdenoise.cli.console import Bar, Preparing, stderr_console, stdout_console
 from rtdenoise.cli.entry import FAILED, complain
 from rtdenoise.cli.options import MethodOptions, Options
+from rtdenoise.names import as_text, shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -35,23 +36,21 @@ def make_setup(options: MethodOptions, default_preset: str) -> Setup:
 
 def run_file(options: Options) -> int:
     """Denoise one file."""
-    from rtdenoise.files.naming import beside
+    from rtdenoise.files.naming import target_for
     from rtdenoise.files.setup import FILE_PRESET, Streams
     from rtdenoise.files.single import run_file as denoise
 
     _refuse_pipe_options(options)
     setup = make_setup(options.method, FILE_PRESET)
     source = Path(options.source)
-    target = Path(options.target) if options.target else beside(source, setup.label)
-    if target.is_dir():
-        target = target / beside(source, setup.label).name
+    target = target_for(source, options.target, setup.label)
     if options.plot:
         from rtdenoise.files.naming import require_free
         from rtdenoise.plot import picture_path
 
         require_free(picture_path(target), overwrite=options.overwrite)
     console = stderr_console(quiet=options.quiet)
-    with Preparing(console, setup.settings.method) as preparing, Bar(console, source.name) as bar:
+    with Preparing(console, setup.settings.method) as preparing, Bar(console, shown(source.name)) as bar:
 
         def progress(done: float, total: float) -> None:
             preparing.done()
@@ -79,13 +78,15 @@ def _plotter(options: Options) -> AfterFile | None:
 
 def _print_file(options: Options, report: FileReport, picture: str | None) -> None:
     if options.as_json:
-        click.echo(json.dumps(report.as_dict() | ({"plot": picture} if picture else {}), indent=2, allow_nan=False))
+        click.echo(
+            json.dumps(report.as_dict() | ({"plot": as_text(picture)} if picture else {}), indent=2, allow_nan=False)
+        )
         return
     if options.quiet:
         return
     click.echo(report.line())
     if picture:
-        click.echo(picture)
+        click.echo(shown(picture))
     if options.verbosity:
         click.echo(details(report))
 
@@ -111,7 +112,7 @@ def run_folder(options: Options) -> int:
     setup = make_setup(options.method, FILE_PRESET)
     target = Path(options.target) if options.target else None
     console = stderr_console(quiet=options.quiet)
-    with Preparing(console, setup.settings.method) as preparing, Bar(console, options.source) as bar:
+    with Preparing(console, setup.settings.method) as preparing, Bar(console, shown(options.source)) as bar:
 
         def progress(done: int, total: int) -> None:
             preparing.done()
@@ -138,15 +139,13 @@ def _print_folder(options: Options, report: FolderReport) -> None:
         return
     if options.quiet:
         return
-    from rich.console import Console
-
     if report.files:
-        Console(highlight=False).print(_table(report))
+        stdout_console().print(_table(report))
     if report.skipped:
         click.echo(f"{len(report.skipped)} skipped: their output exists; --overwrite makes it again")
     pace = report.elapsed_seconds / report.seconds if report.seconds else 0.0
     click.echo(
-        f"{report.target}: {len(report.files)} files, {report.seconds:.1f} s of audio in "
+        f"{shown(report.target)}: {len(report.files)} files, {report.seconds:.1f} s of audio in "
         f"{report.elapsed_seconds:.1f} s (RTF {pace:.4f}, {report.jobs} processes), {len(report.failed)} failed"
     )
 
@@ -164,7 +163,7 @@ def _table(report: FolderReport) -> Table:
         levels = (item.level_before_dbfs, item.level_after_dbfs)
         reduction = item.noise_reduction_db
         table.add_row(
-            Text(str(Path(item.source).relative_to(report.source))),
+            Text(shown(Path(item.source).relative_to(report.source))),
             f"{item.seconds:.1f}",
             str(item.sample_rate),
             str(item.channels),

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rtdenoise.atomic import remove_empty
 from rtdenoise.cli.live_record_names import names_of, place, require_writable
 from rtdenoise.errors import AudioFileError
 from rtdenoise.live.session import Session
@@ -46,6 +47,7 @@ class Recorder:
         self._thread: TapThread | None = None
         self._take: _Take | None = None
         self._failed = ""
+        self._made: list[Path] = []  # folders that were not there before
         self.missing_seconds = 0.0
 
     @property
@@ -67,7 +69,7 @@ class Recorder:
             If the folder cannot be made or written.
         """
         self.stop()
-        require_writable(self._folder)
+        self._made = require_writable(self._folder)
         session, start = self._session, int(self._session.region.live["n"][0])
         self._take = take = _Take(session, self._folder, self._tell)
         self._thread = TapThread(
@@ -85,6 +87,8 @@ class Recorder:
             self._failed = self.failed
             self.missing_seconds += self._take.missing_seconds
             self._thread = self._take = None
+        remove_empty(self._made)  # where nothing was recorded
+        self._made = []
 
     def toggle(self) -> str:
         """Start, or stop what runs; says which, in words."""

@@ -6,28 +6,33 @@ import os
 import tempfile
 from pathlib import Path
 
+from rtdenoise.atomic import make_folder, remove_empty
 from rtdenoise.errors import AudioFileError
 
 
-def require_writable(folder: Path) -> None:
+def require_writable(folder: Path) -> list[Path]:
     """Make the folder, if there is none.
+
+    Returns
+    -------
+    list of Path
+        The folders that were made, the deepest first.
 
     Raises
     ------
     AudioFileError
         If it cannot be made or written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AudioFileError(f"{folder}: cannot be made: {error.strerror}") from error
+    made = make_folder(folder)
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
+        remove_empty(made)
         raise AudioFileError(
             f"{folder}: no recording can be written there: {error.strerror}; give --record another folder"
         ) from error
+    return made
 
 
 def names_of(stem: str, method: str) -> tuple[str, str]:

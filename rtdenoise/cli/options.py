@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from rtdenoise.cli.live_options import MAX_CHANNELS, LiveOptions
+from rtdenoise.names import is_there
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -70,9 +72,20 @@ class _Channels(click.ParamType[Any]):
         self.fail(f"{value!r} is not one of {', '.join(_CHANNEL_MODES)}{number}", param, ctx)
 
 
+class _Decibels(click.FloatRange):
+    """Decibels within a range; NaN, which passes every comparison, is outside."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """A number within the range."""
+        decibels: float = super().convert(value, param, ctx)
+        if math.isnan(decibels):
+            self.fail(f"{value!r} is not a number of dB", param, ctx)
+        return decibels
+
+
 def is_index(name: str | None) -> bool:
     """Whether a source or target is the index of a device: a number that is no file's name."""
-    return name is not None and name.isdigit() and not Path(name).exists()
+    return name is not None and name.isdigit() and not is_there(name)
 
 
 def is_device(name: str) -> bool:
@@ -80,7 +93,7 @@ def is_device(name: str) -> bool:
     if is_live(name) or is_index(name):
         return True
     path = Path(name)
-    return not (name == STDIO or path.exists() or path.name != name or _FILE_SUFFIX.fullmatch(path.suffix))
+    return not (name == STDIO or is_there(name) or path.name != name or _FILE_SUFFIX.fullmatch(path.suffix))
 
 
 def method_options(function: F) -> F:
@@ -105,7 +118,9 @@ def method_options(function: F) -> F:
             help="CAN: what computes it; auto is the fastest, tf (TensorFlow) an extra.",
         ),
         click.option("--device", type=click.Choice(["cpu", "gpu", "auto"]), help="CAN: where --engine tf runs."),
-        click.option("--attenuation-limit", type=float, metavar="DB", help="Never attenuate by more than this."),
+        click.option(
+            "--attenuation-limit", type=_Decibels(0.0, 100.0), metavar="DB", help="Never attenuate by more than this."
+        ),
         click.option("--mix", type=float, metavar="SHARE", help="Enhanced share of the output, 0 to 1."),
     )
     for decorate in reversed(decorators):
@@ -117,6 +132,10 @@ def take_method_options(values: dict[str, Any]) -> MethodOptions:
     """Remove from `values` what `method_options` put there."""
     overrides = parse_sets(values.pop("sets"))
     if isinstance(values["channels"], int):
+        if values["live_channels"] not in (1, values["channels"]):
+            raise click.UsageError(
+                f"--channels {values['channels']} and --live-channels {values['live_channels']} mean the same; give one"
+            )
         values["live_channels"], values["channels"] = values["channels"], None
     named = {"channels": "channel_mode", "attenuation_limit": "attenuation_limit_db", "mix": "mix"}
     for option, key in named.items():
@@ -130,7 +149,21 @@ def take_method_options(values: dict[str, Any]) -> MethodOptions:
             raise click.UsageError(f"--{next(iter(network))} is for networks: --method CAN, not {method}")
         method = method or (None if config else "CAN")
         overrides["can"] = {**overrides.get("can", {}), **network}
+    _refuse_network_as_preset(values["preset"])
     return MethodOptions(method=method, preset=values.pop("preset"), config=config, overrides=overrides)
+
+
+def _refuse_network_as_preset(preset: str | None) -> None:
+    if preset is None:
+        return
+    from rtdenoise.config import preset_names
+
+    if preset in preset_names():
+        return
+    from rtdenoise.can.models import model_names
+
+    if preset in model_names():
+        raise click.UsageError(f"--preset {preset}: is a network, not a preset: --model {preset}")
 
 
 def parse_sets(sets: Sequence[str]) -> dict[str, Any]:
@@ -144,6 +177,9 @@ def parse_sets(sets: Sequence[str]) -> dict[str, Any]:
     from rtdenoise.config import parse_assignments
     from rtdenoise.errors import ConfigError
 
+    keys = [text.partition("=")[0].strip() for text in sets]
+    if twice := next((key for key in keys if keys.count(key) > 1), ""):
+        raise click.UsageError(f"--set {twice} is given twice; give it once")
     try:
         return parse_assignments(sets)
     except ConfigError as error:

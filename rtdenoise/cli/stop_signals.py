@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-_STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+from rtdenoise.endings import ENDING_SIGNALS
 
 
 class StopSignals:
-    """Ctrl-C, SIGTERM and a closed terminal ask for an orderly end, from entry to exit, however often they come.
+    """Ctrl-C, a closed terminal and all that ends a process ask for an orderly end, however often they come.
 
     Attributes
     ----------
@@ -26,9 +26,8 @@ class StopSignals:
         self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
-        for name in _STOP_SIGNALS:
-            if hasattr(signal, name):
-                number = getattr(signal, name)
+        for number in ENDING_SIGNALS:
+            if number in (signal.SIGINT, signal.SIGTERM) or signal.getsignal(number) != signal.SIG_IGN:
                 self._handlers[number] = signal.signal(number, self._ask)
         return self
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rtdenoise.atomic import make_folder, remove_empty, require_folder
 from rtdenoise.demo.noise import room_noise
 from rtdenoise.errors import AudioFileError
 from rtdenoise.evaluate.metrics import si_sdr_db
@@ -18,6 +19,7 @@ from rtdenoise.files.encoding import Encoding
 from rtdenoise.files.report import latency_parts_ms
 from rtdenoise.files.setup import Setup, Streams
 from rtdenoise.files.target import Target
+from rtdenoise.names import is_there, plain
 from rtdenoise.plot import plot_pair
 from rtdenoise.typing import F32, Denoiser
 
@@ -36,6 +38,8 @@ class DemoReport:
 
     method: str
     preset: str
+    network: str | None
+    engine: str | None
     folder: str
     files: tuple[str, ...]
     seconds: float
@@ -51,21 +55,26 @@ class DemoReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self) | {"files": list(self.files)}
+        values: dict[str, Any] = plain(asdict(self))
+        return values
 
 
 def fresh_folder(folder: Path | None, *, overwrite: bool) -> Path:
-    """The folder to write into: the named one, or ``rtdenoise-demo`` with the first number that is free.
+    """The folder to write into: the named one, or ``rtdenoise-demo``, with the first number that is free.
+
+    With `overwrite` it is ``rtdenoise-demo`` itself, whose files are replaced.
 
     Raises
     ------
     AudioFileError
         If the named one holds files of an earlier run and `overwrite` is not set.
     """
+    if folder is None and overwrite:
+        return Path(FOLDER)
     if folder is None:
         candidates = (Path(f"{FOLDER}-{i}" if i > 1 else FOLDER) for i in range(1, 10_000))
-        return next(path for path in candidates if not path.exists())
-    taken = [name for name in (*_SOUNDS, _PICTURE) if (folder / name).exists()]
+        return next(path for path in candidates if not is_there(path))
+    taken = [name for name in (*_SOUNDS, _PICTURE) if is_there(folder / name)]
     if taken and not overwrite:
         raise AudioFileError(
             f"{folder / taken[0]}: exists already; --overwrite replaces it, --output names another folder"
@@ -92,24 +101,29 @@ def run_demo(
     AudioFileError
         If the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AudioFileError(f"{folder}: cannot be made: {error.strerror}") from error
+    require_folder(folder)
     speech = read_mono(Path(__file__).with_name("clip.flac"))
     clean, noisy = mix_at_snr(speech, room_noise(len(speech), SAMPLE_RATE_HZ, _SEED), SNR_DB, _LEVEL_DB)
     denoiser, _ = Streams(setup).get("the clip", SAMPLE_RATE_HZ, 1)
     on_ready()
     denoised, compute_ns = stream_hops(denoiser, noisy)
-    for name, samples in zip(_SOUNDS, (clean, noisy, denoised), strict=True):
-        _write(folder / name, samples, overwrite=overwrite)
-    title = f"{setup.settings.method} {setup.preset}"
-    plot_pair(folder / "noisy.wav", folder / "denoised.wav", folder / _PICTURE, title=title, overwrite=overwrite)
+    network, engine = setup.network_and_engine()
+    title = f"{setup.settings.method} {network or setup.preset}"
+    made = make_folder(folder)
+    try:
+        for name, samples in zip(_SOUNDS, (clean, noisy, denoised), strict=True):
+            _write(folder / name, samples, overwrite=overwrite)
+        plot_pair(folder / "noisy.wav", folder / "denoised.wav", folder / _PICTURE, title=title, overwrite=overwrite)
+    except BaseException:
+        remove_empty(made)
+        raise
     hop_us = denoiser.hop / SAMPLE_RATE_HZ * 1e6
     compute_us = _spread(compute_ns / 1e3)
     return DemoReport(
         method=setup.settings.method,
         preset=setup.preset,
+        network=network,
+        engine=engine,
         folder=str(folder),
         files=tuple(str(folder / name) for name in (*_SOUNDS, _PICTURE)),
         seconds=len(noisy) / SAMPLE_RATE_HZ,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rtdenoise.atomic import write_text
 from rtdenoise.errors import AudioFileError
 from rtdenoise.typing import F32
 
@@ -48,9 +48,7 @@ class Cache:
         """Keep a value."""
         path = self._path(key)
         path.parent.mkdir(exist_ok=True)
-        part = path.with_name(f".{secrets.token_hex(6)}.part")
-        part.write_text(json.dumps(value), encoding="utf-8")
-        part.replace(path)
+        write_text(path, json.dumps(value))
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"

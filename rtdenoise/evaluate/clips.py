@@ -12,6 +12,7 @@ import numpy as np
 from rtdenoise.errors import AudioFileError, SignalError
 from rtdenoise.evaluate.mixing import Mixture, render_mixture
 from rtdenoise.evaluate.signals import AUDIO_SUFFIXES, read_mono
+from rtdenoise.names import for_library
 from rtdenoise.typing import F32
 
 WIDE_HZ, NARROW_HZ = 16000, 8000
@@ -157,7 +158,7 @@ def _working_rate(path: Path) -> int:
     import soundfile
 
     try:
-        return WIDE_HZ if soundfile.info(str(path)).samplerate >= WIDE_HZ else NARROW_HZ
+        return WIDE_HZ if soundfile.info(for_library(path)).samplerate >= WIDE_HZ else NARROW_HZ
     except (OSError, soundfile.LibsndfileError) as error:
         raise AudioFileError(f"{path}: cannot be read ({error})") from error
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rtdenoise.atomic import written
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -30,8 +32,15 @@ def make_figure(width: float, height: float) -> Figure:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write it as PNG."""
+    """Write it as PNG, whole or not at all.
+
+    Raises
+    ------
+    AudioFileError
+        If it cannot be written.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
-    figure.savefig(path, format="png", dpi=110)
+    with written(path) as file:
+        figure.savefig(file, format="png", dpi=110)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +22,7 @@ from rtdenoise.typing import F32
 
 _TIMEOUT_SECONDS = 300.0
 _DELAY_LIMIT_SECONDS = 1.0
+_commands: dict[subprocess.Popen[bytes], str] = {}  # what runs now, and the folder with its two files
 
 
 class CommandError(RtDenoiseError, RuntimeError):
@@ -62,16 +67,52 @@ def run_command(command: str, signal: F32) -> F32:
         soundfile.write(source, np.clip(signal, -1.0, 1.0), SAMPLE_RATE_HZ, subtype="PCM_16")
         words = [w.replace("{in}", str(source)).replace("{out}", str(target)) for w in shlex.split(command)]
         try:
-            done = subprocess.run(words, capture_output=True, timeout=_TIMEOUT_SECONDS, check=False)
+            code, said = _run(words, folder)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise CommandError(f"{words[0]} did not run: {error}") from error
-        if done.returncode:
-            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-            raise CommandError(": ".join([f"{words[0]} ended with code {done.returncode}", *last]))
+        if code:
+            last = said.decode(errors="replace").strip().splitlines()[-1:]
+            raise CommandError(": ".join([f"{words[0]} ended with code {code}", *last]))
         try:
             return read_mono(target).astype(np.float32)
         except AudioFileError as error:
             raise CommandError(f"{words[0]} wrote no sound to {{out}}") from error
+
+
+def _run(words: Sequence[str], folder: str) -> tuple[int, bytes]:
+    """Exit code of a program, and what it said on standard error; it does not outlive an exception here."""
+    with subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # to be ended with all that it started
+    ) as process:
+        _commands[process] = folder
+        try:
+            _, said = process.communicate(timeout=_TIMEOUT_SECONDS)
+        except BaseException:
+            _kill(process)
+            raise
+        finally:
+            _commands.pop(process, None)
+    return process.returncode, said
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a program and what it started."""
+    with suppress(OSError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+
+
+def end_command() -> None:
+    """End what runs now and remove its files, for a process that is about to end itself."""
+    for process, folder in tuple(_commands.items()):
+        _kill(process)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def delay_of(command: str, speech: F32) -> int:

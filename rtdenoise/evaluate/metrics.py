@@ -233,6 +233,16 @@ def _dnsmos_session() -> Any:
     return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
 
+def require_resampler() -> None:
+    """Raise where the least that an evaluation needs is not installed.
+
+    Raises
+    ------
+    MissingExtraError
+    """
+    _require("soxr")
+
+
 def _require(module: str) -> None:
     if find_spec(module) is None:
         raise MissingExtraError(f"measuring quality needs the package {module}: pip install 'rtdenoise[eval]'")

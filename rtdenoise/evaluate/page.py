@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rtdenoise.atomic import write_text, written
 from rtdenoise.evaluate.clips import CLEAN, Clip, render
 from rtdenoise.evaluate.drawing import STYLE
 from rtdenoise.evaluate.pictures import spectrograms
@@ -84,11 +85,11 @@ def write_page(
         parts += [_article(folder, record, by_name[name], systems, judged) for name in names]
     path = folder / "index.html"
     document = "\n".join(parts)
-    path.write_text(
+    write_text(
+        path,
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width"><title>rtdenoise evaluation</title>'
         f"<style>{_STYLE}</style></head><body>\n{document}\n</body></html>\n",
-        encoding="utf-8",
     )
     return path
 
@@ -164,4 +165,5 @@ def _score(value: float | None, digits: int) -> str:
 def _write_sound(path: Path, signal: F32, rate_hz: int) -> None:
     import soundfile
 
-    soundfile.write(path, np.clip(signal, -1.0, 1.0), rate_hz, subtype="PCM_16")
+    with written(path) as file:
+        soundfile.write(file, np.clip(signal, -1.0, 1.0), rate_hz, subtype="PCM_16", format="WAV")

@@ -11,6 +11,7 @@ import numpy as np
 
 from rtdenoise.errors import ConfigError, MissingExtraError
 from rtdenoise.evaluate.metrics import shift
+from rtdenoise.evaluate.signals import resample
 from rtdenoise.typing import F32
 
 SAMPLE_RATE_HZ = 16000
@@ -61,16 +62,15 @@ def speexdsp(signal: F32) -> F32:
 def rnnoise(signal: F32) -> F32:
     """RNNoise 0.2 (package ``pyrnnoise``): up to 48 kHz, 10 ms blocks, and back."""
     _require("pyrnnoise", "pyrnnoise")
-    import soxr
     from pyrnnoise import rnnoise as library
 
-    raised = soxr.resample(signal, SAMPLE_RATE_HZ, 3 * SAMPLE_RATE_HZ)
+    raised = resample(signal, SAMPLE_RATE_HZ, 3 * SAMPLE_RATE_HZ)
     blocks = _blocks_int16(raised, library.FRAME_SIZE, _RNNOISE_DELAY_48K)
     state = library.create()
     out = np.concatenate([library.process_mono_frame(state, block)[0] for block in blocks])
     library.destroy(state)
     aligned = shift(_from_int16(out), _RNNOISE_DELAY_48K, raised.size)
-    return shift(soxr.resample(aligned, 3 * SAMPLE_RATE_HZ, SAMPLE_RATE_HZ), 0, signal.size)
+    return shift(resample(aligned, 3 * SAMPLE_RATE_HZ, SAMPLE_RATE_HZ), 0, signal.size)
 
 
 def logmmse(signal: F32) -> F32:

@@ -15,6 +15,7 @@ from rtdenoise.evaluate.metrics import NAMES
 from rtdenoise.evaluate.scoring import ClipScores, Scores
 from rtdenoise.evaluate.statistics import column, grouped, metrics_of, paired_interval, summary
 from rtdenoise.evaluate.systems import NOISY, System, latency_ms
+from rtdenoise.names import as_text, plain
 
 SCHEMA = "rtdenoise.evaluate/1"
 
@@ -98,7 +99,7 @@ def _system(system: System, entries: Sequence[ClipScores], cost: Mapping[str, fl
 
 def to_json(record: Mapping[str, Any]) -> str:
     """The record as JSON: numbers to six digits, undefined ones as null."""
-    return json.dumps(_plain(record), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(plain(_plain(record)), indent=1, ensure_ascii=False) + "\n"
 
 
 def _plain(value: Any) -> Any:
@@ -122,7 +123,7 @@ def to_csv(record: Mapping[str, Any]) -> str:
             values = [_cell(row.get(name)) for name in names]
             head = [clip["name"], clip["noise"], _cell(clip["snr_db"]), clip["speaker"], clip["rate_hz"], system]
             writer.writerow([*head, *values])
-    return out.getvalue()
+    return as_text(out.getvalue())
 
 
 def _cell(value: float | None) -> str:

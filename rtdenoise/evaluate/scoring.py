@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -11,13 +10,17 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from rtdenoise.atomic import remove_living
+from rtdenoise.endings import follow_parent, spawning
 from rtdenoise.errors import RtDenoiseError
 from rtdenoise.evaluate import metrics
 from rtdenoise.evaluate.cache import Cache, digest
 from rtdenoise.evaluate.clips import Clip, render
+from rtdenoise.evaluate.external import end_command
 from rtdenoise.evaluate.systems import System, enhancer, fingerprint
 from rtdenoise.typing import F32
 
@@ -92,7 +95,10 @@ def _until_one_dies(
     waiting: deque[tuple[int, Clip]], jobs: int, systems: Sequence[System], cache: Path, with_dnsmos: bool
 ) -> Generator[tuple[int, ClipScores], None, list[tuple[int, Clip]]]:
     """Take clips off `waiting` and score them in a pool; return those under way when one of its processes died."""
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin)
+    context = get_context("spawn")
+    with spawning():  # also starts the process that keeps count of semaphores
+        stop = context.Event()
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(stop,))
     running: dict[Future[ClipScores], tuple[int, Clip]] = {}
     lost: list[tuple[int, Clip]] = []
     try:
@@ -100,7 +106,8 @@ def _until_one_dies(
             while waiting and not lost and len(running) < jobs:  # no more than run, so that few are suspected
                 index, clip = waiting.popleft()
                 try:
-                    running[pool.submit(score_clip, clip, systems, cache, with_dnsmos)] = index, clip
+                    with spawning():
+                        running[pool.submit(score_clip, clip, systems, cache, with_dnsmos)] = index, clip
                 except BrokenProcessPool:
                     lost.append((index, clip))
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -109,15 +116,24 @@ def _until_one_dies(
                     yield index, future.result()
                 except BrokenProcessPool:
                     lost.append((index, clip))
+    except BaseException:
+        stop.set()  # a metric or a peer may take minutes
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return sorted(lost, key=lambda entry: entry[0])
 
 
-def _begin() -> None:
-    """A worker: Ctrl-C is the parent's to handle, and one thread each is enough."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _begin(stop: Any) -> None:
+    """A worker: signals are the parent's to handle, and one thread each is enough."""
+    follow_parent(_leave_nothing, hears_sigterm=True, stop=stop)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def _leave_nothing() -> None:
+    """Before a worker ends unasked."""
+    end_command()
+    remove_living()
 
 
 def score_clip(clip: Clip, systems: Sequence[System], cache: Path, with_dnsmos: bool) -> ClipScores:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rtdenoise.atomic import require_folder, write_text
 from rtdenoise.errors import AudioFileError, ConfigError, RtDenoiseError
 from rtdenoise.evaluate import clips as clip_sets
 from rtdenoise.evaluate import metrics, mixing, tables
@@ -19,7 +20,7 @@ from rtdenoise.evaluate.page import write_page
 from rtdenoise.evaluate.pictures import curves_over_snr, quality_over_delay
 from rtdenoise.evaluate.record import make_record, to_csv, to_json
 from rtdenoise.evaluate.scoring import ClipScores, Progress, score_all
-from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ
+from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, resample
 from rtdenoise.evaluate.systems import NOISY, System, choose, find_delay
 from rtdenoise.typing import F32
 
@@ -95,6 +96,8 @@ def evaluate(request: Request, progress: Progress | None = None) -> Answer:
     ConfigError, AudioFileError
         If nothing can be evaluated; a clip or peer that fails is named, and the rest goes on.
     """
+    metrics.require_resampler()
+    require_folder(request.output)
     clips, material = gather_clips(request)
     for package, what in metrics.missing_packages(with_dnsmos=request.with_dnsmos).items():
         _log.warning("the package %s is not installed; %s", package, what)
@@ -168,9 +171,7 @@ def _first_speech(clips: Sequence[clip_sets.Clip]) -> F32:
             continue
         if rate_hz == SAMPLE_RATE_HZ:
             return clean
-        import soxr
-
-        return np.asarray(soxr.resample(clean, rate_hz, SAMPLE_RATE_HZ), np.float32)
+        return np.asarray(resample(clean, rate_hz, SAMPLE_RATE_HZ), np.float32)
     raise AudioFileError("no clip can be read")
 
 
@@ -233,7 +234,7 @@ def _write(
             ("scores.csv", to_csv(record)),
             ("report.md", text),
         ):
-            _replace(folder / name, content)
+            write_text(folder / name, content)
         drawn = [
             name
             for name, draw in (("delay.png", quality_over_delay), ("snr.png", curves_over_snr))
@@ -256,9 +257,3 @@ def _judged(systems: Sequence[System]) -> str:
     """The system whose gain chooses the clips of the page: the first own one that does something."""
     own = [s.name for s in systems if s.kind == "own" and not s.spec.lower().startswith("bypass")]
     return own[0] if own else systems[-1].name
-
-
-def _replace(path: Path, content: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(content, encoding="utf-8")
-    part.replace(path)

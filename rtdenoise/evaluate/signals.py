@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from rtdenoise.errors import AudioFileError, SignalError
+from rtdenoise.errors import AudioFileError, MissingExtraError, SignalError
+from rtdenoise.names import for_library
 from rtdenoise.typing import F32, F64
 from rtdenoise.units import amplitude_from_db
 
@@ -135,12 +137,23 @@ def read_mono(path: Path, rate_hz: int = SAMPLE_RATE_HZ) -> F64:
     import soundfile
 
     try:
-        signal, rate = soundfile.read(str(path), dtype="float64", always_2d=True)
+        signal, rate = soundfile.read(for_library(path), dtype="float64", always_2d=True)
     except (OSError, soundfile.LibsndfileError) as error:
         raise AudioFileError(f"{path}: cannot be read ({error})") from error
     mono = signal.mean(axis=1)
-    if rate != rate_hz:
-        import soxr
+    return np.ascontiguousarray(mono if rate == rate_hz else resample(mono, rate, rate_hz))
 
-        mono = soxr.resample(mono, rate, rate_hz)
-    return np.ascontiguousarray(mono)
+
+def resample(signal: Any, rate_hz: int, wanted_hz: int) -> Any:
+    """A whole ``(n,)`` signal at another rate.
+
+    Raises
+    ------
+    MissingExtraError
+        Without the package soxr.
+    """
+    try:
+        import soxr
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("changing a sample rate needs soxr: pip install 'rtdenoise[eval]'") from error
+    return soxr.resample(signal, rate_hz, wanted_hz)

@@ -14,6 +14,7 @@ from typing import Any
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.evaluate import external, peers
+from rtdenoise.evaluate.signals import resample
 from rtdenoise.typing import F32
 
 NOISY = "noisy"
@@ -148,13 +149,12 @@ def _own(spec: str, rate_hz: int) -> Enhance:
 
 def _at_wide_rate(run: Enhance, rate_hz: int) -> Enhance:
     import numpy as np
-    import soxr
 
     from rtdenoise.evaluate.metrics import shift
 
     def adapted(noisy: F32) -> F32:
-        raised = soxr.resample(noisy, rate_hz, WIDE_HZ).astype(np.float32)
-        return shift(soxr.resample(run(raised), WIDE_HZ, rate_hz).astype(np.float32), 0, noisy.size)
+        raised = resample(noisy, rate_hz, WIDE_HZ).astype(np.float32)
+        return shift(resample(run(raised), WIDE_HZ, rate_hz).astype(np.float32), 0, noisy.size)
 
     return adapted
 

@@ -78,6 +78,13 @@ def encoding_for(target: Path, source: Encoding, n_samples: int | None) -> Encod
     return chosen if same else replace(chosen, endian="FILE", kbps=source.kbps if subtype == source.subtype else 0.0)
 
 
+def suffix_of(encoding: Encoding) -> str:
+    """The usual suffix of a container; empty for one that no suffix stands for."""
+    if encoding.subtype == "OPUS":
+        return ".opus"
+    return next((suffix for suffix, kinds in _CONTAINERS.items() if encoding.container in kinds), "")
+
+
 def containers_for(target: Path) -> tuple[str, ...]:
     """What a file of this suffix can be inside, the usual one first.
 

@@ -16,6 +16,7 @@ from rtdenoise.files.naming import DENOISED, beside, require_different
 from rtdenoise.files.report import FileReport
 from rtdenoise.files.setup import Setup, Streams, load_setup
 from rtdenoise.files.workers import AfterFile, Outcome, Task, run_here, run_in_processes
+from rtdenoise.names import is_folder, is_there, plain
 
 FolderProgress = Callable[[int, int], None]
 """Called with the number of files done and the number there are: first with 0, when the method is ready."""
@@ -42,16 +43,19 @@ class FolderReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {
-            "source": self.source,
-            "target": self.target,
-            "seconds": round(self.seconds, 3),
-            "elapsed_seconds": round(self.elapsed_seconds, 3),
-            "jobs": self.jobs,
-            "files": [report.as_dict() for report in self.files],
-            "failed": dict(self.failed),
-            "skipped": list(self.skipped),
-        }
+        values: dict[str, Any] = plain(
+            {
+                "source": self.source,
+                "target": self.target,
+                "seconds": round(self.seconds, 3),
+                "elapsed_seconds": round(self.elapsed_seconds, 3),
+                "jobs": self.jobs,
+                "files": [report.as_dict() for report in self.files],
+                "failed": dict(self.failed),
+                "skipped": list(self.skipped),
+            }
+        )
+        return values
 
 
 def denoise_folder(
@@ -123,10 +127,9 @@ def run_folder(
         raise ConfigError(f"jobs={jobs} must be at least 1")
     target = target if target is not None else beside(source, setup.label)
     require_different(source, target)
-    if target.exists() and not target.is_dir():
-        raise AudioFileError(f"{target}: is a file; a folder in gives a folder out")
-    tasks, skipped = _plan(source, target, overwrite=overwrite)
-    outcomes: list[Outcome] = []
+    _refuse_target(source, target)
+    tasks, skipped, outcomes = _plan(source, target, overwrite=overwrite)
+    unreadable = len(outcomes)
     jobs_used = 1
 
     def begin() -> None:
@@ -138,7 +141,7 @@ def run_folder(
             outcomes.append(outcome)
             jobs_used = max(jobs_used, outcome.jobs)
             if progress is not None:
-                progress(len(outcomes), len(tasks))
+                progress(len(outcomes) - unreadable, len(tasks))
     outcomes.sort(key=lambda outcome: outcome.task.source)
     return FolderReport(
         source=str(source),
@@ -174,30 +177,72 @@ def _run(
         yield from (run_here(streams, task, after_file) for task in rest)
 
 
-def _plan(source: Path, target: Path, *, overwrite: bool) -> tuple[list[Task], list[str]]:
-    if not source.is_dir():
+def _refuse_target(source: Path, target: Path) -> None:
+    """Raise if the results cannot go there, or would be denoised again by the next run."""
+    if is_there(target) and not is_folder(target):
+        raise AudioFileError(f"{target}: is a file; a folder in gives a folder out")
+    if target.is_symlink() and not is_there(target):
+        raise AudioFileError(f"{target}: is a link to {os.path.realpath(target)}, which is not there; make it first")
+    inside, outside = Path(os.path.realpath(target)), Path(os.path.realpath(source))
+    if inside.is_relative_to(outside) and not any(_left_out(name) for name in inside.relative_to(outside).parts):
+        raise AudioFileError(
+            f"{target}: lies inside the source, whose next run would denoise it again: "
+            f"name a folder beside it, or one that ends with {DENOISED}"
+        )
+
+
+def _plan(source: Path, target: Path, *, overwrite: bool) -> tuple[list[Task], list[str], list[Outcome]]:
+    """What there is to do, what is done already, and what cannot be."""
+    if not is_folder(source):
         raise AudioFileError(f"{source}: no such folder")
-    found = list(_audio_files(source, target))
-    if not found:
-        raise AudioFileError(f"{source}: holds no audio ({' '.join(sorted(AUDIO_SUFFIXES))})")
+    unreadable: list[OSError] = []
+    found = list(_audio_files(source, target, unreadable.append))
+    if unreadable and Path(unreadable[0].filename) == source:
+        raise AudioFileError(f"{source}: cannot be read: {unreadable[0].strerror}")
+    if not found and not unreadable:
+        raise AudioFileError(f"{source}: {_why_nothing(source)}")
     tasks, skipped = [], []
+    failed = [_unreadable(error, target) for error in unreadable]
     for path in found:
         out = target / path.relative_to(source)
-        if out.exists() and not overwrite:
+        if is_there(out) and not overwrite:
             skipped.append(str(path))
         else:
-            tasks.append(Task(path, out, path.stat().st_size if path.exists() else 0, overwrite))
-    return tasks, skipped
+            tasks.append(Task(path, out, _size(path), overwrite))
+    return tasks, skipped, failed
 
 
-def _audio_files(source: Path, target: Path) -> Iterator[Path]:
+def _unreadable(error: OSError, target: Path) -> Outcome:
+    """A folder inside that nobody may look into fails as a file does."""
+    folder = Path(error.filename)
+    return Outcome(Task(folder, target, 0, overwrite=False), None, f"{folder}: cannot be read: {error.strerror}")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # a link that leads nowhere; reading it will say so
+        return 0
+
+
+def _why_nothing(source: Path) -> str:
+    results = f"holds only results of earlier runs (names that end with {DENOISED}); give the folder of the recordings"
+    for _folder, folders, names in os.walk(source):
+        if any(_left_out(name) and not name.startswith(".") for name in (*folders, *names)):
+            return results
+    return f"holds no audio ({' '.join(sorted(AUDIO_SUFFIXES))})"
+
+
+def _left_out(name: str) -> bool:
+    """Whether a file or folder of that name is hidden, or our own output."""
+    return name.startswith(".") or Path(name).stem.endswith(DENOISED)
+
+
+def _audio_files(source: Path, target: Path, unreadable: Callable[[OSError], None]) -> Iterator[Path]:
     """Audio in the tree, sorted; without hidden names, our own outputs and the target, which may lie inside."""
 
     def wanted(name: str) -> bool:
-        return not name.startswith(".") and not Path(name).stem.endswith(DENOISED)
-
-    def unreadable(error: OSError) -> None:
-        raise AudioFileError(f"{error.filename}: cannot be read: {error.strerror}") from error
+        return not _left_out(name)
 
     inside = os.path.realpath(target)
     for folder, folders, names in os.walk(source, onerror=unreadable):

@@ -5,10 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from rtdenoise.atomic import require_free
 from rtdenoise.errors import AudioFileError
+from rtdenoise.files.encoding import AUDIO_SUFFIXES, suffix_of
+from rtdenoise.names import is_folder, is_there
+
+__all__ = ["DENOISED", "beside", "require_different", "require_free", "target_for"]
 
 DENOISED = "_denoised"
 """What the names of our own outputs end with."""
+
+_SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
 
 
 def beside(source: Path, label: str) -> Path:
@@ -21,22 +28,36 @@ def beside(source: Path, label: str) -> Path:
     return source.with_name(f"{source.stem}_{label}{DENOISED}{source.suffix}")
 
 
-def require_free(path: Path, *, overwrite: bool) -> None:
-    """Raise unless the name is free, or belongs to a file that may be overwritten.
+def target_for(source: Path, target: str | None, label: str) -> Path:
+    """Where one file goes: the named file, or the usual name in the named folder or beside the source.
+
+    A source without a suffix that says what it is gets one by what is inside.
 
     Raises
     ------
     AudioFileError
+        For a folder that is not there.
     """
-    final = Path(os.path.realpath(path))
-    if not final.exists():
-        return
-    if final.is_dir():
-        raise AudioFileError(f"{path}: is a folder; name a file")
-    if not final.is_file():
-        raise AudioFileError(f"{path}: is not a regular file and cannot be replaced")
-    if not overwrite:
-        raise AudioFileError(f"{path}: exists already; --overwrite replaces it, --output names another")
+    folder = target is not None and is_folder(target)
+    if target is not None and not folder:
+        if target.endswith(_SEPARATORS):
+            raise AudioFileError(f"{target}: there is no such folder; make it first")
+        return Path(target)
+    path = beside(source, label)
+    if path.suffix.lower() not in AUDIO_SUFFIXES:
+        path = path.with_name(path.name + _suffix_of(source))
+    return Path(target) / path.name if target is not None else path
+
+
+def _suffix_of(source: Path) -> str:
+    """The suffix of what a file holds; none if that cannot be read, which reading it will say."""
+    from rtdenoise.files.source import Source
+
+    try:
+        with Source(source) as opened:
+            return suffix_of(opened.encoding)
+    except AudioFileError:
+        return ""
 
 
 def require_different(source: Path, target: Path) -> None:
@@ -47,5 +68,5 @@ def require_different(source: Path, target: Path) -> None:
     AudioFileError
     """
     same_name = os.path.realpath(source) == os.path.realpath(target)
-    if same_name or (source.exists() and target.exists() and source.samefile(target)):
+    if same_name or (is_there(source) and is_there(target) and source.samefile(target)):
         raise AudioFileError(f"{target}: input and output are the same; --output names another place")

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rtdenoise.files.levels import LevelMeter
+from rtdenoise.names import plain, shown
 from rtdenoise.typing import Denoiser
 
 
@@ -15,13 +16,16 @@ class FileReport:
 
     Levels are RMS in dB re full scale, None for digital silence.  `noise_reduction_db` is how much quieter the quietest
     fifth of all 20 ms frames became.  `rtf` is the whole time taken, reading and writing included, over the duration.
-    `latency_ms` has the method's parts, which a live stream would have; the file itself is aligned with its source.
+    `network` and `engine` are those of a CAN, None for other methods.  `latency_ms` has the method's parts, which a
+    live stream would have; the file itself is aligned with its source.
     """
 
     source: str
     target: str
     method: str
     preset: str
+    network: str | None
+    engine: str | None
     seconds: float
     sample_rate: int
     channels: int
@@ -41,15 +45,23 @@ class FileReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self) | {"warnings": list(self.warnings)}
+        values: dict[str, Any] = plain(asdict(self))
+        return values
+
+    @property
+    def title(self) -> str:
+        """The method with its preset, or with its network and engine."""
+        if self.network is None:
+            return f"{self.method} {self.preset}"
+        return f"{self.method} {shown(self.network)} ({self.engine})"
 
     def line(self) -> str:
         """The report in one line."""
         reduction = self.noise_reduction_db
         noise = "silence" if reduction is None else f"noise {-reduction:+.1f} dB"
-        name = "standard output" if self.target == "-" else self.target
+        name = "standard output" if self.target == "-" else shown(self.target)
         return (
-            f"{name}: {self.seconds:.1f} s, {self.method} {self.preset}, {noise}, "
+            f"{name}: {self.seconds:.1f} s, {self.title}, {noise}, "
             f"RTF {self.rtf:.4f}, delay if live {self.latency_ms['total']:.1f} ms"
         )
 

@@ -10,6 +10,8 @@ from typing import Any
 from rtdenoise import registry
 from rtdenoise.config import Settings, load_settings
 from rtdenoise.errors import AudioFileError, ConfigError
+from rtdenoise.names import shown
+from rtdenoise.streaming.overlap_add import RATE_MAX_HZ, RATE_MIN_HZ
 from rtdenoise.streaming.session import Stream
 from rtdenoise.typing import Denoiser
 
@@ -29,6 +31,16 @@ class Setup:
     def label(self) -> str:
         """The method's name as it stands in the names of new files."""
         return self.settings.method.upper()
+
+    def network_and_engine(self) -> tuple[str, str] | tuple[None, None]:
+        """Name of the CAN's network, and the engine that "auto" stands for; none for other methods."""
+        if self.settings.method != "CAN":
+            return None, None
+        from rtdenoise.can.models import open_model
+        from rtdenoise.can.streaming import engine_for
+
+        can = self.settings.can
+        return can.model, engine_for(open_model(can.model).spec, can.engine, can.precision)
 
 
 def load_setup(
@@ -72,6 +84,8 @@ class Streams:
             If the method cannot run at this rate or with so many channels.
         """
         key = (sample_rate, channels)
+        if not RATE_MIN_HZ <= sample_rate <= RATE_MAX_HZ:
+            raise AudioFileError(_wrong_rate(name, sample_rate))
         if key not in self._built:
             while len(self._built) >= _STREAMS_KEPT:
                 self._built.pop(next(iter(self._built)))
@@ -83,3 +97,13 @@ class Streams:
         denoiser, stream = self._built[key]
         stream.reset()
         return denoiser, stream
+
+
+def _wrong_rate(name: str, sample_rate: int) -> str:
+    nearest = RATE_MIN_HZ if sample_rate < RATE_MIN_HZ else RATE_MAX_HZ
+    path = Path(name)
+    remedy = "resample it first"
+    if path.suffix:
+        remedy += f": ffmpeg -i {shown(name)} -ar {nearest} {shown(path.stem)}-{nearest}{shown(path.suffix)}"
+    name = "standard input" if name == "-" else name
+    return f"{name}: has {sample_rate} Hz; from {RATE_MIN_HZ} to {RATE_MAX_HZ} Hz can be denoised; {remedy}"

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from rtdenoise.endings import ENDING_SIGNALS
+
 
 class DeferredSignals:
-    """SIGINT and SIGTERM wait for `check`, or come at once inside `allowed`.
+    """Ctrl-C and every other signal that ends a process wait for `check`, or come at once inside `allowed`.
 
     libsndfile calls back into Python to write; an exception raised by a signal handler there would be printed and lost.
     Outside the main thread, where no handler runs, this does nothing.
@@ -24,7 +26,7 @@ class DeferredSignals:
 
     def __enter__(self) -> DeferredSignals:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in ENDING_SIGNALS:
                 if callable(signal.getsignal(number)):
                     self._previous[number] = signal.signal(number, self._handle)
         return self

@@ -167,11 +167,14 @@ def make_report(
 ) -> FileReport:
     """Collect the figures of a finished job."""
     seconds = flow.n_samples / encoding.sample_rate
+    network, engine = setup.network_and_engine()
     return FileReport(
         source=names[0],
         target=names[1],
         method=setup.settings.method,
         preset=setup.preset,
+        network=network,
+        engine=engine,
         seconds=seconds,
         sample_rate=encoding.sample_rate,
         channels=encoding.channels,

@@ -15,6 +15,7 @@ import soundfile
 
 from rtdenoise.errors import AudioFileError
 from rtdenoise.files.encoding import LOSSY, Encoding
+from rtdenoise.names import for_library
 from rtdenoise.typing import F32
 
 _log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class Source:
         if path.suffix.lower() == ".raw":
             raise AudioFileError(f"{path}: raw samples say nothing about themselves; --input - --rate HZ reads them")
         try:
-            self._file = soundfile.SoundFile(str(path))
+            self._file = soundfile.SoundFile(for_library(path))
         except (soundfile.SoundFileError, OSError, RuntimeError) as error:
             raise AudioFileError(f"{path}: not audio that can be read ({reason(error)})") from error
         self.n_samples = max(0, int(self._file.frames))

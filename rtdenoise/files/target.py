@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,64 +11,17 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from rtdenoise.atomic import PartFile, why_not
 from rtdenoise.errors import AudioFileError
 from rtdenoise.files.encoding import FLOATING, LOSSY, Encoding, compression
-from rtdenoise.files.naming import require_free
 from rtdenoise.files.source import reason
+from rtdenoise.names import for_library
 from rtdenoise.typing import F32
 
 _BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 _TAGS = ("title", "copyright", "software", "artist", "comment", "date", "album", "license", "tracknumber", "genre")
 _RF64_AUTO_DOWNGRADE = 0x1210  # sndfile.h: SFC_RF64_AUTO_DOWNGRADE
 _EXACT_LENGTH = frozenset({"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"}) | LOSSY
-
-
-class PartFile:
-    """A hidden file beside `path` that takes its place on `commit` and vanishes on `discard`.
-
-    Parameters
-    ----------
-    path : Path
-        A link is followed: what it points to is replaced.
-    overwrite : bool
-        Whether a file of that name may be replaced.
-
-    Raises
-    ------
-    AudioFileError
-        If the place cannot be written or is taken.
-    """
-
-    def __init__(self, path: Path, *, overwrite: bool) -> None:
-        self.path = path
-        self._final = Path(os.path.realpath(path))
-        self._overwrite = overwrite
-        require_free(self.path, overwrite=self._overwrite)
-        self.part = self._final.with_name(f".rtdenoise-{secrets.token_hex(6)}.part")
-        try:
-            self.file = self.part.open("x+b", buffering=0)
-        except OSError as error:
-            raise AudioFileError(f"{path}: cannot be written: {_why(error, path)}") from error
-
-    def commit(self) -> None:
-        """Close it and give it its name."""
-        try:
-            self.file.close()
-            require_free(self.path, overwrite=self._overwrite)
-            if self._final.exists():
-                shutil.copymode(self._final, self.part)
-            self.part.replace(self._final)
-        except OSError as error:
-            self.discard()
-            if isinstance(error, AudioFileError):
-                raise
-            raise AudioFileError(f"{self.path}: cannot be written: {_why(error, self._final)}") from error
-
-    def discard(self) -> None:
-        """Close and remove it."""
-        with suppress(OSError):  # the disk is full or gone, which the caller is reporting already
-            self.file.close()
-        self.part.unlink(missing_ok=True)
 
 
 class _Disk:
@@ -215,7 +165,7 @@ class Target:
         with suppress(soundfile.SoundFileError, RuntimeError):  # it notes the length; the file is not its own to cut
             self._sound.truncate(self.n_written)
         self._part.file.truncate(end)
-        return "" if error is None else _why(error, self.path)
+        return "" if error is None else why_not(error, self.path)
 
     def _stored(self, samples: F32) -> np.ndarray[Any, np.dtype[Any]]:
         """Samples as the type that the file's own type is made from without loss, rounded to its steps."""
@@ -236,7 +186,7 @@ class Target:
 
     def _raise_disk_error(self, cause: BaseException | None) -> None:
         if self._disk.error is not None:
-            why = _why(self._disk.error, self.path)
+            why = why_not(self._disk.error, self.path)
             raise AudioFileError(f"{self.path}: cannot be written: {why}; nothing was kept") from cause
 
     def __enter__(self) -> Target:
@@ -260,7 +210,7 @@ class Target:
         self._sound.close()
         self._raise_disk_error(None)
         try:
-            with soundfile.SoundFile(str(self._part.part)) as written:
+            with soundfile.SoundFile(for_library(self._part.part)) as written:
                 whole = written.frames == self.n_written or self.encoding.subtype not in _EXACT_LENGTH
         except (soundfile.SoundFileError, RuntimeError) as error:
             if self.n_written == 0:
@@ -290,10 +240,3 @@ def _prefer_plain_wave(sound: soundfile.SoundFile) -> None:
     """Let libsndfile make a plain WAV of an RF64 when it is closed; python-soundfile has no name for this."""
     if sound.format == "RF64":
         soundfile._snd.sf_command(sound._file, _RF64_AUTO_DOWNGRADE, soundfile._ffi.NULL, 1)
-
-
-def _why(error: OSError, path: Path) -> str:
-    if isinstance(error, FileNotFoundError):
-        return f"no folder {path.parent}"
-    text = error.strerror or str(error)
-    return text[:1].lower() + text[1:]

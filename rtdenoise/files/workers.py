@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from rtdenoise.atomic import remove_living
+from rtdenoise.endings import follow_parent, spawning
 from rtdenoise.errors import AudioFileError, RtDenoiseError
 from rtdenoise.files.report import FileReport
 from rtdenoise.files.setup import Setup, Streams
@@ -89,30 +87,18 @@ def run_in_processes(setup: Setup, tasks: list[Task], jobs: int, after_file: Aft
         As they come.
     """
     context = get_context("spawn")
-    stop = context.Event()
+    with spawning():  # also starts the process that keeps count of semaphores
+        stop = context.Event()
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(setup, stop, after_file))
     try:
         largest_first = sorted(tasks, key=lambda task: -task.size)
-        with _born_deaf():
+        with spawning():
             futures = {pool.submit(_work, task): task for task in largest_first}
         for future in as_completed(futures):
             yield _outcome(future, futures[future], jobs)
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _born_deaf() -> Iterator[None]:
-    """Processes started inside ignore Ctrl-C from their first instruction on; it is the parent's to handle."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
 
 
 def _outcome(future: Future[Outcome], task: Task, jobs: int) -> Outcome:
@@ -128,17 +114,8 @@ _worker: dict[str, Any] = {}
 
 def _begin(setup: Setup, stop: Any, after_file: AfterFile | None) -> None:
     """Prepare a worker: signals go to the parent alone, and if that dies, so does the worker."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    follow_parent(remove_living)
     _worker.update(streams=Streams(setup), stop=stop, after_file=after_file)
-
-
-def _die_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _work(task: Task) -> Outcome:

@@ -18,7 +18,7 @@ from rtdenoise.cli.app import app
 from rtdenoise.config import METHODS, preset_names
 from rtdenoise.demo.noise import room_noise
 from rtdenoise.evaluate.metrics import si_sdr_db
-from tests.cli.conftest import COMMAND, names, start
+from tests.cli.conftest import names
 
 HEAVY = {"numpy", "numba", "scipy", "soundfile", "matplotlib", "tensorflow", "llvmlite", "sounddevice"}
 
@@ -115,31 +115,15 @@ def test_demo_never_overwrites_unasked(call, tmp_path):
     assert (tmp_path / "here" / "denoised.wav").read_bytes() == before
     assert call("demo", "-o", "here", "-a", "WF", "--overwrite").code == 0
     assert (tmp_path / "here" / "denoised.wav").read_bytes() != before
-    assert call("demo", "-o", "/proc/none").err.startswith("rtdenoise: error: /proc/none: cannot be made")
+    assert "rtdenoise: error: /proc/none: cannot be made" in call("demo", "-o", "/proc/none").err
+    assert call("demo", "-a", "bypass").code == call("demo", "-a", "bypass", "--overwrite").code == 0
+    assert names(tmp_path) == ["here", "rtdenoise-demo"]
 
 
 def test_demo_noise_comes_from_its_seed():
     first, again, other = (room_noise(16000, 16000, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert np.any(first != other) and np.sqrt(np.mean(first**2)) == pytest.approx(1.0)
-
-
-def test_output_that_nobody_reads_to_its_end():
-    with start("methods") as process:
-        process.stdout.close()
-        assert process.wait(timeout=60) == 0
-        assert process.stderr.read() == b""
-
-
-def test_output_to_a_full_device():
-    if not Path("/dev/full").exists():
-        pytest.skip("this system has no /dev/full")
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [*COMMAND, "methods"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
-        )
-    assert done.returncode == 1
-    assert done.stderr == "rtdenoise: error: No space left on device\n"
 
 
 def test_slow_preparation_is_announced_once_and_quick_preparation_not(capsys, monkeypatch, tmp_path):

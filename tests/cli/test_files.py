@@ -205,3 +205,37 @@ def test_missing_standard_streams_are_survived(make, tmp_path):
     )
     assert done == 0
     assert Path(tmp_path / "noisy_BYPASS_denoised.wav").is_file()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are text there")
+def test_names_that_are_no_text_and_files_that_are_none_never_end_a_folder(call, make, tmp_path):
+    make("in/a.wav")
+    sound = (tmp_path / "in" / "a.wav").read_bytes()
+    odd = [os.fsdecode(b"m\xe9moire.wav"), "new\nline.wav", "\x1b[31m.wav", "z" * 251 + ".wav"]
+    for name in odd:
+        try:
+            (tmp_path / "in" / name).write_bytes(sound)
+        except OSError:
+            pytest.skip("this disk takes no such names")
+    os.mkfifo(tmp_path / "in" / "fifo.wav")
+    (tmp_path / "in" / "loop.wav").symlink_to("loop.wav")
+    (tmp_path / "in" / "lost.wav").symlink_to("nowhere")
+    (tmp_path / "in" / "zero.wav").symlink_to("/dev/zero")
+
+    done = call("-f", "in", "-a", "bypass", "-o", "out", "--plot", "--json", "--jobs", "2")
+
+    assert done.code == 1
+    report = json.loads(done.out)
+    json.dumps(report, ensure_ascii=False).encode()
+    assert len(report["files"]) == 5 and "in/m\\xe9moire.wav" in [item["source"] for item in report["files"]]
+    assert [Path(name).name for name in report["failed"]] == ["fifo.wav", "loop.wav", "lost.wav", "zero.wav"]
+    assert len(done.err.splitlines()) == 4
+    assert {"a.wav", *odd} < set(names(tmp_path / "out"))
+    shown = call("-f", "in", "-a", "bypass", "-o", "out2").out
+    assert "m\\xe9moire.wav" in shown and "new\\nline.wav" in shown and "\\x1b[31m.wav" in shown
+
+
+def test_a_file_without_suffix_keeps_its_kind(call, make, tmp_path):
+    make("talk", container="FLAC")
+    assert call("-f", "talk", "-a", "bypass").code == 0
+    assert soundfile.info(tmp_path / "talk_BYPASS_denoised.flac").format == "FLAC"

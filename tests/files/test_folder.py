@@ -49,10 +49,16 @@ def test_the_tree_is_mirrored_and_our_own_outputs_are_left_out(tree):
     assert json.loads(json.dumps(report.as_dict(), allow_nan=False))["failed"] == {}
 
 
-def test_a_target_inside_the_source_is_not_searched(tree):
-    denoise_folder(tree, tree / "clean", method="bypass")
-    again = denoise_folder(tree, tree / "clean", method="bypass")
+def test_a_target_inside_the_source_is_never_denoised_again(tree, tmp_path):
+    denoise_folder(tree, tree / "clean_denoised", method="bypass")
+    again = denoise_folder(tree, tree / "clean_denoised", method="bypass")
     assert again.files == () and len(again.skipped) == 4
+    assert len(denoise_folder(tree, tmp_path / "out", method="bypass").files) == 4
+    (tmp_path / "link").symlink_to(tree)
+    for target in (tree / "clean", tree / "sub" / "clean", tmp_path / "link" / "clean"):
+        with pytest.raises(AudioFileError, match=r"lies inside the source.* ends with _denoised"):
+            denoise_folder(tree, target, method="bypass")
+        assert not target.exists()
 
 
 def test_existing_outputs_are_skipped_and_made_again_with_overwrite(tree, tmp_path):

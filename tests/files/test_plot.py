@@ -63,7 +63,7 @@ def test_a_failed_picture_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Figure, "savefig", full)
-    with pytest.raises(AudioFileError, match=r"x\.png: cannot be written: No space left"):
+    with pytest.raises(AudioFileError, match=r"x\.png: cannot be written: no space left"):
         plot.plot_pair(source, source, tmp_path / "x.png", title="WF")
     assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
 

@@ -9,11 +9,12 @@ from typing import Any
 import click
 
 from rtdenoise.cli.options import method_options, take_method_options
+from rtdenoise.cli.strict import StrictCommand
 
 _SHOWN_FAILURES = 20
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @click.argument("source")
 @click.argument("target")
 @method_options

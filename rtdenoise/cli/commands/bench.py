@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from rtdenoise.cli.strict import StrictCommand
+
 SLOWER_EXIT_CODE = 3
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @click.option("-a", "--method", "names", multiple=True, metavar="NAME", help="METHOD:PRESET or CAN:MODEL; repeat.")
 @click.option("--quick", is_flag=True, help="The usual choices in half a minute.")
 @click.option("--load", "loaded", is_flag=True, help="Beside a busy core and a Python thread that never rests.")
@@ -19,6 +21,7 @@ SLOWER_EXIT_CODE = 3
 @click.option("--tolerance", type=float, default=0.05, show_default=True, help="A smaller change is none.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="JSON, Markdown, PNG and HTML.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, as into a pipe, on a terminal too.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 def command(
     *,
@@ -31,6 +34,7 @@ def command(
     tolerance: float,
     output: Path | None,
     as_json: bool,
+    as_markdown: bool,
     quiet: bool,
 ) -> int:
     r"""Measure cost, tail, latency, memory and capacity of every method on this machine.
@@ -47,6 +51,7 @@ def command(
     """
     import json
 
+    from rtdenoise.atomic import require_folder
     from rtdenoise.bench.cases import QUICK
     from rtdenoise.bench.compare import SLOWER, agreement, check_tolerance, load_bench
     from rtdenoise.bench.compare import compare as compare_records
@@ -54,9 +59,12 @@ def command(
     from rtdenoise.bench.run import SCHEMA, Request, bench
     from rtdenoise.bench.tables import agreement_line, changes_table, markdown
     from rtdenoise.cli.console import Bar, stderr_console
+    from rtdenoise.cli.tables import print_report
 
     check_tolerance(tolerance)
     old = load_bench(compare, SCHEMA) if compare is not None else None
+    if output is not None:
+        require_folder(output)
     request = Request(names=names, rate_hz=rate_hz, quick=quick, loaded=loaded, seconds=seconds)
     with Bar(stderr_console(quiet=quiet), "bench") as bar:
         record = bench(request, bar.update)
@@ -69,9 +77,10 @@ def command(
     if as_json:
         click.echo(json.dumps(record))
     elif not quiet:
-        click.echo(markdown(record))
+        print_report(markdown(record), as_markdown=as_markdown)
         if changes:
-            click.echo(f"{changes_table(changes)}\n\n{agreement_line(record['agreement'])}\n")
+            said = f"{changes_table(changes)}\n\n{agreement_line(record['agreement'])}\n"
+            print_report(said, as_markdown=as_markdown)
         click.echo("\n".join(str(path) for path in files), nl=bool(files))
     failed = all("error" in row for row in record["rows"])
     return 1 if failed else SLOWER_EXIT_CODE if any(change.verdict == SLOWER for change in changes) else 0

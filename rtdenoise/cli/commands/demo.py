@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rtdenoise.cli.options import method_options, take_method_options
+from rtdenoise.cli.strict import StrictCommand
+from rtdenoise.names import shown
 
 if TYPE_CHECKING:
     from rtdenoise.demo import DemoReport
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @click.option("-o", "--output", "folder", metavar="DIR", help="Where to write.  [default: a new folder rtdenoise-demo]")
 @method_options
 @click.option("--overwrite", is_flag=True, help="Replace files of an earlier run.")
@@ -39,10 +41,11 @@ def command(folder: str | None, overwrite: bool, as_json: bool, **values: Any) -
 def text(report: DemoReport) -> str:
     """The report as a table."""
     latency, compute, budget = report.latency_ms, report.compute_us, report.budget_percent
+    chosen = f"{shown(report.network)} ({report.engine})" if report.network else report.preset
     gained = report.si_sdr_after_db - report.si_sdr_before_db
     return "\n".join(
         [
-            f"{report.method} {report.preset}: {report.seconds:.1f} s of speech in noise at {report.snr_db:g} dB, "
+            f"{report.method} {chosen}: {report.seconds:.1f} s of speech in noise at {report.snr_db:g} dB, "
             f"{report.hops} blocks of {latency['hop']:.1f} ms",
             "",
             "  delay of the method             ms",
@@ -56,6 +59,6 @@ def text(report: DemoReport) -> str:
             f"  SI-SDR {report.si_sdr_before_db:.1f} dB -> {report.si_sdr_after_db:.1f} dB ({gained:+.1f} dB)",
             f"  RTF {report.rtf:.4f}",
             "",
-            *(f"  {name}" for name in report.files),
+            *(f"  {shown(name)}" for name in report.files),
         ]
     )

@@ -7,10 +7,13 @@ from dataclasses import asdict
 
 import click
 
+from rtdenoise.cli.console import stdout_console
+from rtdenoise.cli.strict import StrictCommand
+
 _PIPE_COLUMNS = 200  # a program that reads the table wants no broken lines
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, as_json: bool) -> None:
     r"""List audio devices: channels, rate, latency, and which one is the default.
@@ -30,7 +33,6 @@ def command(*, as_json: bool) -> None:
         click.echo("PortAudio finds no audio device; `rtdenoise doctor` looks for the reason")
         return
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -55,7 +57,7 @@ def command(*, as_json: bool) -> None:
             f"{1000 * device.latency_out_seconds:.1f}",
             " ".join(marks),
         )
-    console = Console(highlight=False)
+    console = stdout_console()
     if not console.is_terminal:
         console.width = max(console.width, _PIPE_COLUMNS)
     console.print(table)

@@ -11,6 +11,7 @@ from typing import TypeVar
 import click
 
 from rtdenoise.cli.entry import complain
+from rtdenoise.cli.strict import StrictCommand
 
 T = TypeVar("T")
 _SIGNS = {"ok": "ok  ", "warning": "warn", "failed": "FAIL"}
@@ -18,7 +19,7 @@ _PATIENCE_SECONDS = 4.0  # beyond what a paced run lasts
 _AT_WORK = "still checking: the first use of a method at a rate compiles it for this machine"
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @click.option(
     "-a", "--method", "methods", multiple=True, metavar="NAME", help="Run these paced.  [default: SS, WF and CAN]"
 )

@@ -7,11 +7,14 @@ from typing import Any
 
 import click
 
+from rtdenoise.cli.strict import StrictCommand
+from rtdenoise.names import shown
+
 WORSE_EXIT_CODE = 3
 _OWN = ("WF:quality", "WF:balanced", "WF:low", "SS:balanced", "CAN:can-live")
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @click.option("--clean", type=click.Path(path_type=Path), metavar="DIR", help="Clean speech; pairs go by file name.")
 @click.option("--noisy", type=click.Path(path_type=Path), metavar="DIR", help="The same speech with noise.")
 @click.option("--voicebank", type=click.Path(path_type=Path), metavar="DIR", help="VoiceBank-DEMAND as unpacked.")
@@ -38,6 +41,7 @@ _OWN = ("WF:quality", "WF:balanced", "WF:low", "SS:balanced", "CAN:can-live")
 @click.option("--jobs", type=int, metavar="N", help="Processes.  [default: all cores]")
 @click.option("--compare", type=click.Path(path_type=Path), metavar="OLD.json", help="Say what became worse.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, as into a pipe, on a terminal too.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 def command(**values: Any) -> int:
     r"""Measure quality: PESQ, STOI, SI-SDR, composite scores, DNSMOS, beside every peer.
@@ -54,12 +58,14 @@ def command(**values: Any) -> int:
         rtdenoise evaluate --voicebank VoiceBank-DEMAND/ --peer 'mine=denoise {in} {out}'
     """
     from rtdenoise.cli.console import Bar, stderr_console
+    from rtdenoise.cli.tables import print_report
     from rtdenoise.evaluate.compare import WORSE, changes_table, load_evaluation
     from rtdenoise.evaluate.compare import compare as compare_records
     from rtdenoise.evaluate.machine import cores
     from rtdenoise.evaluate.peers import PEERS
     from rtdenoise.evaluate.session import Request, evaluate
 
+    as_markdown = values.pop("as_markdown")
     quiet, as_json, compare = values.pop("quiet"), values.pop("as_json"), values.pop("compare")
     old = load_evaluation(compare) if compare is not None else None
     named, all_peers = values.pop("peers"), values.pop("all_peers")
@@ -84,10 +90,10 @@ def command(**values: Any) -> int:
         more = {"changes": [change.as_dict() for change in changes]} if old is not None else {}
         click.echo(to_json({**answer.record, **more}), nl=False)
     elif not quiet:
-        click.echo(answer.markdown)
+        print_report(answer.markdown, as_markdown=as_markdown)
         if changes:
-            click.echo(changes_table(changes) + "\n")
-        click.echo("\n".join(str(path) for path in answer.files))
+            print_report(changes_table(changes) + "\n", as_markdown=as_markdown)
+        click.echo("\n".join(shown(path) for path in answer.files))
     return WORSE_EXIT_CODE if any(change.verdict == WORSE for change in changes) else 0
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 
+from rtdenoise.cli.strict import StrictCommand
+
 _PATH = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @click.argument("checkpoint", metavar="CHECKPOINT", type=_PATH)
 @click.argument("config", metavar="CONFIG", type=_PATH)
 @click.argument("folder", metavar="DIR", type=_PATH)

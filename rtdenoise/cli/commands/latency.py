@@ -7,8 +7,10 @@ from dataclasses import asdict
 
 import click
 
+from rtdenoise.cli.strict import StrictCommand
 
-@click.command()
+
+@click.command(cls=StrictCommand)
 @click.option("--loopback", is_flag=True, help="Play a chirp and listen for it: the speaker must reach the microphone.")
 @click.option("-f", "--input", "source", default="mic", metavar="DEVICE", help="Microphone.  [default: mic]")
 @click.option("-o", "--output", "target", default="speaker", metavar="DEVICE", help="Speaker.  [default: speaker]")

@@ -8,9 +8,10 @@ import click
 
 from rtdenoise.cli.live_options import live_options, take_live_options
 from rtdenoise.cli.options import method_options, take_method_options
+from rtdenoise.cli.strict import StrictCommand
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @click.option(
     "-f",
     "--input",

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from rtdenoise.cli.strict import StrictCommand
+
+if TYPE_CHECKING:
+    from rtdenoise.config import Settings
 
 METHODS = {
     "SS": "spectral subtraction: over-subtraction by SNR, spectral floor, optionally in bands",
@@ -18,7 +23,7 @@ _SEES = {"wave": "samples", "framed": "learnt frames", "spectral": "spectra"}
 _RATE_HZ = 16000
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(as_json: bool) -> None:
     """List methods, presets and networks with their delay, and every parameter."""
@@ -33,17 +38,26 @@ def collect() -> dict[str, Any]:
 
     presets = {}
     for name in preset_names():
-        spectral = load_settings(preset=name).spectral
-        times = spectral.framing
+        settings = load_settings(preset=name)
+        times = settings.spectral.framing
         framing = scaled_framing(
             _RATE_HZ, frame_seconds=times.frame_seconds, span_seconds=times.span_seconds, overlap=times.overlap
         )
         presets[name] = {
             "delay_ms": 1e3 * framing.delay_samples / _RATE_HZ,
             "hop_ms": 1e3 * framing.hop / _RATE_HZ,
-            "parameters": asdict(spectral),
+            "parameters": {**asdict(settings.spectral), **_others(settings)},
         }
     return {"methods": METHODS, "presets": presets, "networks": _networks()}
+
+
+def _others(settings: Settings) -> dict[str, Any]:
+    """What is not the Wiener filter's or spectral subtraction's: channels, rate, network."""
+    return {
+        "channel_mode": settings.channel_mode,
+        "processing_rate_hz": settings.processing_rate_hz,
+        "can": asdict(settings.can),
+    }
 
 
 def _networks() -> dict[str, Any]:
@@ -70,7 +84,7 @@ def text(listing: dict[str, Any]) -> str:
     flat = {name: _flat(preset["parameters"]) for name, preset in listing["presets"].items()}
     for name, preset in listing["presets"].items():
         lines.append(f"  {name:<30} {preset['delay_ms']:7.1f} ms {preset['hop_ms']:4.1f} ms")
-    lines += ["", "Networks of CAN (--set can.model=)   delay    hop"]
+    lines += ["", "Networks of CAN (--model)            delay    hop"]
     for name, network in listing["networks"].items():
         times = f"{network['delay_ms']:7.1f} ms {network['hop_ms']:4.1f} ms"
         lines.append(f"  {name:<30} {times}  {network['channels']} channels over {network['sees']}")

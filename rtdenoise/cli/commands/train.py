@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
+from rtdenoise.cli.strict import StrictCommand
 from rtdenoise.errors import ConfigError
 
 
-@click.command()
+@click.command(cls=StrictCommand)
 @click.argument("config", metavar="CONFIG", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Recordings.  [default: data: of CONFIG]")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting, e.g. steps=20000.")

@@ -13,8 +13,9 @@ from rtdenoise.can.spec import CanSpec
 from rtdenoise.can.tensorflow_engine import import_tensorflow
 from rtdenoise.can.weights import Network
 from rtdenoise.errors import ModelError
+from rtdenoise.kernels import clarity
 from rtdenoise.streaming.windows import window_pair
-from rtdenoise.units import amplitude_from_db
+from rtdenoise.units import amplitude_from_db, smoothing_per_hop
 
 Shapes = dict[str, tuple[int, ...]]
 SIGNATURE = "serving_default"
@@ -34,6 +35,7 @@ def state_shapes(spec: CanSpec, streams: int = 1) -> Shapes:
         state["rings"] = (plan.n_slots, streams * plan.block, spec.channels)
         state[_NUMBER] = (1,)
     if spec.domain == "spectral":
+        state["energies"] = (streams, 2)
         state["history"] = (streams, spec.frame - spec.hop)
         state["overlap"] = (streams, spec.span - spec.hop)
     return {name: shape for name, shape in state.items() if 0 not in shape}
@@ -52,7 +54,8 @@ def serving_function(network: Network, streams: int = 1) -> Any:
         answer = network_step(tf, network, plan, inputs)
         if plan.deep:
             kept |= _written(tf, plan, given, answer.pop("written"))
-        block, more = _block(tf, spec, answer, given)
+        heard = tf.complex(inputs["real"], inputs["imag"]) if spec.domain == "spectral" else None
+        block, more = _block(tf, spec, answer, given, heard)
         kept |= {name: value for name, value in answer.items() if name.startswith("past")} | more
         named = {"enhanced": block, **{f"next_{name}": value for name, value in kept.items()}}
         return {name: tf.identity(value, name) for name, value in named.items()}
@@ -86,17 +89,33 @@ def _written(tf: Any, plan: RingPlan, given: dict[str, Any], rows: Any) -> dict[
     return {"rings": rings, _NUMBER: (given[_NUMBER] + 1) % plan.period}
 
 
-def _block(tf: Any, spec: CanSpec, answer: dict[str, Any], given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _block(
+    tf: Any, spec: CanSpec, answer: dict[str, Any], given: dict[str, Any], heard: Any
+) -> tuple[Any, dict[str, Any]]:
     """The enhanced samples, and what overlaps with the next ones."""
     if spec.domain != "spectral":
         return tf.reshape(answer["rows"], (-1, spec.hop)), {}
     _, window = window_pair(spec.frame, spec.span, spec.hop)
-    frame = tf.signal.irfft(tf.complex(answer["real"], answer["imag"]), [spec.frame])[:, spec.frame - spec.span :]
+    spectrum, energies = _kept_clear(tf, spec, tf.complex(answer["real"], answer["imag"]), heard, given["energies"])
+    frame = tf.signal.irfft(spectrum, [spec.frame])[:, spec.frame - spec.span :]
     frame = frame * window.astype(np.float32)
     if spec.listens_apart:
-        return frame, {}
+        return frame, {"energies": energies}
     total = frame + tf.pad(given["overlap"], [[0, 0], [0, spec.hop]])
-    return total[:, : spec.hop], {"overlap": total[:, spec.hop :]}
+    return total[:, : spec.hop], {"overlap": total[:, spec.hop :], "energies": energies}
+
+
+def _kept_clear(tf: Any, spec: CanSpec, masked: Any, heard: Any, energies: Any) -> tuple[Any, Any]:
+    """`rtdenoise.kernels.clarity.keep_clear` in TensorFlow: the spectrum, and the energies for the next request."""
+    smoothing = smoothing_per_hop(clarity.SMOOTHING_SECONDS, spec.hop / spec.sample_rate)
+    gain_min = amplitude_from_db(spec.gain_min_db)
+    power = [tf.reduce_sum(tf.square(tf.abs(part)), -1) + 1e-12 for part in (masked, heard - masked)]
+    energies = smoothing * energies + (1.0 - smoothing) * tf.stack(power, -1)
+    snr_db = tf.math.log(energies[:, :1] / energies[:, 1:]) * (10.0 / np.log(10.0))
+    share = tf.clip_by_value((snr_db - clarity.LOWEST_DB) / (clarity.HIGHEST_DB - clarity.LOWEST_DB), 0.0, 1.0)
+    ratio = tf.sqrt(tf.square(tf.abs(masked)) / (tf.square(tf.abs(heard)) + 1e-12))
+    u = tf.clip_by_value((ratio - gain_min) / (clarity.GAIN_KEPT * (1.0 - gain_min)), 0.0, 1.0)
+    return masked + tf.cast(share * u * u * (3.0 - 2.0 * u), masked.dtype) * (heard - masked), energies
 
 
 def export_saved_model(network: Network, folder: Path, streams: int = 1) -> None:

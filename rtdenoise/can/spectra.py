@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.can.spec import CanSpec
+from rtdenoise.kernels.clarity import SMOOTHING_SECONDS, keep_clear_each
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.overlap_add import analyse, synthesise
 from rtdenoise.streaming.overlap_add import Framing, fill_windows, overlap_add_fields
 from rtdenoise.typing import F32
-from rtdenoise.units import amplitude_from_db
+from rtdenoise.units import amplitude_from_db, smoothing_per_hop
 
 
 @kernel
@@ -55,6 +56,9 @@ class Spectra:
         for prefix in ("", "heard_")[: len(spans)]:
             for part in ("real", "imag"):
                 self.inputs[prefix + part] = np.zeros((streams, spec.n_bins), np.float32)
+        self._heard = np.zeros((streams, spec.n_bins), np.complex64)
+        self._energies = np.zeros((streams, 2), np.float32)
+        self._smoothing = np.float32(smoothing_per_hop(SMOOTHING_SECONDS, spec.hop / spec.sample_rate))
         self.inputs["gain_min"] = np.full(1, self._gain_start, np.float32)
 
     def analyse(self, blocks: F32) -> None:
@@ -68,14 +72,17 @@ class Spectra:
     def synthesise(self, answer: Mapping[str, F32], outs: F32) -> None:
         """Write the finished ``(streams, hop)`` samples of a step's ``real`` and ``imag``."""
         spectrum = self._records[0]["spectrum"]
+        self._heard[...] = spectrum
         spectrum.real = answer["real"]
         spectrum.imag = answer["imag"]
+        keep_clear_each(self._heard, self._records[0], self._energies, self._smoothing, self.inputs["gain_min"][0])
         synthesise_each(outs, self._records[0])
 
     def reset(self) -> None:
         """Forget the signals."""
         for records, initial in zip(self._records, self._initial, strict=True):
             records[...] = initial
+        self._energies.fill(0.0)
         self.inputs["gain_min"].fill(self._gain_start)
 
 

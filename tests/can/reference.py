@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.signal import lfilter
 
 from rtdenoise.can import features
 from rtdenoise.can.weights import Network
@@ -74,6 +75,17 @@ def framed(network: Network, signal: np.ndarray) -> np.ndarray:
     return out[: len(signal)]
 
 
+def kept_clear(heard: np.ndarray, masked: np.ndarray, hop_seconds: float, gain_min: float) -> np.ndarray:
+    """What was taken from speech is given back where little was to be taken away; ``(n_frames, n_bins)`` each."""
+    step = 1 - np.exp(-hop_seconds / 2.0)
+    energies = [np.sum(np.abs(part) ** 2, -1) + 1e-12 for part in (masked, heard - masked)]
+    kept, removed = (lfilter([step], [1, step - 1], energy) for energy in energies)
+    share = np.clip((10 * np.log10(kept / removed) - 14) / 6, 0, 1)[:, None]
+    ratio = np.abs(masked) / np.sqrt(np.abs(heard) ** 2 + 1e-12)
+    u = np.clip((ratio - gain_min) / (0.3 * (1 - gain_min) + 1e-12), 0, 1)
+    return masked + share * u**2 * (3 - 2 * u) * (heard - masked)
+
+
 def whole_signal(network: Network, signal: np.ndarray) -> np.ndarray:
     """The streamed output of a causal network for ``(n_hops * hop,)`` samples, delayed by its latency."""
     spec = network.spec
@@ -108,7 +120,8 @@ def whole_signal(network: Network, signal: np.ndarray) -> np.ndarray:
         free = 1 - gain_min / (mask + features.GAIN_TINY)
         turn = 1 + free * (np.tanh(outputs[:, n : 2 * n]) + 1j * np.tanh(outputs[:, 2 * n :]))
         mask = mask * turn / np.sqrt(np.abs(turn) ** 2 + features.ROTATION_FLOOR)
+    masked = kept_clear(spectra, mask * spectra, spec.hop / spec.sample_rate, gain_min)
     out = np.zeros(len(signal) + spec.span)
-    for t, frame in enumerate(np.fft.irfft(mask * spectra, spec.frame)):
+    for t, frame in enumerate(np.fft.irfft(masked, spec.frame)):
         out[t * spec.hop : t * spec.hop + spec.span] += frame[spec.frame - spec.span :] * synthesis
     return out[: len(signal)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rtdenoise.can import features, fine
+from rtdenoise.kernels.clarity import keep_clear
 from rtdenoise.kernels.elementary import exponential, logarithm
 from rtdenoise.kernels.half import dense_half
 from rtdenoise.kernels.jit import kernel
@@ -42,7 +43,9 @@ def hop(block: F32, out: F32, states: np.ndarray, listening: np.ndarray) -> None
     propose(state)
     if state.fine_rows.size > 0:
         refine(state)
+    state.heard[:] = state.spectrum
     mask(state)
+    keep_clear(state.heard, state.spectrum, state.energies, state.clarity_smoothing, state.gain_min)
     synthesise(out, state)
 
 

@@ -11,9 +11,10 @@ from rtdenoise.can import features, fine
 from rtdenoise.can.rings import plan_rings
 from rtdenoise.can.spec import CanSpec
 from rtdenoise.can.weights import Network
+from rtdenoise.kernels.clarity import SMOOTHING_SECONDS
 from rtdenoise.kernels.half import PANEL, padded, panels, table_dtype
 from rtdenoise.streaming.overlap_add import Framing, fill_windows, overlap_add_fields
-from rtdenoise.units import amplitude_from_db
+from rtdenoise.units import amplitude_from_db, smoothing_per_hop
 
 
 @lru_cache(maxsize=16)
@@ -50,6 +51,9 @@ def network_dtype(spec: CanSpec) -> np.dtype[Any]:
             ("layer", "f4", (wide,)),
             ("outputs", "f4", (out,)),
             ("gain", "f4", (n,)),
+            ("heard", "c8", (n,)),
+            ("energies", "f4", (2,)),
+            ("clarity_smoothing", "f4"),
             *_fine_fields(spec),
             ("mean_step", "f4"),
             ("floor_step", "f4"),
@@ -121,6 +125,7 @@ def initial_state(network: Network, gain_min_db: float) -> tuple[np.ndarray, np.
     state["bases"], state["lengths"], state["dilations"] = plan.bases, plan.lengths, spec.dilations
     state["slope"], state["residual"] = spec.slope, spec.residual
     state["complex_mask"], state["mask_power"] = spec.mask == "complex", spec.mask_power
+    state["clarity_smoothing"] = smoothing_per_hop(SMOOTHING_SECONDS, spec.hop / spec.sample_rate)
     state["gain_min"] = amplitude_from_db(gain_min_db)
     state["mean_step"] = features.MEAN_STEP / spec.mean_rows
     state["floor_step"] = features.FLOOR_STEP / spec.mean_rows

@@ -1,0 +1,75 @@
+"""Clear recordings are left alone: where little was to be taken away, what was taken from speech is given back.
+
+A network errs by 25 dB below the voice whatever it hears.  Above that SNR its errors are all that it adds, so the more
+the kept energy exceeds the removed energy, the more of each bin that is mostly kept is passed as it came.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rtdenoise.kernels.elementary import logarithm
+from rtdenoise.kernels.jit import kernel
+from rtdenoise.typing import C64, F32
+
+_ZERO, _ONE, _TWO, _THREE = np.float32(0), np.float32(1), np.float32(2), np.float32(3)
+_TINY = np.float32(1e-12)
+LOWEST_DB, HIGHEST_DB = 14.0, 20.0
+"""Kept over removed energy: up to the first nothing is given back, from the second on all of it."""
+SMOOTHING_SECONDS = 2.0
+"""Of both energies: longer than a pause between sentences."""
+GAIN_KEPT = 0.3
+"""A gain from which on a bin counts as speech altogether."""
+_LOWEST = np.float32(LOWEST_DB * np.log(10.0) / 10.0)
+_PER_RANGE = np.float32(10.0 / (np.log(10.0) * (HIGHEST_DB - LOWEST_DB)))
+_GAIN_KEPT = np.float32(GAIN_KEPT)
+
+
+@kernel
+def keep_clear(heard: C64, spectrum: C64, energies: F32, smoothing: np.float32, gain_min: np.float32) -> None:
+    """Give back part of what a mask took away.
+
+    ``out = M + s w (X - M)``, ``s = clip((SNR - 14 dB) / 6 dB, 0, 1)`` from the smoothed energies of ``M`` and of
+    ``X - M``, ``w = u u (3 - 2 u)``, ``u = clip((|M| / |X| - gain_min) / (.3 (1 - gain_min)), 0, 1)``.
+
+    Parameters
+    ----------
+    heard : (n_bins,) complex64, read
+        ``X``, before the mask.
+    spectrum : (n_bins,) complex64, read and written
+        ``M``, after it.
+    energies : (2,) float32, read and written
+        Kept and removed, smoothed over frames.
+    smoothing : float32 in [0, 1)
+        Per frame.
+    gain_min : float32
+        The lowest gain of the mask.
+    """
+    kept, removed = _ZERO, _ZERO
+    for k in range(heard.size):
+        real, imag = spectrum[k].real, spectrum[k].imag
+        lost_real, lost_imag = heard[k].real - real, heard[k].imag - imag
+        kept += real * real + imag * imag
+        removed += lost_real * lost_real + lost_imag * lost_imag
+    energies[0] = smoothing * energies[0] + (_ONE - smoothing) * (kept + _TINY)
+    energies[1] = smoothing * energies[1] + (_ONE - smoothing) * (removed + _TINY)
+    share = min(max((logarithm(energies[0] / energies[1]) - _LOWEST) * _PER_RANGE, _ZERO), _ONE)
+    if share == _ZERO:
+        return
+    per_gain = _ONE / (_GAIN_KEPT * (_ONE - gain_min) + _TINY)
+    for k in range(heard.size):
+        x, m = heard[k], spectrum[k]
+        power = x.real * x.real + x.imag * x.imag
+        ratio = np.sqrt((m.real * m.real + m.imag * m.imag) / (power + _TINY))
+        u = min(max((ratio - gain_min) * per_gain, _ZERO), _ONE)
+        w = share * u * u * (_THREE - _TWO * u)
+        spectrum[k] = np.complex64(complex(m.real + w * (x.real - m.real), m.imag + w * (x.imag - m.imag)))
+
+
+@kernel
+def keep_clear_each(
+    heard: C64, records: np.ndarray, energies: F32, smoothing: np.float32, gain_min: np.float32
+) -> None:
+    """`keep_clear` for many streams: (streams, n_bins), records with a field ``spectrum``, (streams, 2)."""
+    for stream in range(records.size):
+        keep_clear(heard[stream], records[stream].spectrum, energies[stream], smoothing, gain_min)

@@ -16,6 +16,7 @@ import click
 from rtdenoise.errors import RtDenoiseError
 
 PROGRAM = "rtdenoise"
+_OPTIONS = {"overwrite=True": "--overwrite", "target=": "--output"}
 FAILED, INTERRUPTED, TERMINATED = 1, 130, 143
 
 
@@ -77,9 +78,16 @@ def _message(error: Exception) -> str:
     return str(error)
 
 
+def as_options(message: str) -> str:
+    """A message of the library, its keywords replaced by the options that stand for them."""
+    for keyword, option in _OPTIONS.items():
+        message = message.replace(keyword, option)
+    return message
+
+
 def complain(message: str, kind: str = "error") -> None:
     """Write ``rtdenoise: error: message`` on stderr, in one line whatever the message holds."""
-    click.echo(f"{PROGRAM}: {kind}: {' '.join(message.split())}", err=True)
+    click.echo(f"{PROGRAM}: {kind}: {' '.join(as_options(message).split())}", err=True)
 
 
 def configure_logging(verbosity: int, *, quiet: bool) -> None:

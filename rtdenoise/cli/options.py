@@ -105,8 +105,15 @@ def method_options(function: F) -> F:
             help="CAN: what computes it; auto is the fastest, tf (TensorFlow) an extra.",
         ),
         click.option("--device", type=click.Choice(["cpu", "gpu", "auto"]), help="CAN: where --engine tf runs."),
-        click.option("--attenuation-limit", type=float, metavar="DB", help="Never attenuate by more than this."),
-        click.option("--mix", type=float, metavar="SHARE", help="Enhanced share of the output, 0 to 1."),
+        click.option(
+            "--attenuation-limit",
+            type=click.FloatRange(0, 100),
+            metavar="DB",
+            help="Never attenuate by more than this.",
+        ),
+        click.option(
+            "--mix", type=click.FloatRange(0, 1), metavar="SHARE", help="Enhanced share of the output, 0 to 1."
+        ),
     )
     for decorate in reversed(decorators):
         function = decorate(function)

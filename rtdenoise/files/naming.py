@@ -16,7 +16,7 @@ def beside(source: Path, label: str) -> Path:
     if source.is_dir():
         source = source.resolve()  # "." and "folder/.." have names too
         if not source.name:
-            raise AudioFileError(f"{source}: name a folder for the output with --output")
+            raise AudioFileError(f"{source}: name a folder for the output with target=")
         return source.with_name(f"{source.name}_{label}{DENOISED}")
     return source.with_name(f"{source.stem}_{label}{DENOISED}{source.suffix}")
 
@@ -36,7 +36,7 @@ def require_free(path: Path, *, overwrite: bool) -> None:
     if not final.is_file():
         raise AudioFileError(f"{path}: is not a regular file and cannot be replaced")
     if not overwrite:
-        raise AudioFileError(f"{path}: exists already; --overwrite replaces it, --output names another")
+        raise AudioFileError(f"{path}: exists already; overwrite=True replaces it, target= names another")
 
 
 def require_different(source: Path, target: Path) -> None:
@@ -48,4 +48,4 @@ def require_different(source: Path, target: Path) -> None:
     """
     same_name = os.path.realpath(source) == os.path.realpath(target)
     if same_name or (source.exists() and target.exists() and source.samefile(target)):
-        raise AudioFileError(f"{target}: input and output are the same; --output names another place")
+        raise AudioFileError(f"{target}: input and output are the same; target= names another place")

@@ -79,7 +79,7 @@ class Streams:
                 denoiser = registry.build(self.setup.settings, sample_rate, channels)
             except ConfigError as error:
                 raise AudioFileError(f"{name}: {error}") from error
-            self._built[key] = (denoiser, Stream(denoiser))
+            self._built[key] = (denoiser, Stream(denoiser, channels_first=False))
         denoiser, stream = self._built[key]
         stream.reset()
         return denoiser, stream

@@ -70,9 +70,11 @@ def test_linked_gains_match_the_twin(channels):
 def test_coherence_matches_the_twin_at_every_level(seed, level):
     rng = np.random.default_rng(seed)
     x, y, cross = (np.float32(level) * complex_noise(rng) for _ in range(3))
-    auto, other = (np.float32(level) ** 2 * rng.uniform(1, 9, N).astype(np.float32) for _ in range(2))
+    auto, other = ((level**2 * rng.uniform(1, 9, N)).astype(np.float32) for _ in range(2))
     cross = (cross * np.float32(level)).astype(np.complex64)
-    _, expected = reference.pair_coherence(*(a.astype(complex) for a in (x, y)), auto, other, cross.astype(complex), 0.9)
+    _, expected = reference.pair_coherence(
+        *(a.astype(complex) for a in (x, y)), auto.astype(float), other.astype(float), cross.astype(complex), 0.9
+    )
     coherence = np.empty(N, np.float32)
     pair_coherence(x, y, auto, other, cross, np.float32(0.9), coherence)
     assert_allclose(coherence, expected, atol=COHERENCE_ATOL)

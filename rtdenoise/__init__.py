@@ -22,6 +22,7 @@ from rtdenoise.errors import (
     ModelError,
     RtDenoiseError,
     SignalError,
+    SignalWarning,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ __all__ = [
     "ModelError",
     "RtDenoiseError",
     "SignalError",
+    "SignalWarning",
     "__version__",
     "build",
     "denoise",

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from rtdenoise import registry
-from rtdenoise.config import load_settings
-from rtdenoise.errors import SignalError
-from rtdenoise.streaming.samples import from_float32, to_float32
+from rtdenoise.config import Settings, keyword_overrides, load_settings, method_with
+from rtdenoise.streaming.channels import Downmix
+from rtdenoise.streaming.samples import as_signal, from_float32, is_channels_first, to_float32
 from rtdenoise.streaming.session import Stream
+from rtdenoise.streaming.watch import InputWatch, warn_caller
 from rtdenoise.typing import Audio, Denoiser
 
 _log = logging.getLogger(__name__)
@@ -28,12 +29,25 @@ def build(
     channels: int = 1,
     preset: str | None = None,
     config: Config | None = None,
+    model: str | Path | None = None,
+    channel_mode: str | None = None,
+    attenuation_limit_db: float | None = None,
+    mix: float | None = None,
 ) -> Denoiser:
     """A bare denoiser: fixed hops, preallocated arrays, nothing between you and the method.
 
     Parameters and errors as for `stream`.
     """
-    return registry.build(load_settings(method=method, preset=preset, config=config), sample_rate, channels)
+    settings = _settings(
+        method,
+        preset,
+        config,
+        model=model,
+        channel_mode=channel_mode,
+        attenuation_limit_db=attenuation_limit_db,
+        mix=mix,
+    )
+    return registry.build(settings, sample_rate, channels)
 
 
 def stream(
@@ -43,13 +57,18 @@ def stream(
     channels: int = 1,
     preset: str | None = None,
     config: Config | None = None,
+    model: str | Path | None = None,
+    channel_mode: str | None = None,
+    attenuation_limit_db: float | None = None,
+    mix: float | None = None,
+    channels_first: bool | None = None,
 ) -> Stream:
     """Denoise a signal that arrives in chunks of any length.
 
     Parameters
     ----------
     method : "WF", "SS", "CAN" or "bypass", optional
-        "WF" unless `config` names another.
+        "WF" unless `config` or `model` names another.
     sample_rate : int
         8 to 192 kHz.
     channels : int
@@ -57,6 +76,19 @@ def stream(
         32, 16, 8 or 4 ms of delay; "balanced" unless `config` names another.
     config : path or mapping, optional
         Any parameter, nested as in the shipped presets.
+    model : str or path, optional
+        A network by its name ("can-small") or folder; implies "CAN".
+    channel_mode : "linked", "each" or "downmix", optional
+        One gain for whatever several channels hear alike (with networks: each), every channel on its own, or the mean
+        of all on each.
+    attenuation_limit_db : float, optional
+        The most that is taken away, 0 to 100 dB.
+    mix : float, optional
+        Enhanced share of the output, 0 to 1.
+    channels_first : bool, optional
+        Whether chunks are ``(channels, n)``; without it their shape decides.
+
+    The last five are stronger than `config`.
 
     Returns
     -------
@@ -75,7 +107,18 @@ def stream(
     >>> denoiser.latency_samples + denoiser.hop  # 8 ms
     128
     """
-    return Stream(build(method, sample_rate=sample_rate, channels=channels, preset=preset, config=config))
+    denoiser = build(
+        method,
+        sample_rate=sample_rate,
+        channels=channels,
+        preset=preset,
+        config=config,
+        model=model,
+        channel_mode=channel_mode,
+        attenuation_limit_db=attenuation_limit_db,
+        mix=mix,
+    )
+    return Stream(denoiser, channels_first=channels_first)
 
 
 def denoise(
@@ -85,6 +128,11 @@ def denoise(
     *,
     preset: str | None = None,
     config: Config | None = None,
+    model: str | Path | None = None,
+    channel_mode: str | None = None,
+    attenuation_limit_db: float | None = None,
+    mix: float | None = None,
+    channels_first: bool | None = None,
 ) -> Audio:
     """Denoise a whole signal.
 
@@ -93,35 +141,73 @@ def denoise(
 
     Parameters
     ----------
-    signal : (n,) or (n, channels), float32, float64 or int16, read
-        Full scale is 1.0, or 32768 for int16.  NaN and infinite samples count as 0, and a warning is logged.
+    signal : (n,), (n, channels) or (channels, n), read
+        float32, float64 or float16 of full scale 1.0, or int16, int32, int8 or uint8 of their own (32768 for int16;
+        uint8 lies around 128).  Any byte order and memory layout.  NaN and infinite samples count as 0, and a warning
+        is logged.
     sample_rate : int
         8 to 192 kHz.
-    method, preset, config
+    method, preset, config, model, channel_mode, attenuation_limit_db, mix
         As for `stream`.
+    channels_first : bool, optional
+        Whether `signal` is ``(channels, n)``.  Without it more than 64 columns are samples, as they cannot be channels.
 
     Returns
     -------
-    same shape and dtype as `signal`
+    same shape, dtype and byte order as `signal`
+        Integers are rounded and limited to their range.
 
     Raises
     ------
     SignalError
-        For another shape or dtype.
+        For another shape or dtype, or a shape that could mean two things.
     ConfigError
         As for `stream`.
+
+    Warns
+    -----
+    SignalWarning
+        If the samples have the scale of another dtype, or cancel each other in a downmix.
     """
-    signal = np.asarray(signal)
-    if signal.ndim not in (1, 2) or (signal.ndim == 2 and signal.shape[1] == 0):
-        raise SignalError(f"a signal of shape {signal.shape} cannot be read; give (n,) or (n, channels)")
-    samples = to_float32(signal)
+    signal = as_signal(signal)
+    first = is_channels_first(signal.shape, channels_first)
+    rows = signal.T if first else signal
+    settings = _settings(
+        method,
+        preset,
+        config,
+        model=model,
+        channel_mode=channel_mode,
+        attenuation_limit_db=attenuation_limit_db,
+        mix=mix,
+    )
+    mono = rows.ndim == 1 or rows.shape[1] == 1
+    denoiser = registry.build(settings, sample_rate, 1 if mono else rows.shape[1])
+    watch = InputWatch(denoiser.sample_rate, downmixed=isinstance(denoiser, Downmix))
+    for remark in watch.take(rows, last=True):
+        warn_caller(remark)
+    samples = to_float32(rows)
     n_bad = int(samples.size - np.count_nonzero(np.isfinite(samples)))
     if n_bad:
         _log.warning("%d samples are NaN or infinite; they count as 0", n_bad)
-    mono = signal.ndim == 1 or signal.shape[1] == 1
-    channels = 1 if mono else signal.shape[1]
-    denoiser = build(method, sample_rate=sample_rate, channels=channels, preset=preset, config=config)
     from rtdenoise.streaming.whole import enhance_whole  # loads numba
 
     clean = enhance_whole(denoiser, samples.reshape(-1) if mono else samples)
-    return from_float32(clean, signal.dtype).reshape(signal.shape)
+    out = from_float32(clean, signal.dtype).reshape(rows.shape)
+    return out.T if first else out
+
+
+def _settings(
+    method: str | None,
+    preset: str | None,
+    config: Config | None,
+    *,
+    model: str | Path | None,
+    channel_mode: str | None,
+    attenuation_limit_db: float | None,
+    mix: float | None,
+) -> Settings:
+    overrides = keyword_overrides(
+        model=model, channel_mode=channel_mode, attenuation_limit_db=attenuation_limit_db, mix=mix
+    )
+    return load_settings(method=method_with(model, method), preset=preset, config=config, overrides=overrides)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 import typing
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -12,9 +13,11 @@ from typing import Any, TypeVar
 
 import yaml
 
-from rtdenoise.errors import ConfigError
+from rtdenoise.errors import ConfigError, shortened
+from rtdenoise.rates import check_rate
 from rtdenoise.shipped import data_folder
 from rtdenoise.spectral.params import SpectralParams, require_choice, require_range
+from rtdenoise.yamltext import load_yaml
 
 T = TypeVar("T")
 
@@ -50,7 +53,8 @@ class CanParams:
 class Settings:
     """One complete set-up; `preset` is the name of the one it started from.
 
-    `channel_mode`: "linked" one gain for all channels, "each" every channel on its own, "downmix" their mean on all.
+    `channel_mode`: "linked" one gain for whatever several channels hear alike (SS and WF; a network hears each on its
+    own), "each" every channel on its own, "downmix" their mean on all.
     `processing_rate_hz`: work at this rate behind resamplers; None works at the rate of the stream (SS and WF can).
     """
 
@@ -64,6 +68,8 @@ class Settings:
     def __post_init__(self) -> None:
         require_choice("method", self.method, METHODS)
         require_choice("channel_mode", self.channel_mode, CHANNEL_MODES)
+        if self.processing_rate_hz is not None:
+            check_rate(self.processing_rate_hz, "processing_rate_hz")
 
 
 def preset_names() -> list[str]:
@@ -83,8 +89,52 @@ def method_name(name: str) -> str:
     known = {method.upper(): method for method in METHODS} | _ALIASES
     found = known.get(str(name).upper())
     if found is None:
-        raise ConfigError(f"unknown method {name!r}; valid: {', '.join(METHODS)} (ML is CAN)")
+        hint = f"; {network_hint(name)}" if is_network(name) else ""
+        raise ConfigError(f"unknown method {shortened(name)}; valid: {', '.join(METHODS)} (ML is CAN){hint}")
     return found
+
+
+def is_network(name: object) -> bool:
+    """Whether this is the name of a shipped network."""
+    return name in {path.parent.name for path in data_folder("models").glob("*/spec.json")}
+
+
+def network_hint(name: object) -> str:
+    """How a network is chosen, in the words of both Python and the command line."""
+    return f"for the network give method='CAN', model={name!r} (--method CAN --model {name})"
+
+
+def keyword_overrides(
+    *,
+    model: str | Path | None = None,
+    channel_mode: str | None = None,
+    attenuation_limit_db: float | None = None,
+    mix: float | None = None,
+) -> dict[str, Any]:
+    """Overrides for `load_settings` from what is common enough to have keywords of its own; None is not given."""
+    given = {"channel_mode": channel_mode, "attenuation_limit_db": attenuation_limit_db, "mix": mix}
+    overrides: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    network: dict[str, Any] = {}
+    if model is not None:
+        network["model"] = os.fspath(model) if isinstance(model, os.PathLike) else model
+    if attenuation_limit_db is not None:
+        network["attenuation_limit_db"] = attenuation_limit_db
+    return overrides | ({"can": network} if network else {})
+
+
+def method_with(model: str | Path | None, method: str | None) -> str | None:
+    """The method if a network is named, too: "CAN" unless the caller says so.
+
+    Raises
+    ------
+    ConfigError
+        If the caller says another one.
+    """
+    if model is None or (method is not None and method_name(method) == "CAN"):
+        return method
+    if method is not None:
+        raise ConfigError(f"model={shortened(model)} is a network: method='CAN', not {method!r}")
+    return "CAN"
 
 
 def load_settings(
@@ -115,21 +165,38 @@ def load_settings(
     ConfigError
         For an unknown key, preset or method, a bad value or an unreadable file.
     """
-    given = dict(config) if isinstance(config, Mapping) else _read(Path(config)) if config is not None else {}
-    merged_given = merge(given, overrides or {})
+    merged_given = merge(_given(config), overrides or {})
+    if "network" in merged_given:
+        what = "this mapping" if isinstance(config, Mapping) else str(config)
+        raise ConfigError(
+            f"{what} is a training configuration (rtdenoise train), which has no settings of a method; "
+            "a trained network is chosen by model= (--model)"
+        )
     name = preset or merged_given.pop("preset", None) or default_preset
     merged_given.pop("preset", None)
     merged = merge(_read(_preset_path(str(name))), merged_given)
     merged.pop("description", None)
     chosen = method_name(method or merged.pop("method", "WF"))
     merged.pop("method", None)
-    can = from_mapping(CanParams, merged.pop("can", {}), "can")
-    if can.attenuation_limit_db is None and "attenuation_limit_db" in merged_given:  # said, not a preset's
-        can = dataclasses.replace(can, attenuation_limit_db=merged_given["attenuation_limit_db"])
+    network = merged.pop("can", {})
     top = {f.name for f in dataclasses.fields(Settings)} - {"spectral", "method", "preset", "can"}
     own = {key: merged.pop(key) for key in list(merged) if key in top}
     spectral = from_mapping(SpectralParams, merged, also_valid=["method", "preset", "can", *sorted(top)])
+    can = from_mapping(CanParams, network, "can")
+    if can.attenuation_limit_db is None and "attenuation_limit_db" in merged_given:  # said, not a preset's
+        can = dataclasses.replace(can, attenuation_limit_db=merged_given["attenuation_limit_db"])
     return Settings(method=chosen, preset=str(name), spectral=spectral, can=can, **own)
+
+
+def _given(config: object) -> dict[str, Any]:
+    """What a caller gives as a configuration, as a mapping of its own."""
+    if config is None:
+        return {}
+    if isinstance(config, Mapping):
+        return dict(config)
+    if isinstance(config, (str, os.PathLike)):
+        return _read(Path(config))
+    raise ConfigError(f"config={shortened(config)} must be the path of a YAML file or a mapping of keys to values")
 
 
 def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,8 +223,10 @@ def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
         if not equals or not all(keys):
             raise ConfigError(f"{text}: give KEY=VALUE, for example noise.tracker=minimum")
         try:
-            parsed = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            parsed = load_yaml(value, text)
+        except ConfigError:
+            raise
+        except (yaml.YAMLError, ValueError) as error:
             raise ConfigError(f"{text}: {value!r} is not a value YAML can read") from error
         section = nested
         for key in keys[:-1]:
@@ -213,19 +282,26 @@ def unknown_key(path: str, key: str, valid: list[str]) -> str:
 
 
 def _preset_path(name: str) -> Path:
-    path = data_folder("configs") / f"{name}.yaml"
-    if not path.is_file() or Path(name).name != name:
-        raise ConfigError(f"unknown preset {name!r}; valid: {', '.join(preset_names())}")
-    return path
+    found = {path.stem: path for path in data_folder("configs").glob("*.yaml")}.get(name)
+    if found is not None and "framing" in _read(found):
+        return found
+    valid = f"valid: {', '.join(preset_names())}"
+    if is_network(name):
+        raise ConfigError(f"{name!r} is a network, not a preset ({valid}); {network_hint(name)}")
+    if found is not None:
+        raise ConfigError(f"{name!r} is a training configuration (rtdenoise train {name}), not a preset; {valid}")
+    raise ConfigError(f"unknown preset {shortened(name)}; {valid}")
 
 
 @lru_cache(maxsize=64)
 def _read_text(path: Path, _modified_ns: int) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the configuration {path}: {error}") from error
-    except yaml.YAMLError as error:
+    except ConfigError:
+        raise
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if content is None:
         return {}
@@ -237,6 +313,7 @@ def _read_text(path: Path, _modified_ns: int) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         modified_ns = path.stat().st_mtime_ns
-    except OSError as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a null character
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot read the configuration {path}: {why}") from error
     return dict(_read_text(path, modified_ns))

@@ -1,6 +1,15 @@
-"""The errors callers can cause; every message names the value, what is allowed and the remedy."""
+"""The errors and the warning callers can cause; every message names the value, what is allowed and the remedy."""
 
 from __future__ import annotations
+
+
+def shortened(value: object, length: int = 60) -> str:
+    """``repr(value)`` in one line of at most `length` characters, for a message."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # noqa: BLE001 - somebody else's __repr__
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 class RtDenoiseError(Exception):
@@ -29,3 +38,7 @@ class ModelError(RtDenoiseError, ValueError):
 
 class MissingExtraError(RtDenoiseError, ImportError):
     """A feature whose packages are not installed; the message names the extra that brings them."""
+
+
+class SignalWarning(UserWarning):
+    """Samples that can be processed but are hardly what was meant: of the wrong scale, or cancelled by a downmix."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from rtdenoise.config import Settings
-from rtdenoise.errors import ConfigError
+import numbers
+
+import numpy as np
+
+from rtdenoise.config import CHANNEL_MODES, Settings
+from rtdenoise.errors import ConfigError, shortened
+from rtdenoise.rates import check_rate
 from rtdenoise.streaming.bypass import Bypass
 from rtdenoise.streaming.channels import Downmix, PerChannel
 from rtdenoise.streaming.mixing import Mixed
-from rtdenoise.streaming.overlap_add import check_rate, scaled_framing
+from rtdenoise.streaming.overlap_add import scaled_framing
+from rtdenoise.streaming.samples import CHANNELS_MAX
 from rtdenoise.typing import Denoiser
 
-CHANNELS_MAX = 64
 PROCESSING_RATES_HZ = (
     8000,
     11025,
@@ -48,10 +53,8 @@ def build(settings: Settings, sample_rate: int, channels: int = 1) -> Denoiser:
     ModelError, MissingExtraError
         If the method needs a network or a package that is not there.
     """
-    check_rate(sample_rate)
+    sample_rate, channels = check_rate(sample_rate), _check_channels(channels)
     _check_processing_rate(settings, sample_rate)
-    if not 1 <= channels <= CHANNELS_MAX:
-        raise ConfigError(f"channels={channels} must be from 1 to {CHANNELS_MAX}")
     if channels == 1:
         return _mono(settings, sample_rate)
     if settings.channel_mode == "downmix":
@@ -70,6 +73,16 @@ def _check_processing_rate(settings: Settings, sample_rate: int) -> None:
     raise ConfigError(
         f"processing_rate_hz={rate} must be one of {valid}, or left out to work at the rate of the signal"
     )
+
+
+def _check_channels(channels: int) -> int:
+    if isinstance(channels, str) and channels in CHANNEL_MODES:
+        raise ConfigError(f"channels={channels!r} must be a number; how they go together is channel_mode={channels!r}")
+    if isinstance(channels, (bool, np.bool_)) or not isinstance(channels, numbers.Integral):
+        raise ConfigError(f"channels={shortened(channels)} must be a whole number from 1 to {CHANNELS_MAX}")
+    if not 1 <= channels <= CHANNELS_MAX:
+        raise ConfigError(f"channels={channels} must be from 1 to {CHANNELS_MAX}")
+    return int(channels)
 
 
 def _mono(settings: Settings, sample_rate: int) -> Denoiser:

@@ -283,3 +283,29 @@ def subtract_power(power, smoothed, noise, edges, weight, smoothing, floor, gain
         remaining = np.maximum(smoothed[k] - factor * noise[k], floor * noise[k])
         gain[k] = np.clip(np.sqrt(remaining / smoothed[k]), gain_min, 1)
     return gain, smoothed
+
+
+def pair_coherence(spectrum, other, auto, other_auto, cross, smoothing):
+    """Carter (1987), eq. 2: the new cross-spectrum and the coherence."""
+    cross = smoothing * cross + (1 - smoothing) * spectrum * np.conj(other)
+    return cross, np.abs(cross) ** 2 / (auto * other_auto)
+
+
+def linked_gains(spectra, noise_psds, gains, autos, crosses, smoothing):
+    """Every channel's gain as a mean of all, weighted by coherence with it and by SNR; channels first."""
+    channels = len(spectra)
+    autos = [smoothing * a + (1 - smoothing) * np.abs(x) ** 2 for a, x in zip(autos, spectra, strict=True)]
+    certainty = [np.minimum(a / n, 1e8) + 1e-3 for a, n in zip(autos, noise_psds, strict=True)]
+    linked = []
+    for c in range(channels):
+        weights = []
+        for d in range(channels):
+            if d == c:
+                weights.append(certainty[c])
+                continue
+            _, coherence = pair_coherence(spectra[c], spectra[d], autos[c], autos[d], crosses[c][d], smoothing)
+            around = np.pad(coherence, 2, mode="edge")
+            near = np.mean([around[k : k + len(coherence)] for k in range(5)], axis=0)
+            weights.append(np.clip((near - 0.15) / (0.35 - 0.15), 0, 1) * certainty[d])
+        linked.append(sum(w * g for w, g in zip(weights, gains, strict=True)) / sum(weights))
+    return np.array(linked)

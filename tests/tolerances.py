@@ -16,3 +16,6 @@ LOGARITHM_ATOL = 3e-7  # two float32 roundings around 1
 MEAN_ATOL = 4e-6  # running sums of some hundred values around 1
 FINE_ATOL = 2e-3  # three layers in float32 behind logarithms of ratios, an argmax between nearly equal peaks
 TRANSFORM_ATOL = 2e-6  # nine stages of a float32 transform of values around 1
+COHERENCE_ATOL = 3e-6  # a ratio of sums of a few products, in float32
+LINKED_ATOL = 2e-5  # coherence, steep weight and a weighted mean, in float32
+LINKED_SIGNAL_ATOL = 2e-6  # a mean of equal gains, weighted: two roundings, then the transforms

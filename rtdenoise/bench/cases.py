@@ -41,7 +41,7 @@ def make_case(name: str, rate_hz: int = RATE_HZ) -> Case:
     ConfigError
         For an unknown method, preset, key or value, or a rate that cannot be.
     """
-    from rtdenoise.streaming.overlap_add import check_rate
+    from rtdenoise.rates import check_rate
 
     check_rate(rate_hz)
     settings = own_settings(name)

@@ -101,14 +101,21 @@ def open_model(name: str | Path) -> Model:
         If there is none, or its specification is damaged.
     """
     shipped = models_folder() / str(name)
-    folder = shipped if Path(name).name == str(name) and shipped.is_dir() else Path(name)
+    folder = shipped if Path(name).name == str(name) and _is_folder(shipped) else Path(name)
     known = f"shipped are {', '.join(model_names()) or 'none'}; or give the folder of a model"
-    if not folder.is_dir():
+    if not _is_folder(folder):
         raise ModelError(f"no model {str(name)!r}; {known}")
     if not (folder / SPEC).is_file():
         raise ModelError(f"{folder} is no model: no {SPEC} in it; {known}")
     read_checked(folder, SPEC)
     return Model(folder, load_spec(folder / SPEC))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long
+        return False
 
 
 def read_checked(folder: Path, name: str) -> bytes:

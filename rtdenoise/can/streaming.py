@@ -15,6 +15,7 @@ from rtdenoise.can.whole import WholeNetwork
 from rtdenoise.errors import ConfigError
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.overlap_add import usable
+from rtdenoise.streaming.blocks import fit_blocks
 from rtdenoise.typing import F32
 
 ENGINES = ("auto", "numba", "litert", "tf")
@@ -51,8 +52,11 @@ class SpectralCan:
 
     def process(self, block: F32, out: F32) -> None:
         """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
+        block, target = fit_blocks(block, out, (self.hop,))
         self._spectra.analyse(block.reshape(1, -1))
-        self._spectra.synthesise(self._engine.step(self._spectra.inputs), out.reshape(1, -1))
+        self._spectra.synthesise(self._engine.step(self._spectra.inputs), target.reshape(1, -1))
+        if target is not out:
+            out[...] = target
 
     def reset(self) -> None:
         """Forget the signal."""
@@ -82,6 +86,7 @@ class WaveCan:
 
     def process(self, block: F32, out: F32) -> None:
         """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
+        block, _ = fit_blocks(block, out, (self.hop,))
         copy_usable(block, self._rows[:, 0])
         out[:] = self._engine.step(self._inputs)["rows"][:, 0]
 

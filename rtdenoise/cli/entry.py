@@ -19,6 +19,7 @@ from rtdenoise.errors import RtDenoiseError
 from rtdenoise.names import as_text, shown
 
 PROGRAM = "rtdenoise"
+_OPTIONS = {"overwrite=True": "--overwrite", "target=": "--output"}
 FAILED, INTERRUPTED, NOBODY_READS = 1, 130, 141
 _NO_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF, errno.EFBIG)
 
@@ -129,13 +130,20 @@ def _message(error: Exception) -> str:
     return str(error)
 
 
+def as_options(message: str) -> str:
+    """A message of the library, its keywords replaced by the options that stand for them."""
+    for keyword, option in _OPTIONS.items():
+        message = message.replace(keyword, option)
+    return message
+
+
 def complain(message: str, kind: str = "error") -> None:
     """Write ``rtdenoise: error: message`` on stderr, in one line whatever the message holds.
 
     A standard error that takes nothing is no reason to stop: nobody could be told of it.
     """
     with contextlib.suppress(OSError):
-        click.echo(f"{PROGRAM}: {kind}: {one_line(message)}", err=True)
+        click.echo(f"{PROGRAM}: {kind}: {one_line(as_options(message))}", err=True)
 
 
 def one_line(message: str) -> str:

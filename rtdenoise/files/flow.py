@@ -23,6 +23,13 @@ class Flow:
     meter : LevelMeter
     aligned : bool
         Leave out the first `latency_samples` of the output, so that it is aligned with the input and exactly as long.
+
+    Attributes
+    ----------
+    n_samples, non_finite : int
+        How many samples came, and how many values that were NaN or infinite.
+    remarks : list of str
+        What the samples say about a mistake (`rtdenoise.streaming.watch`).
     """
 
     def __init__(
@@ -35,6 +42,8 @@ class Flow:
         self._kept_late = 0 if aligned else stream.latency_samples
         self.n_samples = 0
         self.non_finite = 0
+        self.remarks: list[str] = []
+        stream.tell = self.remarks.append
 
     def run(self, blocks: Iterable[F32], after_block: Callable[[], None]) -> None:
         """Take all blocks and what is left at their end; `after_block` is called after each."""

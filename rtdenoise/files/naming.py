@@ -23,7 +23,7 @@ def beside(source: Path, label: str) -> Path:
     if source.is_dir():
         source = source.resolve()  # "." and "folder/.." have names too
         if not source.name:
-            raise AudioFileError(f"{source}: name a folder for the output with --output")
+            raise AudioFileError(f"{source}: name a folder for the output with target=")
         return source.with_name(f"{source.name}_{label}{DENOISED}")
     return source.with_name(f"{source.stem}_{label}{DENOISED}{source.suffix}")
 
@@ -69,4 +69,4 @@ def require_different(source: Path, target: Path) -> None:
     """
     same_name = os.path.realpath(source) == os.path.realpath(target)
     if same_name or (is_there(source) and is_there(target) and source.samefile(target)):
-        raise AudioFileError(f"{target}: input and output are the same; --output names another place")
+        raise AudioFileError(f"{target}: input and output are the same; target= names another place")

@@ -11,7 +11,7 @@ from rtdenoise import registry
 from rtdenoise.config import Settings, load_settings
 from rtdenoise.errors import AudioFileError, ConfigError
 from rtdenoise.names import shown
-from rtdenoise.streaming.overlap_add import RATE_MAX_HZ, RATE_MIN_HZ
+from rtdenoise.rates import RATE_MAX_HZ, RATE_MIN_HZ
 from rtdenoise.streaming.session import Stream
 from rtdenoise.typing import Denoiser
 
@@ -93,7 +93,7 @@ class Streams:
                 denoiser = registry.build(self.setup.settings, sample_rate, channels)
             except ConfigError as error:
                 raise AudioFileError(f"{name}: {error}") from error
-            self._built[key] = (denoiser, Stream(denoiser))
+            self._built[key] = (denoiser, Stream(denoiser, channels_first=False))
         denoiser, stream = self._built[key]
         stream.reset()
         return denoiser, stream

@@ -95,7 +95,7 @@ def run_file(
         denoiser, stream = streams.get(str(source), encoding.sample_rate, encoding.channels)
         whole = whole_of(denoiser)
         if whole is not None:
-            stream = WholeStream(denoiser, whole)
+            stream = WholeStream(denoiser, whole, channels_first=False)
         started = perf_counter()
         meter = LevelMeter(encoding.sample_rate)
         with DeferredSignals() as signals, Target(target, encoding, opened.tags, overwrite=overwrite) as written:
@@ -138,7 +138,7 @@ def _block_samples(encoding: Encoding) -> int:
 
 def notes(name: str, flow: Flow, written: Target | None) -> list[str]:
     """What the user should know about the samples and tags; logged as warnings, too."""
-    found = []
+    found = [f"{name}: {remark}" for remark in flow.remarks]
     if flow.n_samples == 0:
         found.append(f"{name}: has no samples; the output is empty, too")
     if flow.non_finite:

@@ -24,7 +24,7 @@ def spectral_start(settings: Settings, rate: int, channels: int) -> Start:
         rate, frame_seconds=times.frame_seconds, span_seconds=times.span_seconds, overlap=times.overlap
     )
     rule = rule_of(settings.method, settings.spectral)
-    state = initial_state(framing, settings.spectral, rule)
+    state = initial_state(framing, settings.spectral, rule, channels)
     userdata = np.zeros(channels, _userdata_dtype(state.dtype))
     for name in state.dtype.names or ():
         userdata[name] = state[name][0]

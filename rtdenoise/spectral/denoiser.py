@@ -1,4 +1,4 @@
-"""SS and WF as a `Denoiser`, at any sample rate, full band, for one channel or several with one gain."""
+"""SS and WF as a `Denoiser`, at any sample rate, full band, for one channel or several that are linked."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rtdenoise.spectral.state import (
     SUBTRACTION,
     initial_state,
 )
+from rtdenoise.streaming.blocks import fit_blocks
 from rtdenoise.streaming.overlap_add import Framing, scaled_framing
 from rtdenoise.typing import F32
 
@@ -34,7 +35,7 @@ class SpectralDenoiser:
     sample_rate : int
         8 to 192 kHz.
     channels : int
-        More than one: one gain for all, from their mean power.
+        More than one: one gain for whatever several of them hear alike, so that its direction stays.
 
     Attributes
     ----------
@@ -59,9 +60,10 @@ class SpectralDenoiser:
         self.hop = self.framing.hop
         self.channels = channels
         self.latency_samples = self.framing.latency_samples
-        self._initial = np.repeat(initial_state(self.framing, params, rule_of(method, params)), channels)
+        self._initial = np.repeat(initial_state(self.framing, params, rule_of(method, params), channels), channels)
         self.state = self._initial.copy()
         self._hop = compiled.hop if channels == 1 else compiled.hop_linked
+        self._hops = compiled.hops if channels == 1 else compiled.hops_linked
         self._shape = (self.hop,) if channels == 1 else (self.hop, channels)
         self._warm_up()
 
@@ -74,7 +76,10 @@ class SpectralDenoiser:
 
     def process(self, block: F32, out: F32) -> None:
         """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
-        self._hop(block, out, self.state)
+        block, target = fit_blocks(block, out, self._shape)
+        self._hop(block, target, self.state)
+        if target is not out:
+            out[...] = target
 
     def process_hops(self, signal: F32, out: F32) -> None:
         """Enhance a whole number of hops in one call without the interpreter.
@@ -84,10 +89,10 @@ class SpectralDenoiser:
         signal : (n * hop,) or (n * hop, channels) float32, read
         out : same shape, float32, written; may be `signal`
         """
-        if self.channels == 1:
-            compiled.hops(signal, out, self.hop, self.state)
-        else:
-            compiled.hops_linked(signal, out, self.hop, self.state)
+        signal, target = fit_blocks(signal, out, (len(signal), *self._shape[1:]))
+        self._hops(signal, target, self.hop, self.state)
+        if target is not out:
+            out[...] = target
 
     def reset(self) -> None:
         """Forget the signal and restore every parameter."""

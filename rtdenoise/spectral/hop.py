@@ -6,10 +6,9 @@ import numpy as np
 
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.overlap_add import analyse, apply_gain, spectrum_power, synthesise
+from rtdenoise.spectral.linking import link
 from rtdenoise.spectral.rules import gain_frame
 from rtdenoise.typing import F32, Record
-
-_ONE = np.float32(1)
 
 
 @kernel
@@ -54,32 +53,34 @@ def hop_of_each(blocks: F32, outs: F32, states: np.ndarray) -> None:
 
 @kernel
 def hop_linked(block: F32, out: F32, states: np.ndarray) -> None:
-    """Enhance one hop of several channels with one gain, computed from their mean power.
+    """Enhance one hop of several channels, with one gain for whatever they hear alike (`rtdenoise.spectral.linking`).
 
     Parameters
     ----------
     block : (hop, channels) float32, read
     out : (hop, channels) float32, written; may be `block`
     states : (channels,) record array, read and written
-        The first record holds the noise and the gain of all.
+        ``rule``, ``gain_min``, ``mix`` and the fitted constants are those of the first record.
 
     Notes
     -----
-    One gain for all keeps the direction a listener hears.
+    One gain for all keeps the direction a listener hears.  Each channel follows its own noise: a noisy one would take
+    the speech of a good one for noise, if they had one estimate.
     """
     first = states[0]
-    share = _ONE / np.float32(states.size)
     for channel in range(states.size):
-        analyse(block[:, channel], states[channel])
-        spectrum_power(states[channel].spectrum, states[channel].power)
-    for channel in range(1, states.size):
-        for k in range(first.power.size):
-            first.power[k] += states[channel].power[k]
-    for k in range(first.power.size):
-        first.power[k] *= share
-    gain_frame(first, first)
+        state = states[channel]
+        state.rule, state.gain_min, state.mix = first.rule, first.gain_min, first.mix
+        analyse(block[:, channel], state)
+        spectrum_power(state.spectrum, state.power)
+        gain_frame(state, first)
+    if states.size == 1:
+        apply_gain(first.gain, first.spectrum)
+    else:
+        link(states)
+        for channel in range(states.size):
+            apply_gain(states[channel].link_shared, states[channel].spectrum)
     for channel in range(states.size):
-        apply_gain(first.gain, states[channel].spectrum)
         synthesise(out[:, channel], states[channel])
 
 

@@ -20,7 +20,7 @@ def require_range(name: str, value: object, low: float, high: float, unit: str =
 
 def require_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
     """Raise `ConfigError` unless `value` is one of `choices`."""
-    if value not in choices:
+    if isinstance(value, (bool, float)) or value not in choices:
         raise ConfigError(f"{name}={value!r} must be one of: {', '.join(map(str, choices))}")
 
 

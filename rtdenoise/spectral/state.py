@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.spectral.fine import fill_fine, fine_fields
+from rtdenoise.spectral.linking import fill_link, link_fields, link_reach
 from rtdenoise.spectral.params import SpectralParams
 from rtdenoise.spectral.prior import fill_prior, prior_fields
 from rtdenoise.streaming.overlap_add import Framing, fill_windows, overlap_add_fields
@@ -31,10 +32,11 @@ _MARTIN_TABLE = (0, 0.26, 0.48, 0.58, 0.61, 0.668, 0.705, 0.762, 0.8, 0.841, 0.8
 
 
 @lru_cache(maxsize=64)
-def spectral_dtype(framing: Framing, n_bands: int, has_fine: bool) -> np.dtype[Any]:
+def spectral_dtype(framing: Framing, n_bands: int, has_fine: bool, reach: int = 1) -> np.dtype[Any]:
     """Everything one channel of SS or WF remembers or may be told while it runs: one record.
 
-    The fields of the per-bin regression are there only if `has_fine`.  Equal arguments give the same object: to find
+    The fields of the per-bin regression are there only if `has_fine`; `reach` is
+    `rtdenoise.spectral.linking.link_reach`.  Equal arguments give the same object: to find
     that two of them are equal costs a compiled function's caller more than half a hop.
 
     Fields without a shape may be written by another thread while audio runs; each is read once per hop.
@@ -49,6 +51,7 @@ def spectral_dtype(framing: Framing, n_bands: int, has_fine: bool) -> np.dtype[A
             *((name, "f4", (n,)) for name in (*bins, *minimum)),
             *prior_fields(n),
             *(fine_fields(n) if has_fine else ()),
+            *link_fields(n, reach),
             ("minimum_stored", "f4", (N_SUB_WINDOWS, n)),
             ("minimum_local", "u1", (n,)),
             ("minimum_counters", "i8", (3,)),
@@ -77,15 +80,16 @@ def spectral_dtype(framing: Framing, n_bands: int, has_fine: bool) -> np.dtype[A
     return np.dtype((np.record, fields))  # fields as attributes in plain Python too, when numba is switched off
 
 
-def initial_state(framing: Framing, params: SpectralParams, rule: int) -> np.ndarray:
-    """The record before the first sample.
+def initial_state(framing: Framing, params: SpectralParams, rule: int, channels: int = 1) -> np.ndarray:
+    """The record of one of `channels` channels before the first sample.
 
     Returns
     -------
     (1,) structured array of `spectral_dtype`
     """
     has_fine = params.wiener.rule == "fine"
-    state = np.zeros(1, spectral_dtype(framing, params.subtraction.n_bands, has_fine))
+    dtype = spectral_dtype(framing, params.subtraction.n_bands, has_fine, link_reach(channels))
+    state = np.zeros(1, dtype)
     record, hop = state[0], framing.hop_seconds
     fill_windows(record, framing)
     record["rule"] = rule
@@ -97,6 +101,7 @@ def initial_state(framing: Framing, params: SpectralParams, rule: int) -> np.nda
     record["floor"] = power_from_db(params.subtraction.floor_db)
     _fill_bands(record, framing, params.subtraction.n_bands)
     fill_prior(record, framing)
+    fill_link(record, framing)
     if has_fine:
         fill_fine(record, framing)
     _fill_noise(record, hop, params)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from rtdenoise.errors import ConfigError
-from rtdenoise.streaming.overlap_add import check_rate
+from rtdenoise.rates import check_rate
+from rtdenoise.streaming.blocks import check_block
 from rtdenoise.typing import F32
 
 
@@ -38,9 +39,11 @@ class Bypass:
         self.latency_samples = latency_samples
         shape = (latency_samples + hop,) if channels == 1 else (latency_samples + hop, channels)
         self._line = np.zeros(shape, np.float32)
+        self._shape = (hop, *shape[1:])
 
     def process(self, block: F32, out: F32) -> None:
         """Copy one hop; see `rtdenoise.typing.Denoiser`."""
+        check_block(block, out, self._shape)
         line, late = self._line, self.latency_samples
         line[late:] = block
         out[:] = line[: self.hop]

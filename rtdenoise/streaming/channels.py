@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rtdenoise.errors import ConfigError
+from rtdenoise.streaming.blocks import check_block
 from rtdenoise.streaming.offline import process_hops
 from rtdenoise.typing import F32, Denoiser
 
@@ -40,6 +41,7 @@ class PerChannel:
 
     def process(self, block: F32, out: F32) -> None:
         """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
+        check_block(block, out, (self.hop, self.channels))
         self.process_hops(block, out)
 
     def process_hops(self, signal: F32, out: F32) -> None:
@@ -85,6 +87,7 @@ class Downmix:
 
     def process(self, block: F32, out: F32) -> None:
         """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
+        check_block(block, out, (self.hop, self.channels))
         self.process_hops(block, out)
 
     def process_hops(self, signal: F32, out: F32) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rtdenoise.errors import ConfigError
+from rtdenoise.streaming.blocks import check_block
 from rtdenoise.typing import F32, Denoiser
 
 
@@ -29,12 +30,14 @@ class Mixed:
     def __init__(self, inner: Denoiser, share: float) -> None:
         if inner.channels != 1 or not 0.0 <= share <= 1.0:
             raise ConfigError(f"a share of {share} of {inner.channels} channels: give one channel, and 0 to 1")
-        self.inner, self._share = inner, np.float32(share)
+        self.inner, self.share = inner, share
+        self._share = np.float32(share)
         self.sample_rate, self.hop, self.latency_samples = inner.sample_rate, inner.hop, inner.latency_samples
         self._line = np.zeros(inner.latency_samples + inner.hop, np.float32)  # what waits, then the block
 
     def process(self, block: F32, out: F32) -> None:
         """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
+        check_block(block, out, (self.hop,))
         hop, line = self.hop, self._line
         line[:-hop] = line[hop:]
         line[-hop:] = block

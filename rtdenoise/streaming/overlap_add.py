@@ -7,24 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.errors import ConfigError
 from rtdenoise.kernels import fft512
+from rtdenoise.rates import check_rate
 from rtdenoise.streaming.windows import window_pair
-
-RATE_MIN_HZ, RATE_MAX_HZ = 8_000, 192_000
-
-
-def check_rate(sample_rate: int) -> int:
-    """Return `sample_rate` if a stream may have it.
-
-    Raises
-    ------
-    ConfigError
-        Outside 8 to 192 kHz, or not a whole number.
-    """
-    if sample_rate != int(sample_rate) or not RATE_MIN_HZ <= sample_rate <= RATE_MAX_HZ:
-        raise ConfigError(f"sample_rate={sample_rate} Hz must be a whole number from {RATE_MIN_HZ} to {RATE_MAX_HZ}")
-    return int(sample_rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from rtdenoise.errors import ConfigError
-from rtdenoise.streaming.overlap_add import check_rate
+from rtdenoise.rates import check_rate
+from rtdenoise.streaming.blocks import check_block
 from rtdenoise.streaming.resampler import Resampler
 from rtdenoise.typing import F32, Denoiser
 
@@ -66,6 +67,7 @@ class RateAdapter:
 
     def process(self, block: F32, out: F32) -> None:
         """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
+        check_block(block, out, (self.hop,))
         arrived = self._down.push(block)
         start = 0
         while start < arrived.size:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from rtdenoise.errors import ConfigError
+from rtdenoise.streaming.blocks import check_block
 from rtdenoise.typing import F32, Denoiser
 
 
@@ -37,6 +38,7 @@ class Rechunked:
         self._wait = inner.hop - math.gcd(inner.hop, hop)
         self.latency_samples = inner.latency_samples + self._wait
         tail = () if inner.channels == 1 else (inner.channels,)
+        self._shape = (hop, *tail)
         self._block = np.zeros((inner.hop, *tail), np.float32)
         self._ready = np.zeros((self._wait + hop + inner.hop, *tail), np.float32)
         self._pending = 0
@@ -45,6 +47,7 @@ class Rechunked:
 
     def process(self, block: F32, out: F32) -> None:
         """Enhance one block; see `rtdenoise.typing.Denoiser`."""
+        check_block(block, out, self._shape)
         start, inner_hop = 0, self.inner.hop
         while start < self.hop:
             n = min(self.hop - start, inner_hop - self._pending)

@@ -1,42 +1,200 @@
-"""Between the sample types users have and the float32 that denoisers work on."""
+"""Between the arrays users have and the contiguous float32 of full scale 1.0 that denoisers work on."""
 
 from __future__ import annotations
 
+import numbers
+import os
 from typing import Any
 
 import numpy as np
 
-from rtdenoise.errors import SignalError
+from rtdenoise.errors import SignalError, shortened
 from rtdenoise.typing import F32, Audio
 
-_INT16_SCALE = 32768.0
+CHANNELS_MAX = 64
+"""Most channels of a stream: more columns than that can only be samples."""
+
+_CHANNELS_USUAL = 8
+_FULL_SCALE = {"i1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "u1": 2.0**7}
+"""Of integers, by kind and bytes; unsigned ones lie around their middle, as in a WAV file of 8 bits."""
+
+_READABLE = "float16, float32, float64, int8, int16, int32 or uint8"
+_REMEDIES = {
+    "b": "True and False are no samples",
+    "c": "give the signal itself, not its spectrum, or its real part",
+    "i": "nobody says what its full scale is: for 16-bit values give .astype(np.int16), else divide by the full scale",
+    "u": "nobody says what its full scale is: subtract the middle, then divide by it",
+    "O": "convert it to float32; a list of pieces is joined by np.concatenate",
+}
 
 
-def to_float32(samples: Audio) -> F32:
-    """Samples as contiguous float32 of full scale 1.0; int16 is divided by 32768, which is exact.
+def as_signal(signal: Any, *, call: str = "denoise") -> Audio:
+    """The array behind what a caller gives as a signal, with its own dtype and byte order.
 
     Parameters
     ----------
-    samples : (n,) or (n, channels), float32, float64 or int16, read
+    signal : array_like
+        A numpy array, or what numpy can view as one: a tensor on the CPU, a series, a list of floats.
+    call : str
+        Of this package, for the message.
+
+    Raises
+    ------
+    SignalError
+        For what is no array of samples: None, a path, bytes, an open file, a dtype without a full scale.
+    """
+    _refuse_what_is_no_array(signal, call)
+    try:
+        array = np.asarray(signal)
+    except Exception as error:  # ragged lists, tensors on a GPU or with a gradient: each raises its own kind
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise SignalError(
+            f"a signal of type {_type_name(signal)} cannot be read as an array ({shortened_text(why)}); "
+            "give a numpy array (tensors: .detach().cpu().numpy(); a list of pieces: np.concatenate)"
+        ) from error
+    if array.ndim == 0 and array.dtype.kind in "biuf":
+        raise SignalError(f"{call} takes an array of samples, not one number ({shortened(signal)})")
+    require_readable(array.dtype)
+    return array
+
+
+def _refuse_what_is_no_array(signal: Any, call: str) -> None:
+    if isinstance(signal, (str, os.PathLike)):
+        raise SignalError(
+            f"{call} takes an array of samples, not the path {shortened(os.fspath(signal))}; "
+            "rtdenoise.denoise_file reads and writes files"
+        )
+    if isinstance(signal, (bytes, bytearray)) or (isinstance(signal, memoryview) and signal.format in ("B", "b", "c")):
+        raise SignalError(
+            f"{call} takes an array of samples, not {type(signal).__name__}; "
+            "for 16-bit samples give np.frombuffer(data, '<i2')"
+        )
+    if signal is None:
+        raise SignalError(f"{call} takes an array of samples, not None")
+    if hasattr(signal, "read") and not hasattr(signal, "__array__"):
+        raise SignalError(
+            f"{call} takes an array of samples, not an open file ({_type_name(signal)}); rtdenoise.denoise_file "
+            "takes its path, and np.frombuffer(file.read(), '<i2') gives raw 16-bit samples"
+        )
+    if isinstance(signal, tuple) and len(signal) == 2 and _is_pair(*signal):
+        raise SignalError(
+            f"{call} takes the samples and the rate apart, not a pair of them; give the array of the pair alone"
+        )
+    if isinstance(signal, np.ma.MaskedArray) and np.ma.is_masked(signal):
+        raise SignalError("a signal with masked samples: say what they are, for example signal.filled(0)")
+
+
+def _is_pair(first: Any, second: Any) -> bool:
+    """``(rate, samples)`` or ``(samples, rate)``, as some libraries hand audio on."""
+    return (isinstance(first, numbers.Real) and hasattr(second, "__len__")) or (
+        isinstance(second, numbers.Real) and hasattr(first, "__len__")
+    )
+
+
+def _type_name(value: Any) -> str:
+    kind = type(value)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
+
+
+def shortened_text(text: str, length: int = 80) -> str:
+    """`text` in one line of at most `length` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def require_readable(dtype: np.dtype[Any]) -> None:
+    """Raise unless samples of `dtype` have one meaning.
+
+    Raises
+    ------
+    SignalError
+    """
+    if dtype.kind == "f" or dtype.str[1:] in _FULL_SCALE:
+        return
+    remedy = _REMEDIES.get(dtype.kind, "convert it to float32")
+    raise SignalError(f"samples of dtype {dtype} cannot be read as sound ({remedy}); give {_READABLE}")
+
+
+def to_float32(samples: Audio) -> F32:
+    """Samples as contiguous float32 of full scale 1.0; integers are divided by their full scale.
+
+    Parameters
+    ----------
+    samples : (n,) or (n, channels), read
+        Floats of any width, int8, int16, int32 or uint8, in any byte order and layout.
 
     Raises
     ------
     SignalError
         For any other dtype.
     """
-    if samples.dtype == np.int16:
-        scaled: F32 = np.divide(samples, _INT16_SCALE, dtype=np.float32)
-        return scaled
-    if samples.dtype in (np.float32, np.float64):
+    require_readable(samples.dtype)
+    if samples.dtype.kind == "f":
         with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite, which denoisers take for 0
             return np.ascontiguousarray(samples, np.float32)
-    raise SignalError(f"samples of dtype {samples.dtype} cannot be read; convert them to float32, float64 or int16")
+    full_scale = _FULL_SCALE[samples.dtype.str[1:]]
+    if samples.dtype.kind == "u":
+        return np.ascontiguousarray((samples.astype(np.float32) - np.float32(full_scale)) / np.float32(full_scale))
+    if samples.dtype.itemsize > 2:  # by way of float64, so that each is rounded once
+        return np.ascontiguousarray(samples / full_scale, np.float32)
+    return np.ascontiguousarray(np.divide(samples, full_scale, dtype=np.float32))
 
 
 def from_float32(samples: F32, dtype: np.dtype[Any]) -> Audio:
-    """Samples in the caller's `dtype`; int16 is rounded and limited to its range, never wrapped."""
-    if dtype == np.int16:
-        limited: Audio = np.clip(np.rint(samples * np.float32(_INT16_SCALE)), -32768, 32767).astype(np.int16)
-        return limited
-    converted: Audio = samples.astype(dtype)
-    return converted
+    """Samples in the caller's `dtype`; integers are rounded and limited to their range, never wrapped."""
+    dtype = np.dtype(dtype)
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            converted: Audio = samples.astype(dtype)
+        return converted
+    full_scale, limits = _FULL_SCALE[dtype.str[1:]], np.iinfo(dtype)
+    middle = full_scale if dtype.kind == "u" else 0.0
+    values = samples.astype(np.float64) if dtype.itemsize > 2 else samples  # 32 bits do not fit into float32
+    scaled = np.rint(values * full_scale) + middle
+    limited: Audio = np.clip(scaled, limits.min, limits.max).astype(dtype)
+    return limited
+
+
+def is_channels_first(shape: tuple[int, ...], channels_first: bool | None) -> bool:
+    """Whether a whole signal of this shape is ``(channels, n)``.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of one or two dimensions.
+    channels_first : bool, optional
+        What the caller says; without it the shape decides: more than 64 columns can only be samples.
+
+    Raises
+    ------
+    SignalError
+        If the shape has another number of dimensions, or could be either and both are unusual.
+    """
+    if len(shape) not in (1, 2):
+        hint = "; one signal at a time" if len(shape) > 2 else ""
+        raise SignalError(f"a signal of shape {shape} cannot be read; give (n,), (n, channels) or (channels, n){hint}")
+    if len(shape) == 1:
+        return False
+    rows, columns = shape
+    if channels_first is not None:
+        if not 1 <= (rows if channels_first else columns) <= CHANNELS_MAX:
+            raise SignalError(
+                f"a signal of shape {shape} has {rows if channels_first else columns} channels with "
+                f"channels_first={channels_first}; 1 to {CHANNELS_MAX} can be read"
+            )
+        return bool(channels_first)
+    if columns == 0:
+        raise SignalError(f"a signal of shape {shape} has no channels; give (n,), (n, channels) or (channels, n)")
+    if columns > CHANNELS_MAX:
+        if rows > CHANNELS_MAX:
+            raise SignalError(
+                f"a signal of shape {shape} cannot be read: neither {rows} nor {columns} can be channels, "
+                f"of which there are at most {CHANNELS_MAX}"
+            )
+        return True
+    if rows < columns and columns > _CHANNELS_USUAL:
+        raise SignalError(
+            f"a signal of shape {shape} could be {columns} channels of {rows} samples or {rows} channels of "
+            f"{columns}; say channels_first=True for (channels, n), channels_first=False for (n, channels)"
+        )
+    return False

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from rtdenoise.errors import SignalError
+from rtdenoise.streaming.channels import Downmix
 from rtdenoise.streaming.offline import process_hops
-from rtdenoise.streaming.samples import from_float32, to_float32
-from rtdenoise.typing import Audio, Denoiser
+from rtdenoise.streaming.samples import as_signal, from_float32, to_float32
+from rtdenoise.streaming.watch import InputWatch, warn_caller
+from rtdenoise.typing import F32, Audio, Denoiser
 
 
 class Stream:
@@ -20,6 +23,13 @@ class Stream:
     Parameters
     ----------
     denoiser : Denoiser
+    channels_first : bool, optional
+        Whether chunks are ``(channels, n)``; without it their shape decides.
+
+    Attributes
+    ----------
+    tell : callable
+        Takes a remark about the input (`rtdenoise.streaming.watch`); warns with `SignalWarning` unless it is replaced.
 
     Examples
     --------
@@ -31,11 +41,16 @@ class Stream:
     1000
     """
 
-    def __init__(self, denoiser: Denoiser) -> None:
+    def __init__(self, denoiser: Denoiser, *, channels_first: bool | None = None) -> None:
         self._denoiser = denoiser
         self._tail = () if denoiser.channels == 1 else (denoiser.channels,)
         self._pending = np.zeros((0, *self._tail), np.float32)
         self._dtype: np.dtype[Any] = np.dtype(np.float32)
+        self._said_first = channels_first
+        self._first = channels_first  # as the chunks so far were
+        self._columns = False  # whether a mono stream gets two dimensions
+        self._watch = InputWatch(denoiser.sample_rate, downmixed=isinstance(denoiser, Downmix))
+        self.tell: Callable[[str], None] = warn_caller
 
     @property
     def sample_rate(self) -> int:
@@ -44,7 +59,7 @@ class Stream:
 
     @property
     def channels(self) -> int:
-        """1: chunks are ``(n,)``; more: chunks are ``(n, channels)``."""
+        """1: chunks are ``(n,)``; more: chunks are ``(n, channels)`` or ``(channels, n)``."""
         return self._denoiser.channels
 
     @property
@@ -62,24 +77,29 @@ class Stream:
 
         Parameters
         ----------
-        chunk : (n,) or (n, channels), float32, float64 or int16, read
-            Full scale is 1.0, or 32768 for int16.  NaN and infinite samples count as 0.
+        chunk : (n,), (n, channels) or (channels, n), read
+            float32, float64 or float16 of full scale 1.0, or int16, int32, int8 or uint8 of their own.  NaN and
+            infinite samples count as 0.
 
         Returns
         -------
-        (m,) or (m, channels), dtype of `chunk`
-            `m` is a multiple of `hop`, possibly 0.
+        dtype and layout of `chunk`
+            The number of samples is a multiple of `hop`, possibly 0.
 
         Raises
         ------
         SignalError
             For another shape or dtype.
+
+        Warns
+        -----
+        SignalWarning
+            If the samples have the scale of another dtype, or cancel each other in a downmix.
         """
-        chunk = np.asarray(chunk)
-        self._check_shape(chunk)
-        fresh = to_float32(chunk)
-        self._dtype = chunk.dtype
-        return from_float32(self._advance(fresh), chunk.dtype)
+        samples = self._take(chunk)
+        for remark in self._watch.take(samples):
+            self.tell(remark)
+        return self._give(self._advance(to_float32(samples)))
 
     def flush(self) -> Audio:
         """End the signal: return the rest of it.
@@ -89,27 +109,81 @@ class Stream:
 
         Returns
         -------
-        (m,) or (m, channels), dtype of the last chunk
+        dtype and layout of the last chunk
         """
-        rest = self._pending.shape[0] + self.latency_samples
-        if self._pending.shape[0] == 0 and self.latency_samples == 0:
-            return from_float32(self._pending, self._dtype)
-        n_hops = -(-rest // self.hop)
-        zeros = np.zeros((n_hops * self.hop - self._pending.shape[0], *self._tail), np.float32)
-        return from_float32(self._advance(zeros)[:rest], self._dtype)
+        for remark in self._watch.take(np.zeros((0, *self._tail), self._dtype), last=True):
+            self.tell(remark)
+        return self._give(self._finish())
 
     def reset(self) -> None:
         """Forget the signal: afterwards indistinguishable from a new stream."""
         self._denoiser.reset()
         self._pending = self._pending[:0]
         self._dtype = np.dtype(np.float32)
+        self._first, self._columns = self._said_first, False
+        self._watch.reset()
 
-    def _check_shape(self, chunk: Audio) -> None:
-        wanted = "(n,)" if self.channels == 1 else f"(n, {self.channels})"
-        if chunk.ndim != 1 + len(self._tail) or chunk.shape[1:] != self._tail:
-            raise SignalError(f"a chunk of shape {chunk.shape} does not fit this stream; it takes {wanted}")
+    def _take(self, chunk: Audio) -> Audio:
+        """The chunk as ``(n,)`` or ``(n, channels)``, its dtype and layout remembered."""
+        chunk = as_signal(chunk, call="process")
+        first = self._layout(chunk.shape)
+        self._dtype = chunk.dtype
+        if chunk.ndim == 2 and self.channels == 1:
+            self._first, self._columns = first, True
+            return chunk.reshape(-1)
+        self._columns = False
+        return chunk.T if first else chunk
 
-    def _advance(self, fresh: Audio) -> Audio:
+    def _layout(self, shape: tuple[int, ...]) -> bool:
+        """Whether a chunk of this shape is ``(channels, n)``."""
+        channels, said = self.channels, self._said_first
+        if len(shape) == 1 and channels == 1:
+            return False
+        fits_last = len(shape) == 2 and shape[1] == channels and said is not True
+        fits_first = len(shape) == 2 and shape[0] == channels and said is not False
+        if not (fits_last or fits_first):
+            raise SignalError(self._misfit(shape))
+        if fits_last and fits_first:
+            self._first = bool(self._first)
+            return self._first
+        if channels > 1:
+            if self._first not in (None, fits_first):
+                raise SignalError(
+                    f"a chunk of shape {shape} is laid out otherwise than the chunks before; "
+                    f"say channels_first={fits_first} when the stream is made"
+                )
+            self._first = fits_first
+        return fits_first
+
+    def _misfit(self, shape: tuple[int, ...]) -> str:
+        channels, said = self.channels, self._said_first
+        layouts = [f"(n, {channels})"] * (said is not True) + [f"({channels}, n)"] * (said is not False)
+        wanted = "(n,)" if channels == 1 else " or ".join(layouts)
+        hint = ""
+        if len(shape) == 1 and channels > 1:
+            hint = f"; interleaved samples fit as chunk.reshape(-1, {channels})"
+        elif len(shape) == 2 and channels == 1:
+            hint = "; for several channels give channels= when the stream is made"
+        elif len(shape) == 2 and said is not None and channels in shape:
+            hint = f"; it was made with channels_first={said}"
+        return f"a chunk of shape {shape} does not fit this stream; it takes {wanted}{hint}"
+
+    def _give(self, samples: F32) -> Audio:
+        """Samples in the dtype and layout of the last chunk."""
+        out = from_float32(samples, self._dtype)
+        if self._columns:
+            return out[np.newaxis] if self._first else out[:, np.newaxis]
+        return out.T if self._first and out.ndim == 2 else out
+
+    def _finish(self) -> F32:
+        rest = self._pending.shape[0] + self.latency_samples
+        if self._pending.shape[0] == 0 and self.latency_samples == 0:
+            return self._pending
+        n_hops = -(-rest // self.hop)
+        zeros = np.zeros((n_hops * self.hop - self._pending.shape[0], *self._tail), np.float32)
+        return self._advance(zeros)[:rest]
+
+    def _advance(self, fresh: F32) -> F32:
         held = np.concatenate([self._pending, fresh])
         whole = held.shape[0] // self.hop * self.hop
         out = np.empty((whole, *self._tail), np.float32)

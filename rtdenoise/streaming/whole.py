@@ -9,11 +9,12 @@ from typing import TypeAlias
 import numpy as np
 
 from rtdenoise.streaming.channels import Downmix, PerChannel
+from rtdenoise.streaming.mixing import Mixed
 from rtdenoise.streaming.offline import run_offline
 from rtdenoise.streaming.rate import RateAdapter
-from rtdenoise.streaming.samples import from_float32, to_float32
+from rtdenoise.streaming.rechunk import Rechunked
 from rtdenoise.streaming.session import Stream
-from rtdenoise.typing import F32, Audio, Denoiser
+from rtdenoise.typing import F32, Denoiser
 
 Whole: TypeAlias = Callable[[F32], F32]
 """``(n,)`` or ``(n, channels)`` in and out, aligned."""
@@ -26,10 +27,14 @@ def whole_of(denoiser: Denoiser) -> Whole | None:
         return own
     if isinstance(denoiser, PerChannel):
         return _each_channel([whole_of(part) for part in denoiser.parts])
-    inner = whole_of(denoiser.inner) if isinstance(denoiser, (Downmix, RateAdapter)) else None
-    if inner is not None and isinstance(denoiser, RateAdapter):
+    if not isinstance(denoiser, (Downmix, RateAdapter, Mixed, Rechunked)):
+        return None
+    inner = whole_of(denoiser.inner)
+    if inner is None or isinstance(denoiser, Rechunked):
+        return inner
+    if isinstance(denoiser, RateAdapter):
         return _at_another_rate(inner, denoiser.sample_rate, denoiser.inner.sample_rate)
-    return None if inner is None else _mixed_down(inner, denoiser.channels)
+    return _mixed(inner, denoiser.share) if isinstance(denoiser, Mixed) else _mixed_down(inner, denoiser.channels)
 
 
 def _each_channel(parts: list[Whole | None]) -> Whole | None:
@@ -59,6 +64,15 @@ def _at_another_rate(inner: Whole, rate: int, inner_rate: int) -> Whole:
     return whole
 
 
+def _mixed(inner: Whole, share: float) -> Whole:
+    def whole(x: F32) -> F32:
+        dry = np.where(np.isfinite(x), x, np.float32(0.0))
+        made: F32 = dry + np.float32(share) * (inner(dry) - dry)
+        return made
+
+    return whole
+
+
 def _mixed_down(inner: Whole, channels: int) -> Whole:
     return lambda x: np.repeat(inner(x.mean(1, dtype=np.float32))[:, None], channels, 1)
 
@@ -71,10 +85,12 @@ class WholeStream(Stream):
     denoiser : Denoiser
     whole : callable
         See `whole_of`.
+    channels_first : bool, optional
+        As for `Stream`.
     """
 
-    def __init__(self, denoiser: Denoiser, whole: Whole) -> None:
-        super().__init__(denoiser)
+    def __init__(self, denoiser: Denoiser, whole: Whole, *, channels_first: bool | None = None) -> None:
+        super().__init__(denoiser, channels_first=channels_first)
         self._whole = whole
         self._parts: list[F32] = []
 
@@ -83,19 +99,14 @@ class WholeStream(Stream):
         """0: what comes out is aligned."""
         return 0
 
-    def process(self, chunk: Audio) -> Audio:
-        """Keep the chunk; nothing is ready before `flush`."""
-        self._check_shape(chunk)
-        self._dtype = chunk.dtype
-        self._parts.append(to_float32(chunk))
-        return from_float32(np.zeros((0, *self._tail), np.float32), self._dtype)
+    def _advance(self, fresh: F32) -> F32:
+        """Keep the samples; nothing is ready before the end."""
+        self._parts.append(fresh)
+        return np.zeros((0, *self._tail), np.float32)
 
-    def flush(self) -> Audio:
-        """All of it, enhanced."""
+    def _finish(self) -> F32:
         parts, self._parts = self._parts, []
-        if not parts:
-            return from_float32(np.zeros((0, *self._tail), np.float32), self._dtype)
-        return from_float32(self._whole(np.concatenate(parts)), self._dtype)
+        return self._whole(np.concatenate(parts)) if parts else np.zeros((0, *self._tail), np.float32)
 
     def reset(self) -> None:
         """Forget the signal."""

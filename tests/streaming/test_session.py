@@ -89,17 +89,9 @@ def test_bad_samples_count_as_zero_and_are_reported(caplog):
     assert "10 samples are NaN or infinite" in caplog.text
 
 
-@pytest.mark.parametrize(
-    "signal", [np.zeros(5, np.int32), np.zeros(5, bool), np.zeros(5, complex), np.zeros(5, np.uint8)]
-)
-def test_other_types_are_refused(signal):
-    with pytest.raises(SignalError, match=f"dtype {signal.dtype} cannot be read"):
-        rtdenoise.denoise(signal, 16000)
-
-
 def test_other_shapes_are_refused():
     stream = rtdenoise.stream("WF", sample_rate=16000, channels=2)
-    with pytest.raises(SignalError, match=r"shape \(5,\) does not fit this stream; it takes \(n, 2\)"):
+    with pytest.raises(SignalError, match=r"shape \(5,\) does not fit this stream; it takes \(n, 2\) or \(2, n\)"):
         stream.process(np.zeros(5, np.float32))
     with pytest.raises(SignalError, match=r"shape \(5, 3\)"):
         stream.process(np.zeros((5, 3), np.float32))

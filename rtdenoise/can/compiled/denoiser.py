@@ -8,6 +8,7 @@ from rtdenoise.can.compiled import hop as compiled
 from rtdenoise.can.compiled.state import initial_state
 from rtdenoise.can.weights import Network
 from rtdenoise.errors import ConfigError
+from rtdenoise.streaming.blocks import fit_blocks
 from rtdenoise.typing import F32
 
 
@@ -52,11 +53,17 @@ class CompiledCan:
 
     def process(self, block: F32, out: F32) -> None:
         """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
-        compiled.hop(block, out, self.state, self._listening)
+        block, target = fit_blocks(block, out, (self.hop,))
+        compiled.hop(block, target, self.state, self._listening)
+        if target is not out:
+            out[...] = target
 
     def process_hops(self, signal: F32, out: F32) -> None:
         """Enhance a whole number of hops, ``(n * hop,)`` float32 in and out, in one call without the interpreter."""
-        compiled.hops(signal, out, self.hop, self.state, self._listening)
+        signal, target = fit_blocks(signal, out, (len(signal),))
+        compiled.hops(signal, target, self.hop, self.state, self._listening)
+        if target is not out:
+            out[...] = target
 
     def reset(self) -> None:
         """Forget the signal."""

@@ -14,6 +14,7 @@ from rtdenoise.can.training.mixtures import MixParams
 from rtdenoise.can.training.optimiser import OPTIMISERS
 from rtdenoise.errors import ConfigError
 from rtdenoise.shipped import data_folder
+from rtdenoise.yamltext import load_yaml
 
 _RATE = 16000  # in Hz: of PESQ and the perceptual losses, which are defined at no other of wideband speech
 _DTYPES = ("float32", "bfloat16")
@@ -203,7 +204,9 @@ def read_configuration(path: Path, changes: list[str] | None = None) -> dict[str
 
     path = _found(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = load_yaml(path.read_text(encoding="utf-8"), str(path))
+    except ConfigError:
+        raise
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
@@ -238,7 +241,9 @@ def _apply(change: str, values: dict[str, Any]) -> None:
     if not separator or not all([*parents, last]):
         raise ConfigError(f"{change!r}: changes are written key=value")
     try:
-        value = yaml.safe_load(text)
+        value = load_yaml(text, change)
+    except ConfigError:
+        raise
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{change!r}: {text!r} is not a value YAML can read") from error
     place = values

@@ -1,0 +1,39 @@
+"""The sample rates that a stream may have."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
+
+from rtdenoise.errors import ConfigError, shortened
+
+RATE_MIN_HZ, RATE_MAX_HZ = 8_000, 192_000
+
+
+def check_rate(sample_rate: Any, name: str = "sample_rate") -> int:
+    """Return `sample_rate` as an int if a stream may have it.
+
+    Parameters
+    ----------
+    sample_rate : number
+        A numpy scalar or 0-d array does, too.
+    name : str
+        Of the parameter, for the message.
+
+    Raises
+    ------
+    ConfigError
+        Outside 8 to 192 kHz, or not a whole number.
+    """
+    if getattr(sample_rate, "shape", None) == ():  # as np.load gives it
+        sample_rate = sample_rate.item()
+    number = isinstance(sample_rate, numbers.Real) and not isinstance(sample_rate, bool)
+    if number and RATE_MIN_HZ <= sample_rate <= RATE_MAX_HZ and sample_rate == math.floor(sample_rate):
+        return int(sample_rate)
+    remedy = ""
+    if number and 0 < sample_rate < math.inf and not RATE_MIN_HZ <= sample_rate <= RATE_MAX_HZ:
+        nearest = RATE_MIN_HZ if sample_rate < RATE_MIN_HZ else RATE_MAX_HZ
+        remedy = f"; resample the signal first, to {nearest} Hz for example"
+    shown = f"{shortened(sample_rate)} Hz" if number else shortened(sample_rate)
+    raise ConfigError(f"{name}={shown} must be a whole number of Hz from {RATE_MIN_HZ} to {RATE_MAX_HZ}{remedy}")

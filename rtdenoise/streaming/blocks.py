@@ -1,0 +1,57 @@
+"""Blocks as compiled code takes them: a wrong one is an error in one line, an odd one is copied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.errors import SignalError
+from rtdenoise.typing import F32
+
+_FLOAT = np.dtype(np.float32)
+
+
+def check_block(block: F32, out: F32, shape: tuple[int, ...]) -> None:
+    """Raise unless both are float32 arrays of `shape`, and `out` can be written.
+
+    Raises
+    ------
+    SignalError
+    """
+    for name, array in (("block", block), ("out", out)):
+        if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != _FLOAT:
+            raise SignalError(f"{name} is {_kind(array)}; this denoiser takes float32 of shape {shape}")
+    if not out.flags.writeable:
+        raise SignalError("out is read-only; give an array that can be written")
+
+
+def fit_blocks(block: F32, out: F32, shape: tuple[int, ...]) -> tuple[F32, F32]:
+    """Both as compiled code takes them without compiling anew: contiguous, aligned and writable.
+
+    Parameters
+    ----------
+    block, out : arrays
+    shape : tuple of int
+
+    Returns
+    -------
+    block, out : float32 arrays of `shape`
+        The same objects, or a copy of `block` and a new array that the caller copies to its `out`.
+
+    Raises
+    ------
+    SignalError
+        If one is no float32 array of `shape`, or `out` is read-only.
+    """
+    check_block(block, out, shape)
+    return (
+        block if block.flags.carray else block.copy(order="C"),
+        out if out.flags.carray else np.empty(shape, np.float32),
+    )
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} of shape {value.shape}"
+    return f"of type {type(value).__name__}"

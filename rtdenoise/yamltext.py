@@ -1,0 +1,55 @@
+"""YAML text into plain values; a key given twice is an error and not the last one's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from rtdenoise.errors import ConfigError
+
+_MERGE = "tag:yaml.org,2002:merge"  # "<<" may stand as often as it likes
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """The safe loader, but for keys that stand twice in one mapping."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """One mapping, its keys compared."""
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+                continue
+            line, name = key.start_mark.line + 1, (key.tag, key.value)
+            if name in lines:
+                raise _TwiceError(key.value, lines[name], line)
+            lines[name] = line
+        return node
+
+
+class _TwiceError(Exception):
+    """A key in two places of a mapping."""
+
+
+def load_yaml(text: str, where: str) -> Any:
+    """The value of a YAML document.
+
+    Parameters
+    ----------
+    text : str
+    where : str
+        What it is, for the message of an error.
+
+    Raises
+    ------
+    ConfigError
+        If a key stands twice in one mapping.
+    yaml.YAMLError, ValueError
+        If the text is not YAML, or holds a date that does not exist.
+    """
+    try:
+        return yaml.load(text, _OnceLoader)
+    except _TwiceError as error:
+        key, first, second = error.args
+        raise ConfigError(f"{where}: {key!r} stands twice, in lines {first} and {second}; keep one") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import BinaryIO
 
 from rtdenoise.files.splice import Piece
@@ -14,6 +15,7 @@ _KBPS = {
 }
 _RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # by the version's bits
 _OWN_FRAME_INDEX = 9  # bit rate of the frame that holds our count: 128 or 80 kbit/s, long enough for it
+_DECODER_DELAY_SAMPLES = 529
 _READ_BYTES = 1 << 20
 _JUNK_BYTES_MAX = 4096  # in front of the first frame; more, and it is no MP3
 _HAS_FRAMES, _HAS_BYTES, _HAS_TABLE, _HAS_QUALITY = 1, 2, 4, 8
@@ -79,9 +81,11 @@ def _first(data: bytes) -> int | None:
 
 def frame_at(data: bytes, at: int) -> Frame | None:
     """The header of a layer III frame at a position; None if there is none."""
-    if at + 4 > len(data):
-        return None
-    head = int.from_bytes(data[at : at + 4], "big")
+    return _frame_of(int.from_bytes(data[at : at + 4], "big")) if at + 4 <= len(data) else None
+
+
+@lru_cache(maxsize=256)  # the frames of a stream have few different headers
+def _frame_of(head: int) -> Frame | None:
     version, layer = head >> 19 & 3, head >> 17 & 3
     index, rate_index = head >> 12 & 15, head >> 10 & 3
     if head >> 21 != 0x7FF or version == 1 or layer != 1 or index in (0, 15) or rate_index == 3:
@@ -112,11 +116,11 @@ def walk(file: BinaryIO, start: int, size: int) -> Frames | None:
     note = _Note.read(head[at : at + first.n_bytes], first)
     begin = start + at + (first.n_bytes if note is not None else 0)
     stretches, n_frames, gaps = _count(file, begin, size, first)
-    if n_frames == 0 or (note is not None and note.n_frames >= n_frames and not gaps):
+    lame = b"" if note is None else note.rest(whole=note.n_frames == n_frames)
+    if n_frames == 0 or (note is not None and lame and note.n_frames >= n_frames and not gaps):
         return None
-    lost = max(0, note.n_frames - n_frames) if note is not None else 0
-    own = _own_frame(first, n_frames + lost, None if note is None else note.rest(whole=note.n_frames == n_frames))
-    return Frames((own, *stretches), n_frames, tuple(gaps))
+    stated = max(n_frames, note.n_frames) if note is not None else n_frames
+    return Frames((_own_frames(first, stated, lame), *stretches), n_frames, tuple(gaps))
 
 
 def _count(
@@ -212,11 +216,22 @@ class _Note:
         return self.tail[:21] + delay.to_bytes(3, "big") + self.tail[24:]
 
 
-def _own_frame(first: Frame, n_frames: int, lame: bytes | None) -> bytes:
-    """A frame without sound that holds the count."""
+def _own_frames(first: Frame, n_frames: int, lame: bytes) -> bytes:
+    """A frame that holds the count; without LAME's part also one of silence, which the decoder's delay falls into.
+
+    As soon as there is a count, mpg123 leaves out its delay, which belongs to the sound of a stream that names none.
+    """
+    if lame:
+        return _own_frame(first, b"Xing" + struct.pack(">II", _HAS_FRAMES, n_frames) + lame)
+    delay = first.n_samples - _DECODER_DELAY_SAMPLES
+    lame = b"LAME3.100".ljust(21, b"\0") + (delay << 12).to_bytes(3, "big") + bytes(12)
+    count = b"Xing" + struct.pack(">II", _HAS_FRAMES, n_frames + 1) + lame
+    return _own_frame(first, count) + _own_frame(first, b"")
+
+
+def _own_frame(first: Frame, content: bytes) -> bytes:
+    """A frame without sound."""
     head = (first.head | 1 << 16) & ~(0xF << 12) & ~(1 << 9) | _OWN_FRAME_INDEX << 12
     made = frame_at(head.to_bytes(4, "big"), 0)
     assert made is not None
-    note = b"Xing" + struct.pack(">II", _HAS_FRAMES, n_frames) + (lame or b"")
-    data = head.to_bytes(4, "big") + bytes(made.side - 4) + note
-    return data[: made.n_bytes].ljust(made.n_bytes, b"\0")
+    return (head.to_bytes(4, "big") + bytes(made.side - 4) + content)[: made.n_bytes].ljust(made.n_bytes, b"\0")

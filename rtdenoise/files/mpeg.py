@@ -13,6 +13,9 @@ _KBPS = {
     1: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # MPEG 1
     2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),  # MPEG 2 and 2.5
 }
+_KBPS_LAYER_2 = (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384)
+_KBPS_LAYER_1 = tuple(range(0, 449, 32))
+_KBPS_LAYER_1_LOW = (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256)
 _RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # by the version's bits
 _OWN_FRAME_INDEX = 9  # bit rate of the frame that holds our count: 128 or 80 kbit/s, long enough for it
 _DECODER_DELAY_SAMPLES = 529
@@ -64,6 +67,37 @@ def is_mp3(file: BinaryIO, start: int) -> bool:
     file.seek(start)
     data = file.read(_JUNK_BYTES_MAX + 4096)
     return _first(data) is not None
+
+
+def begins(data: bytes) -> bool:
+    """Whether these bytes begin with frames of MPEG layer I, II or III."""
+    at = count = 0
+    while count < 3 and at + 4 <= len(data):
+        length = _frame_bytes(data[at : at + 4])
+        if not length:
+            return False
+        at += length
+        count += 1
+    return count >= 2
+
+
+def _frame_bytes(head: bytes) -> int:
+    """Length of a frame of any layer, 0 if that is no header; layers I and II by their own tables."""
+    if len(head) < 4:
+        return 0
+    word = int.from_bytes(head, "big")
+    version, layer, index, rate_index = word >> 19 & 3, word >> 17 & 3, word >> 12 & 15, word >> 10 & 3
+    if word >> 21 != 0x7FF or version == 1 or layer == 0 or index in (0, 15) or rate_index == 3:
+        return 0
+    rate, padding = _RATES_HZ[version][rate_index], word >> 9 & 1
+    if layer == 1:
+        frame = _frame_of(word)
+        return frame.n_bytes if frame is not None else 0
+    if layer == 2:
+        kbps = (_KBPS_LAYER_2 if version == 3 else _KBPS[2])[index]
+        return 144_000 * kbps // rate + padding
+    kbps = (_KBPS_LAYER_1 if version == 3 else _KBPS_LAYER_1_LOW)[index]
+    return (12_000 * kbps // rate + padding) * 4
 
 
 def _first(data: bytes) -> int | None:

@@ -33,6 +33,8 @@ class Source:
     Parameters
     ----------
     path : Path
+    name : str, optional
+        What messages call it.
 
     Attributes
     ----------
@@ -54,8 +56,9 @@ class Source:
         If it cannot be opened or holds no audio that libsndfile can read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str | None = None) -> None:
         self.path = path
+        self.name = name if name is not None else str(path)
         size = regular_file_size(path)
         if path.suffix.lower() == ".raw":
             raise AudioFileError(f"{path}: raw samples say nothing about themselves; --input - --rate HZ reads them")
@@ -81,13 +84,13 @@ class Source:
             return soundfile.SoundFile(self._spliced or str(self.path))
         except (soundfile.SoundFileError, OSError, RuntimeError) as error:
             self._close_splice()
-            raise AudioFileError(f"{self.path}: not audio that can be read ({reason(error)})") from error
+            raise AudioFileError(f"{self.name}: not audio that can be read ({reason(error)})") from error
 
     def _tell_oddities(self, frames: int) -> None:
         found, rate = self._survey, self.encoding.sample_rate
         if frames == 0 and not found.ended:
             self.close()
-            raise AudioFileError(f"{self.path}: damaged: {self._size} bytes, none of which can be decoded")
+            raise AudioFileError(f"{self.name}: damaged: {self._size} bytes, none of which can be decoded")
         if not found.ended:
             self._lose("its end is missing; what is there is used")
         if found.share > 1.0:
@@ -109,7 +112,7 @@ class Source:
         return Encoding(file.format, file.subtype, file.endian, file.samplerate, file.channels, kbps)
 
     def _warn(self, message: str) -> None:
-        message = f"{self.path}: {message}"
+        message = f"{self.name}: {message}"
         self.warnings.append(message)
         _log.warning("%s", message)
 
@@ -175,7 +178,7 @@ class Source:
         """Go on behind a damaged place of a FLAC; returns the number of samples that are lost there, if it can."""
         rate = self.encoding.sample_rate
         if self.n_read == 0 and self.encoding.container != "FLAC":
-            raise AudioFileError(f"{self.path}: damaged: it cannot be decoded")
+            raise AudioFileError(f"{self.name}: damaged: it cannot be decoded")
         found = self._next_flac_frame() if self.encoding.container == "FLAC" else None
         if found is not None:
             lost = found - self.n_read
@@ -183,7 +186,7 @@ class Source:
             self.n_read = found
             return lost
         if self.n_read == 0:
-            raise AudioFileError(f"{self.path}: damaged: it cannot be decoded")
+            raise AudioFileError(f"{self.name}: damaged: it cannot be decoded")
         if self.n_samples is None or self.n_read >= self.n_samples:
             self._lose(f"damaged after {self.n_read / rate:.2f} s; the rest is missing")
         return None

@@ -60,7 +60,7 @@ def run_file(options: Options) -> int:
         report = denoise(Streams(setup), source, target, overwrite=options.overwrite, progress=progress)
     picture = _plot(report, options) if options.plot else None
     _print_file(options, report, picture)
-    return 0
+    return FAILED if report.incomplete else 0
 
 
 def _plot(report: FileReport, options: Options) -> str:

@@ -68,6 +68,8 @@ class MediaSource:
     ----------
     encoding, n_samples, n_read, tags, warnings, incomplete
         As for `Source`; `n_samples` is what the container says.
+    track : int
+        Index of the stream of sound.
     start_seconds : float
         Time of the first sample on the container's clock, which pictures go by.
 
@@ -114,6 +116,7 @@ class MediaSource:
             self._warn(
                 f"has {len(audio)} sound tracks; number {which}{f' ({language})' if language else ''} is denoised"
             )
+        self.track = self._stream.index
         if self._stream.codec_context is None:
             raise AudioFileError(f"{self.name}: its sound cannot be decoded: an unknown or copy-protected format")
         self._frames = self._decoded()
@@ -176,9 +179,7 @@ class MediaSource:
                 return
             if packet.pts is not None and packet.time_base is not None:
                 end = packet.pts + (packet.duration or 0)
-                self._last_seconds = max(
-                    self._last_seconds, float(end * packet.time_base) - start_of(self._container)
-                )
+                self._last_seconds = max(self._last_seconds, float(end * packet.time_base) - start_of(self._container))
             if packet.stream.index != self._stream.index:
                 continue
             try:
@@ -339,7 +340,7 @@ def _samples(resampler: Any, frame: Any) -> Iterator[F32]:
 
 
 def _subtype(context: Any, first: Any) -> str:
-    """libsndfile's name for what has one, else FFmpeg's; the bits of lossless formats are part of it."""
+    """Libsndfile's name for what has one, else FFmpeg's; the bits of lossless formats are part of it."""
     name: str = context.codec.canonical_name
     bits = {"s16": 16, "s32": 24, "flt": 32, "u8": 8}.get(first.format.name.removesuffix("p"), 16)
     if name in ("pcm_f32le", "pcm_f32be"):

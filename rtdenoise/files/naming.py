@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from rtdenoise.errors import AudioFileError
+from rtdenoise.files.suffixes import result_name
 
 DENOISED = "_denoised"
 """What the names of our own outputs end with."""
@@ -18,7 +19,7 @@ def beside(source: Path, label: str) -> Path:
         if not source.name:
             raise AudioFileError(f"{source}: name a folder for the output with --output")
         return source.with_name(f"{source.name}_{label}{DENOISED}")
-    return source.with_name(f"{source.stem}_{label}{DENOISED}{source.suffix}")
+    return source.with_name(result_name(source, f"_{label}{DENOISED}"))
 
 
 def require_free(path: Path, *, overwrite: bool) -> None:

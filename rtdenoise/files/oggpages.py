@@ -16,8 +16,8 @@ _REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 class Pages:
     """What was found.
 
-    `links`: first and end position of each recording.  `gaps`: what was wrong, with how much of its bytes lay in
-    front of it as a share of the file.  `ended`: whether the last page says that it is the last.
+    `links`: first and end position of each recording.  `gaps`: time in seconds in front of each damaged place, 0 where
+    nobody knows, and what is wrong there.  `ended`: whether the last page says that it is the last.
     """
 
     links: tuple[tuple[int, int], ...]
@@ -31,17 +31,21 @@ class _Page:
     serial: int
     end: int
     whole: bool
+    granule: int
+    body: bytes
 
 
 def walk(file: BinaryIO, size: int) -> Pages:
     """Go through all pages."""
     at, starts, gaps = 0, [0], []
+    seconds, rate_hz = 0.0, 0
     open_streams: set[int] = set()
     seen_end = ended = False
     while at < size:
         page = _page_at(file, at, size)
         if page is None or not page.whole:
-            gaps.append((at / size, "damaged"))
+            if page is None or page.end <= size:  # a last page that is cut off is no gap: the end is missing
+                gaps.append((seconds, "damaged"))
             at = _next_page(file, at + 1, size)
             continue
         if page.flags & _FIRST:
@@ -49,6 +53,9 @@ def walk(file: BinaryIO, size: int) -> Pages:
                 starts.append(at)
                 seen_end = False
             open_streams.add(page.serial)
+            rate_hz = _granules_hz(page.body)
+        if rate_hz and page.granule >= 0:
+            seconds = page.granule / rate_hz
         ended = bool(page.flags & _LAST)
         if ended:
             open_streams.discard(page.serial)
@@ -68,7 +75,15 @@ def _page_at(file: BinaryIO, at: int, size: int) -> _Page | None:
     body = file.read(sum(table))
     blank = header[:22] + bytes(4) + header[26:] + table + body
     whole = end <= size and _crc(blank) == int.from_bytes(header[22:26], "little")
-    return _Page(header[5], int.from_bytes(header[14:18], "little"), end, whole)
+    serial, granule = int.from_bytes(header[14:18], "little"), int.from_bytes(header[6:14], "little", signed=True)
+    return _Page(header[5], serial, end, whole, granule, body)
+
+
+def _granules_hz(body: bytes) -> int:
+    """How many granules are a second, by the first page of a stream; 0 for a codec that is not known here."""
+    if body.startswith(b"OpusHead"):
+        return 48_000
+    return int.from_bytes(body[12:16], "little") if body.startswith(b"\x01vorbis") else 0
 
 
 def _next_page(file: BinaryIO, at: int, size: int) -> int:

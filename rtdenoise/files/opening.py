@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from rtdenoise.errors import AudioFileError
+from rtdenoise.files.encoding import Encoding, encoding_for
 from rtdenoise.files.media import MediaSource, have_media, missing_media
+from rtdenoise.files.media_encoding import WRITABLE_SUFFIXES, encoding_in
+from rtdenoise.files.media_target import MediaTarget
 from rtdenoise.files.sniff import Kind, kind_of_file
 from rtdenoise.files.source import Source, regular_file_size
+from rtdenoise.files.target import Target
 
 AnySource = Source | MediaSource
+AnyTarget = Target | MediaTarget
 
+
+class Recording(Protocol):
+    """What a target needs to know of the source."""
+
+    @property
+    def encoding(self) -> Encoding:
+        """Rate, channels, and how they were stored."""
+
+    @property
+    def n_samples(self) -> int | None:
+        """Length per channel, if known."""
 
 
 def open_source(path: Path, name: str | None = None) -> AnySource:
@@ -55,3 +73,19 @@ def _with_media(path: Path, kind: Kind, name: str, error: AudioFileError) -> Med
 
 def _remedy(name: str, kind: Kind) -> str:
     return str(missing_media(name, f"what is inside {kind.name}")).removeprefix(f"{name}: ")
+
+
+def open_target(path: Path, source: Recording, tags: Mapping[str, str], *, overwrite: bool) -> AnyTarget:
+    """A new file for what comes from `source`; its suffix chooses the container.
+
+    Raises
+    ------
+    AudioFileError
+        If the place cannot be written, or the suffix names nothing that can be.
+    MissingExtraError
+        If it takes PyAV and that is not there.
+    """
+    if path.suffix.lower() in WRITABLE_SUFFIXES:
+        return MediaTarget(path, encoding_in(path, source.encoding), tags, source=source, overwrite=overwrite)
+    encoding = encoding_for(path, source.encoding, source.n_samples)
+    return Target(path, encoding, tags, overwrite=overwrite, may_shrink=source.n_samples is None)

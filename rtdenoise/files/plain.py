@@ -1,8 +1,8 @@
 """Where the samples of a WAV, RF64, AIFF, AU, W64 or CAF end, whatever its header says.
 
-A program that was killed, or that wrote to a pipe, leaves a header whose lengths are 0, all ones, or what they were some
-time ago.  The samples then go on to the end of the file.  They end where the header says only if nothing follows, or if
-what follows is a chain of chunks up to the end of the file.
+A program that was killed, or that wrote to a pipe, leaves a header whose lengths are 0, all ones, or what they were a
+while ago.  The samples then go on to the end of the file.  They end where the header says only if nothing follows, or
+if what follows is a chain of chunks up to the end of the file.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -50,20 +51,19 @@ def find_samples(file: BinaryIO, size: int) -> Samples | None:
     """
     file.seek(0)
     magic = file.read(16)
-    try:
+    found = None
+    with suppress(struct.error):  # the file ends inside its header
         if magic[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and magic[8:12] == b"WAVE":
-            return _riff(file, size, ">" if magic[:4] == b"RIFX" else "<")
-        if magic[:4] == b"FORM" and magic[8:12] in (b"AIFF", b"AIFC"):
-            return _aiff(file, size)
-        if magic[:4] in (b".snd", b"dns."):
-            return _au(file, size, ">" if magic[:4] == b".snd" else "<")
-        if magic == _W64_RIFF:
-            return _w64(file, size)
-        if magic[:4] == b"caff":
-            return _caf(file, size)
-    except struct.error:  # the file ends inside its header
-        return None
-    return None
+            found = _riff(file, size, ">" if magic[:4] == b"RIFX" else "<")
+        elif magic[:4] == b"FORM" and magic[8:12] in (b"AIFF", b"AIFC"):
+            found = _aiff(file, size)
+        elif magic[:4] in (b".snd", b"dns."):
+            found = _au(file, size, ">" if magic[:4] == b".snd" else "<")
+        elif magic == _W64_RIFF:
+            found = _w64(file, size)
+        elif magic[:4] == b"caff":
+            found = _caf(file, size)
+    return found
 
 
 def _chunk_at(file: BinaryIO, at: int, layout: str) -> tuple[bytes, int]:
@@ -199,7 +199,9 @@ def _au(file: BinaryIO, size: int, order: str) -> Samples | None:
         return None
     known = 0 if stated == 0xFFFF_FFFF else stated
     unknown = struct.pack(f"{order}I", 0xFFFF_FFFF)
-    return _samples(known, start, size, lambda _: (_head(file, start, (8, unknown)), (start, size)), known >= size - start)
+    return _samples(
+        known, start, size, lambda _: (_head(file, start, (8, unknown)), (start, size)), known >= size - start
+    )
 
 
 def _w64(file: BinaryIO, size: int) -> Samples | None:
@@ -217,9 +219,7 @@ def _w64(file: BinaryIO, size: int) -> Samples | None:
     there = size - start
     padded = start + stated + -stated % 8
     known = 0 if stated <= 0 or (stated >= _UNKNOWN_64_FROM and stated > there) else stated
-    if 0 < known < there and padded + 24 <= size:
-        name, _ = _chunk_at(file, padded, "<16sq")
-    ends = known and known < there and (padded >= size or (padded + 24 <= size and name[4:] == _W64_TAIL))
+    ends = 0 < known < there and (padded >= size or _is_w64_chunk(file, padded, size))
     end = start + known if ends else size
 
     def pieces(there: int) -> tuple[Piece, ...]:
@@ -227,6 +227,10 @@ def _w64(file: BinaryIO, size: int) -> Samples | None:
         return (_head(file, start, (16, lengths[0]), (start - 8, lengths[1])), (start, end))
 
     return _samples(known, start, end, pieces, exact=stated == end - start)
+
+
+def _is_w64_chunk(file: BinaryIO, at: int, size: int) -> bool:
+    return at + 24 <= size and _chunk_at(file, at, "<16sq")[0][4:] == _W64_TAIL
 
 
 def _caf(file: BinaryIO, size: int) -> Samples | None:

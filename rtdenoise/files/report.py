@@ -15,6 +15,7 @@ class FileReport:
 
     Levels are RMS in dB re full scale, None for digital silence.  `noise_reduction_db` is how much quieter the quietest
     fifth of all 20 ms frames became.  `rtf` is the whole time taken, reading and writing included, over the duration.
+    `incomplete`: sound is missing that the source should hold; `warnings` say where.
     `latency_ms` has the method's parts, which a live stream would have; the file itself is aligned with its source.
     """
 
@@ -38,6 +39,7 @@ class FileReport:
     non_finite: int
     clipped: int
     warnings: tuple[str, ...]
+    incomplete: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -133,8 +133,11 @@ def _elementary(head: bytes) -> Kind | None:
 
 def may_be_frames(head: bytes) -> bool:
     """Whether `kind_of` has to see more than these first bytes to know."""
-    return head[:2] == b"\x0b\x77" or head[:1] in (b"\x47", b"\x1a") or head[:3] == b"ID3" or (
-        head[:1] == b"\xff" and head[1:2] >= b"\xe0"
+    return (
+        head[:2] == b"\x0b\x77"
+        or head[:1] in (b"\x47", b"\x1a")
+        or head[:3] == b"ID3"
+        or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
     )
 
 

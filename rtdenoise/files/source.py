@@ -18,10 +18,13 @@ from rtdenoise.files.encoding import LOSSY, Encoding
 from rtdenoise.files.libsndfile import read_into
 from rtdenoise.files.mpeg import after_id3
 from rtdenoise.files.splice import Piece, Splice
-from rtdenoise.files.survey import Survey, survey
+from rtdenoise.files.survey import survey
 from rtdenoise.typing import F32
 
 _log = logging.getLogger(__name__)
+
+GUESSED = frozenset({"FLAC", "MP3", "OGG"})
+"""Containers of which only decoding tells how long they are."""
 
 _FRAMES_UNKNOWN = 1 << 60
 _FLAC_TRIES_MAX = 64  # frames tried behind one damaged place
@@ -97,13 +100,12 @@ class Source:
             there, promised = frames / rate, frames * found.share / rate
             self._lose(f"shorter than its header says: ends after {there:.2f} s of {promised:.2f} s")
         if found.understated:
-            self._warn(
-                f"its header says {frames * found.share / rate:.2f} s, but {frames / rate:.2f} s are there; all are used"
-            )
+            stated, there = frames * found.share / rate, frames / rate
+            self._warn(f"its header says {stated:.2f} s, but {there:.2f} s are there; all are used")
         if found.followed:
             self._lose(f"{found.followed} was appended after {frames / rate:.2f} s and is left out")
         for seconds, what in found.gaps:
-            self._lose(f"{what} at {seconds:.2f} s" if seconds else f"{what} at its start")
+            self._lose(f"{what} at {seconds:.2f} s")
 
     def _encoding(self, size: int) -> Encoding:
         file = self._file

@@ -1,4 +1,4 @@
-"""A file made of pieces of another one: its header put right, its damaged parts left out, without a copy on the disk."""
+"""A file made of pieces of another one: its header put right, damaged parts left out, without a copy on the disk."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def _subtype(container: str, suffix: str, subtype: str, *, keep: bool) -> str:
         allowed = subtype if subtype in ("VORBIS", "OPUS") else "VORBIS"
         return "OPUS" if suffix == ".opus" else allowed
     if container == "MP3":
-        return subtype if keep else "MPEG_LAYER_III"
+        return "MPEG_LAYER_III"
     known = subtype in soundfile.available_subtypes() and subtype not in LOSSY
     if subtype not in BLOCKS and (keep or (known and soundfile.check_format(container, subtype))):
         return subtype

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import shlex
 from collections.abc import Iterator
-from contextlib import suppress
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
@@ -106,7 +105,7 @@ class MediaSource:
 
         audio = self._container.streams.audio
         if not audio:
-            what = "pictures only" if self._container.streams.video else "nothing that can be heard"
+            what = "only pictures" if self._container.streams.video else "nothing that can be heard"
             raise AudioFileError(f"{self.name}: has no sound ({what})")
         best = self._container.streams.best("audio")
         self._stream: Any = best if best is not None else audio[0]
@@ -320,9 +319,9 @@ def start_of(container: Any) -> float:
 
 def is_cover(stream: Any) -> bool:
     """Whether a stream of pictures is the cover of a recording."""
-    with suppress(AttributeError):
-        return "attached_pic" in str(stream.disposition).lower()
-    return False
+    from av.stream import Disposition
+
+    return stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
 
 
 def short(error: BaseException) -> str:

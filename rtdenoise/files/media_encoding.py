@@ -45,6 +45,7 @@ _CONTAINERS = {
     ".m2ts": Container("mpegts", "AC3", frozenset({"AAC", "MP2", "AC3", "MP3"}), pictures=True),
     ".mpg": Container("vob", "MP2", frozenset({"MP2", "AC3"}), pictures=True),
     ".mpeg": Container("vob", "MP2", frozenset({"MP2", "AC3"}), pictures=True),
+    ".mp2": Container("mp2", "MP2", frozenset({"MP2"})),
     ".ac3": Container("ac3", "AC3", frozenset({"AC3"})),
     ".wv": Container("wv", "WAVPACK", frozenset({"WAVPACK"})),
     ".tta": Container("tta", "TTA", frozenset({"TTA"})),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +23,7 @@ from rtdenoise.typing import F32
 _log = logging.getLogger(__name__)
 
 
+_WMA_FRAME_SAMPLES = 2048
 _AMR_BPS, _AMR_HZ = 12_200, 8000
 _PRIVATE_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration"})
 _PIECE_SECONDS = 1.0  # written between two looks at the pictures
@@ -86,13 +87,15 @@ class MediaTarget:
             self._out: Any = av.open(self._part.file, "w", format=container.muxer)
             if self._others is not None:
                 self._out.metadata.update(self._others.tags())
-                self._others.prepare(self._out, pictures=container.pictures, covers=container.muxer == "ipod")
+                self._stream = self._others.prepare(
+                    self._out, self._add_sound, pictures=container.pictures, covers=container.muxer in ("ipod", "mp4")
+                )
                 self.notes.extend(f"{self.path}: {text}" for text in self._others.left_out)
                 if self._others.has_pictures:
                     self._begin = round(source.start_seconds * self.encoding.sample_rate)
             else:
                 self._out.metadata.update(tags)
-            self._stream = self._add_sound()
+                self._stream = self._add_sound()
             self._out.start_encoding()
         except (av.FFmpegError, ValueError, OSError) as error:
             if isinstance(error, AudioFileError):
@@ -168,8 +171,9 @@ class MediaTarget:
             raise AudioFileError(f"{self.path}: cannot be written: {short(error)}; nothing was kept") from error
 
     def _finish(self) -> None:
-        if self._n_written:
-            self._out.mux(self._stream.encode(None))
+        if self.encoding.subtype == "WMAV2":  # its encoder keeps the last frame to itself
+            self._write_piece(np.zeros((_WMA_FRAME_SAMPLES, self.encoding.channels), np.float32))
+        self._out.mux(self._stream.encode(None))
         if self._others is not None:
             self._others.copy_until(self._out, float("inf"))
         self._out.close()
@@ -233,29 +237,19 @@ class _Others:
         kept = ("language", "title", "handler_name")
         return {key: text for key, text in self._sound.metadata.items() if key in kept}
 
-    def prepare(self, out: Any, *, pictures: bool, covers: bool) -> None:
-        """Make a place in `out` for every stream that it can hold."""
+    def prepare(self, out: Any, add_sound: Callable[[], Any], *, pictures: bool, covers: bool) -> Any:
+        """Make a place in `out` for every stream that it can hold, in their order; returns that of the new sound."""
         import av
 
+        sound: Any = None
         for stream in self._container.streams:
-            if stream.index == self._sound.index or (stream.type == "audio" and not pictures):
-                continue
-            wanted = covers if is_cover(stream) else pictures
-            try:
-                if not wanted:
-                    raise ValueError("this container holds sound only")
-                made = out.add_stream_from_template(stream, opaque=True)
-                made.metadata.update(stream.metadata)
-                made.disposition = stream.disposition
-                self._outs[stream.index] = made
-            except (av.FFmpegError, ValueError, KeyError, NotImplementedError, AttributeError):
-                if wanted or stream.type == "video":
-                    what = (
-                        "cover" if is_cover(stream) else {"video": "pictures"}.get(stream.type, f"{stream.type} track")
-                    )
-                    self.left_out.append(f"the {what} of the source could not be kept")
-                continue
-            self.has_pictures = self.has_pictures or (stream.type == "video" and not is_cover(stream))
+            if stream.index == self._sound.index:
+                sound = add_sound()
+                sound.disposition = stream.disposition
+            elif covers if is_cover(stream) else pictures:
+                self._place(out, stream)
+            elif stream.type == "video":
+                self.left_out.append(f"the {_what(stream)} of the source cannot be kept in it")
         with suppress(AttributeError, av.FFmpegError, ValueError):
             chapters = self._container.chapters()
             if chapters:
@@ -263,6 +257,20 @@ class _Others:
         if self._outs:
             self._packets = iter(self._container.demux())
             self._next = self._take()
+        return sound
+
+    def _place(self, out: Any, stream: Any) -> None:
+        import av
+
+        try:
+            made = out.add_stream_from_template(stream, opaque=True)
+        except (av.FFmpegError, ValueError, KeyError, NotImplementedError, AttributeError):
+            self.left_out.append(f"the {_what(stream)} of the source cannot be kept in it")
+            return
+        made.metadata.update(stream.metadata)
+        made.disposition = stream.disposition
+        self._outs[stream.index] = made
+        self.has_pictures = self.has_pictures or (stream.type == "video" and not is_cover(stream))
 
     def _take(self) -> Any:
         import av
@@ -272,7 +280,7 @@ class _Others:
                 packet = next(self._packets, None)
             except av.FFmpegError:  # reading the sound says where the file is damaged
                 return None
-            if packet is None or (packet.dts is not None and packet.stream.index in self._outs):
+            if packet is None or (packet.size and packet.stream.index in self._outs):
                 return packet
 
     def copy_until(self, out: Any, seconds: float) -> None:
@@ -280,11 +288,11 @@ class _Others:
         while self._next is not None:
             packet = self._next
             shift = round(self._start_seconds / packet.time_base)
-            if float((packet.dts - shift) * packet.time_base) > seconds:
+            time = packet.dts if packet.dts is not None else packet.pts
+            if time is not None and float((time - shift) * packet.time_base) > seconds:
                 return
-            packet.dts -= shift
-            if packet.pts is not None:
-                packet.pts -= shift
+            packet.dts = None if packet.dts is None else packet.dts - shift
+            packet.pts = None if packet.pts is None else packet.pts - shift
             packet.stream = self._outs[packet.stream.index]
             out.mux(packet)
             self._next = self._take()
@@ -292,6 +300,12 @@ class _Others:
     def close(self) -> None:
         self._container.close()
         self._file.close()
+
+
+def _what(stream: Any) -> str:
+    if is_cover(stream):
+        return "cover"
+    return {"video": "pictures", "audio": "further sound"}.get(stream.type, f"{stream.type} track")
 
 
 def _rate_for(encoder: Any, rate: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,6 +15,7 @@ from rtdenoise.files.encoding import AUDIO_SUFFIXES
 from rtdenoise.files.naming import DENOISED, beside, require_different
 from rtdenoise.files.report import FileReport
 from rtdenoise.files.setup import Setup, Streams, load_setup
+from rtdenoise.files.suffixes import MEDIA_SUFFIXES, RAW_SUFFIXES, counts_as_audio, result_name, result_suffix
 from rtdenoise.files.workers import AfterFile, Outcome, Task, run_here, run_in_processes
 
 FolderProgress = Callable[[int, int], None]
@@ -25,7 +26,11 @@ _WORTH_PROCESSES_SECONDS = 3.0  # starting them takes one to two
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderReport:
-    """What was done to a folder; `failed` maps a path to its message, `skipped` had an output already."""
+    """What was done to a folder.
+
+    `failed` maps a path to its message, `skipped` had an output already, `left_out` maps what may be a recording, but
+    cannot be read as one, to the reason.
+    """
 
     source: str
     target: str
@@ -34,6 +39,7 @@ class FolderReport:
     skipped: tuple[str, ...]
     jobs: int
     elapsed_seconds: float
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -51,6 +57,7 @@ class FolderReport:
             "files": [report.as_dict() for report in self.files],
             "failed": dict(self.failed),
             "skipped": list(self.skipped),
+            "left_out": dict(self.left_out),
         }
 
 
@@ -69,8 +76,9 @@ def denoise_folder(
 ) -> FolderReport:
     """Denoise every audio file of a folder tree into another one of the same shape.
 
-    Hidden files, and files and folders whose name ends with ``_denoised``, are left out.  A file that fails is reported
-    and the rest goes on.  A file whose output exists is skipped.
+    Recordings are known by their names, and by their first bytes where a name says nothing.  Hidden files, and files and
+    folders whose name ends with ``_denoised``, are left out.  A file that fails is reported and the rest goes on.  A
+    file whose output exists is skipped.
 
     Parameters
     ----------
@@ -125,7 +133,8 @@ def run_folder(
     require_different(source, target)
     if target.exists() and not target.is_dir():
         raise AudioFileError(f"{target}: is a file; a folder in gives a folder out")
-    tasks, skipped = _plan(source, target, overwrite=overwrite)
+    left_out: dict[str, str] = {}
+    tasks, skipped = _plan(source, target, left_out, overwrite=overwrite)
     outcomes: list[Outcome] = []
     jobs_used = 1
 
@@ -148,6 +157,7 @@ def run_folder(
         skipped=tuple(skipped),
         jobs=jobs_used,
         elapsed_seconds=perf_counter() - started,
+        left_out=left_out,
     )
 
 
@@ -174,15 +184,22 @@ def _run(
         yield from (run_here(streams, task, after_file) for task in rest)
 
 
-def _plan(source: Path, target: Path, *, overwrite: bool) -> tuple[list[Task], list[str]]:
+def _plan(source: Path, target: Path, left_out: dict[str, str], *, overwrite: bool) -> tuple[list[Task], list[str]]:
+    """What there is to do, and what is done already; what is left out is noted with its reason."""
     if not source.is_dir():
         raise AudioFileError(f"{source}: no such folder")
-    found = list(_audio_files(source, target))
+    found = list(_audio_files(source, target, left_out))
     if not found:
-        raise AudioFileError(f"{source}: holds no audio ({' '.join(sorted(AUDIO_SUFFIXES))})")
+        others = f"; left out: {'; '.join(left_out.values())}" if left_out else ""
+        raise AudioFileError(f"{source}: holds no audio ({' '.join(sorted(AUDIO_SUFFIXES | MEDIA_SUFFIXES))}){others}")
     tasks, skipped = [], []
+    taken: dict[Path, Path] = {}
     for path in found:
-        out = target / path.relative_to(source)
+        out = _result(path, target / path.relative_to(source))
+        if out in taken:
+            left_out[str(path)] = f"{path}: its result would have the name of that of {taken[out].name}: rename one"
+            continue
+        taken[out] = path
         if out.exists() and not overwrite:
             skipped.append(str(path))
         else:
@@ -190,8 +207,17 @@ def _plan(source: Path, target: Path, *, overwrite: bool) -> tuple[list[Task], l
     return tasks, skipped
 
 
-def _audio_files(source: Path, target: Path) -> Iterator[Path]:
-    """Audio in the tree, sorted; without hidden names, our own outputs and the target, which may lie inside."""
+def _result(path: Path, out: Path) -> Path:
+    """The same name, with another suffix where the source's own says nothing or cannot be written."""
+    suffix = result_suffix(path)
+    return out if suffix == path.suffix else out.with_name(result_name(path, ""))
+
+
+def _audio_files(source: Path, target: Path, left_out: dict[str, str]) -> Iterator[Path]:
+    """Audio in the tree, sorted; without hidden names, our own outputs and the target, which may lie inside.
+
+    Names that say nothing are looked into.
+    """
 
     def wanted(name: str) -> bool:
         return not name.startswith(".") and not Path(name).stem.endswith(DENOISED)
@@ -204,5 +230,9 @@ def _audio_files(source: Path, target: Path) -> Iterator[Path]:
         here = Path(folder)
         folders[:] = sorted(name for name in folders if wanted(name) and os.path.realpath(here / name) != inside)
         for name in sorted(names):
-            if wanted(name) and Path(name).suffix.lower() in AUDIO_SUFFIXES:
+            if wanted(name) and counts_as_audio(here / name):
                 yield here / name
+            elif wanted(name) and Path(name).suffix.lower() in RAW_SUFFIXES:
+                left_out[str(here / name)] = (
+                    f"{here / name}: raw samples say nothing about themselves; --input - --rate HZ reads them"
+                )

@@ -27,6 +27,7 @@ GUESSED = frozenset({"FLAC", "MP3", "OGG"})
 """Containers of which only decoding tells how long they are."""
 
 _FRAMES_UNKNOWN = 1 << 60
+_MPEG_FRAME_SAMPLES = 1152
 _FLAC_TRIES_MAX = 64  # frames tried behind one damaged place
 
 
@@ -149,7 +150,8 @@ class Source:
                 continue
             yield from self._link(block_samples)
         wanted = self.n_samples
-        if wanted is not None and self.n_read < wanted:
+        estimated = self.encoding.subtype in ("MPEG_LAYER_I", "MPEG_LAYER_II")
+        if wanted is not None and self.n_read < wanted - (_MPEG_FRAME_SAMPLES if estimated else 0):
             self._tell_missing(wanted)
 
     def _leave_out_link(self) -> None:

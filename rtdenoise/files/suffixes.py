@@ -12,7 +12,18 @@ from rtdenoise.files.sniff import kind_of_file
 MEDIA_SUFFIXES = WRITABLE_SUFFIXES | {".oma", ".ape", ".mpc", ".dsf", ".rm", ".ra", ".ogv", ".dts", ".m4p", ".voc"}
 """Recordings that libsndfile cannot read, by their names."""
 
+RAW_SUFFIXES = frozenset({".raw", ".pcm", ".s16", ".s16le", ".s24", ".s32", ".f32", ".sw", ".sln"})
+"""Samples without a header."""
+
 _AMR_WIDE = b"#!AMR-WB"
+
+
+def counts_as_audio(path: Path) -> bool:
+    """Whether a file of a folder is a recording: by its name, or by its first bytes where that says nothing."""
+    suffix = path.suffix.lower()
+    if suffix in AUDIO_SUFFIXES | MEDIA_SUFFIXES:
+        return True
+    return suffix not in RAW_SUFFIXES and path.is_file() and kind_of_file(path) is not None
 
 
 def result_suffix(source: Path) -> str:

@@ -76,9 +76,9 @@ def denoise_folder(
 ) -> FolderReport:
     """Denoise every audio file of a folder tree into another one of the same shape.
 
-    Recordings are known by their names, and by their first bytes where a name says nothing.  Hidden files, and files and
-    folders whose name ends with ``_denoised``, are left out.  A file that fails is reported and the rest goes on.  A
-    file whose output exists is skipped.
+    Recordings are known by their names, and by their first bytes where a name says nothing.  Hidden files, and files
+    and folders whose name ends with ``_denoised``, are left out.  A file that fails is reported and the rest goes on.
+    A file whose output exists is skipped.
 
     Parameters
     ----------

@@ -94,7 +94,7 @@ def denoise_pipe(setup: Setup, job: PipeJob, on_ready: Callable[[], None] = lamb
         blocks = reader.blocks() if isinstance(reader, StdinAudio) else reader.blocks(_FILE_BLOCK_SAMPLES)
         flow.run(blocks, _after_block(job, signals))
     name = "standard input" if job.source == STDIO else job.source
-    warnings = [*reader.warnings, *notes(name, flow, None if isinstance(writer, StdoutAudio) else writer)]
+    warnings = [*reader.warnings, *notes(name, flow, None if isinstance(writer, StdoutAudio) else writer, encoding)]
     return make_report(
         setup,
         (job.source, job.target),

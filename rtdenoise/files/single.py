@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from rtdenoise.files.encoding import Encoding
+from rtdenoise.files.encoding import BLOCKS, Encoding
 from rtdenoise.files.flow import Flow
 from rtdenoise.files.levels import LevelMeter
 from rtdenoise.files.media_target import MediaTarget
@@ -110,7 +110,7 @@ def run_file(
                 tell()
 
             flow.run(opened.blocks(_block_samples(there)), after_block)
-        warnings = [*opened.warnings, *notes(str(source), flow, written)]
+        warnings = [*opened.warnings, *notes(str(source), flow, written, there)]
     return make_report(
         streams.setup,
         (str(source), str(target)),
@@ -140,7 +140,7 @@ def _block_samples(encoding: Encoding) -> int:
     return max(1, min(int(_BLOCK_SECONDS * encoding.sample_rate), _BLOCK_VALUES_MAX // encoding.channels))
 
 
-def notes(name: str, flow: Flow, written: AnyTarget | None) -> list[str]:
+def notes(name: str, flow: Flow, written: AnyTarget | None, read: Encoding) -> list[str]:
     """What the user should know about the samples and tags; logged as warnings, too."""
     found = []
     if flow.n_samples == 0:
@@ -153,6 +153,8 @@ def notes(name: str, flow: Flow, written: AnyTarget | None) -> list[str]:
         found.append(
             f"{written.path}: {written.encoding.container} cannot keep the tags {', '.join(written.lost_tags)}"
         )
+    if written is not None and read.subtype in BLOCKS:
+        found.append(f"{written.path}: {read.subtype} holds whole blocks only; written as 16-bit samples instead")
     if isinstance(written, MediaTarget):
         found.extend(written.notes)
     for text in found:

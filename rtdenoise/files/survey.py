@@ -9,6 +9,8 @@ from typing import BinaryIO
 from rtdenoise.files import flac, mpeg, oggpages, plain
 from rtdenoise.files.splice import Piece
 
+_PLAIN = frozenset({b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b".snd", b"dns.", b"riff", b"caff"})
+
 
 @dataclass(frozen=True, slots=True)
 class Survey:
@@ -57,7 +59,7 @@ def survey(path: Path, size: int) -> Survey:
             return Survey() if found is None else Survey((found.unbounded(size),), found.n_samples or None)
         if magic == b"OggS" and start == 0:
             return _ogg(file, size)
-        if mpeg.is_mp3(file, start):
+        if magic not in _PLAIN and mpeg.is_mp3(file, start):  # samples may look like its frames
             return _mp3(file, start, size)
         return _plain(file, size)
 

@@ -41,7 +41,7 @@ def test_flac_is_read_to_its_end_whatever_its_header_counts(make, total, incompl
     expected, _ = soundfile.read(source, dtype="int16")
     report = denoise_file(with_flac_total(source, total), source.with_name("out.wav"), method="bypass")
     assert_array_equal(soundfile.read(report.target, dtype="int16")[0], expected)
-    assert soundfile.info(report.target).format == "WAV"
+    assert soundfile.info(report.target).format in ("WAV", "WAVEX")
     assert report.incomplete == incomplete and bool(report.warnings) == incomplete
 
 
@@ -72,7 +72,7 @@ def without_xing(path: Path) -> Path:
 
 
 def test_mp3_of_variable_bit_rate_without_a_count_is_as_long_as_its_frames(make):
-    quiet_then_loud = np.concatenate([np.zeros(8 * 44100), np.random.default_rng(0).uniform(-0.5, 0.5, 8 * 44100)])
+    quiet_then_loud = np.concatenate([np.zeros(8 * 44100), np.random.default_rng(0).uniform(-0.1, 0.1, 8 * 44100)])
     more = {"container": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "VARIABLE", "compression_level": 0.3}
     source = without_xing(make("a.mp3", rate=44100, samples=quiet_then_loud[::-1].copy(), **more))
     data, n_frames, at = source.read_bytes(), 0, 0
@@ -182,10 +182,8 @@ def test_adpcm_comes_out_as_long_as_it_is(make, subtype):
     assert report.subtype == "PCM_16" and "as 16-bit samples" in report.warnings[0]
 
 
-@pytest.mark.parametrize(("name", "subtype"), [("a.ogg", "VORBIS"), ("a.opus", "OPUS"), ("b.ogg", "FLAC")])
+@pytest.mark.parametrize(("name", "subtype"), [("a.ogg", "VORBIS"), ("a.opus", "OPUS")])
 def test_ogg_files_one_after_the_other_are_all_read(make, name, subtype):
-    if subtype == "FLAC":
-        pytest.skip("libsndfile writes no FLAC in Ogg")
     source = make(name, container="OGG", subtype=subtype, n=3 * 16_000)
     source.write_bytes(source.read_bytes() * 2)
     report = denoise_file(source, source.with_name("out.wav"), method="bypass")

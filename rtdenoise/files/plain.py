@@ -158,7 +158,9 @@ def _riff(file: BinaryIO, size: int, order: str) -> Samples | None:
         return (head, (start, end))
 
     found = _samples(known, start, end, pieces, exact=known == end - start and known == stated)
-    return Samples(found.stated_bytes, found.there_bytes, found.pieces, _second_wave(file, end, size))
+    followed = _second_wave(file, end, size)
+    kept = found.pieces or (((0, end),) if followed else ())  # libsndfile refuses a file with two beginnings
+    return Samples(found.stated_bytes, found.there_bytes, kept, followed)
 
 
 def _second_wave(file: BinaryIO, end: int, size: int) -> str:

@@ -23,6 +23,8 @@ def sound(path: Path, muxer: str, codec: str, *, rate: int = RATE, channels: int
     samples = voice(round(seconds * rate), rate, channels).astype(np.float32)
     with av.open(str(path), "w", format=muxer) as out:
         stream = out.add_stream(codec, rate=rate)
+        if codec == "wmav2":
+            stream.codec_context.bit_rate = 96_000
         stream.codec_context.layout = {1: "mono", 2: "stereo", 6: "5.1"}[channels]
         encode(out, stream, samples, rate)
     return path

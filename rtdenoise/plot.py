@@ -10,8 +10,9 @@ import numpy as np
 
 from rtdenoise.atomic import written
 from rtdenoise.errors import AudioFileError
+from rtdenoise.files.opening import open_source
 from rtdenoise.files.report import FileReport
-from rtdenoise.files.source import Source
+from rtdenoise.files.source import GUESSED, Source
 from rtdenoise.names import shown
 from rtdenoise.typing import F32, F64
 
@@ -139,9 +140,18 @@ class _Gatherer:
             self._add_frame(0)
 
 
+def _count(path: Path) -> int:
+    """Samples per channel; where a header only estimates them, all are decoded to know."""
+    with open_source(path) as source:
+        if isinstance(source, Source) and source.n_samples is not None and source.encoding.container not in GUESSED:
+            return source.n_samples
+        return sum(len(block) for block in source.blocks(max(1, _BLOCK_VALUES // source.encoding.channels)))
+
+
 def _overview(path: Path) -> _Overview:
-    with Source(path) as source:
-        n, rate = source.n_samples, source.encoding.sample_rate
+    n = _count(path)
+    with open_source(path) as source:
+        rate = source.encoding.sample_rate
         if n == 0:
             raise AudioFileError(f"{path}: has no samples; there is nothing to draw")
         gatherer = _Gatherer(n, rate)

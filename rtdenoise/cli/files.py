@@ -59,7 +59,7 @@ def run_file(options: Options) -> int:
         report = denoise(Streams(setup), source, target, overwrite=options.overwrite, progress=progress)
     picture = _plot(report, options) if options.plot else None
     _print_file(options, report, picture)
-    return 0
+    return FAILED if report.incomplete else 0
 
 
 def _plot(report: FileReport, options: Options) -> str:
@@ -130,7 +130,10 @@ def run_folder(options: Options) -> int:
     _print_folder(options, report)
     for path, message in report.failed.items():
         complain(message if path in message else f"{path}: {message}")
-    return FAILED if report.failed else 0
+    for message in report.left_out.values():
+        complain(message, kind="left out")
+    incomplete = any(item.incomplete for item in report.files)
+    return FAILED if report.failed or incomplete else 0
 
 
 def _print_folder(options: Options, report: FolderReport) -> None:
@@ -147,7 +150,15 @@ def _print_folder(options: Options, report: FolderReport) -> None:
     click.echo(
         f"{shown(report.target)}: {len(report.files)} files, {report.seconds:.1f} s of audio in "
         f"{report.elapsed_seconds:.1f} s (RTF {pace:.4f}, {report.jobs} processes), {len(report.failed)} failed"
+        f"{_how_many(report)}"
     )
+
+
+def _how_many(report: FolderReport) -> str:
+    """What else there is to count."""
+    incomplete = sum(item.incomplete for item in report.files)
+    counted = ((incomplete, "incomplete"), (len(report.left_out), "left out"))
+    return "".join(f", {count} {what}" for count, what in counted if count)
 
 
 def _table(report: FolderReport) -> Table:

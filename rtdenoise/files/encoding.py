@@ -9,6 +9,10 @@ from rtdenoise.errors import AudioFileError
 
 LOSSY = frozenset({"VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"})
 FLOATING = frozenset({"FLOAT", "DOUBLE"})
+BLOCKS = frozenset(
+    {"IMA_ADPCM", "MS_ADPCM", "GSM610", "NMS_ADPCM_16", "NMS_ADPCM_24", "NMS_ADPCM_32", "G721_32", "G723_24", "G723_40"}
+)
+"""Codecs whose files are a whole number of blocks, so that a signal of any length would become longer in them."""
 
 _CONTAINERS = {
     ".wav": ("WAV", "WAVEX", "RF64"),
@@ -78,9 +82,9 @@ def encoding_for(target: Path, source: Encoding, n_samples: int | None) -> Encod
     return chosen if same else replace(chosen, endian="FILE", kbps=source.kbps if subtype == source.subtype else 0.0)
 
 
-def suffix_of(encoding: Encoding) -> str:
-    """The usual suffix of a container; empty for one that no suffix stands for."""
-    if encoding.subtype == "OPUS":
+def usual_suffix(encoding: Encoding) -> str:
+    """The usual suffix of one of libsndfile's containers; empty for another."""
+    if encoding.subtype == "OPUS" and encoding.container == "OGG":
         return ".opus"
     return next((suffix for suffix, kinds in _CONTAINERS.items() if encoding.container in kinds), "")
 
@@ -109,15 +113,23 @@ def _subtype(container: str, suffix: str, subtype: str, *, keep: bool) -> str:
         allowed = subtype if subtype in ("VORBIS", "OPUS") else "VORBIS"
         return "OPUS" if suffix == ".opus" else allowed
     if container == "MP3":
-        return subtype if keep else "MPEG_LAYER_III"
-    if keep or (subtype not in LOSSY and soundfile.check_format(container, subtype)):
+        return "MPEG_LAYER_III"
+    known = subtype in soundfile.available_subtypes() and subtype not in LOSSY
+    if subtype not in BLOCKS and (keep or (known and soundfile.check_format(container, subtype))):
         return subtype
-    if subtype in FLOATING or subtype == "PCM_32":
+    return _nearest(container, subtype)
+
+
+def _nearest(container: str, subtype: str) -> str:
+    """The integers that hold a subtype which the container cannot."""
+    import soundfile
+
+    if subtype in BLOCKS:
+        return "PCM_16"
+    if subtype in FLOATING or subtype.endswith(("_24", "_32")):
         return "PCM_24"
-    if subtype in ("PCM_S8", "PCM_U8"):
-        other = "PCM_U8" if subtype == "PCM_S8" else "PCM_S8"
-        return other if soundfile.check_format(container, other) else "PCM_16"
-    return "PCM_16"
+    other = {"PCM_S8": "PCM_U8", "PCM_U8": "PCM_S8"}.get(subtype)
+    return other if other is not None and soundfile.check_format(container, other) else "PCM_16"
 
 
 def compression(encoding: Encoding) -> tuple[float | None, str | None]:

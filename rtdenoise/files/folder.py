@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,6 +15,7 @@ from rtdenoise.files.encoding import AUDIO_SUFFIXES
 from rtdenoise.files.naming import DENOISED, beside, require_different
 from rtdenoise.files.report import FileReport
 from rtdenoise.files.setup import Setup, Streams, load_setup
+from rtdenoise.files.suffixes import MEDIA_SUFFIXES, RAW_SUFFIXES, counts_as_audio, result_name, result_suffix
 from rtdenoise.files.workers import AfterFile, Outcome, Task, run_here, run_in_processes
 from rtdenoise.names import is_folder, is_there, plain
 
@@ -26,7 +27,11 @@ _WORTH_PROCESSES_SECONDS = 3.0  # starting them takes one to two
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderReport:
-    """What was done to a folder; `failed` maps a path to its message, `skipped` had an output already."""
+    """What was done to a folder.
+
+    `failed` maps a path to its message, `skipped` had an output already, `left_out` maps what may be a recording, but
+    cannot be read as one, to the reason.
+    """
 
     source: str
     target: str
@@ -35,6 +40,7 @@ class FolderReport:
     skipped: tuple[str, ...]
     jobs: int
     elapsed_seconds: float
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -53,6 +59,7 @@ class FolderReport:
                 "files": [report.as_dict() for report in self.files],
                 "failed": dict(self.failed),
                 "skipped": list(self.skipped),
+                "left_out": dict(self.left_out),
             }
         )
         return values
@@ -73,8 +80,9 @@ def denoise_folder(
 ) -> FolderReport:
     """Denoise every audio file of a folder tree into another one of the same shape.
 
-    Hidden files, and files and folders whose name ends with ``_denoised``, are left out.  A file that fails is reported
-    and the rest goes on.  A file whose output exists is skipped.
+    Recordings are known by their names, and by their first bytes where a name says nothing.  Hidden files, and files
+    and folders whose name ends with ``_denoised``, are left out.  A file that fails is reported and the rest goes on.
+    A file whose output exists is skipped.
 
     Parameters
     ----------
@@ -128,7 +136,8 @@ def run_folder(
     target = target if target is not None else beside(source, setup.label)
     require_different(source, target)
     _refuse_target(source, target)
-    tasks, skipped, outcomes = _plan(source, target, overwrite=overwrite)
+    left_out: dict[str, str] = {}
+    tasks, skipped, outcomes = _plan(source, target, left_out, overwrite=overwrite)
     unreadable = len(outcomes)
     jobs_used = 1
 
@@ -151,6 +160,7 @@ def run_folder(
         skipped=tuple(skipped),
         jobs=jobs_used,
         elapsed_seconds=perf_counter() - started,
+        left_out=left_out,
     )
 
 
@@ -184,27 +194,35 @@ def _refuse_target(source: Path, target: Path) -> None:
     if target.is_symlink() and not is_there(target):
         raise AudioFileError(f"{target}: is a link to {os.path.realpath(target)}, which is not there; make it first")
     inside, outside = Path(os.path.realpath(target)), Path(os.path.realpath(source))
-    if inside.is_relative_to(outside) and not any(_left_out(name) for name in inside.relative_to(outside).parts):
+    if inside.is_relative_to(outside) and not any(_is_ours(name) for name in inside.relative_to(outside).parts):
         raise AudioFileError(
             f"{target}: lies inside the source, whose next run would denoise it again: "
             f"name a folder beside it, or one that ends with {DENOISED}"
         )
 
 
-def _plan(source: Path, target: Path, *, overwrite: bool) -> tuple[list[Task], list[str], list[Outcome]]:
-    """What there is to do, what is done already, and what cannot be."""
+def _plan(
+    source: Path, target: Path, left_out: dict[str, str], *, overwrite: bool
+) -> tuple[list[Task], list[str], list[Outcome]]:
+    """What there is to do, what is done already, and what cannot be; what is left out is noted with its reason."""
     if not is_folder(source):
         raise AudioFileError(f"{source}: no such folder")
     unreadable: list[OSError] = []
-    found = list(_audio_files(source, target, unreadable.append))
+    found = list(_audio_files(source, target, left_out, unreadable.append))
     if unreadable and Path(unreadable[0].filename) == source:
         raise AudioFileError(f"{source}: cannot be read: {unreadable[0].strerror}")
     if not found and not unreadable:
-        raise AudioFileError(f"{source}: {_why_nothing(source)}")
+        others = f"; left out: {'; '.join(left_out.values())}" if left_out else ""
+        raise AudioFileError(f"{source}: {_why_nothing(source)}{others}")
     tasks, skipped = [], []
     failed = [_unreadable(error, target) for error in unreadable]
+    taken: dict[Path, Path] = {}
     for path in found:
-        out = target / path.relative_to(source)
+        out = _result(path, target / path.relative_to(source))
+        if out in taken:
+            left_out[str(path)] = f"{path}: its result would have the name of that of {taken[out].name}: rename one"
+            continue
+        taken[out] = path
         if is_there(out) and not overwrite:
             skipped.append(str(path))
         else:
@@ -213,7 +231,7 @@ def _plan(source: Path, target: Path, *, overwrite: bool) -> tuple[list[Task], l
 
 
 def _unreadable(error: OSError, target: Path) -> Outcome:
-    """A folder inside that nobody may look into fails as a file does."""
+    """A folder inside that cannot be listed fails as a file does."""
     folder = Path(error.filename)
     return Outcome(Task(folder, target, 0, overwrite=False), None, f"{folder}: cannot be read: {error.strerror}")
 
@@ -228,26 +246,41 @@ def _size(path: Path) -> int:
 def _why_nothing(source: Path) -> str:
     results = f"holds only results of earlier runs (names that end with {DENOISED}); give the folder of the recordings"
     for _folder, folders, names in os.walk(source):
-        if any(_left_out(name) and not name.startswith(".") for name in (*folders, *names)):
+        if any(_is_ours(name) and not name.startswith(".") for name in (*folders, *names)):
             return results
-    return f"holds no audio ({' '.join(sorted(AUDIO_SUFFIXES))})"
+    return f"holds no audio ({' '.join(sorted(AUDIO_SUFFIXES | MEDIA_SUFFIXES))})"
 
 
-def _left_out(name: str) -> bool:
+def _is_ours(name: str) -> bool:
     """Whether a file or folder of that name is hidden, or our own output."""
     return name.startswith(".") or Path(name).stem.endswith(DENOISED)
 
 
-def _audio_files(source: Path, target: Path, unreadable: Callable[[OSError], None]) -> Iterator[Path]:
-    """Audio in the tree, sorted; without hidden names, our own outputs and the target, which may lie inside."""
+def _result(path: Path, out: Path) -> Path:
+    """The same name, with another suffix where the source's own says nothing or cannot be written."""
+    suffix = result_suffix(path)
+    return out if suffix == path.suffix else out.with_name(result_name(path, ""))
+
+
+def _audio_files(
+    source: Path, target: Path, left_out: dict[str, str], unreadable: Callable[[OSError], None]
+) -> Iterator[Path]:
+    """Audio in the tree, sorted; without hidden names, our own outputs and the target, which may lie inside.
+
+    Names that say nothing are looked into.
+    """
 
     def wanted(name: str) -> bool:
-        return not _left_out(name)
+        return not _is_ours(name)
 
     inside = os.path.realpath(target)
     for folder, folders, names in os.walk(source, onerror=unreadable):
         here = Path(folder)
         folders[:] = sorted(name for name in folders if wanted(name) and os.path.realpath(here / name) != inside)
         for name in sorted(names):
-            if wanted(name) and Path(name).suffix.lower() in AUDIO_SUFFIXES:
+            if wanted(name) and counts_as_audio(here / name):
                 yield here / name
+            elif wanted(name) and Path(name).suffix.lower() in RAW_SUFFIXES:
+                left_out[str(here / name)] = (
+                    f"{here / name}: raw samples say nothing about themselves; --input - --rate HZ reads them"
+                )

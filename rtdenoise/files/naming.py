@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rtdenoise.atomic import require_free
 from rtdenoise.errors import AudioFileError
-from rtdenoise.files.encoding import AUDIO_SUFFIXES, suffix_of
+from rtdenoise.files.suffixes import result_name
 from rtdenoise.names import is_folder, is_there
 
 __all__ = ["DENOISED", "beside", "require_different", "require_free", "target_for"]
@@ -25,7 +25,7 @@ def beside(source: Path, label: str) -> Path:
         if not source.name:
             raise AudioFileError(f"{source}: name a folder for the output with target=")
         return source.with_name(f"{source.name}_{label}{DENOISED}")
-    return source.with_name(f"{source.stem}_{label}{DENOISED}{source.suffix}")
+    return source.with_name(result_name(source, f"_{label}{DENOISED}"))
 
 
 def target_for(source: Path, target: str | None, label: str) -> Path:
@@ -44,20 +44,7 @@ def target_for(source: Path, target: str | None, label: str) -> Path:
             raise AudioFileError(f"{target}: there is no such folder; make it first")
         return Path(target)
     path = beside(source, label)
-    if path.suffix.lower() not in AUDIO_SUFFIXES:
-        path = path.with_name(path.name + _suffix_of(source))
     return Path(target) / path.name if target is not None else path
-
-
-def _suffix_of(source: Path) -> str:
-    """The suffix of what a file holds; none if that cannot be read, which reading it will say."""
-    from rtdenoise.files.source import Source
-
-    try:
-        with Source(source) as opened:
-            return suffix_of(opened.encoding)
-    except AudioFileError:
-        return ""
 
 
 def require_different(source: Path, target: Path) -> None:

@@ -8,23 +8,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from rtdenoise.files.encoding import encoding_for
+from rtdenoise.errors import ConfigError
 from rtdenoise.files.flow import Flow
 from rtdenoise.files.levels import LevelMeter
+from rtdenoise.files.media import STANDARD_INPUT, have_media, missing_media
 from rtdenoise.files.naming import require_free
+from rtdenoise.files.opening import AnySource, AnyTarget, open_source, open_target
 from rtdenoise.files.pcm import SAMPLE_BYTES, SUBTYPES
 from rtdenoise.files.report import FileReport
 from rtdenoise.files.setup import Setup, Streams
 from rtdenoise.files.signals import DeferredSignals
 from rtdenoise.files.single import make_report, notes
-from rtdenoise.files.source import Source
-from rtdenoise.files.stdio import RAW_FORMS, PipeFormat, StdinAudio, StdoutAudio
-from rtdenoise.files.target import Target
+from rtdenoise.files.sniff import HEAD_BYTES, WAV, Kind, kind_of, may_be_frames
+from rtdenoise.files.source import GUESSED, Source
+from rtdenoise.files.spool import spooled
+from rtdenoise.files.stdio import RAW_FORMS, PipeFormat, Stdin, StdinAudio, StdoutAudio
+from rtdenoise.files.wave import MAGIC_BYTES, is_plain_wave
 
 STDIO = "-"
 """Stands for standard input or output where a path may stand."""
 
 _FILE_BLOCK_SAMPLES = 1 << 14
+_WAVE_HEAD_BYTES = 64  # up to the format of a WAV without anything unusual in front of it
 _WAVE_BYTES_MAX = 0x7FFF_0000  # more is taken for "unknown" by readers, ours among them
 _FORMS = {subtype: form for form, subtype in SUBTYPES.items()}
 
@@ -89,7 +94,7 @@ def denoise_pipe(setup: Setup, job: PipeJob, on_ready: Callable[[], None] = lamb
         blocks = reader.blocks() if isinstance(reader, StdinAudio) else reader.blocks(_FILE_BLOCK_SAMPLES)
         flow.run(blocks, _after_block(job, signals))
     name = "standard input" if job.source == STDIO else job.source
-    warnings = [*reader.warnings, *notes(name, flow, writer if isinstance(writer, Target) else None)]
+    warnings = [*reader.warnings, *notes(name, flow, None if isinstance(writer, StdoutAudio) else writer, encoding)]
     return make_report(
         setup,
         (job.source, job.target),
@@ -100,6 +105,7 @@ def denoise_pipe(setup: Setup, job: PipeJob, on_ready: Callable[[], None] = lamb
         perf_counter() - started,
         writer.clipped,
         warnings,
+        incomplete=reader.incomplete,
     )
 
 
@@ -109,22 +115,38 @@ def _after_block(job: PipeJob, signals: DeferredSignals) -> Callable[[], None]:
     return signals.check
 
 
-def _open_reader(job: PipeJob, signals: DeferredSignals, stack: ExitStack) -> StdinAudio | Source:
-    if job.source == STDIO:
-        return StdinAudio(job.carried, signals, interrupt_ends=job.target != STDIO)
-    return stack.enter_context(Source(Path(job.source)))
+def _open_reader(job: PipeJob, signals: DeferredSignals, stack: ExitStack) -> StdinAudio | AnySource:
+    if job.source != STDIO:
+        return stack.push(open_source(Path(job.source)))
+    stdin, interrupt_ends = Stdin(signals), job.target != STDIO
+    kind = _kind_on(stdin)
+    if kind is None or (kind is WAV and is_plain_wave(stdin.peek(_WAVE_HEAD_BYTES))):
+        return StdinAudio(job.carried, stdin, interrupt_ends=interrupt_ends)
+    if not kind.plain and not have_media():
+        raise missing_media(STANDARD_INPUT, kind.name)
+    path = stack.enter_context(spooled(stdin, interrupt_ends=interrupt_ends))
+    source = stack.push(open_source(path, STANDARD_INPUT))
+    rate = source.encoding.sample_rate
+    if job.carried.sample_rate not in (None, rate):
+        raise ConfigError(f"rate={job.carried.sample_rate} Hz, but the {kind.name} on standard input has {rate} Hz")
+    return source
 
 
-def _open_writer(job: PipeJob, reader: StdinAudio | Source, stack: ExitStack) -> StdoutAudio | Target:
+def _kind_on(stdin: Stdin) -> Kind | None:
+    """What comes; a pipe of raw samples is not kept waiting for more than its first bytes."""
+    head = stdin.peek(MAGIC_BYTES)
+    return kind_of(stdin.peek(HEAD_BYTES) if may_be_frames(head) else head)
+
+
+def _open_writer(job: PipeJob, reader: StdinAudio | AnySource, stack: ExitStack) -> StdoutAudio | AnyTarget:
     encoding, n_samples = reader.encoding, reader.n_samples
     if job.target != STDIO:
-        path = Path(job.target)
-        target = encoding_for(path, encoding, n_samples)
-        return stack.enter_context(Target(path, target, {}, overwrite=job.overwrite, may_shrink=n_samples is None))
+        return stack.push(open_target(Path(job.target), reader, reader.tags, overwrite=job.overwrite))
     raw_input = isinstance(reader, StdinAudio) and reader.header is None
     wanted = job.carried.form
     as_wave = wanted == "wav" or (wanted is None and not raw_input)
     form = wanted if wanted in RAW_FORMS else _FORMS.get(encoding.subtype, "s16")
     size = (n_samples or 0) * encoding.channels * SAMPLE_BYTES[form]
-    known = n_samples is not None and job.aligned and size < _WAVE_BYTES_MAX
+    exact = isinstance(reader, StdinAudio | Source) and encoding.container not in GUESSED
+    known = n_samples is not None and exact and job.aligned and size < _WAVE_BYTES_MAX
     return StdoutAudio(form, encoding, as_wave=as_wave, data_bytes=size if known else None)

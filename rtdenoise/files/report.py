@@ -16,8 +16,9 @@ class FileReport:
 
     Levels are RMS in dB re full scale, None for digital silence.  `noise_reduction_db` is how much quieter the quietest
     fifth of all 20 ms frames became.  `rtf` is the whole time taken, reading and writing included, over the duration.
-    `network` and `engine` are those of a CAN, None for other methods.  `latency_ms` has the method's parts, which a
-    live stream would have; the file itself is aligned with its source.
+    `incomplete`: sound is missing that the source should hold; `warnings` say where.  `network` and `engine` are those
+    of a CAN, None for other methods.  `latency_ms` has the method's parts, which a live stream would have; the file
+    itself is aligned with its source.
     """
 
     source: str
@@ -42,6 +43,7 @@ class FileReport:
     non_finite: int
     clipped: int
     warnings: tuple[str, ...]
+    incomplete: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -8,15 +8,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from rtdenoise.files.encoding import Encoding, encoding_for
+from rtdenoise.files.encoding import BLOCKS, Encoding
 from rtdenoise.files.flow import Flow
 from rtdenoise.files.levels import LevelMeter
+from rtdenoise.files.media_target import MediaTarget
 from rtdenoise.files.naming import beside, require_different, require_free
+from rtdenoise.files.opening import AnySource, AnyTarget, open_source, open_target
 from rtdenoise.files.report import FileReport, latency_parts_ms, level_fields
 from rtdenoise.files.setup import Setup, Streams, load_setup
 from rtdenoise.files.signals import DeferredSignals
-from rtdenoise.files.source import Source
-from rtdenoise.files.target import Target
 from rtdenoise.streaming.whole import WholeStream, whole_of
 from rtdenoise.typing import Denoiser
 
@@ -86,19 +86,22 @@ def run_file(
     progress: Progress | None = None,
 ) -> FileReport:
     """Like `denoise_file`, with streams that may serve more files."""
-    with Source(source) as opened:
+    with open_source(source) as opened:
         if target is None:
             target = beside(source, streams.setup.label)
         require_different(source, target)
         require_free(target, overwrite=overwrite)
-        encoding = encoding_for(target, opened.encoding, opened.n_samples)
-        denoiser, stream = streams.get(str(source), encoding.sample_rate, encoding.channels)
+        there = opened.encoding
+        denoiser, stream = streams.get(str(source), there.sample_rate, there.channels)
         whole = whole_of(denoiser)
         if whole is not None:
             stream = WholeStream(denoiser, whole, channels_first=False)
         started = perf_counter()
-        meter = LevelMeter(encoding.sample_rate)
-        with DeferredSignals() as signals, Target(target, encoding, opened.tags, overwrite=overwrite) as written:
+        meter = LevelMeter(there.sample_rate)
+        with (
+            DeferredSignals() as signals,
+            open_target(target, opened, opened.tags, overwrite=overwrite) as written,
+        ):
             flow = Flow(stream, written.write, meter)
             tell = _teller(progress, opened)
 
@@ -106,27 +109,28 @@ def run_file(
                 signals.check()
                 tell()
 
-            flow.run(opened.blocks(_block_samples(encoding)), after_block)
-        warnings = [*opened.warnings, *notes(str(source), flow, written)]
+            flow.run(opened.blocks(_block_samples(there)), after_block)
+        warnings = [*opened.warnings, *notes(str(source), flow, written, there)]
     return make_report(
         streams.setup,
         (str(source), str(target)),
-        encoding,
+        written.encoding,
         denoiser,
         flow,
         meter,
         perf_counter() - started,
         written.clipped,
         warnings,
+        incomplete=opened.incomplete,
     )
 
 
-def _teller(progress: Progress | None, opened: Source) -> Callable[[], None]:
+def _teller(progress: Progress | None, opened: AnySource) -> Callable[[], None]:
     rate = opened.encoding.sample_rate
 
     def tell() -> None:
         if progress is not None:
-            progress(opened.n_read / rate, opened.n_samples / rate)
+            progress(opened.n_read / rate, max(opened.n_read, opened.n_samples or 0) / rate)
 
     tell()
     return tell
@@ -136,7 +140,7 @@ def _block_samples(encoding: Encoding) -> int:
     return max(1, min(int(_BLOCK_SECONDS * encoding.sample_rate), _BLOCK_VALUES_MAX // encoding.channels))
 
 
-def notes(name: str, flow: Flow, written: Target | None) -> list[str]:
+def notes(name: str, flow: Flow, written: AnyTarget | None, read: Encoding) -> list[str]:
     """What the user should know about the samples and tags; logged as warnings, too."""
     found = [f"{name}: {remark}" for remark in flow.remarks]
     if flow.n_samples == 0:
@@ -149,6 +153,10 @@ def notes(name: str, flow: Flow, written: Target | None) -> list[str]:
         found.append(
             f"{written.path}: {written.encoding.container} cannot keep the tags {', '.join(written.lost_tags)}"
         )
+    if written is not None and read.subtype in BLOCKS:
+        found.append(f"{written.path}: {read.subtype} holds whole blocks only; written as 16-bit samples instead")
+    if isinstance(written, MediaTarget):
+        found.extend(written.notes)
     for text in found:
         _log.warning("%s", text)
     return found
@@ -164,9 +172,11 @@ def make_report(
     elapsed_seconds: float,
     clipped: int,
     warnings: list[str],
+    *,
+    incomplete: bool,
 ) -> FileReport:
-    """Collect the figures of a finished job."""
-    seconds = flow.n_samples / encoding.sample_rate
+    """Collect the figures of a finished job; `encoding` is that of what was written."""
+    seconds = flow.n_samples / denoiser.sample_rate
     network, engine = setup.network_and_engine()
     return FileReport(
         source=names[0],
@@ -187,4 +197,5 @@ def make_report(
         non_finite=flow.non_finite,
         clipped=clipped,
         warnings=tuple(warnings),
+        incomplete=incomplete,
     )

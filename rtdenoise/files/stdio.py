@@ -12,7 +12,8 @@ from rtdenoise.errors import AudioFileError, ConfigError
 from rtdenoise.files.encoding import Encoding
 from rtdenoise.files.pcm import SAMPLE_BYTES, SUBTYPES, from_bytes, to_bytes
 from rtdenoise.files.signals import DeferredSignals
-from rtdenoise.files.wave import MAGIC_BYTES, WaveHeader, is_wave, read_wave_header, wave_header
+from rtdenoise.files.sniff import WAV, kind_of
+from rtdenoise.files.wave import MAGIC_BYTES, WaveHeader, is_chunk_name, read_wave_header, wave_header
 from rtdenoise.typing import F32
 
 _log = logging.getLogger(__name__)
@@ -41,13 +42,55 @@ class PipeFormat:
             raise ConfigError(f"channels={self.channels} on a pipe must be at least 1")
 
 
+class Stdin:
+    """The bytes of standard input, some of which can be looked at before they are read.
+
+    Parameters
+    ----------
+    signals : DeferredSignals
+    """
+
+    def __init__(self, signals: DeferredSignals) -> None:
+        _binary(_STDIN)
+        self._signals = signals
+        self._ahead = b""
+
+    def peek(self, size: int) -> bytes:
+        """The next `size` bytes, or all there are, which stay there."""
+        while len(self._ahead) < size:
+            more = self._wait(size - len(self._ahead))
+            if not more:
+                break
+            self._ahead += more
+        return self._ahead[:size]
+
+    def read(self, size: int) -> bytes:
+        """What is there, at least one byte; nothing at the end of the input."""
+        if self._ahead:
+            data, self._ahead = self._ahead[:size], self._ahead[size:]
+            return data
+        return self._wait(size)
+
+    def exactly(self, size: int) -> bytes:
+        """The next `size` bytes; fewer only at the end of the input."""
+        self.peek(size)
+        return self.read(size) if size else b""
+
+    def _wait(self, size: int) -> bytes:
+        with self._signals.allowed():
+            try:
+                return os.read(_STDIN, size)
+            except OSError as error:
+                raise AudioFileError(f"standard input: cannot be read: {error.strerror}") from error
+
+
 class StdinAudio:
     """Standard input as blocks of samples; a WAV is recognised by its header.
 
     Parameters
     ----------
     carried : PipeFormat
-    signals : DeferredSignals
+    stdin : Stdin
     interrupt_ends : bool
         Take Ctrl-C for the end of the input, as someone who records expects.
 
@@ -58,30 +101,33 @@ class StdinAudio:
     header : WaveHeader or None
     n_samples : int or None
         Per channel, if a header says so.
+    tags : dict
+        Empty.
     warnings : list of str
+    incomplete : bool
+        Whether the pipe ended before the end that its header names.
 
     Raises
     ------
     AudioFileError
-        If it is a container that cannot be read from a pipe, or damaged.
+        If it is a WAV that is damaged, or of samples that are not plain.
     ConfigError
         If it is raw and nobody says its rate, or a WAV whose rate is not the one somebody said.
     """
 
-    def __init__(self, carried: PipeFormat, signals: DeferredSignals, *, interrupt_ends: bool) -> None:
-        _binary(_STDIN)
-        self._signals = signals
+    def __init__(self, carried: PipeFormat, stdin: Stdin, *, interrupt_ends: bool) -> None:
+        self._stdin = stdin
         self._interrupt_ends = interrupt_ends
         self.warnings: list[str] = []
-        magic = self._exactly(MAGIC_BYTES)
-        self.header: WaveHeader | None = read_wave_header(magic, self._exactly) if is_wave(magic) else None
-        if self.header is not None:
-            self._first = b""
+        self.incomplete = False
+        self.tags: dict[str, str] = {}
+        self.header: WaveHeader | None = None
+        if kind_of(stdin.peek(MAGIC_BYTES)) is WAV:
+            self.header = read_wave_header(stdin.exactly(4), stdin.exactly)
             self.form, rate, channels = self.header.form, self.header.sample_rate, self.header.channels
             if carried.sample_rate not in (None, rate):
                 raise ConfigError(f"rate={carried.sample_rate} Hz, but the WAV on standard input has {rate} Hz")
         else:
-            self._first = magic
             if carried.sample_rate is None:
                 raise ConfigError(
                     "raw audio on standard input needs its rate, for example --rate 16000; a WAV needs none"
@@ -92,42 +138,37 @@ class StdinAudio:
         size = self.header.data_bytes if self.header is not None else None
         self.n_samples = None if size is None else size // (channels * SAMPLE_BYTES[self.form])
 
-    def _exactly(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            more = self._read(size - len(data))
-            if not more:
-                break
-            data += more
-        return data
-
-    def _read(self, size: int) -> bytes:
-        """What is there, at least one byte; nothing at the end of the input."""
-        with self._signals.allowed():
-            try:
-                return os.read(_STDIN, size)
-            except OSError as error:
-                raise AudioFileError(f"standard input: cannot be read: {error.strerror}") from error
-
     def _chunks(self) -> Iterator[bytes]:
         """Bytes of samples, up to the end that the WAV's header names or the end of the pipe."""
         left = self.header.data_bytes if self.header is not None else None
-        chunk = self._first
-        while chunk or left is None or left > 0:
-            yield chunk
+        while left is None or left > 0:
             try:
-                chunk = self._read(_READ_BYTES if left is None else min(_READ_BYTES, left))
+                chunk = self._stdin.read(_READ_BYTES if left is None else min(_READ_BYTES, left))
             except (KeyboardInterrupt, SystemExit):
                 if not self._interrupt_ends:
                     raise
                 return
-            left = None if left is None else left - len(chunk)
             if not chunk:
                 break
+            left = None if left is None else left - len(chunk)
+            yield chunk
+            if left == 0 and self._goes_on():
+                left = None
         if left:
-            self._warn(f"standard input: ends {left} bytes before the end that its header names")
-        while left == 0 and self._read(_READ_BYTES):
+            self.incomplete = True
+            seconds = left / (SAMPLE_BYTES[self.form] * self.encoding.channels * self.encoding.sample_rate)
+            self._warn(f"standard input: ends {left} bytes ({seconds:.2f} s) before the end that its header names")
+        while left == 0 and self._stdin.read(_READ_BYTES):
             pass  # what stands behind the samples: tags; the writer must not find the pipe closed
+
+    def _goes_on(self) -> bool:
+        """Whether samples, and not chunks, follow the end that the header names."""
+        odd = (self.header.data_bytes or 0) % 2 if self.header is not None else 0
+        following = self._stdin.peek(8 + odd)
+        if len(following) <= 1 or any(is_chunk_name(following[at : at + 4]) for at in {0, odd}):
+            return False
+        self._warn("standard input: goes on behind the end that its header names; all of it is used")
+        return True
 
     def blocks(self) -> Iterator[F32]:
         """All samples, as they come.

@@ -14,13 +14,13 @@ import soundfile
 from rtdenoise.atomic import PartFile, why_not
 from rtdenoise.errors import AudioFileError
 from rtdenoise.files.encoding import FLOATING, LOSSY, Encoding, compression
+from rtdenoise.files.libsndfile import prefer_plain_wave
 from rtdenoise.files.source import reason
 from rtdenoise.names import for_library
 from rtdenoise.typing import F32
 
 _BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 _TAGS = ("title", "copyright", "software", "artist", "comment", "date", "album", "license", "tracknumber", "genre")
-_RF64_AUTO_DOWNGRADE = 0x1210  # sndfile.h: SFC_RF64_AUTO_DOWNGRADE
 _EXACT_LENGTH = frozenset({"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"}) | LOSSY
 
 
@@ -91,7 +91,7 @@ class Target:
         try:
             self._sound = self._open()
             if may_shrink:
-                _prefer_plain_wave(self._sound)
+                prefer_plain_wave(self._sound)
             self._write_tags(tags)
         except BaseException:
             self._part.discard()
@@ -234,9 +234,3 @@ class _Latin1(str):
 
     def encode(self, encoding: str = "latin-1", errors: str = "strict") -> bytes:
         return super().encode(encoding, errors)
-
-
-def _prefer_plain_wave(sound: soundfile.SoundFile) -> None:
-    """Let libsndfile make a plain WAV of an RF64 when it is closed; python-soundfile has no name for this."""
-    if sound.format == "RF64":
-        soundfile._snd.sf_command(sound._file, _RF64_AUTO_DOWNGRADE, soundfile._ffi.NULL, 1)

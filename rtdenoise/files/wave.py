@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,13 +10,13 @@ from dataclasses import dataclass
 from rtdenoise.errors import AudioFileError
 from rtdenoise.files.pcm import SAMPLE_BYTES
 
-MAGIC_BYTES = 4
-_RIFF_IDS = (b"RIFF", b"RF64")
-_OTHER_IDS = {b"fLaC": "FLAC", b"OggS": "Ogg", b"RIFX": "big-endian WAV", b"FORM": "AIFF", b"caff": "CAF"}
+MAGIC_BYTES = 16
+_CHUNK_NAME = re.compile(rb"[A-Za-z0-9][A-Za-z0-9 _-]{3}")
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _FORMS = {(_PCM, bits): form for bits, form in ((8, "u8"), (16, "s16"), (24, "s24"), (32, "s32"))}
 _FORMS |= {(_FLOAT, 32): "f32", (_FLOAT, 64): "f64"}
 _UNKNOWN_FROM = 0x7FFF_0000  # programs that cannot know the length write 0x7FFFF000, 0x80000000, 0xFFFFFFFF or so
+_UNKNOWN_64_FROM = 1 << 60
 _UNKNOWN = 0xFFFF_FFFF
 _CHUNK_BYTES_MAX = 1 << 26
 
@@ -33,18 +34,9 @@ class WaveHeader:
     data_bytes: int | None
 
 
-def is_wave(magic: bytes) -> bool:
-    """Whether the first four bytes begin a WAV.
-
-    Raises
-    ------
-    AudioFileError
-        If they begin another container, which cannot be read from a pipe.
-    """
-    if magic in _OTHER_IDS or magic[:3] == b"ID3":
-        name = _OTHER_IDS.get(magic, "MP3")
-        raise AudioFileError(f"standard input: {name} cannot be read from a pipe; give the file, or decode it first")
-    return magic in _RIFF_IDS
+def is_chunk_name(name: bytes) -> bool:
+    """Whether four bytes may begin a chunk, and are not samples: ``LIST``, ``id3 ``, ``cue `` ..."""
+    return _CHUNK_NAME.fullmatch(name) is not None or name[:3] in (b"ID3", b"TAG")
 
 
 def read_wave_header(magic: bytes, read: Read) -> WaveHeader:
@@ -65,18 +57,36 @@ def read_wave_header(magic: bytes, read: Read) -> WaveHeader:
     if rest[4:] != b"WAVE":
         raise AudioFileError(f"standard input: begins with {magic!r} but is not a WAV")
     layout: tuple[str, int, int] | None = None
+    long_bytes = 0
     while True:
         name, size = struct.unpack("<4sI", _exactly(read, 8))
         if name == b"data":
             if layout is None:
                 raise AudioFileError("standard input: a WAV whose samples come before their format")
-            known = 0 < size < _UNKNOWN_FROM and magic == b"RIFF"
-            return WaveHeader(*layout, data_bytes=size if known else None)
+            known = 0 < size < _UNKNOWN_FROM
+            return WaveHeader(*layout, data_bytes=size if known else long_bytes or None)
         if size > _CHUNK_BYTES_MAX:
             raise AudioFileError(f"standard input: damaged WAV: a chunk {name!r} of {size} bytes before the samples")
         body = _exactly(read, size + size % 2)
         if name == b"fmt ":
             layout = _layout(body)
+        elif name == b"ds64" and len(body) >= 16:
+            long_bytes = struct.unpack("<Q", body[8:16])[0]
+            long_bytes = long_bytes if long_bytes < _UNKNOWN_64_FROM else 0
+
+
+def is_plain_wave(head: bytes) -> bool:
+    """Whether a WAV, by its first bytes, holds plain samples that can be taken as they come.
+
+    True as well where its format stands further behind, or is damaged, which reading it will say.
+    """
+    at = head.find(b"fmt ", 12)
+    if head[:4] not in (b"RIFF", b"RF64") or at < 0 or len(head) < at + 24:
+        return head[:4] in (b"RIFF", b"RF64")
+    tag, bits = struct.unpack("<H12xH", head[at + 8 : at + 24])
+    if tag == _EXTENSIBLE and len(head) >= at + 34:
+        tag = struct.unpack("<H", head[at + 32 : at + 34])[0]
+    return (tag, bits) in _FORMS
 
 
 def _layout(body: bytes) -> tuple[str, int, int]:

@@ -19,7 +19,8 @@ from rtdenoise.files.flow import Flow
 from rtdenoise.files.levels import LevelMeter
 from rtdenoise.files.pcm import SAMPLE_BYTES, from_bytes
 from rtdenoise.files.signals import DeferredSignals
-from rtdenoise.files.stdio import RAW_FORMS, PipeFormat, StdinAudio, StdoutAudio
+from rtdenoise.files.sniff import kind_of
+from rtdenoise.files.stdio import RAW_FORMS, PipeFormat, Stdin, StdinAudio, StdoutAudio
 from rtdenoise.files.wave import wave_header
 from rtdenoise.streaming.bypass import Bypass
 from rtdenoise.streaming.session import Stream
@@ -74,7 +75,7 @@ def fed(data: bytes, sizes: list[int], carried: PipeFormat) -> tuple[StdinAudio,
     original, stdio._STDIN = stdio._STDIN, reader
     try:
         with DeferredSignals() as signals:
-            audio = StdinAudio(carried, signals, interrupt_ends=False)
+            audio = StdinAudio(carried, Stdin(signals), interrupt_ends=False)
             samples = list(audio.blocks())
         thread.join()
         assert os.read(reader, 10) == b""  # to its end: the writer must not find the pipe closed
@@ -97,7 +98,7 @@ def test_chunks_of_any_size_give_the_same_samples(data, sizes, form, channels, a
     whole = len(data) // frame * frame
     expected = from_bytes(data[:whole], form, channels)
     if as_wave is None:
-        if data[:3] in (b"ID3", b"RIF", b"RF6"):
+        if kind_of(data) is not None or data[:3] == b"ID3":
             return
         audio, samples = fed(data, sizes, PipeFormat(form=form, sample_rate=RATE, channels=channels))
     else:
@@ -117,15 +118,13 @@ def test_a_pipe_that_cannot_be_read_or_makes_no_sense():
         fed(b"12345678", [3], PipeFormat())
     with pytest.raises(ConfigError, match="format='mp3' must be one of: s16"):
         PipeFormat(form="mp3")
-    with pytest.raises(AudioFileError, match="MP3 cannot be read from a pipe"):
-        fed(b"ID3\3" + bytes(20), [3], PipeFormat(sample_rate=RATE))
     original, stdio._STDIN = stdio._STDIN, 10_000  # no such descriptor
     try:
         with (
             DeferredSignals() as signals,
             pytest.raises(AudioFileError, match="standard input: cannot be read: Bad file"),
         ):
-            StdinAudio(PipeFormat(sample_rate=RATE), signals, interrupt_ends=False)
+            StdinAudio(PipeFormat(sample_rate=RATE), Stdin(signals), interrupt_ends=False)
     finally:
         stdio._STDIN = original
 

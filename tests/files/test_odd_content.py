@@ -131,6 +131,7 @@ def test_what_a_truncated_file_still_holds_is_used_and_the_loss_is_told(make, na
     assert 2.0 < report.seconds < 9.0
     assert soundfile.info(report.target).frames == round(report.seconds * 16000)
     assert any(re.search(message, text) for text in report.warnings)
+    assert report.incomplete
 
 
 def test_a_truncated_ogg_without_one_whole_page_is_an_error(make):

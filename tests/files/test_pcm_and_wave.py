@@ -16,7 +16,7 @@ from numpy.testing import assert_array_equal
 
 from rtdenoise.errors import AudioFileError
 from rtdenoise.files.pcm import SAMPLE_BYTES, SUBTYPES, from_bytes, to_bytes
-from rtdenoise.files.wave import is_wave, read_wave_header, wave_header
+from rtdenoise.files.wave import is_chunk_name, is_plain_wave, read_wave_header, wave_header
 
 
 @given(form=st.sampled_from(["u8", "s16", "s24", "f32"]), data=st.binary(min_size=0, max_size=200))
@@ -116,8 +116,16 @@ def test_any_bytes_give_a_header_or_our_error(data):
         assert header.channels > 0
 
 
-def test_containers_that_need_seeking_are_named():
-    for magic, name in ((b"fLaC", "FLAC"), (b"OggS", "Ogg"), (b"ID3\x03", "MP3"), (b"RIFX", "big-endian WAV")):
-        with pytest.raises(AudioFileError, match=f"{name} cannot be read from a pipe"):
-            is_wave(magic)
-    assert is_wave(b"RIFF") and is_wave(b"RF64") and not is_wave(b"\0\1\0\1")
+def test_what_a_wave_on_a_pipe_holds_is_seen_in_its_first_bytes():
+    plain = b"RIFF" + header_bytes(PCM16, struct.pack("<4sI", b"data", 0))
+    assert is_plain_wave(plain) and is_plain_wave(b"RIFF")
+    law = b"RIFF" + header_bytes(struct.pack("<HHIIHH", 7, 1, 8000, 8000, 1, 8), b"data\0\0\0\0")
+    assert not is_plain_wave(law) and not is_plain_wave(b"RIFX" + plain[4:])
+    assert is_chunk_name(b"LIST") and is_chunk_name(b"id3 ") and not is_chunk_name(b"\0\1\0\1")
+
+
+def test_the_length_of_an_rf64_is_in_its_own_chunk():
+    long = struct.pack("<4sIQQQI", b"ds64", 28, 0, 12, 0, 0)
+    fmt = struct.pack("<4sI", b"fmt ", len(PCM16)) + PCM16
+    data = struct.pack("<I4s", 0xFFFFFFFF, b"WAVE") + long + fmt + struct.pack("<4sI", b"data", 0xFFFFFFFF)
+    assert read_wave_header(b"RF64", io.BytesIO(data).read).data_bytes == 12

@@ -14,7 +14,7 @@ from rtdenoise.typing import C64, F32
 
 _ZERO, _ONE, _TWO, _THREE = np.float32(0), np.float32(1), np.float32(2), np.float32(3)
 _TINY = np.float32(1e-12)
-LOWEST_DB, HIGHEST_DB = 14.0, 20.0
+LOWEST_DB, HIGHEST_DB = 16.0, 22.0
 """Kept over removed energy: up to the first nothing is given back, from the second on all of it."""
 SMOOTHING_SECONDS = 2.0
 """Of both energies: longer than a pause between sentences."""
@@ -29,7 +29,7 @@ _GAIN_KEPT = np.float32(GAIN_KEPT)
 def keep_clear(heard: C64, spectrum: C64, energies: F32, smoothing: np.float32, gain_min: np.float32) -> None:
     """Give back part of what a mask took away.
 
-    ``out = M + s w (X - M)``, ``s = clip((SNR - 14 dB) / 6 dB, 0, 1)`` from the smoothed energies of ``M`` and of
+    ``out = M + s w (X - M)``, ``s = clip((SNR - 16 dB) / 6 dB, 0, 1)`` from the smoothed energies of ``M`` and of
     ``X - M``, ``w = u u (3 - 2 u)``, ``u = clip((|M| / |X| - gain_min) / (.3 (1 - gain_min)), 0, 1)``.
 
     Parameters

@@ -80,7 +80,7 @@ def kept_clear(heard: np.ndarray, masked: np.ndarray, hop_seconds: float, gain_m
     step = 1 - np.exp(-hop_seconds / 2.0)
     energies = [np.sum(np.abs(part) ** 2, -1) + 1e-12 for part in (masked, heard - masked)]
     kept, removed = (lfilter([step], [1, step - 1], energy) for energy in energies)
-    share = np.clip((10 * np.log10(kept / removed) - 14) / 6, 0, 1)[:, None]
+    share = np.clip((10 * np.log10(kept / removed) - 16) / 6, 0, 1)[:, None]
     ratio = np.abs(masked) / np.sqrt(np.abs(heard) ** 2 + 1e-12)
     u = np.clip((ratio - gain_min) / (0.3 * (1 - gain_min) + 1e-12), 0, 1)
     return masked + share * u**2 * (3 - 2 * u) * (heard - masked)

@@ -236,7 +236,8 @@ def wiener_fine(state: Record) -> None:
     """Wiener gain from the refined a priori SNR, with a soft floor.
 
     ``ln xi = BASE + regression``, ``gain = gain_min + (1 - gain_min) xi / (1 + xi)``; while the averages have no past,
-    at least the decision-directed gain.
+    at least the decision-directed gain; in a clear recording at least that of power subtraction, as in
+    `rtdenoise.kernels.prior.wiener_by_context`.
 
     Parameters
     ----------
@@ -258,4 +259,6 @@ def wiener_fine(state: Record) -> None:
     for k in range(gain.size):
         xi = exponential(maps[BASE, k + REACH] + value[0, k])
         decided = exponential(maps[DECIDED, k + REACH]) - np.float32(0.01)
-        gain[k] = max(gain_min + (_ONE - gain_min) * (xi / (_ONE + xi)), trust * decided / (_ONE + decided))
+        share = decided / (_ONE + decided)
+        fitted = max(gain_min + (_ONE - gain_min) * (xi / (_ONE + xi)), trust * share)
+        gain[k] = fitted + state.clearness * max(np.sqrt(max(share, _ZERO)) - fitted, _ZERO)

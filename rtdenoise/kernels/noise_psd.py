@@ -20,6 +20,7 @@ _RATIO_MAX = np.float32(60)  # an a posteriori SNR that is certain speech
 _WIDE_REACH = 8  # bins to either side, a quarter of a kilohertz; `mean_of_17` knows it
 _PRIOR, _OWN, _LOCAL, _WIDE = np.float32(-4.07), np.float32(0.5), np.float32(0.354), np.float32(0.4)  # fitted
 _START_REACH = 16  # bins to either side, half a kilohertz: wider than the gaps between harmonics
+_GROUP = 3  # windows whose smallest power is kept together
 _START_PEAK = np.float32(0.35)  # share of a peak that may be noise at the start: hum and engines have peaks too
 
 
@@ -31,6 +32,7 @@ def track_presence(
     evidence: F32,
     smoothing_noise: np.float32,
     smoothing_ratio: np.float32,
+    leak_max: np.float32,
 ) -> None:
     """One step of the speech-presence MMSE tracker, with evidence from the neighbourhood of each bin.
 
@@ -49,6 +51,8 @@ def track_presence(
         ``q``, the logarithm of the odds of speech.
     smoothing_noise, smoothing_ratio : float32 in [0, 1)
         Per hop.
+    leak_max : float32
+        Power over noise beyond which a bin teaches nothing more.
 
     Notes
     -----
@@ -65,20 +69,24 @@ def track_presence(
         mean_of_17(ratio, evidence)
     else:
         running_mean(ratio, _WIDE_REACH, evidence)
-    _weigh(0, np.float32(0.5) * (ratio[0] + ratio[1]), power, noise_psd, evidence, smoothing_noise)
+    _weigh(0, np.float32(0.5) * (ratio[0] + ratio[1]), power, noise_psd, evidence, smoothing_noise, leak_max)
     for k in range(1, last):
         local = np.float32(1 / 3) * (ratio[k - 1] + ratio[k] + ratio[k + 1])
-        _weigh(k, local, power, noise_psd, evidence, smoothing_noise)
-    _weigh(last, np.float32(0.5) * (ratio[last] + ratio[last - 1]), power, noise_psd, evidence, smoothing_noise)
+        _weigh(k, local, power, noise_psd, evidence, smoothing_noise, leak_max)
+    _weigh(
+        last, np.float32(0.5) * (ratio[last] + ratio[last - 1]), power, noise_psd, evidence, smoothing_noise, leak_max
+    )
 
 
 @kernel
-def _weigh(k: int, local: np.float32, power: F32, noise_psd: F32, evidence: F32, smoothing: np.float32) -> None:
+def _weigh(
+    k: int, local: np.float32, power: F32, noise_psd: F32, evidence: F32, smoothing: np.float32, leak_max: np.float32
+) -> None:
     """The odds of speech in bin `k`, and the noise that follows from them; `evidence` holds `wide` and gets ``q``."""
     gamma = min(power[k] / max(noise_psd[k], _TINY), _RATIO_MAX)
     evidence[k] = _PRIOR + _OWN * gamma + _WIDE * evidence[k] + _LOCAL * local
     p = _CAP / (_ONE + exponential(-evidence[k]))
-    periodogram = p * noise_psd[k] + (_ONE - p) * power[k]
+    periodogram = p * noise_psd[k] + (_ONE - p) * min(power[k], leak_max * noise_psd[k])
     noise_psd[k] = max(smoothing * noise_psd[k] + (_ONE - smoothing) * periodogram, _TINY)
 
 
@@ -90,34 +98,66 @@ def smooth_power(power: F32, recent: F32, smoothing: np.float32) -> None:
 
 
 @kernel
-def limit_noise(recent: F32, noise_psd: F32, lowest: F32, lowest_before: F32, new_window: bool) -> None:
+def limit_noise(recent: F32, noise_psd: F32, lowest: F32, floor: F32) -> None:
     """Keep the estimate between what the power has not fallen below for long and what it has fallen below now.
 
     It falls at once where the power has been 6 dB below it for a while: recursive smoothing falls only 4.3 dB in a time
-    constant, which is long after a voice was taken for noise.  It rises at once to the lowest power of the last one to
-    two windows: no voice holds a bin that long without a gap, so a fan that was switched on is known within a second.
+    constant, which is long after a voice was taken for noise.  It rises at once to `floor`, which `raise_floor` takes
+    from the lowest power of the last windows, so a fan that was switched on is known within a second or two.
 
     Parameters
     ----------
     recent : (n_bins,) float32, read
         Power, smoothed over some tens of milliseconds.
     noise_psd : (n_bins,) float32, read and written
-    lowest, lowest_before : (n_bins,) float32, read and written
-        Smallest `recent` of this window and of the one before.
-    new_window : bool
-        A window begins with this frame.
+    lowest : (n_bins,) float32, read and written
+        Smallest `recent` of this window so far.
+    floor : (n_bins,) float32, read
+        What past windows say; not more than `lowest` counts.
 
     Notes
     -----
     The second rule is minimum statistics (Martin 1994) as a safety net, without its bias compensation.
     """
     for k in range(recent.size):
-        if new_window:
-            lowest_before[k] = lowest[k]
-            lowest[k] = recent[k]
         lowest[k] = min(lowest[k], recent[k])
-        floor = min(lowest[k], lowest_before[k])
-        noise_psd[k] = max(min(noise_psd[k], np.float32(4) * recent[k]), floor, _TINY)
+        noise_psd[k] = max(min(noise_psd[k], np.float32(4) * recent[k]), min(floor[k], lowest[k]), _TINY)
+
+
+@kernel
+def raise_floor(recent: F32, lowest: F32, stored: F32, floor: F32, inverse_root: F32, window: int) -> None:
+    """At the end of a window: what the power has not fallen below, without what may be a held vowel.
+
+    Noise that has been there for one window rises between the harmonics as well; a voice rises only at them.  So one
+    window raises the floor no higher than the power mean of exponent -1/2 over 33 neighbouring bins, which peaks hardly
+    move.  What peaks have held through `stored.shape[0]` groups of windows is no voice: nobody has so much breath.
+
+    Parameters
+    ----------
+    recent : (n_bins,) float32, read
+    lowest : (n_bins,) float32, read and written
+        In: the smallest `recent` of the window that ends.  Out: `recent`, for the next one.
+    stored : (n_groups, n_bins) float32, read and written
+        Smallest power of each of the last groups of windows, a ring.
+    floor : (n_bins,) float32, written
+    inverse_root : (n_bins,) float32, written
+        Scratch.
+    window : int
+        Windows before this one.
+    """
+    n_groups = stored.shape[0]
+    group, first = window // _GROUP % n_groups, window % _GROUP == 0
+    for k in range(recent.size):
+        stored[group, k] = lowest[k] if first else min(stored[group, k], lowest[k])
+        inverse_root[k] = _ONE / np.sqrt(max(lowest[k], _TINY))
+    running_mean(inverse_root, _START_REACH, floor)
+    for k in range(recent.size):
+        held = stored[0, k]
+        for j in range(1, n_groups):
+            held = min(held, stored[j, k])
+        mean = max(floor[k], inverse_root[k] / np.float32(2 * _START_REACH + 1))
+        floor[k] = max(min(lowest[k], max(_ONE / (mean * mean), held)), _TINY)
+        lowest[k] = recent[k]
 
 
 @kernel

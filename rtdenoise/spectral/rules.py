@@ -11,7 +11,14 @@ from rtdenoise.kernels.fine import wiener_fine
 from rtdenoise.kernels.gain import log_mmse_decision_directed, subtract_power, wiener_decision_directed
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.minimum_statistics import minimum_bias, smooth_for_minimum, track_minimum
-from rtdenoise.kernels.noise_psd import limit_noise, smooth_power, start_noise, track_beginning, track_presence
+from rtdenoise.kernels.noise_psd import (
+    limit_noise,
+    raise_floor,
+    smooth_power,
+    start_noise,
+    track_beginning,
+    track_presence,
+)
 from rtdenoise.kernels.prior import (
     band_features,
     band_regression,
@@ -19,6 +26,7 @@ from rtdenoise.kernels.prior import (
     subtract_by_context,
     wiener_by_context,
 )
+from rtdenoise.kernels.recording import follow_recording, frame_level
 from rtdenoise.spectral.state import (
     BEGINNING,
     BYPASS,
@@ -33,12 +41,29 @@ from rtdenoise.spectral.state import (
 from rtdenoise.typing import Record
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
+_TINY = np.float32(1e-20)
+_LEAK = np.float32(5)  # of a clear recording; certain speech raises its noise by 1 dB a second
+
+
+@kernel
+def judge_recording(state: Record) -> None:
+    """Update ``clearness`` from ``recent``."""
+    new_window = state.n_frames % state.n_window == 0
+    state.clearness = follow_recording(
+        frame_level(state.recent, state.level_bins[0], state.level_bins[1]),
+        state.levels,
+        state.level_fall,
+        state.level_smoothing,
+        state.n_frames < state.n_start,
+        state.n_frames // state.n_window if new_window else -1,
+    )
 
 
 @kernel
 def track_noise(state: Record) -> None:
     """Update ``noise_psd`` from ``power`` by the tracker that the record names."""
     smooth_power(state.power, state.recent, state.smoothing_recent)
+    judge_recording(state)
     if state.n_frames < state.n_start and state.tracker != BEGINNING:
         start_noise(state.recent, state.noise_psd, state.scratch)
     if state.tracker == MINIMUM:
@@ -75,10 +100,24 @@ def track_noise(state: Record) -> None:
         track_beginning(state.power, state.noise_psd, state.n_frames, state.n_learnt)
     else:
         track_presence(
-            state.power, state.noise_psd, state.ratio, state.scratch, state.smoothing_noise, state.smoothing_ratio
+            state.power,
+            state.noise_psd,
+            state.ratio,
+            state.scratch,
+            state.smoothing_noise,
+            state.smoothing_ratio,
+            _LEAK / max(state.clearness * state.clearness, _TINY),
         )
-        new_window = state.n_frames % state.n_window == 0
-        limit_noise(state.recent, state.noise_psd, state.lowest, state.lowest_before, new_window)
+        if state.n_frames % state.n_window == 0:
+            raise_floor(
+                state.recent,
+                state.lowest,
+                state.held_lowest,
+                state.noise_floor,
+                state.scratch,
+                state.n_frames // state.n_window,
+            )
+        limit_noise(state.recent, state.noise_psd, state.lowest, state.noise_floor)
 
 
 @kernel
@@ -123,6 +162,7 @@ def context_gain(state: Record, fitted: Record) -> None:
         state.alpha,
         state.gain_min,
         state.n_frames < state.n_trust,
+        state.clearness,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rtdenoise.kernels.recording import N_LEVELS
 from rtdenoise.spectral.fine import fill_fine, fine_fields
 from rtdenoise.spectral.linking import fill_link, link_fields, link_reach
 from rtdenoise.spectral.params import SpectralParams
@@ -21,10 +22,14 @@ PRESENCE, MINIMUM, BEGINNING = range(3)
 """Values of the field ``tracker``."""
 
 N_SUB_WINDOWS = 8  # of the minimum search; Martin (2001) uses 8
+N_GROUPS = 4  # of three windows each: what holds so long, 6 to 7.2 s, is no vowel
 _START_SECONDS = 0.06  # how long the first estimate is a mean
 _WINDOW_SECONDS = 0.6  # of the smallest power: longer than a vowel
 _TRUST_SECONDS = 0.5  # how long the averages of the context need a past
 _RECENT_SECONDS = 0.03
+_LEVEL_HZ = (90.0, 7000.0)  # without the rumble that a voice does not reach
+_LEVEL_FALL_DB_PER_SECOND = 0.3  # a pause of half a minute takes 9 dB off the loudest frame
+_LEVEL_SECONDS = 0.5
 _RATIO_SECONDS = 0.02
 _MARTIN_HOP_SECONDS = 0.016  # the hop his bias table and smoothing factors belong to
 _MARTIN_LENGTHS = (1, 2, 5, 8, 10, 15, 20, 30, 40, 60, 80, 120, 140, 160)
@@ -42,7 +47,7 @@ def spectral_dtype(framing: Framing, n_bands: int, has_fine: bool, reach: int = 
     Fields without a shape may be written by another thread while audio runs; each is read once per hop.
     """
     n = framing.n_bins
-    bins = ("power", "noise_psd", "ratio", "clean_psd", "smoothed", "gain", "recent", "lowest", "lowest_before")
+    bins = ("power", "noise_psd", "ratio", "clean_psd", "smoothed", "gain", "recent", "lowest", "noise_floor")
     minimum = ("minimum_mean", "minimum_square", "minimum_smoothed", "minimum", "minimum_sub", "inverse_dof", "scratch")
     fields = np.dtype(
         [
@@ -52,6 +57,9 @@ def spectral_dtype(framing: Framing, n_bands: int, has_fine: bool, reach: int = 
             *prior_fields(n),
             *(fine_fields(n) if has_fine else ()),
             *link_fields(n, reach),
+            ("held_lowest", "f4", (N_GROUPS, n)),
+            ("levels", "f4", (N_LEVELS,)),
+            ("level_bins", "i8", (2,)),
             ("minimum_stored", "f4", (N_SUB_WINDOWS, n)),
             ("minimum_local", "u1", (n,)),
             ("minimum_counters", "i8", (3,)),
@@ -69,6 +77,9 @@ def spectral_dtype(framing: Framing, n_bands: int, has_fine: bool, reach: int = 
             ("smoothing_recent", "f4"),
             ("smoothing_noise", "f4"),
             ("smoothing_ratio", "f4"),
+            ("level_fall", "f4"),
+            ("level_smoothing", "f4"),
+            ("clearness", "f4"),
             ("alpha", "f4"),
             ("smoothing_power", "f4"),
             ("floor", "f4"),
@@ -105,11 +116,15 @@ def initial_state(framing: Framing, params: SpectralParams, rule: int, channels:
     if has_fine:
         fill_fine(record, framing)
     _fill_noise(record, hop, params)
+    bin_hz = framing.sample_rate / framing.frame
+    record["level_bins"] = [min(round(hz / bin_hz), framing.n_bins) for hz in _LEVEL_HZ]
     return state
 
 
 def _fill_noise(record: Any, hop: float, params: SpectralParams) -> None:
     noise = params.noise
+    record["level_fall"] = power_from_db(-_LEVEL_FALL_DB_PER_SECOND * hop)
+    record["level_smoothing"] = smoothing_per_hop(_LEVEL_SECONDS, hop)
     record["tracker"] = ("presence", "minimum", "beginning").index(noise.tracker)
     record["n_learnt"] = max(1, round(noise.beginning_seconds / hop))
     record["smoothing_recent"] = smoothing_per_hop(_RECENT_SECONDS, hop)

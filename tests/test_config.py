@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 import rtdenoise
-from rtdenoise.config import data_folder, load_settings, merge, preset_names
+from rtdenoise.config import data_folder, load_settings, merge, parse_assignments, preset_names
 from rtdenoise.errors import ConfigError
 from rtdenoise.registry import build
 from rtdenoise.spectral.params import SpectralParams
+from rtdenoise.yamltext import load_yaml
 
 
 def test_presets_ship_and_build():
@@ -65,6 +67,22 @@ def test_sections_merge_key_by_key():
         ({"method": "magic"}, r"unknown method 'magic'; valid: SS, WF, CAN, bypass \(ML is CAN\)"),
         ({"preset": "best"}, "unknown preset 'best'; valid: quality, balanced, low, ultra"),
         ({"preset": "../low"}, "unknown preset"),
+        ({"preset": "x" * 5000}, "unknown preset 'xxx"),
+        (
+            {"preset": "can-small"},
+            r"'can-small' is a network, not a preset \(valid: quality.*model='can-small' \(--method CAN --model can-small",
+        ),
+        ({"preset": "feature-network"}, r"'feature-network' is a training configuration \(rtdenoise train feature-net"),
+        ({"method": "can-live"}, r"unknown method 'can-live'.*method='CAN', model='can-live'"),
+        ({"network": "can-small", "loss": {}}, "this mapping is a training configuration.*model="),
+        ({"framing": {"overlap": 2.0}}, "framing.overlap=2.0 must be one of: 2, 4, 8"),
+        ({"processing_rate_hz": float("nan")}, "processing_rate_hz=nan Hz must be a whole number of Hz from 8000"),
+        ({"processing_rate_hz": "x"}, "processing_rate_hz='x' must be"),
+        ({"can": {"attenuation_limit_db": -1}}, "^can.attenuation_limit_db=-1 must be"),
+        ([1], r"config=\[1\] must be the path of a YAML file or a mapping"),
+        (5, "config=5 must be the path"),
+        (b"x", "config=b'x' must be the path"),
+        ("a\0b", "cannot read the configuration .*embedded null"),
     ],
 )
 def test_mistakes_name_what_is_valid(config, message):
@@ -78,6 +96,11 @@ def test_mistakes_name_what_is_valid(config, message):
         ("a: [", "not valid YAML"),
         ("- 1\n- 2\n", "must hold keys and values, not list"),
         ("\xff", "cannot read|unknown|must hold"),
+        ("mix: 1\nnoise: {}\nmix: 0.5\n", "bad.yaml: 'mix' stands twice, in lines 1 and 3; keep one"),
+        ("noise:\n  tracker: minimum\n  tracker: presence\n", "'tracker' stands twice, in lines 2 and 3"),
+        ("noise: {tracker: minimum, 'tracker': presence}", "'tracker' stands twice, in lines 1 and 1"),
+        ("mix: 2001-99-99\n", "not valid YAML"),
+        ("network: can-small\nloss: {}\n", r"bad.yaml is a training configuration \(rtdenoise train\)"),
     ],
 )
 def test_unreadable_files_are_named(tmp_path, text, message):
@@ -108,6 +131,70 @@ def test_every_parameter_is_frozen():
 @pytest.mark.parametrize("name", ["WF", "wf", "Ss", "BYPASS"])
 def test_methods_are_found_in_any_case(name):
     assert rtdenoise.stream(name, sample_rate=16000).sample_rate == 16000
+
+
+@pytest.mark.parametrize("method", ["WF", "SS", "CAN", None])
+def test_a_limit_out_of_range_is_named_as_it_was_given(method):
+    """It is a limit of networks, too, and was named as theirs whatever the method."""
+    for arguments in ({"overrides": {"attenuation_limit_db": -3}}, {"config": {"attenuation_limit_db": -3}}):
+        with pytest.raises(ConfigError, match="^attenuation_limit_db=-3 must be a number from 0 to 100 dB"):
+            load_settings(method=method, **arguments)
+    with pytest.raises(ConfigError, match="^attenuation_limit_db=-3 must be"):
+        rtdenoise.stream(method, sample_rate=16000, attenuation_limit_db=-3)
+
+
+def test_yaml_may_still_merge():
+    assert load_yaml("a: &a {x: 1}\nb: {<<: *a, x: 2}\nc: {<<: *a, <<: *a}\n", "here")["b"] == {"x": 2}
+
+
+def test_a_key_given_twice_in_a_change_is_named():
+    with pytest.raises(ConfigError, match="'tracker' stands twice"):
+        parse_assignments(["noise={tracker: minimum, tracker: presence}"])
+
+
+@pytest.mark.parametrize(
+    ("keywords", "config"),
+    [
+        ({"model": "can-small"}, {"method": "CAN", "can": {"model": "can-small"}}),
+        (
+            {"model": data_folder("models") / "can-small", "method": "ml"},
+            {"method": "CAN", "can": {"model": "can-small"}},
+        ),
+        ({"attenuation_limit_db": 6}, {"attenuation_limit_db": 6}),
+        (
+            {"attenuation_limit_db": 6, "model": "can-small", "config": {"can": {"attenuation_limit_db": 40}}},
+            {"method": "CAN", "can": {"model": "can-small", "attenuation_limit_db": 6}},
+        ),
+        ({"mix": 0.5, "config": {"mix": 0.1}}, {"mix": 0.5}),
+        ({"channel_mode": "each"}, {"channel_mode": "each"}),
+    ],
+)
+def test_what_everybody_guesses_is_a_keyword(keywords, config):
+    signal = np.random.default_rng(0).normal(0, 0.1, (3000, 2)).astype(np.float32)
+    found = rtdenoise.denoise(signal, 16000, **keywords)
+    np.testing.assert_array_equal(found, rtdenoise.denoise(signal, 16000, config=config))
+    denoisers = [
+        rtdenoise.build(sample_rate=16000, **keywords),
+        rtdenoise.stream(sample_rate=16000, **keywords),
+        rtdenoise.build(sample_rate=16000, config=config),
+    ]
+    assert len({(d.hop, d.latency_samples) for d in denoisers}) == 1
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"method": "WF", "model": "can-small"}, "model='can-small' is a network: method='CAN', not 'WF'"),
+        ({"model": 5}, "can.model=5 must be the name or the folder"),
+        ({"model": "nope"}, "no model 'nope'; shipped are"),
+        ({"model": "x" * 5000}, "no model 'xxx"),
+        ({"mix": True}, "mix=True must be a number"),
+        ({"channel_mode": ["x"]}, "channel_mode=.* must be one of"),
+    ],
+)
+def test_keywords_that_cannot_be(keywords, message):
+    with pytest.raises(rtdenoise.RtDenoiseError, match=message):
+        rtdenoise.stream(sample_rate=16000, **keywords)
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(7000, 1), (400000, 1), (16000, 0), (16000, 65)])

@@ -136,8 +136,8 @@ def test_a_tensor_with_a_gradient_names_the_remedy():
         lambda x: x.tolist(),
         lambda x: np.repeat(x, 2)[::2],
         lambda x: x[::-1].copy()[::-1],
-        lambda x: np.ma.array(x),
-        lambda x: memoryview(x),
+        np.ma.array,
+        memoryview,
         lambda x: array.array("f", x),
         lambda x: np.frombuffer(x.tobytes(), np.float32),  # read-only
     ],
@@ -173,8 +173,20 @@ def test_channels_first_is_understood_and_kept(dtype):
 
 @pytest.mark.parametrize(
     ("shape", "first"),
-    [((2, 16000), True), ((1, 65), True), ((64, 65), True), ((65, 64), False), ((16000, 2), False), ((1, 2), False)]
-    + [((2, 2), False), ((2, 8), False), ((0, 2), False), ((9, 9), False), ((48, 2), False), ((5,), False)],
+    [
+        ((2, 16000), True),
+        ((1, 65), True),
+        ((64, 65), True),
+        ((65, 64), False),
+        ((16000, 2), False),
+        ((1, 2), False),
+        ((2, 2), False),
+        ((2, 8), False),
+        ((0, 2), False),
+        ((9, 9), False),
+        ((48, 2), False),
+        ((5,), False),
+    ],
 )
 def test_the_layout_that_a_shape_can_only_have(shape, first):
     assert is_channels_first(shape, None) is first
@@ -276,12 +288,12 @@ def test_rates_of_other_types(rate):
 
 @pytest.mark.parametrize("channels", [0, 65, -1, True, 2.0, None, "2", float("nan"), [2], SIGNAL], ids=str)
 def test_numbers_of_channels_that_cannot_be(channels):
-    with pytest.raises(ConfigError, match="channels=.* must be"):
+    with pytest.raises(ConfigError, match=r"channels=.* must be"):
         rtdenoise.stream(sample_rate=16000, channels=channels)
 
 
 def test_how_channels_go_together_is_another_keyword():
-    with pytest.raises(ConfigError, match="channels='each' must be a number; .*channel_mode='each'"):
+    with pytest.raises(ConfigError, match=r"channels='each' must be a number; .*channel_mode='each'"):
         rtdenoise.stream(sample_rate=16000, channels="each")
 
 

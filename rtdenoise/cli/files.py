@@ -15,6 +15,8 @@ from rtdenoise.cli.options import MethodOptions, Options
 from rtdenoise.names import as_text, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
     from rtdenoise.files import FileReport, FolderReport
@@ -59,7 +61,15 @@ def run_file(options: Options) -> int:
         report = denoise(Streams(setup), source, target, overwrite=options.overwrite, progress=progress)
     picture = _plot(report, options) if options.plot else None
     _print_file(options, report, picture)
-    return FAILED if report.incomplete else 0
+    return code_of(options, [report])
+
+
+def code_of(options: Options, reports: Sequence[FileReport]) -> int:
+    """The exit code of finished files: an error where sound is missing, whose reason is said even with --quiet."""
+    incomplete = [report for report in reports if report.incomplete]
+    for report in incomplete if options.quiet else ():
+        complain(next(iter(report.warnings), f"{report.source}: sound is missing"))
+    return FAILED if incomplete else 0
 
 
 def _plot(report: FileReport, options: Options) -> str:
@@ -132,8 +142,8 @@ def run_folder(options: Options) -> int:
         complain(message if path in message else f"{path}: {message}")
     for message in report.left_out.values():
         complain(message, kind="left out")
-    incomplete = any(item.incomplete for item in report.files)
-    return FAILED if report.failed or incomplete else 0
+    code = code_of(options, report.files)
+    return FAILED if report.failed else code
 
 
 def _print_folder(options: Options, report: FolderReport) -> None:

@@ -8,8 +8,7 @@ import sys
 import click
 
 from rtdenoise.cli.console import Preparing, stderr_console
-from rtdenoise.cli.entry import FAILED
-from rtdenoise.cli.files import details, make_setup
+from rtdenoise.cli.files import code_of, details, make_setup
 from rtdenoise.cli.options import STDIO, Options
 
 
@@ -38,4 +37,4 @@ def run_pipe(options: Options) -> int:
         click.echo(report.line(), err=target == STDIO)
         if options.verbosity:
             click.echo(details(report), err=target == STDIO)
-    return FAILED if report.incomplete else 0
+    return code_of(options, [report])

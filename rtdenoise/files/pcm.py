@@ -37,7 +37,7 @@ def from_bytes(data: bytes, form: str, channels: int) -> F32:
     elif form == "u8":
         samples = (np.frombuffer(data, np.uint8).astype(np.float32) - np.float32(128)) * np.float32(2.0**-7)
     elif form in ("f32", "f64"):
-        with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite and is counted
+        with np.errstate(over="ignore", invalid="ignore"):  # what is beyond float32, or a signalling NaN, is counted
             samples = np.frombuffer(data, "<f4" if form == "f32" else "<f8").astype(np.float32)
     else:
         bits = 8 * SAMPLE_BYTES[form]

@@ -41,7 +41,7 @@ def synthesised(spectrum, overlap, synthesis, frame, hop):
     return overlap[:hop], np.concatenate([overlap[hop:], np.zeros(hop)])
 
 
-def track_presence(power, noise_psd, ratio, smoothing_noise, smoothing_ratio):
+def track_presence(power, noise_psd, ratio, smoothing_noise, smoothing_ratio, leak_max):
     """Gerkmann & Hendriks (2012), eqs. 18 and 22, with evidence from 3 and 17 bins."""
     gamma = np.minimum(power / noise_psd, 60)
     ratio = smoothing_ratio * ratio + (1 - smoothing_ratio) * gamma
@@ -51,7 +51,34 @@ def track_presence(power, noise_psd, ratio, smoothing_noise, smoothing_ratio):
 
     q = -4.07 + 0.5 * gamma + 0.354 * mean(1) + 0.4 * mean(8)
     p = 0.99 / (1 + np.exp(-np.clip(q, -30, 30)))
-    return smoothing_noise * noise_psd + (1 - smoothing_noise) * (p * noise_psd + (1 - p) * power), ratio
+    taught = np.minimum(power, leak_max * noise_psd)
+    return smoothing_noise * noise_psd + (1 - smoothing_noise) * (p * noise_psd + (1 - p) * taught), ratio
+
+
+def raised_floor(lowest, held):
+    """The lowest power, limited by its own local floor or by what groups of windows have held."""
+    local = np.array([np.mean(lowest[max(0, k - 16) : k + 17] ** -0.5) ** -2 for k in range(len(lowest))])
+    return np.minimum(lowest, np.maximum(local, held))
+
+
+class Recording:
+    """Loudest over quiet frames, one level a frame; 0 below 27 dB, 1 above 31 dB."""
+
+    def __init__(self, level):
+        self.peak = self.noise = self.lowest = level
+        self.before = [level] * 11
+
+    def step(self, level, fall, smoothing, new_window):
+        if new_window:
+            self.before = [*self.before[1:], self.lowest]
+            self.lowest = level
+        self.lowest = min(self.lowest, level)
+        lowest = min(self.lowest, *self.before)
+        if level < 4 * lowest:
+            self.noise = smoothing * self.noise + (1 - smoothing) * level
+        self.noise = max(self.noise, lowest)
+        self.peak = max(level, fall * self.peak)
+        return float(np.clip((10 * np.log10(self.peak / self.noise) - 27) / 4, 0, 1))
 
 
 def start_noise(recent):
@@ -174,13 +201,15 @@ def band_regression(features, table, offset, value_table, value_offset):
     return value_offset + leaky(offset + features.reshape(-1) @ table) @ value_table
 
 
-def wiener_by_context(power, noise, clean_psd, correction, alpha, gain_min, starting):
+def wiener_by_context(power, noise, clean_psd, correction, alpha, gain_min, starting, clearness):
     """A Wiener gain behind ``xi = sqrt(xi_dd + .001) exp(c)``, with a soft floor."""
     xi = alpha * clean_psd / noise + (1 - alpha) * np.maximum(np.minimum(power / noise, 1e8) - 1, 0)
     decided = np.maximum(xi / (1 + xi), 0.178)
+    subtracted = np.sqrt(xi / (1 + xi))
     xi = np.sqrt(xi + 0.001) * np.exp(correction)
     gain = gain_min + (1 - gain_min) * xi / (1 + xi)
-    return np.maximum(gain, decided) if starting else gain, decided**2 * power
+    gain = np.maximum(gain, decided) if starting else gain
+    return gain + clearness * np.maximum(subtracted - gain, 0), decided**2 * power
 
 
 def spread(value, low, share):

@@ -25,7 +25,7 @@ PEAK, NOISE, LOWEST, N_LEVELS = 0, 1, 2, 14
 
 @kernel
 def frame_level(recent: F32, first: int, end: int) -> np.float32:
-    """Sum of bins `first` to before `end`; eight sums at a time, so that it vectorises."""
+    """Sum of bins `first` to before `end`; four sums at a time, so that none waits for another."""
     a, b, c, d = _TINY, _ZERO, _ZERO, _ZERO
     last = first + (end - first) // 4 * 4
     for k in range(first, last, 4):

@@ -20,13 +20,15 @@ N_BINS = 33
 psd = arrays(np.float32, N_BINS, elements=st.floats(2.0**-30, 2.0**10, width=32))
 
 
-@given(power=psd, noise=psd, ratio=psd)
-def test_presence_tracker_matches_its_twin(power, noise, ratio):
+@given(power=psd, noise=psd, ratio=psd, leak_max=st.sampled_from([5.0, 80.0, 1e20]))
+def test_presence_tracker_matches_its_twin(power, noise, ratio, leak_max):
     ratio = np.minimum(ratio, np.float32(60))
     expected_noise, expected_ratio = reference.track_presence(
-        power.astype(float), noise.astype(float), ratio.astype(float), 0.8, 0.5
+        power.astype(float), noise.astype(float), ratio.astype(float), 0.8, 0.5, leak_max
     )
-    kernels.track_presence(power, noise, ratio, np.empty_like(power), np.float32(0.8), np.float32(0.5))
+    kernels.track_presence(
+        power, noise, ratio, np.empty_like(power), np.float32(0.8), np.float32(0.5), np.float32(leak_max)
+    )
     assert_allclose(noise, expected_noise, rtol=TRACKER_RTOL)
     assert_allclose(ratio, expected_ratio, rtol=KERNEL_RTOL)
 
@@ -49,19 +51,49 @@ def test_start_does_not_take_peaks_for_noise():
 
 def test_limit_lets_the_estimate_fall_at_once():
     noise, recent = np.array([1.0, 1.0, 1.0], np.float32), np.array([0.01, 0.5, 7.0], np.float32)
-    kernels.limit_noise(recent, noise, np.zeros(3, np.float32), np.zeros(3, np.float32), False)
+    kernels.limit_noise(recent, noise, np.zeros(3, np.float32), np.zeros(3, np.float32))
     assert_allclose(noise, [0.04, 1.0, 1.0], rtol=KERNEL_RTOL)
 
 
-def test_limit_lets_the_estimate_rise_after_two_windows():
-    noise, recent = np.ones(1, np.float32), np.full(1, 50.0, np.float32)
-    lowest, before = np.zeros(1, np.float32), np.zeros(1, np.float32)
-    levels = []
-    for n in range(21):
-        kernels.limit_noise(recent, noise, lowest, before, n % 10 == 0)
-        levels.append(float(noise[0]))
-    assert levels[:10] == [1.0] * 10
-    assert levels[10] == 50.0
+def windows(recent, n_windows, n_groups=4):
+    """The estimate after each of several windows of ten frames with the same power."""
+    noise, lowest, floor, scratch = (np.ones_like(recent) for _ in range(4))
+    stored = np.zeros((n_groups, recent.size), np.float32)
+    lowest[:] = 0.0
+    found = []
+    for n in range(10 * n_windows + 1):
+        if n % 10 == 0:
+            kernels.raise_floor(recent, lowest, stored, floor, scratch, n // 10)
+        kernels.limit_noise(recent, noise, lowest, floor)
+        if n and n % 10 == 0:
+            found.append(noise.copy())
+    return found
+
+
+def test_limit_lets_noise_rise_after_a_window():
+    levels = windows(np.full(257, 50.0, np.float32), 1)
+    assert_allclose(levels[0], 50.0, rtol=SLIDING_RTOL)
+
+
+def test_limit_takes_harmonics_for_a_voice_until_nobody_has_breath():
+    recent = np.full(257, 10.0, np.float32)
+    recent[8::8] = 1000.0
+    levels = windows(recent, 13)
+    for noise in levels[:9]:
+        assert noise[8:200:8].max() < 20.0  # between the harmonics and little above
+    assert levels[0][12:200:8].min() > 5.0  # what is between them rises at once
+    assert_allclose(levels[12][8::8], 1000.0, rtol=KERNEL_RTOL)
+
+
+@given(lowest=psd, stored=arrays(np.float32, (4, N_BINS), elements=st.floats(0.0, 2.0**10, width=32)))
+def test_floor_matches_its_twin(lowest, stored):
+    groups = stored.astype(float)
+    groups[2] = np.minimum(groups[2], lowest)
+    expected = reference.raised_floor(lowest.astype(float), groups.min(axis=0))
+    floor, now = np.empty_like(lowest), np.ones_like(lowest)
+    kernels.raise_floor(now, lowest, stored, floor, np.empty_like(lowest), 7)  # the second window of the third group
+    assert_allclose(floor, expected, rtol=SLIDING_RTOL, atol=1e-12)
+    assert_array_equal(lowest, now)
 
 
 def test_beginning_is_the_mean_and_then_stays():
@@ -143,7 +175,9 @@ def test_a_silent_frame_keeps_every_tracker_finite():
     power = np.zeros(N_BINS, np.float32)
     noise, ratio = np.full(N_BINS, 1e-3, np.float32), np.zeros(N_BINS, np.float32)
     for n in range(2000):
-        kernels.track_presence(power, noise, ratio, np.empty_like(power), np.float32(0.8), np.float32(0.9))
+        kernels.track_presence(
+            power, noise, ratio, np.empty_like(power), np.float32(0.8), np.float32(0.9), np.float32(1e20)
+        )
         kernels.track_beginning(power, noise, n, 3000)
     assert np.all(noise > 0)
     assert np.all(np.isfinite(noise))

@@ -108,15 +108,17 @@ def test_values_are_spread_linearly_between_band_centres(rate):
     assert np.abs(place - (low + share)).max() < 0.1  # mel and linear interpolation agree within a band
 
 
+@pytest.mark.parametrize("clearness", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("starting", [False, True])
-def test_gain_matches_its_twin(starting):
+def test_gain_matches_its_twin(starting, clearness):
     rng = np.random.default_rng(3)
     power, noise, clean = (rng.exponential(1.0, 257).astype(np.float32) for _ in range(3))
     gain = rng.normal(0, 2, 257).astype(np.float32)
-    expected_gain, expected_clean = reference.wiener_by_context(
-        power.astype(float), noise.astype(float), clean.astype(float), gain.astype(float), 0.9, 0.1, starting
+    inputs = (a.astype(float) for a in (power, noise, clean, gain))
+    expected_gain, expected_clean = reference.wiener_by_context(*inputs, 0.9, 0.1, starting, clearness)
+    kernels.wiener_by_context(
+        power, noise, clean, gain, np.float32(0.9), np.float32(0.1), starting, np.float32(clearness)
     )
-    kernels.wiener_by_context(power, noise, clean, gain, np.float32(0.9), np.float32(0.1), starting)
     assert_allclose(gain, expected_gain, rtol=TRACKER_RTOL)
     assert_allclose(clean, expected_clean, rtol=TRACKER_RTOL)
 

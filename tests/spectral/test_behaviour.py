@@ -159,3 +159,75 @@ def test_multi_band_subtraction_differs_from_one_band():
     one = rtdenoise.denoise(x, RATE, "SS", config={"subtraction": {"rule": "band"}})
     six = rtdenoise.denoise(x, RATE, "SS", config={"subtraction": {"rule": "band", "n_bands": 6}})
     assert np.abs(one - six).max() > 1e-3
+
+
+def clear_words(floor: float) -> tuple[np.ndarray, np.ndarray, list[int]]:
+    """Eight words that begin with 80 ms of hiss, 10 dB below the vowel behind it, after pauses of 0.6 s."""
+    rng = np.random.default_rng(3)
+    hiss = rng.normal(0, 0.03, RATE // 12)
+    hiss = np.convolve(hiss, [1, -0.9], "same") * np.linspace(0.5, 1, hiss.size)
+    word = np.concatenate([hiss, voice(0.24)])
+    pause = np.zeros(int(0.6 * RATE))
+    clean = np.concatenate([np.concatenate([pause, word]) for _ in range(8)])
+    starts = [n * (pause.size + word.size) + pause.size for n in range(8)]
+    return clean, (clean + rng.normal(0, floor, clean.size)).astype(np.float32), starts
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("floor", [0.001, 0.0001])
+def test_consonants_after_pauses_are_kept_in_clear_recordings(method, preset, floor):
+    clean, x, starts = clear_words(floor)
+    y = rtdenoise.denoise(x, RATE, method, preset=preset)
+    kept = [
+        level_db(y[s : s + 800]) - level_db(clean[s : s + 800]) for s in starts[1:]
+    ]  # nobody knows before the first
+    assert np.median(kept) > -1 and min(kept) > -4
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize(("snr_db", "least_db"), [(30, 29), (40, 36)])
+def test_high_snr_comes_out_no_lower(method, preset, snr_db, least_db):
+    clean = voice(5, on_seconds=0.4, off_seconds=0.4)
+    x = clean + noise(5, float(np.sqrt(np.mean(clean**2))) * 10 ** (-snr_db / 20))
+    y = rtdenoise.denoise(x, RATE, method, preset=preset)
+    assert level_db(clean) - level_db(y - clean) > least_db
+
+
+def held(hz: float, seconds: float = 5.0, rate: int = RATE) -> np.ndarray:
+    """A vowel with a little vibrato."""
+    t = np.arange(int(seconds * rate)) / rate
+    phase = 2 * np.pi * np.cumsum(hz * (1 + 0.01 * np.sin(2 * np.pi * 5 * t))) / rate
+    return 0.1 * np.sum([np.sin(k * phase) / k for k in range(1, 9)], axis=0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("preset", "rate"), [*((p, RATE) for p in PRESETS), ("balanced", 8000), ("balanced", 48000)])
+def test_a_held_vowel_is_kept(method, preset, rate):
+    vowel = np.concatenate([np.zeros(2 * rate), held(220.0, rate=rate)])
+    x = vowel + np.random.default_rng(0).normal(0, 0.003, vowel.size)
+    y = rtdenoise.denoise(x.astype(np.float32), rate, method, preset=preset)
+    for second in range(2, 7):
+        part = slice(second * rate, (second + 1) * rate)
+        assert abs(level_db(y[part]) - level_db(vowel[part])) < 3
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_noise_switched_on_after_clear_speech_is_learnt(method, preset):
+    """The recording was clear, and the noise that comes is 15 dB above what was known."""
+    words = voice(3, off_seconds=0.4)
+    x = np.concatenate([words + noise(3, 0.001), noise(6, 0.006, seed=1)])
+    y = rtdenoise.denoise(x, RATE, method, preset=preset)
+    learnt = slice(5 * RATE, 9 * RATE)  # two seconds after it came
+    assert level_db(y[learnt]) < level_db(x[learnt]) - 8
+
+
+def test_a_hum_that_lasts_is_learnt_at_last():
+    t = np.arange(12 * RATE) / RATE
+    hum = sum(np.sin(2 * np.pi * k * 100 * t) / k for k in range(1, 6)) * 0.02
+    hum[: 2 * RATE] = 0.0
+    x = (hum + noise(12, 0.001)).astype(np.float32)
+    y = rtdenoise.denoise(x, RATE, "WF")
+    assert level_db(y[10 * RATE :]) < level_db(x[10 * RATE :]) - 8

@@ -70,7 +70,7 @@ def test_sections_merge_key_by_key():
         ({"preset": "x" * 5000}, "unknown preset 'xxx"),
         (
             {"preset": "can-small"},
-            r"'can-small' is a network, not a preset \(valid: quality.*model='can-small' \(--method CAN --model can-small",
+            r"'can-small' is a network, not a preset \(valid: quality.*model='can-small' \(--method CAN --model can-",
         ),
         ({"preset": "feature-network"}, r"'feature-network' is a training configuration \(rtdenoise train feature-net"),
         ({"method": "can-live"}, r"unknown method 'can-live'.*method='CAN', model='can-live'"),
@@ -137,9 +137,9 @@ def test_methods_are_found_in_any_case(name):
 def test_a_limit_out_of_range_is_named_as_it_was_given(method):
     """It is a limit of networks, too, and was named as theirs whatever the method."""
     for arguments in ({"overrides": {"attenuation_limit_db": -3}}, {"config": {"attenuation_limit_db": -3}}):
-        with pytest.raises(ConfigError, match="^attenuation_limit_db=-3 must be a number from 0 to 100 dB"):
+        with pytest.raises(ConfigError, match=r"^attenuation_limit_db=-3 must be a number from 0 to 100 dB"):
             load_settings(method=method, **arguments)
-    with pytest.raises(ConfigError, match="^attenuation_limit_db=-3 must be"):
+    with pytest.raises(ConfigError, match=r"^attenuation_limit_db=-3 must be"):
         rtdenoise.stream(method, sample_rate=16000, attenuation_limit_db=-3)
 
 

@@ -98,7 +98,7 @@ def test_parameters_from_the_command_line_a_file_and_a_preset(call, make, tmp_pa
         (
             ["-f", "noisy.wav", "--attenuation-limit", "-3"],
             2,
-            "'--attenuation-limit': -3.0 is not in the range 0<=x<=100",
+            "-limit': -3.0 is not in the range 0<=x<=100",
         ),
         (["-f", "noisy.wav", "--mix", "2"], 2, "'--mix': 2.0 is not in the range 0<=x<=1"),
         (["-f", "noisy.wav", "-a", "WF", "--attenuation-limit", "nan"], 1, "error: attenuation_limit_db=nan must be"),

@@ -15,6 +15,7 @@ from typing import Any
 from rtdenoise.errors import AudioFileError, ConfigError, MissingExtraError
 from rtdenoise.files.encoding import AUDIO_SUFFIXES
 from rtdenoise.files.naming import DENOISED
+from rtdenoise.files.suffixes import MEDIA_SUFFIXES
 
 _log = logging.getLogger(__name__)
 
@@ -110,7 +111,9 @@ class Place:
             if _wanted(PurePosixPath(path.removeprefix(prefix)))
         ]
         if not found:
-            raise AudioFileError(f"{self.address}: holds no audio ({' '.join(sorted(AUDIO_SUFFIXES))})")
+            raise AudioFileError(
+                f"{self.address}: holds no audio ({' '.join(sorted(AUDIO_SUFFIXES | MEDIA_SUFFIXES))})"
+            )
         return found
 
     def size(self, name: str) -> int | None:
@@ -193,7 +196,7 @@ def stamp_of(info: dict[str, Any]) -> str:
 def _wanted(path: PurePosixPath) -> bool:
     hidden = any(part.startswith(".") for part in path.parts)
     ours = any(PurePosixPath(part).stem.endswith(DENOISED) for part in path.parts)
-    return path.suffix.lower() in AUDIO_SUFFIXES and not hidden and not ours
+    return path.suffix.lower() in AUDIO_SUFFIXES | MEDIA_SUFFIXES and not hidden and not ours
 
 
 def _text(error: BaseException) -> str:

@@ -12,7 +12,6 @@ from rtdenoise.errors import AudioFileError, ConfigError
 from rtdenoise.files.encoding import Encoding
 from rtdenoise.files.pcm import SAMPLE_BYTES, SUBTYPES, from_bytes, to_bytes
 from rtdenoise.files.signals import DeferredSignals
-from rtdenoise.files.sniff import WAV, kind_of
 from rtdenoise.files.wave import MAGIC_BYTES, WaveHeader, is_chunk_name, read_wave_header, wave_header
 from rtdenoise.typing import F32
 
@@ -122,7 +121,7 @@ class StdinAudio:
         self.incomplete = False
         self.tags: dict[str, str] = {}
         self.header: WaveHeader | None = None
-        if kind_of(stdin.peek(MAGIC_BYTES)) is WAV:
+        if stdin.peek(MAGIC_BYTES)[:4] in (b"RIFF", b"RF64"):
             self.header = read_wave_header(stdin.exactly(4), stdin.exactly)
             self.form, rate, channels = self.header.form, self.header.sample_rate, self.header.channels
             if carried.sample_rate not in (None, rate):

@@ -170,7 +170,7 @@ def test_nan_on_a_pipe_is_zero_and_reported():
     ("data", "arguments", "code", "message"),
     [
         (b"\1\0" * 100, [], 1, "raw audio on standard input needs its rate, for example --rate 16000"),
-        (b"fLaC" + bytes(50), ["--rate", "16000"], 1, "FLAC cannot be read from a pipe"),
+        (b"fLaC" + bytes(50), ["--rate", "16000"], 1, "standard input: not audio that can be read"),
         (b"RIFF" + bytes(5), [], 1, "a WAV that ends inside its header"),
         (b"\1\0" * 100, ["--rate", "5"], 1, "standard input: has 5 Hz; from 8000 to 192000 Hz"),
         (b"\1\0" * 100, ["--rate", "16000", "--pipe-channels", "0"], 1, "channels=0"),
@@ -194,10 +194,10 @@ def test_a_wav_that_contradicts_the_rate(tmp_path):
 def test_cut_off_input_is_used_and_told(tmp_path):
     soundfile.write(tmp_path / "a.wav", voice(1000, 8000, 1), 8000, subtype="PCM_16")
     data = (tmp_path / "a.wav").read_bytes()[:-501]
-    out, err = pipe(data, "-f", "-", "--format", "s16", "-a", "bypass")
+    out, err = pipe(data, "-f", "-", "--format", "s16", "-a", "bypass", code=1)
     assert len(out) == 2 * 749
     assert err.splitlines() == [
-        "rtdenoise: warning: standard input: ends 501 bytes before the end that its header names",
+        "rtdenoise: warning: standard input: ends 501 bytes (0.03 s) before the end that its header names",
         "rtdenoise: warning: standard input: ends inside a sample; its last 1 bytes are left out",
     ]
 
@@ -256,3 +256,22 @@ def test_a_terminal_is_neither_read_nor_written(make):
     finally:
         os.close(outer)
         os.close(inner)
+
+
+@pytest.mark.parametrize("name", ["a.flac", "a.ogg", "a.mp3", "a.w64", "a.aiff", "a.caf"])
+def test_compressed_audio_on_a_pipe_is_decoded_even_where_somebody_calls_it_raw(tmp_path, name):
+    subtype = {"a.ogg": "VORBIS", "a.mp3": "MPEG_LAYER_III"}.get(name, "PCM_16")
+    soundfile.write(tmp_path / name, voice(2 * RATE, RATE, 1), RATE, subtype=subtype)
+    expected, _ = soundfile.read(tmp_path / name, dtype="int16")
+    data = (tmp_path / name).read_bytes()
+    out, err = pipe(data, "-f", "-", "-o", "-", "--rate", RATE, "--format", "s16", "-a", "bypass")
+    assert err == "" and len(out) == expected.nbytes
+    assert np.abs(np.frombuffer(out, "<i2").astype(int) - expected).max() <= 1
+
+
+def test_samples_behind_the_length_that_a_wave_on_a_pipe_names_are_used(tmp_path):
+    soundfile.write(tmp_path / "a.wav", voice(RATE, RATE, 1), RATE, subtype="PCM_16")
+    data = bytearray((tmp_path / "a.wav").read_bytes())
+    data[40:44] = (2000).to_bytes(4, "little")
+    out, err = pipe(bytes(data), "-f", "-", "-o", "-", "--format", "s16", "-a", "bypass")
+    assert out == bytes(data[44:]) and "goes on behind the end that its header names" in err

@@ -18,7 +18,9 @@ from rtdenoise.files import denoise_file
 @pytest.mark.parametrize("rate", [4000, 384000])
 def test_a_rate_out_of_range_names_the_file_and_the_range(make, rate):
     source = make(rate=rate)
-    with pytest.raises(AudioFileError, match=rf"noisy\.wav: has {rate} Hz; from 8000 to 192000 Hz can be denoised; resample it first"):
+    with pytest.raises(
+        AudioFileError, match=rf"noisy\.wav: has {rate} Hz; from 8000 to 192000 Hz can be denoised; resample it first"
+    ):
         denoise_file(source)
     assert sorted(path.name for path in source.parent.iterdir()) == ["noisy.wav"]
 

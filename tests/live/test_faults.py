@@ -22,8 +22,7 @@ from tests.live.test_exactness import noise
 from tests.virtual_card.card import VirtualCard
 from tests.virtual_card.server import Server
 
-LIVE = [sys.executable, "-m", "rtdenoise", "live"]
-ENDS = {"--input": "mic:virtual", "--output": "speaker:virtual"}
+LIVE = [sys.executable, "-m", "rtdenoise", "live", "--input", "mic:virtual", "--output", "speaker:virtual"]
 
 
 def ours(server: Server) -> list[int]:
@@ -48,8 +47,12 @@ def wait_until(condition, timeout_seconds: float) -> float:
 
 
 def start_live(*arguments: str, **options) -> subprocess.Popen:
-    ends = [part for option, name in ENDS.items() if option not in arguments for part in (option, name)]
-    return subprocess.Popen([*LIVE, *ends, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+    command = list(LIVE)
+    for option in ("--input", "--output"):  # each may be given once
+        if option in arguments:
+            at = command.index(option)
+            del command[at : at + 2]
+    return subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
 def wait_for_line(process: subprocess.Popen) -> None:

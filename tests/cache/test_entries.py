@@ -113,6 +113,7 @@ def test_files_of_another_user_are_not_used(folder):
 
 AS_NOBODY = """
 import os, sys
+import platformdirs  # before the change of user, who may not read the environment that holds it
 from rtdenoise.cache import entries, folders
 if sys.argv[1] == "home":  # without one: the variables are gone, the user is not one who has files
     os.environ.pop("HOME", None)

@@ -12,9 +12,9 @@ import contextlib
 import time
 from pathlib import Path
 
-from rtdenoise.can.training.batches import batches
-from rtdenoise.can.training.session import data_folder, default_cache, open_mixer
-from rtdenoise.can.training.settings import load_settings
+from rtdenoise.lab.data.batches import batches
+from rtdenoise.lab.training.session import data_folder, default_cache, open_mixer
+from rtdenoise.lab.training.settings import load_settings
 
 WARM_UP = 8
 

@@ -28,14 +28,14 @@ from typing import Any
 import numpy as np
 import yaml
 
-from rtdenoise.can import fine
-from rtdenoise.can.compiled.denoiser import CompiledCan
-from rtdenoise.can.models import LITERT_INT8, model_names, open_model
-from rtdenoise.can.spec import CanSpec
-from rtdenoise.can.specs import shipped_spec
-from rtdenoise.can.streaming import SpectralCan, WaveCan, build_can
-from rtdenoise.can.weights import Network, rounded
 from rtdenoise.evaluate.machine import origin
+from rtdenoise.methods.can import fine
+from rtdenoise.methods.can.compiled.denoiser import CompiledCan
+from rtdenoise.methods.can.models import LITERT_INT8, model_names, open_model
+from rtdenoise.methods.can.spec import CanSpec
+from rtdenoise.methods.can.specs import shipped_spec
+from rtdenoise.methods.can.streaming import SpectralCan, WaveCan, build_can
+from rtdenoise.methods.can.weights import Network, rounded
 
 ROUND_STEPS = 250
 
@@ -117,9 +117,9 @@ def denoiser(network: Network, engine: str, precision: str) -> CompiledCan | Spe
     """A stream through a network that is in no folder."""
     if engine == "numba":
         return CompiledCan(network)
-    from rtdenoise.can.engine import LiteRtEngine
-    from rtdenoise.can.export import convert_litert
-    from rtdenoise.can.tensorflow_engine import TensorFlowEngine
+    from rtdenoise.lab.export.model_folder import convert_litert
+    from rtdenoise.methods.can.engine import LiteRtEngine
+    from rtdenoise.methods.can.tensorflow.engine import TensorFlowEngine
 
     if engine == "tf":
         runner: Any = TensorFlowEngine(network)
@@ -215,8 +215,8 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
 
 def many(name: str, network: Network, streams: int) -> dict[str, Any]:
     """Processor time of one step of many streams in TensorFlow, and how many streams a core keeps up with."""
-    from rtdenoise.can.many import ManyStreams
-    from rtdenoise.can.tensorflow_engine import TensorFlowEngine
+    from rtdenoise.methods.can.many import ManyStreams
+    from rtdenoise.methods.can.tensorflow.engine import TensorFlowEngine
 
     system = ManyStreams(network.spec, TensorFlowEngine(network, streams=streams), streams)
     blocks = np.random.default_rng(0).normal(0, 0.05, (streams, network.spec.hop)).astype(np.float32)

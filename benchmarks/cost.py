@@ -22,7 +22,7 @@ import numpy as np
 import rtdenoise
 from rtdenoise.config import load_settings
 from rtdenoise.errors import MissingExtraError
-from rtdenoise.evaluate import peers
+from rtdenoise.evaluate.compared import peers
 from rtdenoise.evaluate.machine import origin
 from rtdenoise.registry import build
 
@@ -124,7 +124,7 @@ def speexdsp(blocks: np.ndarray) -> Callable[[], float]:
 
 def many_streams(signal: np.ndarray) -> float:
     """How many `WF balanced` streams one core carries in real time: one hop of each, over and over."""
-    from rtdenoise.spectral import hop as compiled
+    from rtdenoise.methods.spectral import hop as compiled
 
     denoiser = build(load_settings(method="WF", preset="balanced"), RATE_HZ)
     states = np.repeat(denoiser.state, MANY_STREAMS)

@@ -14,8 +14,8 @@ import time
 import numpy as np
 
 from rtdenoise.config import load_settings
+from rtdenoise.methods.spectral.denoiser import SpectralDenoiser
 from rtdenoise.registry import build
-from rtdenoise.spectral.denoiser import SpectralDenoiser
 
 RATE_HZ = 16_000
 SECONDS = 10.0

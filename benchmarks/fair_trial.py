@@ -88,8 +88,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def trial(options: argparse.Namespace) -> None:
     """All runs, then the report."""
-    from rtdenoise.can.training.session import default_cache, open_mixer
-    from rtdenoise.can.training.settings import load_settings
+    from rtdenoise.lab.training.session import default_cache, open_mixer
+    from rtdenoise.lab.training.settings import load_settings
 
     base = load_settings(options.config, options.changes)
     cache = options.cache or default_cache()
@@ -143,9 +143,9 @@ def one_run(settings: Any, place: Path, mixer: Any, clips: Any, options: argpars
 
 def train(settings: Any, place: Path, mixer: Any, clips: Any, options: argparse.Namespace) -> None:
     """One run from the common start, on the common batches, a point of its curve every so many steps."""
-    from rtdenoise.can.training.batches import batches
-    from rtdenoise.can.training.loop import Trainer
-    from rtdenoise.can.training.progress import LAST
+    from rtdenoise.lab.data.batches import batches
+    from rtdenoise.lab.training.loop import Trainer
+    from rtdenoise.lab.training.progress import LAST
 
     run = Trainer(settings, place)
     if (place / LAST).is_file():
@@ -190,7 +190,7 @@ def point(place: Path, run: Any, few: list[Any], seconds: float) -> None:
 
 def judge(enhanced: Any, rate: int, options: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Means of all metrics by SNR, and over all of them."""
-    from rtdenoise.evaluate.metrics import measure
+    from rtdenoise.evaluate.measures.metrics import measure
 
     found: dict[str, list[dict[str, float]]] = {}
     for snr, (noisy, estimate, target) in enhanced.items():

@@ -24,8 +24,12 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.errors import RtDenoiseError, SignalError
-from rtdenoise.evaluate import metrics, mixing, peers, tables
+from rtdenoise.evaluate import mixing
+from rtdenoise.evaluate.compared import peers
+from rtdenoise.evaluate.compared.systems import System, choose, enhancer
 from rtdenoise.evaluate.machine import origin
+from rtdenoise.evaluate.measures import metrics
+from rtdenoise.evaluate.report import tables
 from rtdenoise.evaluate.signals import (
     SAMPLE_RATE_HZ,
     active_speech_level_db,
@@ -33,7 +37,6 @@ from rtdenoise.evaluate.signals import (
     read_mono,
     speech_of_length,
 )
-from rtdenoise.evaluate.systems import System, choose, enhancer
 from rtdenoise.typing import F32, F64
 from rtdenoise.units import amplitude_from_db
 

@@ -88,12 +88,12 @@ def hogs() -> Iterator[None]:
 
 def gil(seconds: float) -> dict[str, Any]:
     """WF in this very process beside threads that hog the interpreter: blocks lost, and compute times."""
-    from rtdenoise.live.devices import find_device, list_devices_here, load_portaudio_here
-    from rtdenoise.live.goodbye import Goodbye
-    from rtdenoise.live.pipes import ChildEnd
-    from rtdenoise.live.portaudio import Opening, open_stream
-    from rtdenoise.live.region import Region
-    from rtdenoise.live.worker import Worker
+    from rtdenoise.child.lines import ChildEnd
+    from rtdenoise.live.audio.devices import find_device, list_devices_here, load_portaudio_here
+    from rtdenoise.live.audio.goodbye import Goodbye
+    from rtdenoise.live.audio.portaudio import Opening, open_stream
+    from rtdenoise.live.audio.worker import Worker
+    from rtdenoise.live.shared_memory import Region
 
     with Server(realtime=may_run_in_real_time()) as card:  # no virtual microphone: its callbacks are Python's
         os.environ.update(card.environment)

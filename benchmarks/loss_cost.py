@@ -56,9 +56,9 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
 
     from fair_trial import losses
 
-    from rtdenoise.can.training.batches import Batch
-    from rtdenoise.can.training.loop import Trainer
-    from rtdenoise.can.training.settings import load_settings
+    from rtdenoise.lab.data.batches import Batch
+    from rtdenoise.lab.training.loop import Trainer
+    from rtdenoise.lab.training.settings import load_settings
 
     base = load_settings(options.config, options.changes)
     network = dataclasses.replace(base.network, channels=options.channels or base.network.channels)

@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from rtdenoise.errors import RtDenoiseError, SignalError
-from rtdenoise.evaluate import mixing, peers, tables
+from rtdenoise.evaluate import mixing
+from rtdenoise.evaluate.compared import peers
+from rtdenoise.evaluate.compared.systems import System, choose, enhancer
+from rtdenoise.evaluate.report import tables
 from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, noise_of_length, read_mono
-from rtdenoise.evaluate.systems import System, choose, enhancer
 from rtdenoise.typing import F32
 from rtdenoise.units import amplitude_from_db
 

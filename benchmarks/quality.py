@@ -21,10 +21,12 @@ from typing import Any
 
 from rtdenoise.errors import RtDenoiseError
 from rtdenoise.evaluate import clips as clip_sets
-from rtdenoise.evaluate import mixing, peers, tables
-from rtdenoise.evaluate.record import make_record, to_json
+from rtdenoise.evaluate import mixing
+from rtdenoise.evaluate.compared import peers
+from rtdenoise.evaluate.compared.systems import choose
+from rtdenoise.evaluate.report import tables
+from rtdenoise.evaluate.report.record import make_record, to_json
 from rtdenoise.evaluate.scoring import score_all
-from rtdenoise.evaluate.systems import choose
 
 DEFAULT_LABELS = (
     "babble,airplane,engine,helicopter,train,vacuum_cleaner,washing_machine,rain,wind,sea_waves,"

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from rtdenoise.bench.tables import label
-from rtdenoise.evaluate.tables import markdown_table, number
+from rtdenoise.evaluate.report.tables import markdown_table, number
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "benchmarks" / "records"

@@ -24,13 +24,15 @@ from typing import Any
 import numpy as np
 from scipy import signal
 
-from rtdenoise.can.training.mixtures import lost_samples
-from rtdenoise.can.training.whisper import whispered
 from rtdenoise.errors import RtDenoiseError
-from rtdenoise.evaluate import mixing, peers, tables
+from rtdenoise.evaluate import mixing
+from rtdenoise.evaluate.compared import peers
+from rtdenoise.evaluate.compared.systems import System, choose, enhancer
 from rtdenoise.evaluate.machine import origin
+from rtdenoise.evaluate.report import tables
 from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, read_mono, speech_of_length
-from rtdenoise.evaluate.systems import System, choose, enhancer
+from rtdenoise.lab.data.mixtures import lost_samples
+from rtdenoise.lab.data.whisper import whispered
 from rtdenoise.typing import F32
 from rtdenoise.units import amplitude_from_db
 

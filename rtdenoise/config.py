@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 import yaml
 
+from rtdenoise.disk.shipped import data_folder
+from rtdenoise.disk.yamltext import load_yaml
 from rtdenoise.errors import ConfigError, shortened
+from rtdenoise.methods.spectral.params import SpectralParams, require_choice, require_range
 from rtdenoise.rates import check_rate
-from rtdenoise.shipped import data_folder
-from rtdenoise.spectral.params import SpectralParams, require_choice, require_range
-from rtdenoise.yamltext import load_yaml
 
 T = TypeVar("T")
 

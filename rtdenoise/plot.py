@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rtdenoise.atomic import written
+from rtdenoise.disk.atomic import written
+from rtdenoise.disk.names import shown
 from rtdenoise.errors import AudioFileError
-from rtdenoise.files.opening import open_source
 from rtdenoise.files.report import FileReport
-from rtdenoise.files.source import GUESSED, Source
-from rtdenoise.names import shown
+from rtdenoise.sound.opening import open_source
+from rtdenoise.sound.reader import GUESSED, Source
 from rtdenoise.typing import F32, F64
 
 if TYPE_CHECKING:

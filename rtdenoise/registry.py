@@ -105,7 +105,7 @@ def _mono(settings: Settings, sample_rate: int) -> Denoiser:
 
 
 def _network(settings: Settings) -> Denoiser:
-    from rtdenoise.can.streaming import build_can
+    from rtdenoise.methods.can.streaming import build_can
 
     chosen, limit_db = settings.can, settings.can.attenuation_limit_db
     network = build_can(
@@ -125,6 +125,6 @@ def _network(settings: Settings) -> Denoiser:
 
 
 def _spectral(settings: Settings, sample_rate: int, channels: int) -> Denoiser:
-    from rtdenoise.spectral.denoiser import SpectralDenoiser  # loads numba
+    from rtdenoise.methods.spectral.denoiser import SpectralDenoiser  # loads numba
 
     return SpectralDenoiser(settings.method, settings.spectral, sample_rate, channels)

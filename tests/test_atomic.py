@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from rtdenoise import atomic
-from rtdenoise.atomic import PartFile, make_folder, remove_empty, require_folder, write_text, written
+from rtdenoise.disk import atomic
+from rtdenoise.disk.atomic import PartFile, make_folder, remove_empty, require_folder, write_text, written
 from rtdenoise.errors import AudioFileError
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals and locks")
 WRITER = """
 import sys, time
 from pathlib import Path
-from rtdenoise.endings import end_in_order
-from rtdenoise.atomic import PartFile
+from rtdenoise.child.endings import end_in_order
+from rtdenoise.disk.atomic import PartFile
 end_in_order()
 part = PartFile(Path(sys.argv[1]), overwrite=True)
 part.file.write(b"half")
@@ -97,7 +97,7 @@ def test_a_file_is_locked_until_it_has_its_name(tmp_path):
         """
         import sys
         from pathlib import Path
-        from rtdenoise.atomic import remove_abandoned
+        from rtdenoise.disk.atomic import remove_abandoned
         remove_abandoned(Path(sys.argv[1]))
         """
     )

@@ -9,10 +9,10 @@ import pytest
 
 import rtdenoise
 from rtdenoise.config import data_folder, load_settings, merge, parse_assignments, preset_names
+from rtdenoise.disk.yamltext import load_yaml
 from rtdenoise.errors import ConfigError
+from rtdenoise.methods.spectral.params import SpectralParams
 from rtdenoise.registry import build
-from rtdenoise.spectral.params import SpectralParams
-from rtdenoise.yamltext import load_yaml
 
 
 def test_presets_ship_and_build():

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from rtdenoise.names import as_text, for_library, is_folder, is_there, plain, shown
+from rtdenoise.disk.names import as_text, for_library, is_folder, is_there, plain, shown
 
 LATIN_1 = "m\udce9moire.wav"  # how Python gives the bytes m, 0xe9, moire.wav
 

@@ -14,10 +14,10 @@ from torch.nn import functional as nn
 from benchmarks.fit_prior.material import interpolation, read_features
 from benchmarks.fit_prior.perceptual import CompressedSpectrum, Intelligibility, PerceptualDistance, si_sdr_db
 from rtdenoise.kernels import fine
-from rtdenoise.spectral.fine import N_HIDDEN as N_FINE
-from rtdenoise.spectral.fine import N_SECOND, place_cosines
-from rtdenoise.spectral.params import SubtractionParams
-from rtdenoise.spectral.prior import N_HIDDEN, context_shapes, load_constants
+from rtdenoise.methods.spectral.fine import N_HIDDEN as N_FINE
+from rtdenoise.methods.spectral.fine import N_SECOND, place_cosines
+from rtdenoise.methods.spectral.params import SubtractionParams
+from rtdenoise.methods.spectral.prior import N_HIDDEN, context_shapes, load_constants
 from rtdenoise.streaming.overlap_add import Framing
 from rtdenoise.streaming.windows import window_pair
 

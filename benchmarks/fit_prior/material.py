@@ -13,10 +13,10 @@ from rtdenoise.evaluate.mixing import BABBLE, Mixture, find_sources, plan_mixtur
 from rtdenoise.kernels import fine
 from rtdenoise.kernels.overlap_add import analyse, spectrum_power
 from rtdenoise.kernels.prior import spread
-from rtdenoise.spectral.params import SpectralParams, WienerParams
-from rtdenoise.spectral.prior import context_shapes, load_constants
-from rtdenoise.spectral.rules import gain_frame, read_bands, track_noise
-from rtdenoise.spectral.state import CONTEXT, FINE, initial_state
+from rtdenoise.methods.spectral.params import SpectralParams, WienerParams
+from rtdenoise.methods.spectral.prior import context_shapes, load_constants
+from rtdenoise.methods.spectral.rules import gain_frame, read_bands, track_noise
+from rtdenoise.methods.spectral.state import CONTEXT, FINE, initial_state
 from rtdenoise.streaming.overlap_add import Framing
 from rtdenoise.typing import F32
 

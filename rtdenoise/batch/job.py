@@ -15,9 +15,9 @@ from rtdenoise.batch.cluster import connect
 from rtdenoise.batch.places import Place
 from rtdenoise.batch.summary import check_summary, write_summary
 from rtdenoise.batch.task import DONE, FAILED, SKIPPED, Task, is_done, print_of, record_of, run_task
+from rtdenoise.disk.names import plain
 from rtdenoise.errors import ConfigError
 from rtdenoise.files.setup import Setup
-from rtdenoise.names import plain
 
 _log = logging.getLogger(__name__)
 

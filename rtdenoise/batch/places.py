@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from rtdenoise.errors import AudioFileError, ConfigError, MissingExtraError
-from rtdenoise.files.encoding import AUDIO_SUFFIXES
 from rtdenoise.files.naming import DENOISED
-from rtdenoise.files.suffixes import MEDIA_SUFFIXES
+from rtdenoise.sound.encoding import AUDIO_SUFFIXES
+from rtdenoise.sound.suffixes import MEDIA_SUFFIXES
 
 _log = logging.getLogger(__name__)
 

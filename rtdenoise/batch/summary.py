@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
-from rtdenoise.atomic import require_folder, write_text, written
+from rtdenoise.disk.atomic import require_folder, write_text, written
+from rtdenoise.disk.names import as_text, plain
 from rtdenoise.errors import AudioFileError, ConfigError, MissingExtraError
-from rtdenoise.names import as_text, plain
 
 COLUMNS = (
     "name", "status", "error", "source", "target", "method", "preset", "network", "engine", "seconds", "sample_rate",

@@ -8,7 +8,7 @@ from typing import Any
 
 from rtdenoise.config import Settings
 from rtdenoise.errors import ConfigError
-from rtdenoise.evaluate.systems import own_settings
+from rtdenoise.evaluate.compared.systems import own_settings
 
 NATIVE = "native"
 RATE_HZ = 16000
@@ -52,8 +52,8 @@ def make_case(name: str, rate_hz: int = RATE_HZ) -> Case:
 
 
 def _network_engine(settings: Settings) -> str:
-    from rtdenoise.can.models import open_model
-    from rtdenoise.can.streaming import engine_for
+    from rtdenoise.methods.can.models import open_model
+    from rtdenoise.methods.can.streaming import engine_for
 
     chosen = settings.can
     return engine_for(open_model(chosen.model).spec, chosen.engine, chosen.precision)
@@ -66,8 +66,8 @@ def quick_cases(rate_hz: int = RATE_HZ) -> list[Case]:
 
 def all_cases(rate_hz: int = RATE_HZ) -> list[Case]:
     """Every method, preset, model and engine that is installed; the live presets also at a sound card's 48 kHz."""
-    from rtdenoise.can.models import model_names
     from rtdenoise.config import preset_names
+    from rtdenoise.methods.can.models import model_names
 
     names = [f"{method}:{preset}" for method in ("WF", "SS") for preset in preset_names()]
     for model in model_names():
@@ -84,13 +84,13 @@ def all_cases(rate_hz: int = RATE_HZ) -> list[Case]:
 
 
 def _has_int8(model: str) -> bool:
-    from rtdenoise.can.models import models_folder
+    from rtdenoise.methods.can.models import models_folder
 
     return (models_folder() / model / "model-int8.tflite").is_file()
 
 
 def _is_there(name: str) -> bool:
-    from rtdenoise.can.models import model_names
+    from rtdenoise.methods.can.models import model_names
 
     return not name.startswith("CAN:") or name.removeprefix("CAN:") in model_names()
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.errors import ConfigError
-from rtdenoise.evaluate.old_record import load_record
+from rtdenoise.evaluate.report.old_record import load_record
 
 SLOWER, FASTER, SAME = "slower", "faster", "same"
 TOLERANCE = 0.05

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rtdenoise.kernels.jit import kernel
-from rtdenoise.live.native import now_ns_at, pause
-from rtdenoise.spectral.hop import hop, hop_of_each
+from rtdenoise.live.callback.native import now_ns_at, pause
+from rtdenoise.methods.spectral.hop import hop, hop_of_each
 from rtdenoise.typing import F32, Denoiser
 
 I64 = npt.NDArray[np.int64]

@@ -25,7 +25,7 @@ def gpu_name() -> str:
     DeviceError
         If it sees none.
     """
-    from rtdenoise.can.tensorflow_engine import import_tensorflow
+    from rtdenoise.methods.can.tensorflow.engine import import_tensorflow
 
     tf = import_tensorflow()
     found = tf.config.list_physical_devices("GPU")
@@ -45,8 +45,8 @@ def measure_many(model: str, batches: tuple[int, ...], *, device: str, seconds: 
     MissingExtraError, DeviceError, ModelError
         If TensorFlow, the device or the model is not there, or not even the smallest batch fits.
     """
-    from rtdenoise.can.models import open_model
-    from rtdenoise.can.tensorflow_engine import import_tensorflow
+    from rtdenoise.methods.can.models import open_model
+    from rtdenoise.methods.can.tensorflow.engine import import_tensorflow
 
     name = gpu_name() if device == "gpu" else "cpu"
     found = open_model(model)
@@ -77,8 +77,8 @@ def measure_many(model: str, batches: tuple[int, ...], *, device: str, seconds: 
 
 def _measure_batch(found: Any, batch: int, device: str, seconds: float) -> dict[str, Any]:
     """One point of the curve; its session is closed, so that the next one has the memory."""
-    from rtdenoise.can.many import ManyStreams
-    from rtdenoise.can.tensorflow_engine import TensorFlowEngine
+    from rtdenoise.methods.can.many import ManyStreams
+    from rtdenoise.methods.can.tensorflow.engine import TensorFlowEngine
 
     engine = TensorFlowEngine(found.network(), streams=batch, device=device)
     try:

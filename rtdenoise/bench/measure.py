@@ -12,8 +12,8 @@ import numpy as np
 
 from rtdenoise.bench.cases import NATIVE, Case
 from rtdenoise.bench.memory import allocations, peak_mb, resident_mb
-from rtdenoise.evaluate.systems import own_settings
-from rtdenoise.live.scheduling import PRIORITY_AUDIO, Grant, request_priority
+from rtdenoise.child.scheduling import PRIORITY_AUDIO, Grant, request_priority
+from rtdenoise.evaluate.compared.systems import own_settings
 from rtdenoise.registry import build
 from rtdenoise.typing import F32, Denoiser
 

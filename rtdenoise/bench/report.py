@@ -8,10 +8,10 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rtdenoise.atomic import write_text
 from rtdenoise.bench.tables import label, markdown, smallest_line
+from rtdenoise.disk.atomic import write_text
 from rtdenoise.errors import AudioFileError
-from rtdenoise.evaluate.drawing import COLOURS, STYLE, make_figure, save_figure
+from rtdenoise.evaluate.report.drawing import COLOURS, STYLE, make_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

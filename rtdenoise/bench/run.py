@@ -14,7 +14,7 @@ from typing import Any
 
 from rtdenoise.bench.cases import NATIVE, RATE_HZ, Case, all_cases, named_cases, quick_cases
 from rtdenoise.bench.verdict import judge, smallest
-from rtdenoise.endings import spawning
+from rtdenoise.child.endings import spawning
 from rtdenoise.errors import ConfigError
 from rtdenoise.evaluate.machine import origin
 
@@ -150,7 +150,7 @@ def run_worker(job: Mapping[str, Any]) -> dict[str, Any]:
 def _gpu(request: Request) -> dict[str, Any]:
     """Rows of a GPU for every shipped model, or why there are none."""
     from rtdenoise.bench.many import BATCHES
-    from rtdenoise.can.models import model_names
+    from rtdenoise.methods.can.models import model_names
 
     reason = run_worker({"kind": "gpu", "seconds": 0.0}).get("error", "")
     if reason:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rtdenoise.bench.compare import Change
-from rtdenoise.evaluate.tables import markdown_table, number
+from rtdenoise.evaluate.report.tables import markdown_table, number
 
 
 def rows_table(record: Mapping[str, Any]) -> str:

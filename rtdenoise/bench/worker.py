@@ -8,7 +8,7 @@ import stat
 import sys
 from typing import Any
 
-from rtdenoise.endings import end_with_pipe
+from rtdenoise.child.endings import end_with_pipe
 from rtdenoise.errors import RtDenoiseError
 
 

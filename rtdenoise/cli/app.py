@@ -12,10 +12,10 @@ import click
 from rtdenoise import __version__
 from rtdenoise.cli import commands
 from rtdenoise.cli.entry import configure_logging
-from rtdenoise.cli.live_options import live_options, refuse_live_options, take_live_options
+from rtdenoise.cli.live.options import live_options, refuse_live_options, take_live_options
 from rtdenoise.cli.options import STDIO, Options, is_device, is_index, is_live, method_options, take_method_options
 from rtdenoise.cli.strict import StrictGroup
-from rtdenoise.names import is_folder, is_there
+from rtdenoise.disk.names import is_folder, is_there
 
 _FOR_FILES = ("plot", "rate", "pipe_channels", "jobs")
 _SECTIONS = {
@@ -183,7 +183,7 @@ def _refuse_devices_name(source: str) -> None:
     if not is_device(source):
         return
     from rtdenoise.errors import AudioFileError, DeviceError
-    from rtdenoise.live.devices import find_device, list_devices
+    from rtdenoise.live.audio.devices import find_device, list_devices
 
     try:
         device = find_device(list_devices(), source, "input")
@@ -201,7 +201,7 @@ def _refuse_devices_name(source: str) -> None:
 def _run(options: Options) -> int:
     """Hand over to what the source and the target are."""
     if _plays_live(options):
-        from rtdenoise.cli.live import run_live
+        from rtdenoise.cli.live.route import run_live
 
         return run_live(options)
     for name in (options.source, options.target):

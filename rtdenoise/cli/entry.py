@@ -14,9 +14,9 @@ from typing import Any
 
 import click
 
-from rtdenoise.endings import end_in_order
+from rtdenoise.child.endings import end_in_order
+from rtdenoise.disk.names import as_text, shown
 from rtdenoise.errors import RtDenoiseError
-from rtdenoise.names import as_text, shown
 
 PROGRAM = "rtdenoise"
 _OPTIONS = {"overwrite=True": "--overwrite", "target=": "--output"}

@@ -12,7 +12,7 @@ import click
 from rtdenoise.cli.console import Bar, Preparing, stderr_console, stdout_console
 from rtdenoise.cli.entry import FAILED, complain
 from rtdenoise.cli.options import MethodOptions, Options
-from rtdenoise.names import as_text, shown
+from rtdenoise.disk.names import as_text, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ def make_setup(options: MethodOptions, default_preset: str) -> Setup:
 
     setup = load_setup(options.method, options.preset, options.config, options.overrides, default_preset)
     if setup.settings.method in ("SS", "WF"):
-        import rtdenoise.spectral.denoiser  # noqa: F401  # so that waiting for it is not taken for compiling
+        import rtdenoise.methods.spectral.denoiser  # noqa: F401  # so that waiting for it is not taken for compiling
     return setup
 
 

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import click
 
-from rtdenoise.cli.live_options import MAX_CHANNELS, LiveOptions
-from rtdenoise.names import is_there
+from rtdenoise.cli.live.options import MAX_CHANNELS, LiveOptions
+from rtdenoise.disk.names import is_there
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -160,7 +160,7 @@ def _refuse_network_as_preset(preset: str | None) -> None:
 
     if preset in preset_names():
         return
-    from rtdenoise.can.models import model_names
+    from rtdenoise.methods.can.models import model_names
 
     if preset in model_names():
         raise click.UsageError(f"--preset {preset}: is a network, not a preset: --model {preset}")

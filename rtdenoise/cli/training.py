@@ -15,7 +15,7 @@ from rtdenoise.cli.entry import complain
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from rtdenoise.can.training.progress import Progress as RunProgress
+    from rtdenoise.lab.training.progress import Progress as RunProgress
 
 _LINE_SECONDS = 30.0
 
@@ -94,11 +94,11 @@ def train_feature_network(
     quiet: bool,
 ) -> int:
     """Train the classifier that a configuration describes; returns the exit code."""
-    from rtdenoise.can.training.classifier.session import train_classifier
-    from rtdenoise.can.training.classifier.settings import NAME, classifier_settings
-    from rtdenoise.can.training.progress import STOPPED
-    from rtdenoise.can.training.session import check_begin, default_cache
     from rtdenoise.cli.console import stderr_console
+    from rtdenoise.lab.classifier.session import train_classifier
+    from rtdenoise.lab.classifier.settings import NAME, classifier_settings
+    from rtdenoise.lab.training.progress import STOPPED
+    from rtdenoise.lab.training.session import check_begin, default_cache
 
     settings = classifier_settings(values)
     place = folder or Path("runs") / NAME

@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.atomic import make_folder, remove_empty, require_folder
 from rtdenoise.demo.noise import room_noise
+from rtdenoise.disk.atomic import make_folder, remove_empty, require_folder
+from rtdenoise.disk.names import is_there, plain
 from rtdenoise.errors import AudioFileError
-from rtdenoise.evaluate.metrics import si_sdr_db
+from rtdenoise.evaluate.measures.metrics import si_sdr_db
 from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, mix_at_snr, read_mono
-from rtdenoise.files.encoding import Encoding
 from rtdenoise.files.report import latency_parts_ms
 from rtdenoise.files.setup import Setup, Streams
-from rtdenoise.files.target import Target
-from rtdenoise.names import is_there, plain
 from rtdenoise.plot import plot_pair
+from rtdenoise.sound.encoding import Encoding
+from rtdenoise.sound.writer import Target
 from rtdenoise.typing import F32, Denoiser
 
 DEMO_PRESET = "balanced"

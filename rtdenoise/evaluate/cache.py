@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.atomic import write_text
+from rtdenoise.disk.atomic import write_text
 from rtdenoise.errors import AudioFileError
 from rtdenoise.typing import F32
 

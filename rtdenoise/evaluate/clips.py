@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from rtdenoise.disk.names import for_library
 from rtdenoise.errors import AudioFileError, SignalError
 from rtdenoise.evaluate.mixing import Mixture, render_mixture
 from rtdenoise.evaluate.signals import AUDIO_SUFFIXES, read_mono
-from rtdenoise.names import for_library
 from rtdenoise.typing import F32
 
 WIDE_HZ, NARROW_HZ = 16000, 8000

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.atomic import remove_living
-from rtdenoise.endings import follow_parent, spawning
+from rtdenoise.child.endings import follow_parent, spawning
+from rtdenoise.disk.atomic import remove_living
 from rtdenoise.errors import RtDenoiseError
-from rtdenoise.evaluate import metrics
 from rtdenoise.evaluate.cache import Cache, digest
 from rtdenoise.evaluate.clips import Clip, render
-from rtdenoise.evaluate.external import end_command
-from rtdenoise.evaluate.systems import System, enhancer, fingerprint
+from rtdenoise.evaluate.compared.external import end_command
+from rtdenoise.evaluate.compared.systems import System, enhancer, fingerprint
+from rtdenoise.evaluate.measures import metrics
 from rtdenoise.typing import F32
 
 Scores = dict[str, float]

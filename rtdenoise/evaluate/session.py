@@ -11,17 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.atomic import require_folder, write_text
+from rtdenoise.disk.atomic import require_folder, write_text
 from rtdenoise.errors import AudioFileError, ConfigError, RtDenoiseError
 from rtdenoise.evaluate import clips as clip_sets
-from rtdenoise.evaluate import metrics, mixing, tables
-from rtdenoise.evaluate.cost import costs
-from rtdenoise.evaluate.page import write_page
-from rtdenoise.evaluate.pictures import curves_over_snr, quality_over_delay
-from rtdenoise.evaluate.record import make_record, to_csv, to_json
+from rtdenoise.evaluate import mixing
+from rtdenoise.evaluate.compared.cost import costs
+from rtdenoise.evaluate.compared.systems import NOISY, System, choose, find_delay
+from rtdenoise.evaluate.measures import metrics
+from rtdenoise.evaluate.report import tables
+from rtdenoise.evaluate.report.page import write_page
+from rtdenoise.evaluate.report.pictures import curves_over_snr, quality_over_delay
+from rtdenoise.evaluate.report.record import make_record, to_csv, to_json
 from rtdenoise.evaluate.scoring import ClipScores, Progress, score_all
 from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, resample
-from rtdenoise.evaluate.systems import NOISY, System, choose, find_delay
 from rtdenoise.typing import F32
 
 _log = logging.getLogger(__name__)

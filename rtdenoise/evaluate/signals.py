@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from rtdenoise.disk.names import for_library
 from rtdenoise.errors import AudioFileError, MissingExtraError, SignalError
-from rtdenoise.names import for_library
 from rtdenoise.typing import F32, F64
 from rtdenoise.units import amplitude_from_db
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from rtdenoise.files.levels import LevelMeter
+from rtdenoise.sound.levels import LevelMeter
 from rtdenoise.streaming.session import Stream
 from rtdenoise.typing import F32
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from rtdenoise.disk.names import is_folder, is_there, plain
 from rtdenoise.errors import AudioFileError, ConfigError
-from rtdenoise.files.encoding import AUDIO_SUFFIXES
 from rtdenoise.files.naming import DENOISED, beside, require_different
 from rtdenoise.files.report import FileReport
 from rtdenoise.files.setup import Setup, Streams, load_setup
-from rtdenoise.files.suffixes import MEDIA_SUFFIXES, RAW_SUFFIXES, counts_as_audio, result_name, result_suffix
 from rtdenoise.files.workers import AfterFile, Outcome, Task, run_here, run_in_processes
-from rtdenoise.names import is_folder, is_there, plain
+from rtdenoise.sound.encoding import AUDIO_SUFFIXES
+from rtdenoise.sound.suffixes import MEDIA_SUFFIXES, RAW_SUFFIXES, counts_as_audio, result_name, result_suffix
 
 FolderProgress = Callable[[int, int], None]
 """Called with the number of files done and the number there are: first with 0, when the method is ready."""

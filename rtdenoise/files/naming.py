@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from rtdenoise.atomic import require_free
+from rtdenoise.disk.atomic import require_free
+from rtdenoise.disk.names import is_folder, is_there
 from rtdenoise.errors import AudioFileError
-from rtdenoise.files.suffixes import result_name
-from rtdenoise.names import is_folder, is_there
+from rtdenoise.sound.suffixes import result_name
 
 __all__ = ["DENOISED", "beside", "require_different", "require_free", "target_for"]
 

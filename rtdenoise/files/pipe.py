@@ -10,20 +10,20 @@ from time import perf_counter
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.files.flow import Flow
-from rtdenoise.files.levels import LevelMeter
-from rtdenoise.files.media import STANDARD_INPUT, have_media, missing_media
 from rtdenoise.files.naming import require_free
-from rtdenoise.files.opening import AnySource, AnyTarget, open_source, open_target
-from rtdenoise.files.pcm import SAMPLE_BYTES, SUBTYPES
 from rtdenoise.files.report import FileReport
 from rtdenoise.files.setup import Setup, Streams
 from rtdenoise.files.signals import DeferredSignals
 from rtdenoise.files.single import make_report, notes
-from rtdenoise.files.sniff import HEAD_BYTES, WAV, Kind, kind_of, may_be_frames
-from rtdenoise.files.source import GUESSED, Source
 from rtdenoise.files.spool import spooled
 from rtdenoise.files.stdio import RAW_FORMS, PipeFormat, Stdin, StdinAudio, StdoutAudio
-from rtdenoise.files.wave import MAGIC_BYTES, is_plain_wave
+from rtdenoise.sound.containers.sniff import HEAD_BYTES, WAV, Kind, kind_of, may_be_frames
+from rtdenoise.sound.levels import LevelMeter
+from rtdenoise.sound.media.reader import STANDARD_INPUT, have_media, missing_media
+from rtdenoise.sound.opening import AnySource, AnyTarget, open_source, open_target
+from rtdenoise.sound.pcm import SAMPLE_BYTES, SUBTYPES
+from rtdenoise.sound.reader import GUESSED, Source
+from rtdenoise.sound.wave import MAGIC_BYTES, is_plain_wave
 
 STDIO = "-"
 """Stands for standard input or output where a path may stand."""

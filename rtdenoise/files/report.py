@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rtdenoise.files.levels import LevelMeter
-from rtdenoise.names import plain, shown
+from rtdenoise.disk.names import plain, shown
+from rtdenoise.sound.levels import LevelMeter
 from rtdenoise.typing import Denoiser
 
 

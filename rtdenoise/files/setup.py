@@ -9,8 +9,8 @@ from typing import Any
 
 from rtdenoise import registry
 from rtdenoise.config import Settings, load_settings
+from rtdenoise.disk.names import shown
 from rtdenoise.errors import AudioFileError, ConfigError
-from rtdenoise.names import shown
 from rtdenoise.rates import RATE_MAX_HZ, RATE_MIN_HZ
 from rtdenoise.streaming.session import Stream
 from rtdenoise.typing import Denoiser
@@ -36,8 +36,8 @@ class Setup:
         """Name of the CAN's network, and the engine that "auto" stands for; none for other methods."""
         if self.settings.method != "CAN":
             return None, None
-        from rtdenoise.can.models import open_model
-        from rtdenoise.can.streaming import engine_for
+        from rtdenoise.methods.can.models import open_model
+        from rtdenoise.methods.can.streaming import engine_for
 
         can = self.settings.can
         return can.model, engine_for(open_model(can.model).spec, can.engine, can.precision)

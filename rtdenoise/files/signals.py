@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from rtdenoise.endings import ENDING_SIGNALS
+from rtdenoise.child.endings import ENDING_SIGNALS
 
 
 class DeferredSignals:

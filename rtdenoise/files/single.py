@@ -8,15 +8,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from rtdenoise.files.encoding import BLOCKS, Encoding
 from rtdenoise.files.flow import Flow
-from rtdenoise.files.levels import LevelMeter
-from rtdenoise.files.media_target import MediaTarget
 from rtdenoise.files.naming import beside, require_different, require_free
-from rtdenoise.files.opening import AnySource, AnyTarget, open_source, open_target
 from rtdenoise.files.report import FileReport, latency_parts_ms, level_fields
 from rtdenoise.files.setup import Setup, Streams, load_setup
 from rtdenoise.files.signals import DeferredSignals
+from rtdenoise.sound.encoding import BLOCKS, Encoding
+from rtdenoise.sound.levels import LevelMeter
+from rtdenoise.sound.media.writer import MediaTarget
+from rtdenoise.sound.opening import AnySource, AnyTarget, open_source, open_target
 from rtdenoise.streaming.whole import WholeStream, whole_of
 from rtdenoise.typing import Denoiser
 

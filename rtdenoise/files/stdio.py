@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rtdenoise.errors import AudioFileError, ConfigError
-from rtdenoise.files.encoding import Encoding
-from rtdenoise.files.pcm import SAMPLE_BYTES, SUBTYPES, from_bytes, to_bytes
 from rtdenoise.files.signals import DeferredSignals
-from rtdenoise.files.wave import MAGIC_BYTES, WaveHeader, is_chunk_name, read_wave_header, wave_header
+from rtdenoise.sound.encoding import Encoding
+from rtdenoise.sound.pcm import SAMPLE_BYTES, SUBTYPES, from_bytes, to_bytes
+from rtdenoise.sound.wave import MAGIC_BYTES, WaveHeader, is_chunk_name, read_wave_header, wave_header
 from rtdenoise.typing import F32
 
 _log = logging.getLogger(__name__)

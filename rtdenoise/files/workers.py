@@ -10,8 +10,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from rtdenoise.atomic import remove_living
-from rtdenoise.endings import follow_parent, spawning
+from rtdenoise.child.endings import follow_parent, spawning
+from rtdenoise.disk.atomic import remove_living
 from rtdenoise.errors import AudioFileError, RtDenoiseError
 from rtdenoise.files.report import FileReport
 from rtdenoise.files.setup import Setup, Streams

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from rtdenoise.kernels.elementary import exponential, leak, logarithm, running_mean
-from rtdenoise.kernels.fft import irfft
+from rtdenoise.kernels.fourier.general import irfft
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.typing import F32, Record
 

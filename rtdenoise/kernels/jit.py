@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 
-from rtdenoise.kernels.cache import DiskCache, name_apart
+from rtdenoise.cache.numba_cache import DiskCache, name_apart
 
 F = TypeVar("F", bound=Callable[..., Any])
 

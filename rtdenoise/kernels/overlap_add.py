@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtdenoise.kernels import fft512
-from rtdenoise.kernels.fft import irfft, rfft
+from rtdenoise.kernels.fourier import fft512
+from rtdenoise.kernels.fourier.general import irfft, rfft
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.typing import F32, Record
 

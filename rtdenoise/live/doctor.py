@@ -12,8 +12,8 @@ from functools import partial
 from rtdenoise.cache import entries, folders
 from rtdenoise.config import load_settings
 from rtdenoise.errors import RtDenoiseError
-from rtdenoise.live.desktop import server_name
-from rtdenoise.live.devices import about_portaudio, how_to_be_allowed, list_devices, sound_cards, why_none
+from rtdenoise.live.audio.desktop import server_name
+from rtdenoise.live.audio.devices import about_portaudio, how_to_be_allowed, list_devices, sound_cards, why_none
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
 _PACED_SECONDS = 10.0
@@ -126,7 +126,7 @@ def _streams() -> Finding:
 
 
 def _priority() -> Finding:
-    from rtdenoise.live.priority import try_priority
+    from rtdenoise.child.priority import try_priority
 
     grant = try_priority()
     state = OK if grant.granted else WARNING
@@ -139,7 +139,7 @@ def _priority() -> Finding:
 
 
 def _memory() -> Finding:
-    from rtdenoise.live.scheduling import lock_memory, unlock_memory
+    from rtdenoise.child.scheduling import lock_memory, unlock_memory
 
     grant = lock_memory()
     unlock_memory()

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.live.lost import LostSamples
 from rtdenoise.live.record import FLAGS, HISTOGRAM_BINS, heard_delay, histogram_value_ns, percentile_ns
+from rtdenoise.live.supervise.lost import LostSamples
 from rtdenoise.units import db_from_power
 
 _SHARES = {"p50": 0.50, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}

@@ -16,13 +16,13 @@ COMPILED_METHODS = ("SS", "WF", "bypass")
 class LivePlan:
     """One live session.
 
-    `source`, `target`: device names as `rtdenoise.live.devices.find_device` takes them; None: the rings (a file or a
-    pipe).  `rate_hz` is the rate of a file or pipe; devices run at their own.  `block`: samples, None for the best the
-    host offers.  `latency`: "low", "safe" or seconds.  `engine`: "module:function" that builds the denoiser of an
-    engine process from settings, rate and channels; `engine_always` uses it for every method.  `two_clocks`: input and
-    output as two streams joined by a resampler that follows their drift; None decides by the devices.  `silent`: play
-    nothing until somebody sets the record's "loudness".  `channels_out`: of the output device; None: two, or as many
-    as are processed.
+    `source`, `target`: device names as `rtdenoise.live.audio.devices.find_device` takes them; None: the rings (a
+    file or a pipe). `rate_hz` is the rate of a file or pipe; devices run at their own. `block`: samples, None for
+    the best the host offers. `latency`: "low", "safe" or seconds. `engine`: "module:function" that builds the
+    denoiser of an engine process from settings, rate and channels; `engine_always` uses it for every method.
+    `two_clocks`: input and output as two streams joined by a resampler that follows their drift; None decides by
+    the devices. `silent`: play nothing until somebody sets the record's "loudness". `channels_out`: of the output
+    device; None: two, or as many as are processed.
     """
 
     settings: Settings

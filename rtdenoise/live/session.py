@@ -10,17 +10,17 @@ from dataclasses import replace
 from typing import Any
 
 from rtdenoise import errors
+from rtdenoise.child.lines import encode
+from rtdenoise.child.process import Child
 from rtdenoise.errors import DeviceError, RtDenoiseError
-from rtdenoise.live.children import Child
-from rtdenoise.live.ending import STOP_SECONDS, Departing, dismiss, fade_out, goes_on
-from rtdenoise.live.engines import Engines
+from rtdenoise.live.audio.stage import Stage
+from rtdenoise.live.engine.pair import Engines
 from rtdenoise.live.monitor import Monitor
-from rtdenoise.live.pipes import encode
 from rtdenoise.live.plan import LivePlan
 from rtdenoise.live.record import FINISHED
-from rtdenoise.live.region import Region
-from rtdenoise.live.stage import Stage
-from rtdenoise.live.watch import Watch, Zeros
+from rtdenoise.live.shared_memory import Region
+from rtdenoise.live.supervise.ending import STOP_SECONDS, Departing, dismiss, fade_out, goes_on
+from rtdenoise.live.supervise.watch import Watch, Zeros
 from rtdenoise.units import amplitude_from_db
 
 _BACKOFF_SECONDS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
@@ -79,7 +79,7 @@ class Session:
         self.state = "starting"
         self._stage.begin(_LIST_AGAIN_SECONDS if self._ever_ran else _LIST_SECONDS)
         fds = (self.region.fd, self._wake_fd)
-        self._worker = Child("rtdenoise.live.worker", fds, "audio")
+        self._worker = Child("rtdenoise.live.audio.worker", fds, "audio")
         self._worker.order("run", plan=encode(self.plan), region=self.region.handle, wake_fd=self._wake_fd)
         self._engines.open(self.plan, self.region)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.kernels import fft512
+from rtdenoise.kernels.fourier import fft512
 from rtdenoise.rates import check_rate
 from rtdenoise.streaming.windows import window_pair
 

@@ -211,7 +211,7 @@ def test_a_worker_that_dies_is_a_row_with_an_error(monkeypatch):
 
 
 def test_cases_cover_every_method_preset_and_model():
-    from rtdenoise.can.models import model_names
+    from rtdenoise.methods.can.models import model_names
 
     names = {case.name for case in all_cases()}
     assert {f"{m}:{p}" for m in ("WF", "SS") for p in ("quality", "balanced", "low", "ultra")} <= names
@@ -239,7 +239,7 @@ def test_many_streams_count_what_crosses():
 def test_a_curve_ends_where_the_memory_does(monkeypatch):
     tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
     from rtdenoise.bench import many
-    from rtdenoise.can.tensorflow_engine import TensorFlowEngine
+    from rtdenoise.methods.can.tensorflow.engine import TensorFlowEngine
 
     closed = []
 
@@ -253,7 +253,7 @@ def test_a_curve_ends_where_the_memory_does(monkeypatch):
                 raise tf.errors.ResourceExhaustedError(None, None, "out of\nmemory")
             return super().step(inputs)
 
-    monkeypatch.setattr("rtdenoise.can.tensorflow_engine.TensorFlowEngine", Small)
+    monkeypatch.setattr("rtdenoise.methods.can.tensorflow.engine.TensorFlowEngine", Small)
     found = measure_many("can-small", (1, 2, 4, 8), device="cpu", seconds=0.2)
     assert [point["streams"] for point in found["batches"]] == [1, 2, 4]
     assert found["batches"][2] == {"streams": 4, "error": "ResourceExhaustedError: out of memory"}

@@ -6,9 +6,9 @@ import functools
 
 import numpy as np
 
-from rtdenoise.can import fine
-from rtdenoise.can.spec import CanSpec
-from rtdenoise.can.weights import Network, rounded
+from rtdenoise.methods.can import fine
+from rtdenoise.methods.can.spec import CanSpec
+from rtdenoise.methods.can.weights import Network, rounded
 
 SMALL = {
     "wave": CanSpec(name="wave", domain="wave", channels=8, dilations=(1, 2, 64, 128, 512, 1)),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.signal import lfilter
 
-from rtdenoise.can import features
-from rtdenoise.can.weights import Network
+from rtdenoise.methods.can import features
+from rtdenoise.methods.can.weights import Network
 from rtdenoise.streaming.windows import window_pair
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
-from rtdenoise.can.card import CARD, remove_card, write_card
-from rtdenoise.can.training.settings import TrainSettings
+from rtdenoise.lab.export.card import CARD, remove_card, write_card
+from rtdenoise.lab.training.settings import TrainSettings
 from tests.can.networks import SMALL
 
 SETTINGS = TrainSettings(network=SMALL["wave"], loss=[{"term": "l1"}])

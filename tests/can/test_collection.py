@@ -8,9 +8,9 @@ import logging
 import numpy as np
 import pytest
 
-from rtdenoise.can.training.collection import KINDS, audio_files, find_recordings
-from rtdenoise.can.training.library import open_shelf
 from rtdenoise.errors import ConfigError
+from rtdenoise.lab.data.collection import KINDS, audio_files, find_recordings
+from rtdenoise.lab.data.library import open_shelf
 
 soundfile = pytest.importorskip("soundfile")
 N = 16000

@@ -15,14 +15,14 @@ import psutil
 import pytest
 from numpy.testing import assert_array_equal
 
-from rtdenoise.can.training import batches as making
-from rtdenoise.can.training.batches import _pool as make_pool
-from rtdenoise.can.training.batches import batches, make_batch
-from rtdenoise.can.training.library import Shelf
-from rtdenoise.can.training.mixtures import Mixer, MixParams, active_rms, rms
-from rtdenoise.can.training.procedural import GENERATORS, procedural_noise
-from rtdenoise.can.training.session import open_mixer
 from rtdenoise.errors import ConfigError
+from rtdenoise.lab.data import batches as making
+from rtdenoise.lab.data.batches import _pool as make_pool
+from rtdenoise.lab.data.batches import batches, make_batch
+from rtdenoise.lab.data.library import Shelf
+from rtdenoise.lab.data.mixtures import Mixer, MixParams, active_rms, rms
+from rtdenoise.lab.data.procedural import GENERATORS, procedural_noise
+from rtdenoise.lab.training.session import open_mixer
 
 soundfile = pytest.importorskip("soundfile")
 N = 16000
@@ -89,9 +89,9 @@ def test_a_process_that_dies_in_the_midst_of_an_answer_is_one_line(mixer, monkey
 def test_processes_end_with_a_run_that_is_killed(data_folder, tmp_path):
     script = (
         "import sys, time\nfrom pathlib import Path\n"
-        "from rtdenoise.can.training.batches import batches\n"
-        "from rtdenoise.can.training.mixtures import MixParams\n"
-        "from rtdenoise.can.training.session import open_mixer\n"
+        "from rtdenoise.lab.data.batches import batches\n"
+        "from rtdenoise.lab.data.mixtures import MixParams\n"
+        "from rtdenoise.lab.training.session import open_mixer\n"
         "if __name__ == '__main__':\n"
         "    mixer = open_mixer(Path(sys.argv[1]), 'train', MixParams(), cache=Path(sys.argv[2]), sample_rate=16000)\n"
         "    made = batches(mixer, seed=1, first=0, batch_size=1, n_samples=4000, workers=1)\n"
@@ -122,8 +122,8 @@ def _lives(number: int) -> bool:
 def test_a_page_that_cannot_be_written_is_one_line(mixer, tmp_path):
     (tmp_path / "taken").write_text("a file")
     pytest.importorskip("matplotlib")
-    from rtdenoise.can.training.pictures import dry_run
-    from rtdenoise.can.training.settings import settings_from_mapping
+    from rtdenoise.lab.training.pictures import dry_run
+    from rtdenoise.lab.training.settings import settings_from_mapping
 
     settings = settings_from_mapping({"network": "can-small", "loss": [{"term": "l1"}], "crop_seconds": 0.5})
     with pytest.raises(ConfigError, match="taken: the page cannot be written there"):
@@ -197,8 +197,8 @@ def test_computed_noise_has_unit_level_and_no_offset():
 
 def test_dry_run_writes_a_page_and_sounds(mixer, tmp_path):
     pytest.importorskip("matplotlib")
-    from rtdenoise.can.training.pictures import dry_run
-    from rtdenoise.can.training.settings import settings_from_mapping
+    from rtdenoise.lab.training.pictures import dry_run
+    from rtdenoise.lab.training.settings import settings_from_mapping
 
     settings = settings_from_mapping({"network": "can-small", "loss": [{"term": "l1"}], "crop_seconds": 0.5})
     page = dry_run(settings, mixer, tmp_path)
@@ -213,7 +213,7 @@ def test_silence_is_drawn_dark():
     pytest.importorskip("matplotlib")
     from matplotlib.figure import Figure
 
-    from rtdenoise.can.training.pictures import _spectrogram
+    from rtdenoise.lab.training.pictures import _spectrogram
 
     signals = {"silence": np.zeros(N, np.float32), "tone": np.sin(np.arange(N) * 0.3).astype(np.float32)}
     brightest = {}
@@ -227,7 +227,7 @@ def test_silence_is_drawn_dark():
 
 
 def test_curves_need_a_run(tmp_path):
-    from rtdenoise.can.training.pictures import draw_curves
+    from rtdenoise.lab.training.pictures import draw_curves
 
     with pytest.raises(ConfigError, match=r"no train\.csv"):
         draw_curves(tmp_path)

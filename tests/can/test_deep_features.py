@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from rtdenoise.can.training.checkpoint import load_checkpoint
-from rtdenoise.can.training.classifier.spec import FeatureSpec, Task
-from rtdenoise.can.training.classifier.store import FeatureNetwork, load_features, write_features
-from rtdenoise.can.training.losses import build_loss
 from rtdenoise.errors import ConfigError, ModelError
+from rtdenoise.lab.classifier.spec import FeatureSpec, Task
+from rtdenoise.lab.classifier.store import FeatureNetwork, load_features, write_features
+from rtdenoise.lab.losses.terms import build_loss
+from rtdenoise.lab.training.checkpoint import load_checkpoint
 from tests.can.tolerances import CAN_EXACT_ATOL, DIFFERENCE_RTOL
 
 keras = pytest.importorskip("keras", reason="losses are Keras operations")
@@ -128,10 +128,10 @@ def test_what_is_no_number_is_not_counted(folder):
 
 
 def test_a_run_keeps_the_means_when_it_goes_on(folder, tmp_path):
-    from rtdenoise.can.spec import CanSpec
-    from rtdenoise.can.training.batches import Batch
-    from rtdenoise.can.training.loop import Trainer
-    from rtdenoise.can.training.settings import TrainSettings
+    from rtdenoise.lab.data.batches import Batch
+    from rtdenoise.lab.training.loop import Trainer
+    from rtdenoise.lab.training.settings import TrainSettings
+    from rtdenoise.methods.can.spec import CanSpec
 
     spec = CanSpec(name="tiny", domain="wave", channels=4, dilations=(1, 2), hop=16)
     mixed = [*entry(folder, warmup_steps=2, weight=0.5), {"term": "l1", "weight": 0.1}]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from numpy.testing import assert_array_equal
 
-from rtdenoise.can.training.checkpoint import load_checkpoint
+from rtdenoise.lab.training.checkpoint import load_checkpoint
 
 pytest.importorskip("tensorflow", reason="networks are trained")
 pytest.importorskip("pesq", reason="the table has PESQ")

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from rtdenoise.can.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from rtdenoise.can.training.classifier.figures import average_precision, figure
-from rtdenoise.can.training.classifier.labels import find_clips
-from rtdenoise.can.training.classifier.session import find_tasks, train_classifier
-from rtdenoise.can.training.classifier.settings import classifier_settings
-from rtdenoise.can.training.classifier.sounds import Mixture, make_examples, open_sounds
-from rtdenoise.can.training.classifier.spec import FeatureSpec, Task
 from rtdenoise.errors import ConfigError, ModelError
+from rtdenoise.lab.classifier.figures import average_precision, figure
+from rtdenoise.lab.classifier.labels import find_clips
+from rtdenoise.lab.classifier.session import find_tasks, train_classifier
+from rtdenoise.lab.classifier.settings import classifier_settings
+from rtdenoise.lab.classifier.sounds import Mixture, make_examples, open_sounds
+from rtdenoise.lab.classifier.spec import FeatureSpec, Task
+from rtdenoise.lab.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from tests.can.sounds import RATE, class_folders, write
 from tests.can.tolerances import HALF_RTOL
 
@@ -206,9 +206,9 @@ def trained(folder, cache, tmp_path_factory):
 
 
 def test_stored_network_hears_what_the_trained_one_hears(trained, tmp_path):
-    from rtdenoise.can.training.classifier.network import build_classifier
-    from rtdenoise.can.training.classifier.store import export_features, load_features
-    from rtdenoise.can.training.deep_features import DeepFeatures
+    from rtdenoise.lab.classifier.network import build_classifier
+    from rtdenoise.lab.classifier.store import export_features, load_features
+    from rtdenoise.lab.losses.deep_features import DeepFeatures
 
     figures = export_features(trained, tmp_path)
     assert set(figures) == {"sounds_accuracy", "together_average_precision"}
@@ -225,7 +225,7 @@ def test_stored_network_hears_what_the_trained_one_hears(trained, tmp_path):
 
 
 def test_damaged_missing_and_foreign_feature_networks_are_refused(trained, tmp_path):
-    from rtdenoise.can.training.classifier.store import WEIGHTS, export_features, load_features
+    from rtdenoise.lab.classifier.store import WEIGHTS, export_features, load_features
 
     with pytest.raises(ModelError, match=r"no feature network 'nowhere'.*train one"):
         load_features("nowhere")

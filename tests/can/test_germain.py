@@ -9,12 +9,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import rtdenoise
-from rtdenoise.can import models
-from rtdenoise.can.convert import convert_tensorflow1, mean_statistics, read_tensorflow1
-from rtdenoise.can.spec import CanSpec
-from rtdenoise.can.specs import SPECS
-from rtdenoise.can.whole import WholeNetwork, load_whole, whole_from_keras
 from rtdenoise.errors import ConfigError, ModelError, SignalError
+from rtdenoise.lab.export.convert import convert_tensorflow1, mean_statistics, read_tensorflow1
+from rtdenoise.methods.can import models
+from rtdenoise.methods.can.spec import CanSpec
+from rtdenoise.methods.can.specs import SPECS
+from rtdenoise.methods.can.whole import WholeNetwork, load_whole, whole_from_keras
 from rtdenoise.streaming.channels import Downmix, PerChannel
 from rtdenoise.streaming.rate import RateAdapter
 from rtdenoise.streaming.whole import whole_of
@@ -41,7 +41,7 @@ def small() -> WholeNetwork:
 
 @pytest.fixture(scope="module")
 def folder(small, tmp_path_factory):
-    from rtdenoise.can.export import write_model
+    from rtdenoise.lab.export.model_folder import write_model
 
     place = tmp_path_factory.mktemp("model") / "published"
     write_model(small.frozen(mean_statistics(small, [lively(8000, 1)])), place, whole=small)
@@ -62,7 +62,7 @@ def test_the_published_number_of_parameters():
 @pytest.mark.parametrize("dilation", [1, 2, 3, 8, 64, 100])
 @pytest.mark.parametrize("n", [1, 7, 64, 100, 129])
 def test_interleaving_and_back_gives_the_signal(dilation, n):
-    from rtdenoise.can.interleaved import dilated_to_signal, signal_to_dilated
+    from rtdenoise.lab.network.interleaved import dilated_to_signal, signal_to_dilated
 
     rows = np.random.default_rng(n).normal(0, 1, (2, n, 3)).astype(np.float32)
     phases = signal_to_dilated(keras.ops, keras.ops.convert_to_tensor(rows), dilation)
@@ -77,7 +77,7 @@ def test_interleaving_and_back_gives_the_signal(dilation, n):
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("training", [False, True])
 def test_both_ways_to_dilate_are_the_same_network(causal, training):
-    from rtdenoise.can.model import build_network
+    from rtdenoise.lab.network.keras_network import build_network
 
     spec = replace(SMALL, causal=causal, statistics="running" if causal else "file")
     direct, interleaved = shaken(spec), build_network(spec, dilation="interleaved")
@@ -114,7 +114,7 @@ def test_frozen_statistics_of_the_same_file_give_the_same_sound(small):
 
 @pytest.mark.parametrize("engine", ["litert", "tf"])
 def test_it_streams_later_by_what_it_looks_ahead(folder, engine):
-    from rtdenoise.can.streaming import build_can
+    from rtdenoise.methods.can.streaming import build_can
 
     assert FULL.lookahead_samples == 8192  # 512 ms
     denoiser = build_can(folder, engine=engine)
@@ -134,7 +134,7 @@ def test_it_streams_later_by_what_it_looks_ahead(folder, engine):
 
 def test_tensorflow_reads_every_ring_before_it_writes_it(folder):
     """The only deep layer's new rows do not depend on its old ones: nothing but an edge in the graph orders the two."""
-    from rtdenoise.can.tensorflow_engine import TensorFlowEngine
+    from rtdenoise.methods.can.tensorflow.engine import TensorFlowEngine
 
     operations = TensorFlowEngine(models.open_model(folder).network())._session.graph.get_operations()
 

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from rtdenoise.can.training.classifier.labels import classes_of, find_clips
 from rtdenoise.errors import ConfigError
+from rtdenoise.lab.classifier.labels import classes_of, find_clips
 from tests.can.sounds import class_folders, write
 
 pytest.importorskip("soundfile")

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from rtdenoise.can.training.classifier.labels import find_clips
-from rtdenoise.can.training.classifier.sounds import open_sounds
-from rtdenoise.can.training.classifier.spec import Task
-from rtdenoise.can.training.collection import Recording
-from rtdenoise.can.training.library import decoded, open_shelf
-from rtdenoise.can.training.mixtures import Mixer, MixParams
-from rtdenoise.can.training.session import open_mixer
-from rtdenoise.can.training.validation import validation_set
 from rtdenoise.errors import ConfigError
+from rtdenoise.lab.classifier.labels import find_clips
+from rtdenoise.lab.classifier.sounds import open_sounds
+from rtdenoise.lab.classifier.spec import Task
+from rtdenoise.lab.data.collection import Recording
+from rtdenoise.lab.data.library import decoded, open_shelf
+from rtdenoise.lab.data.mixtures import Mixer, MixParams
+from rtdenoise.lab.data.validation import validation_set
+from rtdenoise.lab.training.session import open_mixer
 from tests.can.sounds import class_folders
 
 soundfile = pytest.importorskip("soundfile")
@@ -79,7 +79,7 @@ def test_a_damaged_cache_is_made_again(tmp_path, suffix, damage):
 def test_what_is_decoded_is_not_decoded_again(tmp_path, monkeypatch):
     chosen = recordings(tmp_path, 2)
     decoded(chosen, tmp_path / "cache", RATE)
-    monkeypatch.setattr("rtdenoise.can.training.library._decode", None)
+    monkeypatch.setattr("rtdenoise.lab.data.library._decode", None)
     assert decoded(chosen, tmp_path / "cache", RATE)["lengths"] == [8000, 8001]
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtdenoise.can.training.losses import TERMS, build_loss, compressed_stft
 from rtdenoise.errors import ConfigError
+from rtdenoise.lab.losses.terms import TERMS, build_loss, compressed_stft
 from tests.can.sounds import spoken
 
 keras = pytest.importorskip("keras", reason="losses are Keras operations")

@@ -9,12 +9,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.signal import lfilter, resample_poly
 
-from rtdenoise.can.training.bands import band_ended
-from rtdenoise.can.training.held import held_vowels
-from rtdenoise.can.training.library import Shelf
-from rtdenoise.can.training.mixtures import LAWS, Mixer, MixParams, active_rms, companded, rms
-from rtdenoise.can.training.session import open_mixer
-from rtdenoise.can.training.whisper import whispered
+from rtdenoise.lab.data.bands import band_ended
+from rtdenoise.lab.data.held import held_vowels
+from rtdenoise.lab.data.library import Shelf
+from rtdenoise.lab.data.mixtures import LAWS, Mixer, MixParams, active_rms, companded, rms
+from rtdenoise.lab.data.whisper import whispered
+from rtdenoise.lab.training.session import open_mixer
 
 soundfile = pytest.importorskip("soundfile")
 N = 16000

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from rtdenoise.can.model import add_frames, build_network, learnt_window
-from rtdenoise.can.specs import SPECS
-from rtdenoise.can.weights import from_keras
+from rtdenoise.lab.network.keras_network import add_frames, build_network, learnt_window
+from rtdenoise.methods.can.specs import SPECS
+from rtdenoise.methods.can.weights import from_keras
 from tests.can import reference
 from tests.can.networks import SMALL, lively
 from tests.can.tolerances import CAN_EXACT_ATOL

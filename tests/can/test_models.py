@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from rtdenoise.can.compiled.denoiser import CompiledCan
-from rtdenoise.can.models import (
+from rtdenoise.errors import ConfigError, DeviceError, MissingExtraError, ModelError
+from rtdenoise.methods.can.compiled.denoiser import CompiledCan
+from rtdenoise.methods.can.models import (
     CHECKSUMS,
     LITERT,
     SERVING,
@@ -27,9 +28,8 @@ from rtdenoise.can.models import (
     write_checksums,
     write_files,
 )
-from rtdenoise.can.streaming import SpectralCan, build_can
-from rtdenoise.can.weights import Network, load_weights, rounded, weights_as_bytes
-from rtdenoise.errors import ConfigError, DeviceError, MissingExtraError, ModelError
+from rtdenoise.methods.can.streaming import SpectralCan, build_can
+from rtdenoise.methods.can.weights import Network, load_weights, rounded, weights_as_bytes
 from tests.can import reference
 from tests.can.networks import SMALL, lively, random_network, stream
 from tests.can.tolerances import CAN_EXACT_ATOL
@@ -40,7 +40,7 @@ SHIPPED = model_names()
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     pytest.importorskip("tensorflow", reason="converting needs TensorFlow")
-    from rtdenoise.can.export import write_model
+    from rtdenoise.lab.export.model_folder import write_model
 
     folder = tmp_path_factory.mktemp("models") / "complex"
     write_model(random_network("complex"), folder, int8=True)
@@ -190,7 +190,7 @@ def test_missing_packages_are_named(folder, monkeypatch, package, engine, messag
 def test_streaming_through_litert_never_loads_tensorflow(folder):
     script = (
         "import sys, numpy as np\n"
-        "import rtdenoise.can.streaming as s\n"
+        "import rtdenoise.methods.can.streaming as s\n"
         "assert 'ai_edge_litert' not in sys.modules\n"
         f"d = s.build_can({str(folder)!r}, engine='litert')\n"
         "d.process(np.zeros(d.hop, 'f4'), np.zeros(d.hop, 'f4'))\n"
@@ -215,8 +215,8 @@ def test_folders_that_hold_something_else_are_no_models(name):
 def test_loading_keras_and_tensorflow_prints_nothing(tmp_path):
     pytest.importorskip("tensorflow", reason="about its notices")
     script = (
-        "from rtdenoise.can.model import import_keras\n"
-        "from rtdenoise.can.tensorflow_engine import import_tensorflow\n"
+        "from rtdenoise.lab.network.keras_network import import_keras\n"
+        "from rtdenoise.methods.can.tensorflow.engine import import_tensorflow\n"
         "import_keras(), import_tensorflow().zeros(3)\n"
     )
     environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
@@ -241,7 +241,7 @@ def test_damaged_checksums_are_one_line(tmp_path, content):
 
 def test_a_model_that_replaces_another_leaves_nothing_of_it(tmp_path):
     pytest.importorskip("tensorflow", reason="converting needs TensorFlow")
-    from rtdenoise.can.export import write_model
+    from rtdenoise.lab.export.model_folder import write_model
 
     write_model(random_network("wave"), tmp_path, int8=True)
     (tmp_path / START).write_bytes(b"weights of another run")

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from rtdenoise.can.specs import shipped_spec
-from rtdenoise.can.training import opinion
-from rtdenoise.can.training.losses import build_loss, check_loss
-from rtdenoise.can.training.session import train
-from rtdenoise.can.training.settings import TrainSettings
 from rtdenoise.errors import ConfigError, MissingExtraError
+from rtdenoise.lab.losses import opinion
+from rtdenoise.lab.losses.terms import build_loss, check_loss
+from rtdenoise.lab.training.session import train
+from rtdenoise.lab.training.settings import TrainSettings
+from rtdenoise.methods.can.specs import shipped_spec
 from tests.can.sounds import spoken
 
 keras = pytest.importorskip("keras", reason="losses are Keras operations")

@@ -21,15 +21,15 @@ import numpy as np, torch, keras
 from dataclasses import replace
 from types import SimpleNamespace
 from numpy.testing import assert_allclose
-from rtdenoise.can.model import build_network
-from rtdenoise.can.spec import CanSpec
-from rtdenoise.can.specs import SPECS
-from rtdenoise.can.training.batches import Batch
-from rtdenoise.can.training.losses import Loss, build_loss
-from rtdenoise.can.training.optimiser import build_optimiser
-from rtdenoise.can.training.pytorch import operations
-from rtdenoise.can.training.pytorch.network import Forward
-from rtdenoise.can.training.pytorch.steps import Steps
+from rtdenoise.lab.network.keras_network import build_network
+from rtdenoise.methods.can.spec import CanSpec
+from rtdenoise.methods.can.specs import SPECS
+from rtdenoise.lab.data.batches import Batch
+from rtdenoise.lab.losses.terms import Loss, build_loss
+from rtdenoise.lab.training.optimiser import build_optimiser
+from rtdenoise.lab.pytorch import operations
+from rtdenoise.lab.pytorch.network import Forward
+from rtdenoise.lab.pytorch.steps import Steps
 keras.utils.set_random_seed(1)
 rng = np.random.default_rng(1)
 noisy = 0.1 * rng.standard_normal((2, 16384)).astype(np.float32)
@@ -102,7 +102,7 @@ for name in ("live", "fine", "wave"):
             assert_allclose(a.numpy(), b.numpy(), atol=2e-4 * size, err_msg=term["term"])
 """
 UPDATES = """
-from rtdenoise.can.training.pytorch.updates import Updates
+from rtdenoise.lab.pytorch.updates import Updates
 cases = [{"ema": 0.0}, {}, {"optimiser": "muon"}, {"optimiser": "muon", "compute_dtype": "bfloat16"}]
 for changes in cases:
     pairs = []
@@ -122,7 +122,7 @@ for changes in cases:
 """
 AHEAD = """
 import threading
-from rtdenoise.can.training.pytorch.steps import one_ahead
+from rtdenoise.lab.pytorch.steps import one_ahead
 closed, entered, release = [], threading.Event(), threading.Event()
 
 def numbers(last):
@@ -153,7 +153,7 @@ source.close()  # waits for it
 assert closed == [3, 9]
 """
 WIDENED = """
-from rtdenoise.can.training.variables import assign, widened
+from rtdenoise.lab.training.variables import assign, widened
 from pathlib import Path
 small = shaken(build_network(replace(KINDS["live"], mask="magnitude")))
 large = build_network(replace(KINDS["live"], mask="complex", fine_channels=5))
@@ -178,12 +178,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 import numpy as np, keras
-from rtdenoise.can.spec import CanSpec
-from rtdenoise.can.training.loop import Trainer
-from rtdenoise.can.training.settings import TrainSettings
+from rtdenoise.methods.can.spec import CanSpec
+from rtdenoise.lab.training.loop import Trainer
+from rtdenoise.lab.training.settings import TrainSettings
 from tests.can.test_training import TINY
 from tests.can.sounds import spoken
-from rtdenoise.can.training.batches import Batch
+from rtdenoise.lab.data.batches import Batch
 voice, noise = spoken(1.0)
 n = 8064 + TINY.latency_samples
 noisy = np.stack([(voice + noise)[:n], (voice + 0.3 * noise)[:n]]).astype(np.float32)
@@ -245,7 +245,7 @@ def test_the_c_library_keeps_memory_for_the_next_step():
 KEPT = """
 import resource
 import torch
-from rtdenoise.can.training.pytorch.memory import keep_memory
+from rtdenoise.lab.pytorch.memory import keep_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from rtdenoise.can.training.settings import TrainSettings
 from rtdenoise.errors import ConfigError
+from rtdenoise.lab.training.settings import TrainSettings
 from tests.can.test_training import TINY
 
 tf = pytest.importorskip("tensorflow", reason="devices are divided by tf.distribute")
@@ -22,9 +22,9 @@ import numpy as np
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from rtdenoise.can.training.batches import Batch
-from rtdenoise.can.training.checkpoint import load_checkpoint
-from rtdenoise.can.training.loop import Trainer
+from rtdenoise.lab.data.batches import Batch
+from rtdenoise.lab.training.checkpoint import load_checkpoint
+from rtdenoise.lab.training.loop import Trainer
 from tests.can.test_training import SETTINGS
 
 folder = Path(sys.argv[1])
@@ -69,7 +69,7 @@ def test_two_devices_train_what_one_does(tmp_path):
 
 
 def test_more_devices_than_there_are_is_an_error():
-    from rtdenoise.can.training.replicas import strategy_for
+    from rtdenoise.lab.training.replicas import strategy_for
 
     settings = TrainSettings(network=TINY, loss=[{"term": "l1"}], batch_size=64, devices=64)
     with pytest.raises(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from rtdenoise.can.serving import export_saved_model, state_shapes, triton_config
+from rtdenoise.lab.export.serving import export_saved_model, state_shapes, triton_config
 from tests.can import reference
 from tests.can.networks import SMALL, lively, random_network
 from tests.can.tolerances import CAN_EXACT_ATOL

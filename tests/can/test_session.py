@@ -12,10 +12,10 @@ from importlib.util import find_spec
 
 import pytest
 
-from rtdenoise.can.training.checkpoint import load_checkpoint
-from rtdenoise.can.training.pictures import keep_curves
-from rtdenoise.can.training.session import check_begin, train
 from rtdenoise.errors import ConfigError
+from rtdenoise.lab.training.checkpoint import load_checkpoint
+from rtdenoise.lab.training.pictures import keep_curves
+from rtdenoise.lab.training.session import check_begin, train
 from tests.can.test_training import SETTINGS
 
 pytest.importorskip("keras", reason="training needs Keras")
@@ -24,7 +24,7 @@ OLD = ("last.npz", "best.npz", "train.csv", "validation.csv", "curves.png", "eve
 
 @pytest.fixture
 def journal(tmp_path):
-    from rtdenoise.can.training.journal import Journal
+    from rtdenoise.lab.training.journal import Journal
 
     return Journal(tmp_path)
 
@@ -36,8 +36,8 @@ def steps(path):
 
 def test_a_new_run_in_the_folder_of_another_leaves_nothing_of_it(data_folder, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr("rtdenoise.can.training.run._OBSERVE_SECONDS", 0.0)
-    monkeypatch.setattr("rtdenoise.can.training.run._REPORT_STEPS", 1)
+    monkeypatch.setattr("rtdenoise.lab.training.run._OBSERVE_SECONDS", 0.0)
+    monkeypatch.setattr("rtdenoise.lab.training.run._REPORT_STEPS", 1)
     run, drawn = tmp_path / "run", []
     run.mkdir()
     for name in OLD:
@@ -114,7 +114,7 @@ def test_a_backend_that_is_not_there_is_named(backend, message):
     if find_spec(backend) is not None:
         pytest.skip(f"{backend} is installed")
     done = subprocess.run(
-        [sys.executable, "-c", "from rtdenoise.can.model import import_keras\nimport_keras()"],
+        [sys.executable, "-c", "from rtdenoise.lab.network.keras_network import import_keras\nimport_keras()"],
         env=os.environ | {"KERAS_BACKEND": backend}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1 and message in done.stderr.splitlines()[-1]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rtdenoise.can.specs import shipped_spec
-from rtdenoise.can.training.settings import load_settings, settings_from_mapping
+from rtdenoise.disk.shipped import data_folder
 from rtdenoise.errors import ConfigError
-from rtdenoise.shipped import data_folder
+from rtdenoise.lab.training.settings import load_settings, settings_from_mapping
+from rtdenoise.methods.can.specs import shipped_spec
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("can-*.yaml"))
 

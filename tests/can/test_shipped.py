@@ -10,10 +10,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import rtdenoise
-from rtdenoise.can.models import model_names, open_model
-from rtdenoise.can.rings import plan_rings
-from rtdenoise.can.specs import SPECS
-from rtdenoise.can.streaming import build_can
+from rtdenoise.methods.can.models import model_names, open_model
+from rtdenoise.methods.can.rings import plan_rings
+from rtdenoise.methods.can.specs import SPECS
+from rtdenoise.methods.can.streaming import build_can
 from tests.can import reference
 from tests.can.networks import lively, stream
 from tests.can.tolerances import CAN_EXACT_ATOL

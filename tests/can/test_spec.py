@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rtdenoise.can.rings import plan_rings
-from rtdenoise.can.spec import CanSpec, load_spec, spec_from_mapping
-from rtdenoise.can.specs import SPECS, shipped_spec
 from rtdenoise.errors import ConfigError, ModelError
+from rtdenoise.methods.can.rings import plan_rings
+from rtdenoise.methods.can.spec import CanSpec, load_spec, spec_from_mapping
+from rtdenoise.methods.can.specs import SPECS, shipped_spec
 from tests.can import reference
 from tests.can.networks import SMALL, random_network
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from rtdenoise.can.compiled.denoiser import CompiledCan
-from rtdenoise.can.engine import LiteRtEngine
-from rtdenoise.can.streaming import SpectralCan, WaveCan
+from rtdenoise.methods.can.compiled.denoiser import CompiledCan
+from rtdenoise.methods.can.engine import LiteRtEngine
+from rtdenoise.methods.can.streaming import SpectralCan, WaveCan
 from rtdenoise.streaming.rechunk import Rechunked
 from tests.can import reference
 from tests.can.networks import SMALL, lively, random_network, stream
@@ -30,11 +30,11 @@ def shared(request):
     if kind == "numba":
         return CompiledCan(network), network
     if kind == "tf":
-        from rtdenoise.can.tensorflow_engine import TensorFlowEngine
+        from rtdenoise.methods.can.tensorflow.engine import TensorFlowEngine
 
         engine = TensorFlowEngine(network)
     else:
-        from rtdenoise.can.export import convert_litert
+        from rtdenoise.lab.export.model_folder import convert_litert
 
         engine = LiteRtEngine(network.spec, convert_litert(network))
     return (SpectralCan if network.spec.domain == "spectral" else WaveCan)(network.spec, engine), network
@@ -103,9 +103,9 @@ def test_any_cuts_give_the_same_signal(denoiser):
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("kind", ["litert", "tf"])
 def test_streams_computed_together_are_the_streams_alone(name, kind):
-    from rtdenoise.can.export import convert_litert
-    from rtdenoise.can.many import ManyStreams
-    from rtdenoise.can.tensorflow_engine import TensorFlowEngine
+    from rtdenoise.lab.export.model_folder import convert_litert
+    from rtdenoise.methods.can.many import ManyStreams
+    from rtdenoise.methods.can.tensorflow.engine import TensorFlowEngine
 
     network = random_network(name)
     spec, n = network.spec, 3
@@ -126,8 +126,8 @@ def test_streams_computed_together_are_the_streams_alone(name, kind):
 
 
 def test_streams_of_another_shape_are_refused_and_a_look_ahead_counts_as_delay():
-    from rtdenoise.can.many import ManyStreams
-    from rtdenoise.can.tensorflow_engine import TensorFlowEngine
+    from rtdenoise.methods.can.many import ManyStreams
+    from rtdenoise.methods.can.tensorflow.engine import TensorFlowEngine
 
     network = random_network("wave")
     many = ManyStreams(network.spec, TensorFlowEngine(network, streams=2), 2)

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from rtdenoise.can.training.checkpoint import load_checkpoint, save_checkpoint
 from rtdenoise.errors import ModelError
+from rtdenoise.lab.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.can.test_training import SETTINGS, TINY, trainer
 
 pytest.importorskip("keras", reason="training needs Keras")
@@ -15,7 +15,7 @@ pytest.importorskip("keras", reason="training needs Keras")
 
 @pytest.mark.parametrize("change", [{"dilations": (1, 32)}, {"slope": 0.01}])
 def test_networks_of_equal_shapes_are_told_apart(tmp_path, change):
-    from rtdenoise.can.export import model_from_checkpoint
+    from rtdenoise.lab.export.model_folder import model_from_checkpoint
 
     trainer(tmp_path).checkpoint()
     other = replace(TINY, **change)

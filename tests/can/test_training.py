@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from rtdenoise.can.spec import CanSpec
-from rtdenoise.can.training.batches import Batch, make_batch
-from rtdenoise.can.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from rtdenoise.can.training.mixtures import MixParams
-from rtdenoise.can.training.optimiser import OPTIMISERS, build_optimiser
-from rtdenoise.can.training.session import open_mixer
-from rtdenoise.can.training.settings import TrainSettings
 from rtdenoise.errors import ModelError
+from rtdenoise.lab.data.batches import Batch, make_batch
+from rtdenoise.lab.data.mixtures import MixParams
+from rtdenoise.lab.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from rtdenoise.lab.training.optimiser import OPTIMISERS, build_optimiser
+from rtdenoise.lab.training.session import open_mixer
+from rtdenoise.lab.training.settings import TrainSettings
+from rtdenoise.methods.can.spec import CanSpec
 from tests.can import reference
 from tests.can.networks import lively
 from tests.can.tolerances import CAN_EXACT_ATOL
@@ -45,7 +45,7 @@ def mixer(data_folder, tmp_path_factory):
 
 
 def trainer(folder, settings=SETTINGS):
-    from rtdenoise.can.training.loop import Trainer
+    from rtdenoise.lab.training.loop import Trainer
 
     return Trainer(settings, folder)
 
@@ -190,7 +190,7 @@ def test_a_run_that_has_ended_is_not_trained_on(mixer, tmp_path, ended):
 
 
 def test_exported_run_streams_like_the_trained_network(mixer, tmp_path):
-    from rtdenoise.can.export import network_from_checkpoint
+    from rtdenoise.lab.export.model_folder import network_from_checkpoint
 
     run = trainer(tmp_path)
     for number in range(4):
@@ -231,7 +231,7 @@ def test_a_full_disk_keeps_the_former_checkpoint(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("normalisation", ["none", "adaptive"])  # adaptive networks have weights without a shape
 def test_start_weights_begin_another_run(mixer, tmp_path, normalisation):
-    from rtdenoise.can.export import write_start
+    from rtdenoise.lab.export.model_folder import write_start
 
     settings = replace(SETTINGS, network=replace(TINY, normalisation=normalisation))
     run = trainer(tmp_path, settings)
@@ -280,7 +280,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(mi
         while True:
             yield bad
 
-    monkeypatch.setattr("rtdenoise.can.training.loop.batches", endless)
+    monkeypatch.setattr("rtdenoise.lab.training.loop.batches", endless)
     with pytest.raises(ModelError, match=r"not finite.*last\.npz keeps the last good state"):
         run.run(mixer, None)
     assert (tmp_path / "last.npz").read_bytes() == kept
@@ -294,16 +294,16 @@ def test_an_unforeseen_error_leaves_a_checkpoint(mixer, tmp_path, monkeypatch):
         yield batch(mixer, 1)
         raise OSError("the network drive is gone")
 
-    monkeypatch.setattr("rtdenoise.can.training.loop.batches", two)
+    monkeypatch.setattr("rtdenoise.lab.training.loop.batches", two)
     with pytest.raises(OSError, match="drive is gone"):
         run.run(mixer, None)
     assert load_checkpoint(tmp_path / "last.npz").step == 2
 
 
 def test_whoever_watches_is_told_loss_speed_and_time_left(mixer, tmp_path, monkeypatch):
-    from rtdenoise.can.training.loop import Trainer
+    from rtdenoise.lab.training.loop import Trainer
 
-    monkeypatch.setattr("rtdenoise.can.training.run._OBSERVE_SECONDS", 0.0)
+    monkeypatch.setattr("rtdenoise.lab.training.run._OBSERVE_SECONDS", 0.0)
     seen = []
     Trainer(SETTINGS, tmp_path, seen.append).run(mixer, None)
     assert [at.step for at in seen] == list(range(1, 13))

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from numpy.testing import assert_allclose, assert_array_equal
 
-from rtdenoise.can.training.pairs import find_pairs, open_pairs, validation_pairs
 from rtdenoise.errors import ConfigError
+from rtdenoise.lab.data.pairs import find_pairs, open_pairs, validation_pairs
 from tests.can.conftest import voice
 from tests.can.tolerances import PCM_ATOL
 from tests.cli.conftest import call

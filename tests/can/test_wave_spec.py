@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from rtdenoise.can.engine import LiteRtEngine
-from rtdenoise.can.specs import SPECS
-from rtdenoise.can.streaming import WaveCan
-from rtdenoise.can.weights import Network, rounded
+from rtdenoise.methods.can.engine import LiteRtEngine
+from rtdenoise.methods.can.specs import SPECS
+from rtdenoise.methods.can.streaming import WaveCan
+from rtdenoise.methods.can.weights import Network, rounded
 from rtdenoise.streaming.rechunk import Rechunked
 from tests.can import reference
 from tests.can.networks import lively, stream
@@ -33,11 +33,11 @@ def network():
 @pytest.fixture(scope="module", params=["litert", "tf"])
 def denoiser(request, network):
     if request.param == "tf":
-        from rtdenoise.can.tensorflow_engine import TensorFlowEngine
+        from rtdenoise.methods.can.tensorflow.engine import TensorFlowEngine
 
         return WaveCan(SPEC, TensorFlowEngine(network))
     pytest.importorskip("ai_edge_litert")
-    from rtdenoise.can.export import convert_litert
+    from rtdenoise.lab.export.model_folder import convert_litert
 
     return WaveCan(SPEC, LiteRtEngine(SPEC, convert_litert(network)))
 

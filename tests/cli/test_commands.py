@@ -12,12 +12,12 @@ import pytest
 import soundfile
 
 import rtdenoise
-from rtdenoise.can.models import model_names
-from rtdenoise.can.streaming import build_can
 from rtdenoise.cli.app import app
 from rtdenoise.config import METHODS, preset_names
 from rtdenoise.demo.noise import room_noise
-from rtdenoise.evaluate.metrics import si_sdr_db
+from rtdenoise.evaluate.measures.metrics import si_sdr_db
+from rtdenoise.methods.can.models import model_names
+from rtdenoise.methods.can.streaming import build_can
 from tests.cli.conftest import names
 
 HEAVY = {"numpy", "numba", "scipy", "soundfile", "matplotlib", "tensorflow", "llvmlite", "sounddevice"}

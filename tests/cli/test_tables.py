@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from rtdenoise.cli.tables import draw, print_report
-from rtdenoise.evaluate.tables import markdown_table
+from rtdenoise.evaluate.report.tables import markdown_table
 
 HEADINGS = [f"heading {i}" for i in range(18)]
 ROWS = [["CAN:can-live+can.engine=litert", *(f"{i}.25" for i in range(17))], ["WF", *["-"] * 17]]

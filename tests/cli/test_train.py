@@ -86,7 +86,7 @@ def test_from_recordings_to_a_model_that_runs(call, config, options, tmp_path):
     refused = call("export", tmp_path / "run/best.npz", config, model)
     assert refused.code == 1 and "holds a model already; --overwrite replaces it" in refused.err
     config.write_text(yaml.safe_dump(TINY | {"network": TINY["network"] | {"channels": 9}}))
-    from rtdenoise.can.training.checkpoint import load_checkpoint, save_checkpoint
+    from rtdenoise.lab.training.checkpoint import load_checkpoint, save_checkpoint
 
     forgetful = load_checkpoint(tmp_path / "run/best.npz")
     del forgetful.facts["settings"]
@@ -153,7 +153,7 @@ def test_a_dry_run_writes_what_the_network_will_hear(call, config, options, tmp_
 def test_killed_at_any_moment_a_run_goes_on_to_the_same_weights(config, options, data_folder, tmp_path):
     """Two runs of equal steps, one of them killed twice, without warning, while it trained or wrote a checkpoint."""
     need_tensorflow()
-    from rtdenoise.can.training.checkpoint import load_checkpoint
+    from rtdenoise.lab.training.checkpoint import load_checkpoint
 
     settings = ["--set", "steps=60", "--set", "checkpoint_seconds=0.01", "--set", "validation_clips=1"]
     last = tmp_path / "run" / "last.npz"
@@ -246,7 +246,7 @@ def test_unreadable_recordings_are_named(call, config, options, data_folder, tmp
     [["train", "tiny.yaml", "--data", "DATA"], ["train", "labels.yaml"], ["export", "a.npz", "tiny.yaml", "out"]],
 )
 def test_without_keras_the_extra_is_named(call, config, data_folder, tmp_path, monkeypatch, command):
-    from rtdenoise.can.training.checkpoint import Checkpoint, save_checkpoint
+    from rtdenoise.lab.training.checkpoint import Checkpoint, save_checkpoint
 
     save_checkpoint(tmp_path / "a.npz", Checkpoint(1, [], [], [], {"audio_seconds": 0.0}))
     (tmp_path / "labels.yaml").write_text("classifier: {}\ntasks: [{name: sounds, data: nowhere}]\n")

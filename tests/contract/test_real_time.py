@@ -37,7 +37,7 @@ FIRST_CHUNKS = """
 import numpy as np
 from numba.core import event
 import rtdenoise
-from rtdenoise.kernels.cache import DiskCache
+from rtdenoise.cache.numba_cache import DiskCache
 method, options = {method!r}, {options!r}
 stream, bare = rtdenoise.stream(method, **options), rtdenoise.build(method, **options)
 DiskCache.load_overload = lambda *_: None  # what would come from the disk now comes too late as well

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.linalg import solve_toeplitz, toeplitz
 
-from rtdenoise.evaluate import composite
-from rtdenoise.evaluate.effect import effect
+from rtdenoise.evaluate.measures import composite
+from rtdenoise.evaluate.measures.effect import effect
 from tests.evaluate.conftest import speech_like
 
 AGREE = 1e-9  # two float64 programs of the same sums

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks import harm
 from benchmarks.harm import Clip
-from rtdenoise.evaluate import systems
+from rtdenoise.evaluate.compared import systems
 from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ
 
 ROOT = Path(__file__).resolve().parents[2]

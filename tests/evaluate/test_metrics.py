@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rtdenoise.errors import MissingExtraError, SignalError
-from rtdenoise.evaluate import metrics
+from rtdenoise.evaluate.measures import metrics
 
 needs_pesq = pytest.mark.skipif(find_spec("pesq") is None, reason="package pesq is not installed")
 needs_pystoi = pytest.mark.skipif(find_spec("pystoi") is None, reason="package pystoi is not installed")

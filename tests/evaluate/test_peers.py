@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from rtdenoise.errors import ConfigError, MissingExtraError
-from rtdenoise.evaluate import metrics, peers
+from rtdenoise.evaluate.compared import peers
+from rtdenoise.evaluate.measures import metrics
 
 
 @pytest.mark.parametrize("name", list(peers.PEERS))

@@ -12,9 +12,11 @@ from itertools import pairwise
 import pytest
 
 from rtdenoise.errors import ConfigError
-from rtdenoise.evaluate import clips, compare, metrics, mixing, scoring, tables
-from rtdenoise.evaluate.record import SCHEMA, make_record, to_csv, to_json
-from rtdenoise.evaluate.systems import System, parse_own
+from rtdenoise.evaluate import clips, mixing, scoring
+from rtdenoise.evaluate.compared.systems import System, parse_own
+from rtdenoise.evaluate.measures import metrics
+from rtdenoise.evaluate.report import compare, tables
+from rtdenoise.evaluate.report.record import SCHEMA, make_record, to_csv, to_json
 
 pytest.importorskip("pystoi", reason="package pystoi is not installed")
 
@@ -203,7 +205,7 @@ def test_records_that_cannot_be_compared(record, tmp_path):
 
 
 def test_labels_of_a_picture_do_not_cover_each_other():
-    from rtdenoise.evaluate.pictures import label_heights
+    from rtdenoise.evaluate.report.pictures import label_heights
 
     points = [(16.0, 1.50), (16.0, 1.51), (20.0, 1.505), (40.0, 1.5), (8.0, 2.0)]
     heights = label_heights(points)

@@ -78,7 +78,7 @@ def test_page_plays_in_a_browser(evaluated):
 
 
 def test_second_run_scores_nothing_and_compares(evaluated, call, library, monkeypatch):
-    from rtdenoise.evaluate import metrics
+    from rtdenoise.evaluate.measures import metrics
 
     folder, _ = evaluated
     arguments = [
@@ -156,7 +156,7 @@ def test_silent_and_short_pairs_are_named_and_the_rest_goes_on(call, tmp_path, s
 
 
 def test_methods_that_all_fail_on_all_clips_are_an_error(call, tmp_path, speech, monkeypatch):
-    from rtdenoise.evaluate import systems
+    from rtdenoise.evaluate.compared import systems
 
     def broken(_noisy):
         raise RuntimeError("it broke")
@@ -196,7 +196,7 @@ def test_mixtures_take_labels_with_babble_and_tiers_of_a_manifest(library, tmp_p
 
 
 def test_without_its_extra_it_is_one_line(call, tmp_path, monkeypatch):
-    from rtdenoise.evaluate import metrics
+    from rtdenoise.evaluate.measures import metrics
 
     there = metrics.find_spec
     monkeypatch.setattr(metrics, "find_spec", lambda name: None if name == "soxr" else there(name))

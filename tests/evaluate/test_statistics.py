@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtdenoise.evaluate.statistics import grouped, mean_interval, paired_interval
+from rtdenoise.evaluate.report.statistics import grouped, mean_interval, paired_interval
 
 
 def test_interval_covers_the_true_mean_as_often_as_it_says():

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import rtdenoise
-from rtdenoise.evaluate import metrics
-from rtdenoise.evaluate.effect import effect
+from rtdenoise.evaluate.measures import metrics
+from rtdenoise.evaluate.measures.effect import effect
 from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, mix_at_snr
 from tests.evaluate.conftest import speech_like
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rtdenoise.errors import ConfigError
-from rtdenoise.evaluate import external, systems
-from rtdenoise.evaluate.systems import System
+from rtdenoise.evaluate.compared import external, systems
+from rtdenoise.evaluate.compared.systems import System
 
 PROGRAM = """
 import sys, numpy, soundfile

@@ -16,12 +16,12 @@ from numpy.testing import assert_array_equal
 from rtdenoise.errors import AudioFileError, ConfigError
 from rtdenoise.files import stdio
 from rtdenoise.files.flow import Flow
-from rtdenoise.files.levels import LevelMeter
-from rtdenoise.files.pcm import SAMPLE_BYTES, from_bytes
 from rtdenoise.files.signals import DeferredSignals
-from rtdenoise.files.sniff import kind_of
 from rtdenoise.files.stdio import RAW_FORMS, PipeFormat, Stdin, StdinAudio, StdoutAudio
-from rtdenoise.files.wave import wave_header
+from rtdenoise.sound.containers.sniff import kind_of
+from rtdenoise.sound.levels import LevelMeter
+from rtdenoise.sound.pcm import SAMPLE_BYTES, from_bytes
+from rtdenoise.sound.wave import wave_header
 from rtdenoise.streaming.bypass import Bypass
 from rtdenoise.streaming.session import Stream
 

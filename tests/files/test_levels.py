@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtdenoise.files.levels import LevelMeter
+from rtdenoise.sound.levels import LevelMeter
 
 RATE = 8000
 FRAME = 160

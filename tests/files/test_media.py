@@ -10,8 +10,9 @@ import pytest
 import soundfile
 
 from rtdenoise.errors import AudioFileError, MissingExtraError
-from rtdenoise.files import denoise_file, denoise_folder, media
-from rtdenoise.files.sniff import kind_of, kind_of_file
+from rtdenoise.files import denoise_file, denoise_folder
+from rtdenoise.sound.containers.sniff import kind_of, kind_of_file
+from rtdenoise.sound.media import reader as media
 from tests.files.conftest import voice
 
 av = pytest.importorskip("av", reason="PyAV, the extra media, is not installed")

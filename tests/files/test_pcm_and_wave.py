@@ -15,8 +15,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_array_equal
 
 from rtdenoise.errors import AudioFileError
-from rtdenoise.files.pcm import SAMPLE_BYTES, SUBTYPES, from_bytes, to_bytes
-from rtdenoise.files.wave import is_chunk_name, is_plain_wave, read_wave_header, wave_header
+from rtdenoise.sound.pcm import SAMPLE_BYTES, SUBTYPES, from_bytes, to_bytes
+from rtdenoise.sound.wave import is_chunk_name, is_plain_wave, read_wave_header, wave_header
 
 
 @given(form=st.sampled_from(["u8", "s16", "s24", "f32"]), data=st.binary(min_size=0, max_size=200))

@@ -191,7 +191,7 @@ def test_a_target_that_cannot_hold_the_signal_says_what_can(make, tmp_path):
 
 
 def test_too_long_for_a_wav_becomes_rf64():
-    from rtdenoise.files.encoding import Encoding, encoding_for
+    from rtdenoise.sound.encoding import Encoding, encoding_for
 
     wav = Encoding("WAV", "PCM_16", "FILE", 48000, 2)
     hour = 3600 * 48000

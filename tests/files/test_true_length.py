@@ -10,8 +10,9 @@ import pytest
 import soundfile
 from numpy.testing import assert_array_equal
 
-from rtdenoise.files import denoise_file, mpeg
-from rtdenoise.files.opening import open_source
+from rtdenoise.files import denoise_file
+from rtdenoise.sound.containers import mpeg
+from rtdenoise.sound.opening import open_source
 
 N = 92_800  # 5.8 s, which is no whole number of blocks of any codec
 

@@ -25,9 +25,9 @@ import numpy as np
 import soundfile
 import yaml
 
-from rtdenoise.can.models import models_folder, write_checksums
 from rtdenoise.cli.entry import run as run_command
-from rtdenoise.shipped import data_folder
+from rtdenoise.disk.shipped import data_folder
+from rtdenoise.methods.can.models import models_folder, write_checksums
 from tests.fuzz.apart import Ended, folder, run_apart
 from tests.fuzz.mutate import changed, damaged
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numba
 import pytest
 
-from rtdenoise.kernels import cache as cache_module
+from rtdenoise.cache import numba_cache as cache_module
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 
@@ -19,8 +19,8 @@ PROGRAM = """
 import sys
 from dataclasses import replace
 import numpy as np
-from rtdenoise.can.spectra import Spectra, analyse_each
-from rtdenoise.can.specs import SPECS
+from rtdenoise.methods.can.spectra import Spectra, analyse_each
+from rtdenoise.methods.can.specs import SPECS
 from tests.can.networks import lively
 
 for span in map(int, sys.argv[1:]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.testing import assert_allclose
 
-from rtdenoise.kernels import fft512
+from rtdenoise.kernels.fourier import fft512
 from tests.tolerances import TRANSFORM_ATOL
 
 

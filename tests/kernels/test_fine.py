@@ -7,9 +7,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 from rtdenoise.kernels import fine as kernels
-from rtdenoise.spectral import fine
-from rtdenoise.spectral.params import SpectralParams, WienerParams
-from rtdenoise.spectral.state import FINE, initial_state
+from rtdenoise.methods.spectral import fine
+from rtdenoise.methods.spectral.params import SpectralParams, WienerParams
+from rtdenoise.methods.spectral.state import FINE, initial_state
 from rtdenoise.streaming.overlap_add import scaled_framing
 from tests import reference
 from tests.tolerances import FINE_ATOL

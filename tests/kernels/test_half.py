@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from rtdenoise.can.compiled.denoiser import CompiledCan
 from rtdenoise.kernels import half
 from rtdenoise.kernels.half import PANEL, dense_half, padded, panels
+from rtdenoise.methods.can.compiled.denoiser import CompiledCan
 from tests.can.networks import lively, random_network
 from tests.can.tolerances import CAN_EXACT_ATOL
 
@@ -68,8 +68,8 @@ def test_both_forms_of_a_table_give_the_same_sums(n_in, n_out):
 OF_A_PROCESSOR = """
 import sys
 import numpy as np
-from rtdenoise.can.compiled import hop
-from rtdenoise.can.compiled.denoiser import CompiledCan
+from rtdenoise.methods.can.compiled import hop
+from rtdenoise.methods.can.compiled.denoiser import CompiledCan
 from rtdenoise.kernels.half import converts_halves, dense_half, table_dtype
 from tests.can.networks import lively, random_network
 denoiser = CompiledCan(random_network("fine"))

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from rtdenoise.kernels.linking import link_weight, pair_coherence
-from rtdenoise.spectral.linking import link, link_reach
-from rtdenoise.spectral.params import SpectralParams
-from rtdenoise.spectral.state import CONTEXT, initial_state
+from rtdenoise.methods.spectral.linking import link, link_reach
+from rtdenoise.methods.spectral.params import SpectralParams
+from rtdenoise.methods.spectral.state import CONTEXT, initial_state
 from rtdenoise.streaming.overlap_add import scaled_framing
 from tests import reference
 from tests.tolerances import COHERENCE_ATOL, LINKED_ATOL

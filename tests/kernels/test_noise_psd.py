@@ -10,8 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from rtdenoise.kernels import minimum_statistics as minimum_kernels
 from rtdenoise.kernels import noise_psd as kernels
-from rtdenoise.spectral.params import NoiseParams, SpectralParams
-from rtdenoise.spectral.state import initial_state
+from rtdenoise.methods.spectral.params import NoiseParams, SpectralParams
+from rtdenoise.methods.spectral.state import initial_state
 from rtdenoise.streaming.overlap_add import scaled_framing
 from tests import reference
 from tests.tolerances import KERNEL_RTOL, SLIDING_RTOL, TRACKER_RTOL

@@ -8,9 +8,9 @@ from numpy.testing import assert_allclose
 
 from rtdenoise.errors import ModelError
 from rtdenoise.kernels import prior as kernels
-from rtdenoise.spectral import prior
-from rtdenoise.spectral.params import SpectralParams
-from rtdenoise.spectral.state import CONTEXT, initial_state
+from rtdenoise.methods.spectral import prior
+from rtdenoise.methods.spectral.params import SpectralParams
+from rtdenoise.methods.spectral.state import CONTEXT, initial_state
 from rtdenoise.streaming.overlap_add import scaled_framing
 from tests import reference
 from tests.tolerances import FEATURE_ATOL, SUBTRACTION_RTOL, TRACKER_RTOL

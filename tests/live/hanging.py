@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from rtdenoise.live.questions import answer
+from rtdenoise.child.questions import answer
 
 
 def wait_forever() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from rtdenoise.live import worker
+from rtdenoise.live.audio import worker
 
 MOMENT_SECONDS = 2.0
 

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from rtdenoise.live import engines
+from rtdenoise.live.engine import pair
 from tests.live.harness import HalfAmplitude, plan, running
 from tests.virtual_card.card import VirtualCard
 
@@ -70,7 +70,7 @@ def test_an_engine_that_always_crashes_is_replaced_less_and_less_often_while_the
 
 
 def test_the_tenth_death_is_told_and_those_between_are_not(server, monkeypatch):
-    monkeypatch.setattr(engines, "_BACKOFF_SECONDS", (0.0, 0.01))
+    monkeypatch.setattr(pair, "_BACKOFF_SECONDS", (0.0, 0.01))
     told: list[str] = []
     with VirtualCard(server.name), running(crash_plan("failing_engine"), told) as live:
         live.session.set_parameter("wet_target", 1.0)
@@ -81,8 +81,8 @@ def test_the_tenth_death_is_told_and_those_between_are_not(server, monkeypatch):
 
 
 def test_an_engine_that_lived_long_is_replaced_at_once_and_told(server, monkeypatch):
-    monkeypatch.setattr(engines, "_LONG_LIFE_SECONDS", 0.1)
-    monkeypatch.setattr(engines, "_BACKOFF_SECONDS", (0.0, 1000.0))
+    monkeypatch.setattr(pair, "_LONG_LIFE_SECONDS", 0.1)
+    monkeypatch.setattr(pair, "_BACKOFF_SECONDS", (0.0, 1000.0))
     told: list[str] = []
     with VirtualCard(server.name), running(crash_plan(), told) as live:
         live.wait(lambda: live.session.engine_restarts >= 3, 60.0)

@@ -14,8 +14,9 @@ import pytest
 from rtdenoise.cache import entries
 from rtdenoise.cli.commands.doctor import told_of_waiting
 from rtdenoise.errors import DeviceError
-from rtdenoise.live import devices, doctor
-from rtdenoise.live.devices import about_portaudio, how_to_be_allowed
+from rtdenoise.live import doctor
+from rtdenoise.live.audio import devices
+from rtdenoise.live.audio.devices import about_portaudio, how_to_be_allowed
 from tests.live.test_errors import as_ordinary_user, held
 from tests.virtual_card.card import VirtualCard
 

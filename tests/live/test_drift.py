@@ -6,8 +6,8 @@ import numba
 import numpy as np
 import pytest
 
-from rtdenoise.live.drift import play_block
-from rtdenoise.live.interpolator import PHASES, TAPS, interpolator
+from rtdenoise.live.callback.drift import play_block
+from rtdenoise.live.callback.interpolator import PHASES, TAPS, interpolator
 from rtdenoise.live.record import LIVE, prepare
 from tests.live.harness import plan, running
 from tests.virtual_card.card import VirtualCard

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.signal import iirpeak
 
-from rtdenoise.live.block import protect
-from rtdenoise.live.howl import LISTENING, guard_against_howl
+from rtdenoise.live.callback.block import protect
+from rtdenoise.live.callback.howl import LISTENING, guard_against_howl
 from rtdenoise.live.record import LIVE, prepare
 from tests.live.harness import plan, running
 from tests.live.test_exactness import noise

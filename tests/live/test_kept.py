@@ -12,9 +12,9 @@ import pytest
 
 from rtdenoise.cache import entries, sources
 from rtdenoise.config import load_settings
-from rtdenoise.live import kept_files, machine_code, programs
-from rtdenoise.live.machine_code import MachineCode
-from rtdenoise.live.programs import playback_callback, playback_userdata
+from rtdenoise.live.callback import kept_files, machine_code, programs
+from rtdenoise.live.callback.machine_code import MachineCode
+from rtdenoise.live.callback.programs import playback_callback, playback_userdata
 from rtdenoise.live.record import LIVE, prepare
 from tests.live.harness import plan, running
 from tests.live.test_faults import LIVE as COMMAND

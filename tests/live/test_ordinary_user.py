@@ -115,7 +115,7 @@ def test_a_method_that_cannot_run_is_named_with_a_remedy():
 
 def test_a_question_that_hangs_ends_with_who_asked(tmp_path):
     note = tmp_path / "process"
-    asks = "from rtdenoise.live.questions import ask; ask('tests.live.hanging', {!r}, timeout_seconds=99, what='')"
+    asks = "from rtdenoise.child.questions import ask; ask('tests.live.hanging', {!r}, timeout_seconds=99, what='')"
     asking = subprocess.Popen([sys.executable, "-c", asks.format(str(note))], cwd=Path(__file__).parents[2])
     wait_until(lambda: note.exists() and note.read_text(), 30.0)
     hanging = Path("/proc", note.read_text())

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from rtdenoise.cli.live_record import Recorder, _Take
-from rtdenoise.cli.live_screen import Screen
-from rtdenoise.files.encoding import Encoding
-from rtdenoise.files.target import Target
+from rtdenoise.cli.live.recorder import Recorder, _Take
+from rtdenoise.cli.live.screen import Screen
+from rtdenoise.sound.encoding import Encoding
+from rtdenoise.sound.writer import Target
 from tests.live import lowered
 from tests.live.harness import plan, running
 from tests.live.test_exactness import noise

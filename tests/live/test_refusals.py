@@ -86,7 +86,7 @@ def test_a_job_in_the_background_does_not_touch_the_terminal(server):
 
 def test_without_a_terminal_nothing_is_in_the_foreground():
     done = subprocess.run(
-        [sys.executable, "-c", "from rtdenoise.cli.terminal import in_foreground as f; print(f())"],
+        [sys.executable, "-c", "from rtdenoise.cli.live.terminal import in_foreground as f; print(f())"],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout == "False\n"

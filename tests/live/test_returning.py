@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from rtdenoise.live import ending, watch
-from rtdenoise.live.feeder import Feeder
+from rtdenoise.live.ends.feeder import Feeder
 from rtdenoise.live.session import Session
+from rtdenoise.live.supervise import ending, watch
 from tests.live.harness import Running, plan, running
 from tests.live.test_exactness import noise
 from tests.virtual_card.card import VirtualCard

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from rtdenoise.cli.live_record import Recorder
-from rtdenoise.cli.live_screen import Screen
+from rtdenoise.cli.live.recorder import Recorder
+from rtdenoise.cli.live.screen import Screen
 from rtdenoise.live.monitor import Monitor, count_xruns
 from rtdenoise.live.record import FLAGS, LIVE
 from rtdenoise.live.session import Session

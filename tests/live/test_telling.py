@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from rtdenoise.cli.live_options import LiveOptions
-from rtdenoise.cli.live_request import LiveRequest
-from rtdenoise.cli.live_run import LiveRun
-from rtdenoise.cli.live_words import line, misfits
+from rtdenoise.cli.live.options import LiveOptions
+from rtdenoise.cli.live.request import LiveRequest
+from rtdenoise.cli.live.run import LiveRun
+from rtdenoise.cli.live.stop_signals import StopSignals
+from rtdenoise.cli.live.wording import line, misfits
 from rtdenoise.cli.options import MethodOptions
-from rtdenoise.cli.stop_signals import StopSignals
 from rtdenoise.live.monitor import Monitor
-from rtdenoise.live.processor import Processor
 from rtdenoise.live.record import LIVE, histogram_value_ns
+from rtdenoise.live.supervise.processor import Processor
 from tests.live.harness import plan, running
 from tests.live.test_exactness import noise
 from tests.live.test_screen import row, screen_of, stream

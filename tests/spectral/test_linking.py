@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import rtdenoise
-from rtdenoise.spectral import hop as compiled
+from rtdenoise.methods.spectral import hop as compiled
 from tests.spectral.test_behaviour import RATE, level_db, noise, voice
 from tests.tolerances import LINKED_SIGNAL_ATOL
 

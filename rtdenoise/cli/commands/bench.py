@@ -51,7 +51,6 @@ def command(
     """
     import json
 
-    from rtdenoise.atomic import require_folder
     from rtdenoise.bench.cases import QUICK
     from rtdenoise.bench.compare import SLOWER, agreement, check_tolerance, load_bench
     from rtdenoise.bench.compare import compare as compare_records
@@ -60,6 +59,7 @@ def command(
     from rtdenoise.bench.tables import agreement_line, changes_table, markdown
     from rtdenoise.cli.console import Bar, stderr_console
     from rtdenoise.cli.tables import print_report
+    from rtdenoise.disk.atomic import require_folder
 
     check_tolerance(tolerance)
     old = load_bench(compare, SCHEMA) if compare is not None else None

@@ -10,7 +10,7 @@ import click
 
 from rtdenoise.cli.options import method_options, take_method_options
 from rtdenoise.cli.strict import StrictCommand
-from rtdenoise.names import shown
+from rtdenoise.disk.names import shown
 
 if TYPE_CHECKING:
     from rtdenoise.demo import DemoReport

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from rtdenoise.cli.strict import StrictCommand
-from rtdenoise.names import shown
+from rtdenoise.disk.names import shown
 
 WORSE_EXIT_CODE = 3
 _OWN = ("WF:quality", "WF:balanced", "WF:low", "SS:balanced", "CAN:can-live")
@@ -59,10 +59,10 @@ def command(**values: Any) -> int:
     """
     from rtdenoise.cli.console import Bar, stderr_console
     from rtdenoise.cli.tables import print_report
-    from rtdenoise.evaluate.compare import WORSE, changes_table, load_evaluation
-    from rtdenoise.evaluate.compare import compare as compare_records
+    from rtdenoise.evaluate.compared.peers import PEERS
     from rtdenoise.evaluate.machine import cores
-    from rtdenoise.evaluate.peers import PEERS
+    from rtdenoise.evaluate.report.compare import WORSE, changes_table, load_evaluation
+    from rtdenoise.evaluate.report.compare import compare as compare_records
     from rtdenoise.evaluate.session import Request, evaluate
 
     as_markdown = values.pop("as_markdown")
@@ -85,7 +85,7 @@ def command(**values: Any) -> int:
         answer = evaluate(request, bar.update)
     changes = compare_records(old, answer.record, methods) if old is not None else []
     if as_json:
-        from rtdenoise.evaluate.record import to_json
+        from rtdenoise.evaluate.report.record import to_json
 
         more = {"changes": [change.as_dict() for change in changes]} if old is not None else {}
         click.echo(to_json({**answer.record, **more}), nl=False)

@@ -50,12 +50,13 @@ def command(
         rtdenoise --input mic --method CAN --set can.model=my-model
         rtdenoise export se_model.ckpt configs/germain2018.yaml published --recordings noisy/
     """
-    from rtdenoise.can import export, models
-    from rtdenoise.can.card import remove_card
-    from rtdenoise.can.convert import convert_tensorflow1, is_tensorflow1
-    from rtdenoise.can.training.classifier.store import NETWORK, export_features
-    from rtdenoise.can.training.settings import read_configuration, settings_from_mapping
     from rtdenoise.errors import ModelError
+    from rtdenoise.lab.classifier.store import NETWORK, export_features
+    from rtdenoise.lab.export import model_folder
+    from rtdenoise.lab.export.card import remove_card
+    from rtdenoise.lab.export.convert import convert_tensorflow1, is_tensorflow1
+    from rtdenoise.lab.training.settings import read_configuration, settings_from_mapping
+    from rtdenoise.methods.can import models
 
     values = read_configuration(config)
     if "classifier" in values:
@@ -71,13 +72,13 @@ def command(
     if is_tensorflow1(checkpoint):
         convert_tensorflow1(checkpoint, spec, folder, recordings)
         if not remove_card(folder):
-            export.warn_of_card(folder)
+            model_folder.warn_of_card(folder)
         click.echo(f"{folder}: converted")
         return
     use = {"mask_power": mask_power, "gain_min_db": gain_min_db}
-    facts = export.export_checkpoint(checkpoint, spec, folder, int8=int8, start=start, config=config, **use)
+    facts = model_folder.export_checkpoint(checkpoint, spec, folder, int8=int8, start=start, config=config, **use)
     if saved_model:
-        from rtdenoise.can.serving import export_saved_model
+        from rtdenoise.lab.export.serving import export_saved_model
 
         export_saved_model(models.open_model(folder).network(), folder / models.SERVING / spec.name)
     click.echo(f"{folder}: {facts['audio_seconds'] / 3600.0:.1f} hours of sound heard")

@@ -62,7 +62,7 @@ def _others(settings: Settings) -> dict[str, Any]:
 
 def _networks() -> dict[str, Any]:
     """The shipped networks: delay and hop in ms, number of channels."""
-    from rtdenoise.can.models import model_names, open_model
+    from rtdenoise.methods.can.models import model_names, open_model
 
     specs = {name: open_model(name).spec for name in model_names()}
     return {

@@ -50,11 +50,11 @@ def command(
         rtdenoise train configs/feature-network.yaml --data ESC-50 --set 'tasks=[{name: sounds}]'
         rtdenoise export runs/can-small/best.npz configs/can-small.yaml my-model
     """
-    from rtdenoise.can.training import session
-    from rtdenoise.can.training.progress import BEST, LAST, STOPPED
-    from rtdenoise.can.training.settings import read_configuration, settings_from_mapping
     from rtdenoise.cli.console import stderr_console
     from rtdenoise.cli.training import Watch, train_feature_network
+    from rtdenoise.lab.training import session
+    from rtdenoise.lab.training.progress import BEST, LAST, STOPPED
+    from rtdenoise.lab.training.settings import read_configuration, settings_from_mapping
 
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     values = read_configuration(config, list(changes))

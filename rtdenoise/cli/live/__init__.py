@@ -1,0 +1,1 @@
+"""Live audio on the command line."""

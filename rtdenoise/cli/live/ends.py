@@ -1,0 +1,225 @@
+"""The ends of a live run that are no devices: a file that is played, a file or a pipe that is written."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from rtdenoise.cli.live.recorder import MISSING, new_file
+from rtdenoise.cli.live.request import LiveRequest
+from rtdenoise.cli.options import STDIO
+from rtdenoise.live.ends.feeder import Feeder
+from rtdenoise.live.ends.taps import Gaps, Tap, TapThread
+from rtdenoise.live.session import Session
+
+Tell = Callable[[str], None]
+
+_FILE_BLOCK = 4096
+_PATIENCE_SECONDS = 5.0  # at the end, with a pipe or a disk that takes nothing
+_SILENCE = 4096  # samples written at once for what is missing
+_PIPE_BYTES = 4096  # written at once: a larger write to a slow pipe would not return before all of it is read
+_TOO_SLOW = "the reader of standard output is too slow: {missing} s were left out"
+
+
+class PlayedFile:
+    """A file that is fed to a session as that takes it, until the session is over.
+
+    Parameters
+    ----------
+    session : Session
+    name : str
+    tell : callable
+        Gets one line for what is odd about the file.
+    stack : ExitStack
+        Ends the feeding, then closes the file.
+
+    Attributes
+    ----------
+    name : str
+    channels : int
+
+    Raises
+    ------
+    AudioFileError
+        If none of it can be read.
+    """
+
+    def __init__(self, session: Session, name: str, tell: Tell, stack: ExitStack) -> None:
+        from rtdenoise.sound.reader import Source
+
+        if name == STDIO:
+            raise click.UsageError("standard input to a speaker: pipe it through `rtdenoise -f - -o -` into a player")
+        stack.enter_context(_told(tell))
+        self._source = stack.enter_context(Source(Path(name)))
+        self.name, self.channels = Path(name).name, self._source.encoding.channels
+        blocks = self._source.blocks(_FILE_BLOCK)
+        first = next(blocks, None)  # a file without a single sample is an error before anything plays
+        whole = chain([] if first is None else [first], blocks)
+        self._feeder = Feeder(session, whole, self._source.encoding.sample_rate)
+        stack.callback(self._feeder.finish)
+
+    @property
+    def failed(self) -> BaseException | None:
+        """What ended the reading."""
+        return self._feeder.failed
+
+    @property
+    def incomplete(self) -> str:
+        """Why it was not played whole; empty if it was."""
+        return self._source.warnings[-1] if self._source.warnings else ""
+
+
+@contextmanager
+def _told(tell: Tell) -> Iterator[None]:
+    """Let the warnings about files be told as lines of the run: in the log the screen would be drawn over them."""
+    log, handler = logging.getLogger("rtdenoise.files"), _Telling(tell)
+    before, log.propagate = log.propagate, False
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.propagate = before
+
+
+class _Telling(logging.Handler):
+    def __init__(self, tell: Tell) -> None:
+        super().__init__(logging.WARNING)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tell(record.getMessage())
+
+
+class Output:
+    """What carries the sound to a file or a pipe.
+
+    Parameters
+    ----------
+    session : Session
+    options : LiveRequest
+    target : str
+        File or "-".
+    tell : callable
+        Gets one line for what is missing.
+    stack : ExitStack
+        Closes the file, or removes it if it is left with an error.
+    """
+
+    def __init__(self, session: Session, options: LiveRequest, target: str, tell: Tell, stack: ExitStack) -> None:
+        self._sink = _LazySink(session, options, target, tell, stack)
+        self._thread = TapThread([(Tap(session, "clean", late=options.aligned), self._sink)], lambda _line: None)
+        self._closed = False
+
+    @property
+    def failed(self) -> BaseException | None:
+        """What ended the writing."""
+        return self._thread.failed
+
+    @property
+    def incomplete(self) -> str:
+        """Why a file is not whole; empty if it is, and for a pipe, whose reader has only been told."""
+        return self._sink.incomplete
+
+    @property
+    def missing_seconds(self) -> float:
+        """What was not written in time."""
+        return self._sink.gaps.seconds
+
+    def close(self, hurried: Callable[[], bool]) -> None:
+        """Carry what is left; see `TapThread.finish`.  Fine to call twice."""
+        if not self._closed:
+            self._closed = True
+            self._sink.end(self._thread.finish(_PATIENCE_SECONDS, hurried))
+
+
+class _LazySink:
+    """A file or standard output, opened with the first samples, when the device's rate is known, and kept at it."""
+
+    def __init__(self, session: Session, options: LiveRequest, target: str, tell: Tell, stack: ExitStack) -> None:
+        self._session, self._options, self._target = session, options, target
+        self._stack = stack.enter_context(ExitStack())
+        self._write: Any = None
+        self._rate = self._now = self._n = 0
+        self._resamplers: list[Any] = []
+        self.gaps = Gaps(_TOO_SLOW if target == STDIO else f"{target}: {MISSING}", tell)
+
+    @property
+    def incomplete(self) -> str:
+        """Why a file is not whole; empty if it is, and for a pipe, whose reader has only been told."""
+        if self._target == STDIO or not self.gaps.seconds:
+            return ""
+        return f"{self._target}: {self.gaps.seconds:.2f} s are missing: the disk or this process did not keep up"
+
+    def write(self, samples: Any, missing: int = 0) -> None:
+        """Append (n, channels) float32; a device that came back at another rate is resampled to the first.
+
+        What is missing before them is silence in a file, which keeps its time; a pipe whose reader is too slow goes on.
+        """
+        now = int(self._session.region.live["rate"][0]) or self._now  # 0: these are the last of a stream that ended
+        if not now:
+            return
+        if self._write is None:
+            self._rate = self._now = now
+            self._open(now, samples.shape[1])
+        if now != self._now:
+            self._change(now, samples.shape[1])
+        if missing:
+            self._miss(missing, samples.shape[1])
+        self._append(samples)
+
+    def _miss(self, n: int, channels: int) -> None:
+        self.gaps.add(n / self._now, self._n / self._rate)
+        for start in range(0, n if self._target != STDIO else 0, _SILENCE):
+            self._append(np.zeros((min(n - start, _SILENCE), channels), np.float32))
+
+    def _append(self, samples: Any) -> None:
+        if self._resamplers:
+            columns = zip(self._resamplers, samples.T, strict=True)
+            samples = np.stack([resampler.push(np.ascontiguousarray(column)) for resampler, column in columns], 1)
+        self._write(samples)
+        self._n += samples.shape[0]
+
+    def end(self, left: int) -> None:
+        """Nothing more is written, and so many samples were not."""
+        if left and self._now:
+            self.gaps.add(left / self._now, self._n / self._rate)
+        self.gaps.tell()
+
+    def _change(self, rate: int, channels: int) -> None:
+        from rtdenoise.streaming.resampler import Resampler
+
+        self._now = rate
+        self._resamplers = [] if rate == self._rate else [Resampler(rate, self._rate) for _ in range(channels)]
+
+    def _open(self, rate: int, channels: int) -> None:
+        if self._target == STDIO:
+            self._write = _pipe_writer(self._options.form or "s16", rate, channels)
+            return
+        self._write = self._stack.enter_context(
+            new_file(Path(self._target), rate, channels, overwrite=self._options.overwrite)
+        ).write
+
+
+def _pipe_writer(form: str, rate: int, channels: int) -> Any:
+    from rtdenoise.sound.pcm import to_bytes
+    from rtdenoise.sound.wave import wave_header
+
+    raw = "s16" if form == "wav" else form
+    if form == "wav":
+        os.write(1, wave_header(raw, rate, channels, None))
+
+    def write(samples: Any) -> None:
+        data = memoryview(to_bytes(samples, raw)[0])
+        while data:
+            data = data[os.write(1, data[:_PIPE_BYTES]) :]
+
+    return write

@@ -1,0 +1,256 @@
+"""Run a live session from a command line: signals, the clock, lines or a screen, and the summary at the end."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rtdenoise.cli.entry import complain
+from rtdenoise.cli.live.ends import Output, PlayedFile
+from rtdenoise.cli.live.recorder import FOLDER, Recorder
+from rtdenoise.cli.live.request import LiveRequest
+from rtdenoise.cli.live.stop_signals import StopSignals
+from rtdenoise.cli.live.terminal import in_foreground
+from rtdenoise.cli.live.wording import line, misfits
+from rtdenoise.cli.options import STDIO
+from rtdenoise.errors import AudioFileError, RtDenoiseError
+from rtdenoise.live.ends.virtual_feed import Feeding
+from rtdenoise.live.ends.virtual_microphone import VirtualMicrophone
+from rtdenoise.live.plan import LivePlan
+from rtdenoise.live.session import Session
+
+_STEP_SECONDS = 0.08
+_LINE_SECONDS = 10.0
+_PATIENCE_SECONDS = 2.0
+
+
+class LiveRun:
+    """One session on the command line.
+
+    Parameters
+    ----------
+    plan : LivePlan
+    options : LiveRequest
+    stop : StopSignals
+    microphone : VirtualMicrophone, optional
+        What the session plays goes into it.
+
+    Attributes
+    ----------
+    session : Session
+    recorder : Recorder
+    played : PlayedFile, optional
+        Whoever drives it attaches what there is beside the devices.
+    output : Output, optional
+    """
+
+    def __init__(
+        self,
+        plan: LivePlan,
+        options: LiveRequest,
+        stop: StopSignals,
+        microphone: VirtualMicrophone | None = None,
+    ) -> None:
+        self._plan, self._options, self._live = plan, options, options.live
+        self._stop, self._granted = stop, False
+        self.played: PlayedFile | None = None
+        self.output: Output | None = None
+        self._screen: Any = None
+        self.session = Session(plan, self.tell)
+        self.recorder = Recorder(self.session, Path(self._live.record or FOLDER), self.tell)
+        self._feeding = Feeding(microphone, self.session, self.tell) if microphone is not None else None
+        self._howls = 0
+        self._misfits: set[str] = set()
+
+    def tell(self, line: str) -> None:
+        """One line for the user."""
+        if self._screen is not None:
+            self._screen.tell(line)
+        elif not self._options.quiet:
+            complain(line, kind="note")
+
+    def drive(self) -> int:
+        """Until the end of the duration, of the file, or of the user's patience.
+
+        Returns
+        -------
+        exit code
+            0, also after Ctrl-C: that is how live audio ends.
+
+        Raises
+        ------
+        AudioFileError
+            If the file that the sound goes to cannot be written, or the one that is played cannot be read on.
+        """
+        session, started, said = self.session, time.monotonic(), False
+        show = self._view()
+        ran: float | None = None
+        while not self._stop.asked and session.step():
+            now = time.monotonic()
+            if session.state == "running" and ran is None:
+                ran = now
+                self._announce()
+            if ran is None and not said and session.preparing and now - started > _PATIENCE_SECONDS:
+                said = True
+                self.tell(session.preparing)
+            if ran is not None and self._live.duration is not None and now - ran >= self._live.duration:
+                break
+            if ran is not None or self._screen is not None:
+                show(now)
+            if ran is not None:
+                self._tell_grants()
+                self._tell_misfits()
+                self._tell_howls()
+            self._check_output()
+            time.sleep(_STEP_SECONDS)
+        self.close()
+        self._summary()
+        if self.played is not None and self.played.failed is not None:
+            raise self.played.failed
+        return 0
+
+    def _check_output(self) -> None:
+        """A file that cannot be written is the end; so is a pipe that nobody reads any more, without a word."""
+        failed = self.output.failed if self.output is not None else None
+        if isinstance(failed, BrokenPipeError):
+            self._stop.asked = True
+        elif isinstance(failed, RtDenoiseError):
+            raise failed
+        elif failed is not None:
+            raise AudioFileError(f"{self._options.target}: {failed}") from failed
+
+    def _view(self) -> Callable[[float], None]:
+        """What shows the state while audio runs, called a dozen times a second."""
+        if self._options.as_json:
+            return self._json_view() if self._live.every else lambda _now: None
+        if self._options.quiet:
+            return lambda _now: None
+        if sys.stderr.isatty() and sys.stdin.isatty() and in_foreground():
+            from rtdenoise.cli.live.screen import Screen
+
+            self._screen = Screen(self.session, self._plan, self._quit, self.recorder)
+            update: Callable[[float], None] = self._screen.update
+            return update
+        return self._line_view()
+
+    def _quit(self) -> None:
+        self._stop.asked = True
+
+    def _json_view(self) -> Callable[[float], None]:
+        due, every = 0.0, self._live.every or 1.0
+
+        def show(now: float) -> None:
+            nonlocal due
+            due = due or now + every
+            if now >= due:
+                due += every * max(1, int((now - due) / every) + 1)
+                self._print(json.dumps({"state": self.session.state, **self.session.monitor.interval()}))
+
+        return show
+
+    def _line_view(self) -> Callable[[float], None]:
+        due, every = 0.0, self._live.every or _LINE_SECONDS
+
+        def show(now: float) -> None:
+            nonlocal due
+            due = due or now + every
+            if now >= due:
+                due = now + every
+                elapsed = {"seconds": self.session.monitor.total()["seconds"]}
+                click.echo(line(self.session.monitor.interval() | elapsed), err=True)
+
+        return show
+
+    def _announce(self) -> None:
+        """What was opened and what the system granted."""
+        if self._options.quiet or self._screen is not None:
+            return
+        devices, budget = self.session.monitor.devices, self.session.monitor.budget()
+        names = [devices[key]["name"] if devices.get(key) else None for key in ("source", "target")]
+        source, target = names[0] or self._options.source, names[1] or self._options.target or "nowhere"
+        click.echo(
+            f"{self._plan.settings.method}: {source} -> {target} at {devices['rate']:.0f} Hz, "
+            f"{budget['total']:.1f} ms from input to output",
+            err=True,
+        )
+
+    def _tell_howls(self) -> None:
+        """Every time that the output was turned down because the microphone heard it."""
+        howls = int(self.session.region.live["howls"][0])
+        if howls > self._howls:
+            self.tell("feedback: the microphone hears the speaker, so the output was turned down; use headphones")
+        self._howls = howls
+
+    def _tell_misfits(self) -> None:
+        """What of devices, file and options had to be adapted: once each, whatever is opened again."""
+        file = (self.played.name, self.played.channels) if self.played is not None else None
+        for text in misfits(self._plan, self.session.monitor.devices, file):
+            if text not in self._misfits:
+                self._misfits.add(text)
+                self.tell(text)
+
+    def _tell_grants(self) -> None:
+        """Once: what the system granted, what it refused, and how to get that."""
+        if self._granted or not self.session.grants:
+            return
+        self._granted = True
+        granted = [f"{grant['name']} ({grant['detail']})" for grant in self.session.grants if grant["granted"]]
+        if granted and not self._options.as_json:
+            self.tell(f"granted: {', '.join(granted)}")
+        for grant in self.session.grants:
+            if not grant["granted"]:
+                self.tell(f"{grant['name']} was not granted: {grant['detail']}")
+
+    def summary(self) -> dict[str, Any]:
+        """The whole run, for JSON."""
+        monitor = self.session.monitor
+        devices = {key: (monitor.devices.get(key) or {}).get("name") for key in ("source", "target")}
+        return {
+            "method": self._plan.settings.method,
+            "rate_hz": monitor.devices.get("rate"),
+            "devices": devices,
+            "reopened": self.session.reopened,
+            "engine_restarts": self.session.engine_restarts,
+            "grants": self.session.grants,
+            **monitor.total(),
+            "recording_missing_seconds": round(self.recorder.missing_seconds, 3),
+            "output_missing_seconds": round(self.output.missing_seconds, 3) if self.output is not None else 0.0,
+        }
+
+    def _summary(self) -> None:
+        if self._options.as_json:
+            self._print(json.dumps({"state": "summary", **self.summary()}))
+        elif not self._options.quiet:
+            click.echo(line(self.summary()), err=True)
+
+    def _print(self, text: str) -> None:
+        click.echo(text, err=self._options.target == STDIO)
+
+    @property
+    def incomplete(self) -> str:
+        """Why a file that was to be played or written is not whole; empty if all are."""
+        ends = [end.incomplete for end in (self.output, self.played) if end is not None]
+        recording = self.recorder.failed if self._live.record is not None else ""
+        return next((why for why in (recording, *ends) if why), "")
+
+    def close(self) -> None:
+        """End the session, then all that it wrote to; fine to call twice."""
+        if self._screen is not None:
+            self._screen.close()
+            self._screen = None
+        if self._feeding is not None:
+            self._feeding.stop()
+        self.session.close()
+        if self.output is not None:
+            self.output.close(self._in_a_hurry)
+        self.recorder.stop()
+
+    def _in_a_hurry(self) -> bool:
+        """A pipe must not keep those who want to stop; a file is to be whole."""
+        return self._stop.asked and self._options.target == STDIO

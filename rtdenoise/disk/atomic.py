@@ -1,0 +1,287 @@
+"""Files that appear whole or not at all, written under a hidden name first; and what killed processes left of those."""
+
+from __future__ import annotations
+
+import atexit
+import errno
+import hashlib
+import os
+import platform
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from rtdenoise.disk.names import is_folder, is_there
+from rtdenoise.errors import AudioFileError
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that is open cannot be removed: it needs no lock
+    fcntl = None  # type: ignore[assignment]
+
+_PREFIX, _SUFFIX = ".rtdenoise-", ".part"
+_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+_OURS = f"{_PREFIX}{_HOST}."
+_FOREIGN_SECONDS = 86_400.0  # another machine's lock on a shared disk may be invisible here; its files are left so long
+_TRIES = 100
+_living: set[Path] = set()
+_swept: set[Path] = set()
+_REMEDIES = {
+    errno.ENOSPC: "; free some space, or name another disk",
+    errno.EDQUOT: "; free some space, or name another disk",
+    errno.EROFS: "; name another place",
+    errno.EACCES: "; name another place, or change its permissions",
+    errno.EPERM: "; name another place, or change its permissions",
+    errno.ENAMETOOLONG: "; target= gives a shorter name",
+    errno.ELOOP: "; the link leads in a circle: name another file",
+}
+
+
+def require_free(path: Path, *, overwrite: bool) -> None:
+    """Raise unless the name is free, or belongs to a file that may be overwritten.
+
+    Raises
+    ------
+    AudioFileError
+    """
+    final = Path(os.path.realpath(path))
+    try:
+        mode = final.stat().st_mode
+    except FileNotFoundError:
+        return
+    except NotADirectoryError as error:
+        raise AudioFileError(f"{path}: cannot be written: {path.parent} is not a folder") from error
+    except OSError as error:
+        raise AudioFileError(f"{path}: cannot be written: {why_not(error, path)}") from error
+    if stat.S_ISDIR(mode):
+        raise AudioFileError(f"{path}: is a folder; name a file")
+    if not stat.S_ISREG(mode):
+        raise AudioFileError(f"{path}: is not a regular file and cannot be replaced")
+    if not overwrite:
+        raise AudioFileError(f"{path}: exists already; overwrite=True replaces it, target= names another")
+
+
+def require_folder(folder: Path) -> None:
+    """Raise, before any work, unless this is a folder that can be written, or one that can be made.
+
+    Raises
+    ------
+    AudioFileError
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if is_there(path))
+    if not is_folder(there):
+        raise AudioFileError(f"{there}: is a file; name a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise AudioFileError(f"{folder}: cannot be written: permission denied{_REMEDIES[errno.EACCES]}")
+
+
+def make_folder(folder: Path) -> list[Path]:
+    """Make a folder and those above it.
+
+    Returns
+    -------
+    list of Path
+        Those that were made, the deepest first; see `remove_empty`.
+
+    Raises
+    ------
+    AudioFileError
+        If it cannot be made.
+    """
+    absent = [path for path in (folder, *folder.parents) if not is_there(path)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AudioFileError(f"{folder}: cannot be made: {error.strerror}") from error
+    return absent
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders that were made for files which then did not come; others stay."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:  # there is something in it
+            return
+
+
+def why_not(error: OSError, path: Path) -> str:
+    """Why a file cannot be written, with the remedy."""
+    if isinstance(error, FileNotFoundError):
+        return f"no folder {Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent}"
+    text = error.strerror or str(error)
+    return text[:1].lower() + text[1:] + _REMEDIES.get(error.errno or 0, "")
+
+
+class PartFile:
+    """A hidden file beside `path` that takes its place on `commit` and vanishes on `discard`.
+
+    It also vanishes when this process ends in any way but being killed; what a killed one left, the next `PartFile` in
+    the same folder removes.  A lock that ends with its process tells the abandoned from those being written.
+
+    Parameters
+    ----------
+    path : Path
+        A link is followed: what it points to is replaced.
+    overwrite : bool
+        Whether a file of that name may be replaced.
+
+    Raises
+    ------
+    AudioFileError
+        If the place cannot be written or is taken.
+    """
+
+    def __init__(self, path: Path, *, overwrite: bool) -> None:
+        self.path = path
+        self._final = Path(os.path.realpath(path))
+        self._overwrite = overwrite
+        require_free(self.path, overwrite=self._overwrite)
+        remove_abandoned(self._final.parent)
+        try:
+            self.part, self.file = _claim(self._final.parent)
+        except OSError as error:
+            raise AudioFileError(f"{path}: cannot be written: {why_not(error, path)}") from error
+
+    def commit(self) -> None:
+        """Close it and give it its name."""
+        lock = os.dup(self.file.fileno()) if fcntl is not None else None
+        try:
+            self.file.close()
+            require_free(self.path, overwrite=self._overwrite)
+            if self._final.exists():
+                shutil.copymode(self._final, self.part)
+            self.part.replace(self._final)
+            _living.discard(self.part)
+        except OSError as error:
+            self.discard()
+            if isinstance(error, AudioFileError):
+                raise
+            raise AudioFileError(f"{self.path}: cannot be written: {why_not(error, self._final)}") from error
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+    def discard(self) -> None:
+        """Close and remove it."""
+        with suppress(OSError):  # the disk is full or gone, which the caller is reporting already
+            self.file.close()
+        with suppress(OSError):
+            self.part.unlink(missing_ok=True)
+        _living.discard(self.part)
+
+
+@contextmanager
+def written(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
+    """A binary file to write to; it becomes `path` when the context is left, and vanishes if that is by an error.
+
+    Raises
+    ------
+    AudioFileError
+        If it cannot be written.
+    """
+    part = PartFile(path, overwrite=overwrite)
+    try:
+        yield part.file
+    except BaseException as error:
+        part.discard()
+        if isinstance(error, OSError) and not isinstance(error, AudioFileError):
+            raise AudioFileError(f"{path}: cannot be written: {why_not(error, path)}") from error
+        raise
+    part.commit()
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write UTF-8, whole or not at all, over what may be there.
+
+    Raises
+    ------
+    AudioFileError
+        If it cannot be written.
+    """
+    with written(path) as file:
+        data = memoryview(content.encode())
+        while data:
+            data = data[file.write(data) :]
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what killed processes left in this folder; looked at once per process."""
+    if folder in _swept:
+        return
+    _swept.add(folder)
+    with suppress(OSError), os.scandir(folder) as entries:
+        found = [Path(e.path) for e in entries if e.name.startswith(_PREFIX) and e.name.endswith(_SUFFIX)]
+        for path in found:
+            if path not in _living:
+                with suppress(OSError):
+                    _remove_if_abandoned(path)
+
+
+def remove_living() -> None:
+    """Remove the unfinished files of this process, which is about to end."""
+    for part in tuple(_living):
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+atexit.register(remove_living)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_living.clear)  # they are the parent's
+
+
+def _claim(folder: Path) -> tuple[Path, Any]:
+    for _ in range(_TRIES):
+        part = folder / f"{_OURS}{secrets.token_hex(6)}{_SUFFIX}"
+        _living.add(part)  # before it is there: a signal may come at any time
+        try:
+            file = part.open("x+b", buffering=0)
+        except BaseException:
+            _living.discard(part)
+            raise
+        if _locked(file.fileno()) and _has_name(file.fileno(), part):
+            return part, file
+        file.close()  # somebody who looked for abandoned files was faster than the lock
+        part.unlink(missing_ok=True)
+        _living.discard(part)
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+
+def _locked(descriptor: int) -> bool:
+    """Lock it; whether nobody else holds it, also where there are no locks."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _has_name(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _remove_if_abandoned(path: Path) -> None:
+    if not path.name.startswith(_OURS) and time.time() - path.lstat().st_mtime < _FOREIGN_SECONDS:
+        return
+    if fcntl is None:
+        path.unlink()
+        return
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails where a writer lives, or where nobody can tell
+        if stat.S_ISREG(os.fstat(descriptor).st_mode) and _has_name(descriptor, path):
+            path.unlink()
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""What is compared: our methods, peers, and other programs."""

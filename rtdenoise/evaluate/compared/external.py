@@ -1,0 +1,130 @@
+"""Any other program as a peer: a WAV file in, a WAV file out, its delay found by cross-correlation."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from rtdenoise.errors import AudioFileError, RtDenoiseError
+from rtdenoise.evaluate.measures.metrics import delay_samples, shift
+from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, read_mono
+from rtdenoise.typing import F32
+
+_TIMEOUT_SECONDS = 300.0
+_DELAY_LIMIT_SECONDS = 1.0
+_commands: dict[subprocess.Popen[bytes], str] = {}  # what runs now, and the folder with its two files
+
+
+class CommandError(RtDenoiseError, RuntimeError):
+    """A program that failed, took too long or wrote nothing usable."""
+
+
+def runner(command: str, delay: int) -> Callable[[F32], F32]:
+    """The function ``(n,) float32 at 16 kHz -> (n,) float32`` behind a command with ``{in}`` and ``{out}``.
+
+    Parameters
+    ----------
+    command : str
+    delay : int
+        Samples by which its output is late.
+    """
+    return partial(_aligned, command, delay)
+
+
+def _aligned(command: str, delay: int, signal: F32) -> F32:
+    padded = np.concatenate([signal, np.zeros(max(delay, 0), np.float32)])
+    return shift(run_command(command, padded), delay, signal.size)
+
+
+def run_command(command: str, signal: F32) -> F32:
+    """What the program makes of a signal, as long as it makes it.
+
+    Parameters
+    ----------
+    command : str
+        ``{in}`` and ``{out}`` become two 16 kHz mono WAV files of 16 bits; no shell is involved.
+    signal : (n,) float32
+
+    Raises
+    ------
+    CommandError
+        If it cannot be started, fails, takes more than five minutes or writes no sound.
+    """
+    import soundfile
+
+    with tempfile.TemporaryDirectory(prefix="rtdenoise-peer-") as folder:
+        source, target = Path(folder) / "in.wav", Path(folder) / "out.wav"
+        soundfile.write(source, np.clip(signal, -1.0, 1.0), SAMPLE_RATE_HZ, subtype="PCM_16")
+        words = [w.replace("{in}", str(source)).replace("{out}", str(target)) for w in shlex.split(command)]
+        try:
+            code, said = _run(words, folder)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise CommandError(f"{words[0]} did not run: {error}") from error
+        if code:
+            last = said.decode(errors="replace").strip().splitlines()[-1:]
+            raise CommandError(": ".join([f"{words[0]} ended with code {code}", *last]))
+        try:
+            return read_mono(target).astype(np.float32)
+        except AudioFileError as error:
+            raise CommandError(f"{words[0]} wrote no sound to {{out}}") from error
+
+
+def _run(words: Sequence[str], folder: str) -> tuple[int, bytes]:
+    """Exit code of a program, and what it said on standard error; it does not outlive an exception here."""
+    with subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # to be ended with all that it started
+    ) as process:
+        _commands[process] = folder
+        try:
+            _, said = process.communicate(timeout=_TIMEOUT_SECONDS)
+        except BaseException:
+            _kill(process)
+            raise
+        finally:
+            _commands.pop(process, None)
+    return process.returncode, said
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a program and what it started."""
+    with suppress(OSError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+
+
+def end_command() -> None:
+    """End what runs now and remove its files, for a process that is about to end itself."""
+    for process, folder in tuple(_commands.items()):
+        _kill(process)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def delay_of(command: str, speech: F32) -> int:
+    """By how many samples the program's output is late; clean speech goes through it.
+
+    Raises
+    ------
+    CommandError
+        If it fails or gives silence.
+    """
+    out = shift(run_command(command, speech), 0, speech.size)
+    if not np.any(out):
+        raise CommandError("it gives silence for clean speech")
+    # second differences weigh the treble: high-pass filters turn the phase of the lowest harmonics
+    return delay_samples(np.diff(speech, 2), np.diff(out, 2), int(_DELAY_LIMIT_SECONDS * SAMPLE_RATE_HZ))

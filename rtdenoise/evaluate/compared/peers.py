@@ -1,0 +1,179 @@
+"""Other noise suppressors behind one signature: 16 kHz mono in, the same length out, aligned with the input."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import numpy as np
+
+from rtdenoise.errors import ConfigError, MissingExtraError
+from rtdenoise.evaluate.measures.metrics import shift
+from rtdenoise.evaluate.signals import resample
+from rtdenoise.typing import F32
+
+SAMPLE_RATE_HZ = 16000
+
+Peer = Callable[[F32], F32]
+
+# Delays are what cross-correlation of clean speech in and out gives; a test repeats that.
+_WEBRTC_DELAY = 96
+_SPEEX_DELAY = 160
+_RNNOISE_DELAY_48K = 960
+_SPEEX_DENOISE, _SPEEX_SUPPRESS = 0, 8
+
+
+def webrtc(signal: F32) -> F32:
+    """WebRTC noise suppression, level high (package ``webrtc-noise-gain``), 10 ms blocks of int16."""
+    return _webrtc(signal, 3)
+
+
+def webrtc_moderate(signal: F32) -> F32:
+    """WebRTC noise suppression, level moderate."""
+    return _webrtc(signal, 2)
+
+
+def _webrtc(signal: F32, level: int) -> F32:
+    _require("webrtc_noise_gain", "webrtc-noise-gain")
+    from webrtc_noise_gain import AudioProcessor
+
+    processor = AudioProcessor(0, level)
+    blocks = _blocks_int16(signal, 160, _WEBRTC_DELAY)
+    out = b"".join(processor.Process10ms(block.tobytes()).audio for block in blocks)
+    return shift(_from_int16(np.frombuffer(out, np.int16)), _WEBRTC_DELAY, signal.size)
+
+
+def speexdsp(signal: F32) -> F32:
+    """SpeexDSP's preprocessor (shared library ``libspeexdsp``) at its default -15 dB, 10 ms blocks of int16."""
+    library = load_speexdsp()
+    block = 160
+    state = library.speex_preprocess_state_init(block, SAMPLE_RATE_HZ)
+    for request, value in ((_SPEEX_DENOISE, 1), (_SPEEX_SUPPRESS, -15)):
+        library.speex_preprocess_ctl(state, request, ctypes.byref(ctypes.c_int(value)))
+    blocks = _blocks_int16(signal, block, _SPEEX_DELAY)
+    for row in blocks:
+        library.speex_preprocess_run(state, row.ctypes.data_as(ctypes.c_void_p))
+    library.speex_preprocess_state_destroy(state)
+    return shift(_from_int16(blocks.reshape(-1)), _SPEEX_DELAY, signal.size)
+
+
+def rnnoise(signal: F32) -> F32:
+    """RNNoise 0.2 (package ``pyrnnoise``): up to 48 kHz, 10 ms blocks, and back."""
+    _require("pyrnnoise", "pyrnnoise")
+    from pyrnnoise import rnnoise as library
+
+    raised = resample(signal, SAMPLE_RATE_HZ, 3 * SAMPLE_RATE_HZ)
+    blocks = _blocks_int16(raised, library.FRAME_SIZE, _RNNOISE_DELAY_48K)
+    state = library.create()
+    out = np.concatenate([library.process_mono_frame(state, block)[0] for block in blocks])
+    library.destroy(state)
+    aligned = shift(_from_int16(out), _RNNOISE_DELAY_48K, raised.size)
+    return shift(resample(aligned, 3 * SAMPLE_RATE_HZ, SAMPLE_RATE_HZ), 0, signal.size)
+
+
+def logmmse(signal: F32) -> F32:
+    """Ephraim & Malah's log-spectral amplitude estimator (package ``logmmse``), on the whole file."""
+    _require("logmmse", "logmmse")
+    with np.errstate(all="ignore"):  # importing it tells numpy to raise at every underflow from then on, anywhere
+        from logmmse import logmmse as estimator
+
+        enhanced = estimator(signal, SAMPLE_RATE_HZ)
+    return shift(np.asarray(enhanced, np.float32), 0, signal.size)
+
+
+def noisereduce(signal: F32) -> F32:
+    """Spectral gating (package ``noisereduce``), its non-stationary default, on the whole file."""
+    _require("noisereduce", "noisereduce")
+    from noisereduce import reduce_noise
+
+    return shift(np.asarray(reduce_noise(y=signal, sr=SAMPLE_RATE_HZ), np.float32), 0, signal.size)
+
+
+PEERS: dict[str, Peer] = {
+    "webrtc": webrtc,
+    "webrtc-moderate": webrtc_moderate,
+    "speexdsp": speexdsp,
+    "logmmse": logmmse,
+    "noisereduce": noisereduce,
+    "rnnoise": rnnoise,
+}
+
+PACKAGES = {
+    "webrtc": "webrtc-noise-gain",
+    "webrtc-moderate": "webrtc-noise-gain",
+    "speexdsp": "libspeexdsp",
+    "logmmse": "logmmse",
+    "noisereduce": "noisereduce",
+    "rnnoise": "pyrnnoise",
+}
+"""The package that carries each peer."""
+
+LATENCY_MS: dict[str, float | None] = {
+    "webrtc": 16.0,
+    "webrtc-moderate": 16.0,
+    "speexdsp": 20.0,
+    "logmmse": 20.0,
+    "noisereduce": None,
+    "rnnoise": 30.0,
+}
+"""Measured delay and the one block of 10 ms that is gathered; one analysis window for logmmse; None: the whole file."""
+
+
+def peer(name: str) -> Peer:
+    """The peer of that name.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    if name not in PEERS:
+        raise ConfigError(f"peer={name!r} is unknown; known: {', '.join(PEERS)}")
+    return PEERS[name]
+
+
+def missing_reason(name: str) -> str:
+    """Why this peer cannot run here, or an empty string."""
+    probe = np.zeros(SAMPLE_RATE_HZ // 2, np.float32)
+    probe[::37] = 1e-3
+    try:
+        peer(name)(probe)
+    except MissingExtraError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001  # a peer that is there and broken is a peer that is missing
+        return f"does not run here: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return ""
+
+
+def _require(module: str, package: str) -> None:
+    if find_spec(module) is None:
+        raise MissingExtraError(f"the peer {package} is not installed: pip install 'rtdenoise[peers]'")
+
+
+def load_speexdsp() -> ctypes.CDLL:
+    """The shared library of SpeexDSP with its argument types, or `MissingExtraError`."""
+    name = ctypes.util.find_library("speexdsp")
+    try:
+        library = ctypes.CDLL(name or "libspeexdsp.so.1")
+    except OSError as error:
+        raise MissingExtraError("the peer speexdsp needs its shared library: apt install libspeexdsp1") from error
+    library.speex_preprocess_state_init.restype = ctypes.c_void_p
+    library.speex_preprocess_state_init.argtypes = [ctypes.c_int, ctypes.c_int]
+    library.speex_preprocess_ctl.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]
+    library.speex_preprocess_run.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
+    library.speex_preprocess_state_destroy.argtypes = [ctypes.c_void_p]
+    return library
+
+
+def _blocks_int16(signal: F32, block: int, extra: int) -> np.ndarray:
+    """``(n_blocks, block)`` int16, long enough for the whole signal and `extra` samples after it."""
+    count = -(-(signal.size + extra) // block)
+    padded = np.zeros(count * block, np.float32)
+    padded[: signal.size] = signal
+    return np.round(np.clip(padded, -1.0, 1.0) * 32767.0).astype(np.int16).reshape(count, block)
+
+
+def _from_int16(samples: np.ndarray) -> F32:
+    return (samples.astype(np.float32) / 32767.0).astype(np.float32)

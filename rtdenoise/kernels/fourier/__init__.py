@@ -1,0 +1,1 @@
+"""Real Fourier transforms inside nopython code."""

@@ -1,0 +1,1 @@
+"""What researchers run: training and export of networks.  Nothing that a listener runs imports it."""

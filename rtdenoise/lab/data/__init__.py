@@ -1,0 +1,1 @@
+"""Training material: recordings, mixtures and batches."""

@@ -1,0 +1,90 @@
+"""The fixed validation set, made once and kept by the hash of what it is made from, and its figures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.errors import ConfigError
+from rtdenoise.lab.data.library import Shelf, kept_arrays, replacing
+from rtdenoise.lab.data.mixtures import Mixer
+from rtdenoise.typing import F32
+
+_SEED = 20181
+_UNTOUCHED = ("noise_alone", "speech_alone", "level_step", "clipping", "band_limit", "colour", "codec", "packet_loss")
+_ORDINARY = ("noise_colour", "noise_speed", "whisper", "held", "band_end", "near_clean")
+_PLAIN: dict[str, Any] = dict.fromkeys((*_UNTOUCHED, *_ORDINARY), 0.0)
+
+
+def validation_set(mixer: Mixer, *, clips: int, n_samples: int, cache: Path) -> tuple[F32, F32]:
+    """Mixtures from the development split: SNR -5 to 15 dB, no damage to the line.
+
+    Returns
+    -------
+    noisy, target : (clips, n_samples) float32
+    """
+    params = replace(mixer.params, snr_db=(-5.0, 15.0), level_db=(-30.0, -20.0), room=0.1, speed=0.0, **_PLAIN)
+    recipe = [asdict(params), clips, n_samples, _SEED]
+    recipe += [_drawn_from(shelf) for shelf in (mixer.speech, mixer.voices, mixer.noise, mixer.rooms)]
+    path = cache / f"validation-{hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]}.npz"
+    kept = _kept(path, (clips, n_samples))
+    if kept is not None:
+        return kept
+    plain = replace(mixer, params=params)
+    pairs = [plain.mix(np.random.default_rng([_SEED, clip]), n_samples) for clip in range(clips)]
+    noisy, target = (np.stack(part) for part in zip(*pairs, strict=True))
+    try:
+        with replacing(path) as partial, partial.open("wb") as file:
+            np.savez(file, noisy=noisy, target=target)
+    except OSError as error:
+        raise ConfigError(f"{cache}: the validation set cannot be kept there ({error.strerror})") from error
+    return noisy, target
+
+
+def _drawn_from(shelf: Shelf) -> list[Any]:
+    """All that decides what is drawn from a shelf: its recordings, where they lie, and how they are grouped."""
+    return [shelf.source, shelf.starts.tolist(), shelf.stops.tolist(), [group.tolist() for group in shelf.groups]]
+
+
+def _kept(path: Path, shape: tuple[int, int]) -> tuple[F32, F32] | None:
+    """What an earlier run made; None if it is missing or damaged."""
+    found = kept_arrays(path, "noisy", "target")
+    if found is None:
+        return None
+    noisy, target = found
+    return (noisy, target) if noisy.shape == target.shape == shape else None
+
+
+def si_sdr_db(estimate: F32, target: F32) -> float:
+    """Scale-invariant signal-to-distortion ratio; Le Roux et al. (2019), eq. 4."""
+    e, t = estimate.astype(np.float64), target.astype(np.float64)
+    projection = t * (np.dot(e, t) / (np.dot(t, t) + 1e-12))
+    return float(10.0 * np.log10((np.sum(projection**2) + 1e-12) / (np.sum((e - projection) ** 2) + 1e-12)))
+
+
+def scores(estimates: F32, targets: F32, sample_rate: int) -> dict[str, float]:
+    """Means over clips: ``si_sdr_db``, and where the packages are installed ``pesq`` (wide band) and ``estoi``."""
+    found: dict[str, Any] = {"si_sdr_db": [si_sdr_db(e, t) for e, t in zip(estimates, targets, strict=True)]}
+    try:
+        from pesq import NoUtterancesError, pesq
+
+        found["pesq"] = []
+        for e, t in zip(estimates, targets, strict=True):
+            try:
+                found["pesq"].append(pesq(sample_rate, t, e, "wb"))
+            except NoUtterancesError:
+                continue
+    except ImportError:
+        pass
+    try:
+        from pystoi import stoi
+
+        found["estoi"] = [stoi(t, e, sample_rate, extended=True) for e, t in zip(estimates, targets, strict=True)]
+    except ImportError:
+        pass
+    return {name: float(np.mean(values)) for name, values in found.items() if len(values)}

@@ -1,0 +1,140 @@
+"""The card of an exported network: what it is, what it heard, with which settings, made by which commands."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rtdenoise.methods.can.spec import CanSpec
+
+CARD = "README.md"
+_MARK = "<!-- written by rtdenoise export; sha256 of what follows: {digest} -->\n"
+
+_CARD = """# {name}
+
+Context aggregation network: {channels} channels, {layers} dilated convolutions over {sees}, {n_weights:,} weights.
+{rate} Hz, own delay {delay_ms:g} ms (latency and a hop of {hop_ms:g} ms).
+
+| | |
+|---|---|
+| heard | {hours:.1f} hours of {heard} |
+| steps | {steps:,} of {batch_size} x {crop_seconds:g} s, {train_hours:.1f} hours of training |
+| use | `mask_power` {mask_power:g}, `gain_min_db` {gain_min_db:g} |
+
+Data: recordings of the folder `{data}`; name them and their licences here before you hand the network on.
+
+## Figures
+
+{figures}
+
+    rtdenoise evaluate --speech SPEECH --noise NOISE --snr -5,0,5,10,15 --method CAN:{folder}
+
+## Settings
+
+```yaml
+{settings}```
+
+## Commands
+
+    rtdenoise train {config} --data DATA
+    rtdenoise export {checkpoint} {config} {folder}{options}
+"""
+_SEES = {"wave": "samples", "framed": "learnt frames", "spectral": "spectra"}
+_HEARD = ("mixtures made on the fly", "noisy and clean recordings, paired as they came")
+_UNITS = {"si_sdr_db": "SI-SDR dB", "pesq": "PESQ-wb", "estoi": "eSTOI"}
+
+
+def write_card(
+    folder: Path,
+    spec: CanSpec,
+    n_weights: int,
+    step: int,
+    facts: Mapping[str, Any],
+    checkpoint: Path,
+    config: Path,
+    options: Sequence[str] = (),
+) -> bool:
+    """Write ``README.md`` into a model's folder, unless a person wrote or changed the one in it; whether it did.
+
+    Parameters
+    ----------
+    folder : Path
+    spec : CanSpec
+    n_weights : int
+    step : int
+        Training steps behind the weights.
+    facts : mapping
+        Of the checkpoint: ``audio_seconds``, ``train_seconds`` and, of a run, ``settings``.
+    checkpoint, config : Path
+        What was exported, and the configuration that describes it.
+    options : sequence of str
+        Options of the export.
+    """
+    import yaml
+
+    if not remove_card(folder):
+        return False
+    settings = dict(facts.get("settings", {}))
+    settings["network"] = spec.name
+    text = _CARD.format(
+        name=spec.name,
+        channels=spec.channels,
+        layers=len(spec.dilations),
+        sees=_SEES[spec.domain],
+        n_weights=n_weights,
+        rate=spec.sample_rate,
+        delay_ms=1e3 * (spec.latency_samples + spec.lookahead_samples + spec.hop) / spec.sample_rate,
+        hop_ms=1e3 * spec.hop / spec.sample_rate,
+        hours=facts["audio_seconds"] / 3600.0,
+        heard=_HEARD[bool(settings.get("pairs"))],
+        steps=step,
+        batch_size=settings.get("batch_size", 0),
+        crop_seconds=settings.get("crop_seconds", 0.0),
+        train_hours=facts.get("train_seconds", 0.0) / 3600.0,
+        mask_power=spec.mask_power,
+        gain_min_db=spec.gain_min_db,
+        data=settings.get("data", ""),
+        figures=_figures(checkpoint.parent / "validation.csv", step),
+        settings=yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=110),
+        config=config,
+        checkpoint=checkpoint,
+        folder=folder,
+        options="".join(f" {option}" for option in options),
+    )
+    (folder / CARD).write_text(_MARK.format(digest=_digest(text)) + text, encoding="utf-8")
+    return True
+
+
+def remove_card(folder: Path) -> bool:
+    """Remove the card of the model that was in a folder, if nobody has changed it; returns whether none is left."""
+    card = folder / CARD
+    if not card.exists():
+        return True
+    try:
+        mark, _, text = card.read_text(encoding="utf-8").partition("\n")
+    except (OSError, UnicodeDecodeError):
+        return False
+    if f"{mark}\n" != _MARK.format(digest=_digest(text)):
+        return False
+    card.unlink()
+    return True
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _figures(table: Path, step: int) -> str:
+    """The run's own validation nearest to the weights, or that there is none."""
+    try:
+        with table.open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if int(float(row["step"])) <= step]
+    except (OSError, ValueError, KeyError):
+        rows = []
+    if not rows:
+        return "Not measured yet:"
+    found = ", ".join(f"{title} {float(rows[-1][name]):.3g}" for name, title in _UNITS.items() if rows[-1].get(name))
+    return f"The run's own validation at step {rows[-1]['step']}: {found}. On other voices and noises:"

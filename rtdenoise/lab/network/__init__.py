@@ -1,0 +1,1 @@
+"""The network over whole signals, differentiable, as a Keras model."""

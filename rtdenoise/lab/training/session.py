@@ -1,0 +1,178 @@
+"""A training run from its configuration file and its data folder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from rtdenoise.errors import ConfigError
+from rtdenoise.lab.data.collection import find_recordings
+from rtdenoise.lab.data.library import open_shelf
+from rtdenoise.lab.data.mixtures import Mixer, MixParams
+from rtdenoise.lab.data.pairs import open_pairs, validation_pairs
+from rtdenoise.lab.data.validation import validation_set
+from rtdenoise.lab.losses.terms import build_loss
+from rtdenoise.lab.training.progress import BEST, LAST
+from rtdenoise.lab.training.settings import TrainSettings
+from rtdenoise.typing import F32
+
+if TYPE_CHECKING:
+    from rtdenoise.lab.training.progress import Progress
+
+_LOG = logging.getLogger(__name__)
+_RUN_FILES = (LAST, BEST, "train.csv", "validation.csv", "curves.png", "events.out.tfevents.*")
+
+
+def default_cache() -> Path:
+    """Where decoded recordings are kept."""
+    return Path.home() / ".cache" / "rtdenoise"
+
+
+def check_begin(folder: Path, *, resume: bool, restart: bool, start: Path | None) -> None:
+    """Refuse to overwrite a run, to go on with one that is not there, and orders that contradict each other.
+
+    Raises
+    ------
+    ConfigError
+    """
+    last = folder / LAST
+    if resume and (restart or start is not None):
+        raise ConfigError("--resume goes on with a run; --restart and --start begin one: give one of them")
+    if resume and not last.is_file():
+        raise ConfigError(f"{last}: no run to resume; leave --resume out to begin one")
+    if not resume and not restart and last.is_file():
+        raise ConfigError(f"{folder} holds a run already: --resume goes on with it, --restart begins anew")
+    if start is not None and not start.is_file():
+        raise ConfigError(f"{start}: no such checkpoint (--start)")
+    if restart and start is not None and start.resolve().parent == folder.resolve():
+        raise ConfigError(f"{start} belongs to the run that --restart removes; name another folder with --run")
+
+
+def open_mixer(data: Path, split: str, params: MixParams, *, cache: Path, sample_rate: int) -> Mixer:
+    """Mixtures of one split of a data folder.
+
+    Raises
+    ------
+    ConfigError
+        If the folder lacks speech or noise.
+    """
+    found = find_recordings(data)
+    kinds = [("speech", True), ("speech", False), ("noise", False), ("rooms", False)]
+    shelves = [
+        open_shelf(found, kind, split, cache=cache, sample_rate=sample_rate, targets_only=targets)
+        for kind, targets in kinds
+    ]
+    for (kind, targets), shelf in zip(kinds, shelves, strict=True):
+        what = f"{kind}{' (targets)' if targets else ''}"
+        _LOG.info(
+            "%s %s: %d files, %d groups, %.0f min", split, what, len(shelf), len(shelf.groups), shelf.seconds / 60
+        )
+    return Mixer(params, *shelves)
+
+
+def preview(settings: TrainSettings, *, data: Path, folder: Path, cache: Path) -> Path:
+    """A page of spectrograms and WAV files of what the network will hear; returns the page."""
+    from rtdenoise.lab.training.pictures import dry_run
+
+    mixer, _ = _material(settings, data=data, cache=cache, with_validation=False)
+    return dry_run(settings, mixer, folder)
+
+
+def data_folder(settings: TrainSettings, given: Path | None) -> Path:
+    """The folder of recordings: the one given, else the one the configuration names.
+
+    Raises
+    ------
+    ConfigError
+        If neither is there.
+    """
+    if given is not None:
+        return given
+    if not settings.data:
+        raise ConfigError("no data to train with: give a folder with --data, or name one in the configuration (data:)")
+    folder = Path(settings.data)
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such data folder (data: of the configuration); name another with --data")
+    return folder
+
+
+def folder_name(data: Path) -> str:
+    """What a checkpoint remembers of a data folder: its own name, nothing of where it lay."""
+    return data.name if data.name not in ("", "..") else data.resolve().name
+
+
+def train(
+    settings: TrainSettings,
+    *,
+    data: Path,
+    folder: Path,
+    cache: Path,
+    resume: bool = True,
+    start: Path | None = None,
+    observe: Callable[[Progress], None] | None = None,
+) -> str:
+    """Train, or go on training from ``last.npz`` in `folder`; returns why the run ended.
+
+    Parameters
+    ----------
+    resume : bool
+        Whether to go on from an earlier checkpoint of this folder; otherwise what an earlier run left there is removed.
+    start : Path, optional
+        Checkpoint whose weights a new run begins with.
+    observe : callable, optional
+        Called with the run's `Progress` about twice a second.
+
+    Raises
+    ------
+    ConfigError, ModelError
+        For data, settings or checkpoints that cannot be used, and for a loss that is no number.
+    """
+    from rtdenoise.lab.network.keras_network import import_keras
+    from rtdenoise.lab.training.loop import Trainer
+    from rtdenoise.lab.training.pictures import keep_curves
+
+    import_keras()  # what is missing is said before hours of recordings are decoded
+    build_loss(settings.loss)
+    last = folder / LAST
+    going_on = resume and last.is_file()
+    former = [] if going_on else run_files(folder)
+    mixer, validation = _material(settings, data=data, cache=cache)
+    trainer = Trainer(replace(settings, data=folder_name(data)), folder, observe)
+    if going_on:
+        trainer.resume(last)
+        _LOG.info("going on from step %d", trainer.step)
+    elif start is not None:
+        trainer.start(start)
+        _LOG.info("starting from the weights in %s", start)
+    for path in former:  # only now: what stops a run before its first step leaves the former one as it was
+        path.unlink()
+    _LOG.info("%s: %d weights", settings.network.name, trainer.network.count_params())
+    try:
+        return trainer.run(mixer, validation)
+    finally:
+        keep_curves(folder)
+
+
+def run_files(folder: Path) -> list[Path]:
+    """What a run has left in its folder: checkpoints, tables, curves and events."""
+    return [path for pattern in _RUN_FILES for path in folder.glob(pattern) if path.is_file()]
+
+
+def _material(
+    settings: TrainSettings, *, data: Path, cache: Path, with_validation: bool = True
+) -> tuple[Mixer, tuple[F32, F32] | None]:
+    """What draws training pairs, and the fixed validation set."""
+    rate, hop = settings.network.sample_rate, settings.network.hop
+    sizes = {"clips": settings.validation_clips, "n_samples": int(settings.validation_seconds * rate / hop) * hop}
+    opened: dict[str, Any] = {"cache": cache, "sample_rate": rate}
+    if settings.pairs:
+        mixer = cast("Mixer", open_pairs(data, "train", **opened))  # drawn from in the same way
+        dev_pairs = open_pairs(data, "dev", **opened) if with_validation else None
+        return mixer, None if dev_pairs is None else validation_pairs(dev_pairs, **sizes)
+    mixer = open_mixer(data, "train", settings.mixtures, **opened)
+    if not with_validation:
+        return mixer, None
+    return mixer, validation_set(open_mixer(data, "dev", settings.mixtures, **opened), cache=cache, **sizes)

@@ -1,0 +1,1 @@
+"""What runs in PortAudio's thread: nopython code, and how it is compiled and kept."""

@@ -1,0 +1,1 @@
+"""Samples into and out of a running session that belong to no device."""

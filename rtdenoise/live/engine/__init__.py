@@ -1,0 +1,1 @@
+"""The process that runs methods which are no compiled hop."""

@@ -1,0 +1,1 @@
+"""Watching a session's processes, and ending them."""

@@ -1,0 +1,1 @@
+"""The methods: spectral subtraction and Wiener filter, and the context aggregation network."""

@@ -1,0 +1,70 @@
+"""A spectral network as a `Denoiser` whose hop is compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rtdenoise.errors import ConfigError
+from rtdenoise.methods.can.compiled import hop as compiled
+from rtdenoise.methods.can.compiled.state import initial_state
+from rtdenoise.methods.can.weights import Network
+from rtdenoise.streaming.blocks import fit_blocks
+from rtdenoise.typing import F32
+
+
+class CompiledCan:
+    """One stream of a network over spectra, 16-bit weights, 32-bit arithmetic; no framework beside numpy and numba.
+
+    Parameters
+    ----------
+    network : Network
+        Weights are rounded to 16-bit floats, which those of shipped models are already.
+    gain_min_db : float, optional
+        Lowest gain; the specification's if not given.
+
+    Attributes
+    ----------
+    state : (1,) record array
+        The whole memory, weights included.
+    gain_min : (1,) float32
+        Amplitude; may be written while audio runs.
+
+    Raises
+    ------
+    ConfigError
+        For a network over samples or learnt frames.
+    """
+
+    channels = 1
+
+    def __init__(self, network: Network, gain_min_db: float | None = None) -> None:
+        spec = network.spec
+        if spec.domain != "spectral":
+            raise ConfigError(f"{spec.name}: engine='numba' is for networks over spectra; use engine='litert'")
+        self.sample_rate, self.hop = spec.sample_rate, spec.hop
+        self.latency_samples = spec.latency_samples
+        self._initial = initial_state(network, spec.gain_min_db if gain_min_db is None else gain_min_db)
+        self.state, self._listening = (records.copy() for records in self._initial)
+        self.gain_min: F32 = self.state["gain_min"]
+        silence = np.zeros(self.hop, np.float32)
+        self.process(silence, silence)  # compiles both ways of running now, so that no later call does
+        self.process_hops(silence, silence)
+        self.reset()
+
+    def process(self, block: F32, out: F32) -> None:
+        """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
+        block, target = fit_blocks(block, out, (self.hop,))
+        compiled.hop(block, target, self.state, self._listening)
+        if target is not out:
+            out[...] = target
+
+    def process_hops(self, signal: F32, out: F32) -> None:
+        """Enhance a whole number of hops, ``(n * hop,)`` float32 in and out, in one call without the interpreter."""
+        signal, target = fit_blocks(signal, out, (len(signal),))
+        compiled.hops(signal, target, self.hop, self.state, self._listening)
+        if target is not out:
+            out[...] = target
+
+    def reset(self) -> None:
+        """Forget the signal."""
+        self.state[...], self._listening[...] = self._initial

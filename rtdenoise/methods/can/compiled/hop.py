@@ -1,0 +1,192 @@
+"""One hop of a spectral network in nopython code; the same arithmetic as `rtdenoise.methods.can.tensorflow.graph`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rtdenoise.kernels.clarity import keep_clear
+from rtdenoise.kernels.elementary import exponential, logarithm
+from rtdenoise.kernels.half import dense_half
+from rtdenoise.kernels.jit import kernel
+from rtdenoise.kernels.overlap_add import analyse, synthesise
+from rtdenoise.methods.can import features, fine
+from rtdenoise.typing import F32, Record
+
+_ONE, _TWO = np.float32(1), np.float32(2)
+_POWER_FLOOR = np.float32(features.POWER_FLOOR)
+_FLOOR_EXPONENT = np.float32(features.FLOOR_EXPONENT)
+_SHRINK = np.float32(features.SHRINK)
+_ROTATION_FLOOR, _GAIN_TINY = np.float32(features.ROTATION_FLOOR), np.float32(features.GAIN_TINY)
+_BINS, _KINDS, _FRAMES, _REACH, _WIDTH = fine.BINS, fine.KINDS, fine.FRAMES, fine.REACH, fine.WIDTH
+_LAYERS, _N_INPUTS = fine.LAYERS, fine.N_INPUTS
+
+
+@kernel
+def hop(block: F32, out: F32, states: np.ndarray, listening: np.ndarray) -> None:
+    """Enhance one hop.
+
+    Parameters
+    ----------
+    block : (hop,) float32, read
+    out : (hop,) float32, written; may be `block`
+    states, listening : record arrays of `rtdenoise.methods.can.compiled.state.initial_state`, read and written
+    """
+    state = states[0]
+    for heard in listening:
+        analyse(block, heard)
+    analyse(block, state)
+    if listening.size > 0:
+        read_spectrum(listening[0].spectrum, state)
+    else:
+        read_spectrum(state.spectrum, state)
+    stack(state)
+    propose(state)
+    if state.fine_rows.size > 0:
+        refine(state)
+    state.heard[:] = state.spectrum
+    mask(state)
+    keep_clear(state.heard, state.spectrum, state.energies, state.clarity_smoothing, state.gain_min)
+    synthesise(out, state)
+
+
+@kernel
+def hops(signal: F32, out: F32, hop_samples: int, states: np.ndarray, listening: np.ndarray) -> None:
+    """Enhance ``signal.size // hop_samples`` hops; (n,) float32 read, (n,) float32 written."""
+    for start in range(0, signal.size - hop_samples + 1, hop_samples):
+        hop(signal[start : start + hop_samples], out[start : start + hop_samples], states, listening)
+
+
+@kernel
+def read_spectrum(spectrum: np.ndarray, state: Record) -> None:
+    """What the network reads of a spectrum: log power, its heights above its running mean and floor, and its phase.
+
+    Parameters
+    ----------
+    spectrum : (n_bins,) complex64, read
+    state : record, read and written
+        Reads and writes ``means`` (of log power; of its negative power) and ``ages`` (the same means of ones); writes
+        ``inputs`` and ``heights``.
+    """
+    inputs, mean, floor = state.inputs, state.means[0], state.means[1]
+    above_mean, above_floor = state.heights[0], state.heights[1]
+    n = spectrum.size
+    for k in range(n):
+        real, imag = spectrum[k].real, spectrum[k].imag
+        inputs[k] = logarithm(real * real + imag * imag + _POWER_FLOOR)
+    mean_step, floor_step = state.mean_step, state.floor_step
+    state.ages[0] += mean_step * (_ONE - state.ages[0])
+    state.ages[1] += floor_step * (_ONE - state.ages[1])
+    mean_share, floor_share = _ONE / state.ages[0], _ONE / state.ages[1]
+    for k in range(n):
+        mean[k] += mean_step * (inputs[k] - mean[k])
+        above_mean[k] = inputs[k] - mean[k] * mean_share
+        floor[k] += floor_step * (exponential(_FLOOR_EXPONENT * inputs[k]) - floor[k])
+        above_floor[k] = inputs[k] - logarithm(floor[k] * floor_share) * (_ONE / _FLOOR_EXPONENT)
+    for k in range(n):
+        inputs[n + k], inputs[2 * n + k] = above_mean[k], above_floor[k]
+    if state.complex_mask != 0:
+        for k in range(n):
+            shrink = exponential(_SHRINK * inputs[k])
+            inputs[3 * n + k], inputs[4 * n + k] = spectrum[k].real * shrink, spectrum[k].imag * shrink
+
+
+@kernel
+def stack(state: Record) -> None:
+    """The dilated layers: reads ``inputs``, keeps each layer's row in its ring, writes ``outputs``."""
+    rows, taps, layer, slots = state.rows, state.taps, state.layer, state.slots
+    width = rows.size
+    past = taps.size // width - 1
+    slope = state.slope
+    dense_half(state.inputs, state.first, state.first_bias, rows)
+    for index in range(state.dilations.size):
+        base, length, dilation = state.bases[index], state.lengths[index], state.dilations[index]
+        for tap in range(past):
+            slot = base + (state.step - (past - tap) * dilation) % length
+            taps[tap * width : (tap + 1) * width] = slots[slot]
+        taps[past * width :] = rows
+        if length > 0:
+            slots[base + state.step % length] = rows
+        dense_half(taps, state.kernels[index], state.biases[index], layer)
+        kept = _ONE if state.residual != 0 else np.float32(0)
+        for c in range(width):
+            rows[c] = kept * rows[c] + max(layer[c], slope * layer[c])
+    dense_half(rows, state.last, state.last_bias, state.outputs)
+    state.step += 1
+
+
+@kernel
+def propose(state: Record) -> None:
+    """Logits of the gain, from ``outputs`` and ``heights`` to ``gain``."""
+    outputs, gain, skip, heights = state.outputs, state.gain, state.skip, state.heights
+    for k in range(gain.size):
+        gain[k] = outputs[k] + heights[0, k] * skip[0, k] + heights[1, k] * skip[1, k]
+
+
+@kernel
+def refine(state: Record) -> None:
+    """Correct the logits in ``gain`` by the layers behind the stack (see `fine`); keeps the last frames."""
+    frames, rows, layer, taps = state.fine_frames, state.fine_rows, state.fine_layer, state.fine_taps
+    inputs, heights, gain = state.inputs, state.heights, state.gain
+    n, slope = gain.size, state.slope
+    for t in range(_FRAMES - 1):
+        frames[t] = frames[t + 1]
+    newest = frames[_FRAMES - 1]
+    for k in range(n):
+        at = _REACH * _N_INPUTS + k * _KINDS
+        newest[at], newest[at + 1] = gain[k], inputs[k]
+        newest[at + 2], newest[at + 3] = heights[0, k], heights[1, k]
+    c = state.fine_last.shape[0]
+    groups = newest.size // _N_INPUTS - 2 * _REACH
+    seen = _WIDTH * _N_INPUTS
+    for g in range(groups):
+        for t in range(_FRAMES):
+            taps[t * seen : (t + 1) * seen] = frames[t, g * _N_INPUTS : g * _N_INPUTS + seen]
+        dense_half(taps, state.fine_first, state.fine_biases[0], layer)
+        at = (g + _REACH) * c
+        for j in range(c):
+            rows[0, at + j] = max(layer[j], slope * layer[j])
+    for number in range(_LAYERS):
+        source, target = rows[number % 2], rows[(number + 1) % 2]
+        for g in range(groups):
+            dense_half(
+                source[g * c : (g + _WIDTH) * c], state.fine_kernels[number], state.fine_biases[1 + number], layer
+            )
+            at = (g + _REACH) * c
+            for j in range(c):
+                target[at + j] = source[at + j] + max(layer[j], slope * layer[j])
+    found, last, offset = rows[_LAYERS % 2], state.fine_last, state.fine_last_bias
+    for g in range(groups):
+        at = (g + _REACH) * c
+        for b in range(min(_BINS, n - g * _BINS)):
+            total = offset[b]
+            for j in range(c):
+                total += found[at + j] * last[j, b]
+            gain[g * _BINS + b] += total
+
+
+@kernel
+def mask(state: Record) -> None:
+    """Multiply ``spectrum`` by the gain whose logits are in ``gain``, and turn it by the rotation in ``outputs``."""
+    spectrum, outputs, gain = state.spectrum, state.outputs, state.gain
+    n, power, gain_min = gain.size, -state.mask_power, state.gain_min
+    for k in range(n):
+        gain[k] = max(exponential(power * logarithm(_ONE + exponential(-gain[k]))), gain_min)
+    if state.complex_mask == 0:
+        for k in range(n):
+            spectrum[k] *= gain[k]
+        return
+    for k in range(n):
+        free = _ONE - gain_min / (gain[k] + _GAIN_TINY)
+        across = _ONE + free * tangent(outputs[n + k])
+        along = free * tangent(outputs[2 * n + k])
+        scale = gain[k] / np.sqrt(across * across + along * along + _ROTATION_FLOOR)
+        real, imag = spectrum[k].real, spectrum[k].imag
+        spectrum[k] = np.complex64(
+            complex(scale * (across * real - along * imag), scale * (across * imag + along * real))
+        )
+
+
+@kernel
+def tangent(x: np.float32) -> np.float32:
+    """Hyperbolic tangent, to 5e-6."""
+    return _ONE - _TWO / (_ONE + exponential(_TWO * x))

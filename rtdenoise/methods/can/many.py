@@ -1,0 +1,91 @@
+"""Many independent streams through one network in one step: for files, servers and GPUs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from rtdenoise.errors import ConfigError
+from rtdenoise.methods.can.engine import StepEngine
+from rtdenoise.methods.can.models import open_model
+from rtdenoise.methods.can.spec import CanSpec
+from rtdenoise.methods.can.spectra import Spectra
+from rtdenoise.methods.can.streaming import DEFAULT_MODEL, copy_usable
+from rtdenoise.typing import F32
+
+
+class ManyStreams:
+    """As many streams as the engine was built for, in step with each other.
+
+    Parameters
+    ----------
+    spec : CanSpec
+    engine : StepEngine
+    streams : int
+
+    Attributes
+    ----------
+    sample_rate, hop, latency_samples : int
+        As for one stream.
+    """
+
+    def __init__(self, spec: CanSpec, engine: StepEngine, streams: int) -> None:
+        self.sample_rate, self.hop = spec.sample_rate, spec.hop
+        self.latency_samples = spec.latency_samples + spec.lookahead_samples
+        self.streams = streams
+        self._engine = engine
+        self._spectra = Spectra(spec, streams) if spec.domain == "spectral" else None
+        self._rows = {"rows": np.zeros((streams * spec.hop, 1), np.float32)}
+        silence = np.zeros((streams, spec.hop), np.float32)
+        self.process(silence, np.empty_like(silence))
+        self.reset()
+
+    def process(self, blocks: F32, outs: F32) -> None:
+        """Enhance one hop of every stream.
+
+        Parameters
+        ----------
+        blocks : (streams, hop) float32, read
+        outs : (streams, hop) float32, written
+            May be `blocks` itself.
+
+        Raises
+        ------
+        ValueError
+            For arrays of another shape or type.
+        """
+        shape = (self.streams, self.hop)
+        for array in (blocks, outs):
+            if array.shape != shape or array.dtype != np.float32:
+                raise ValueError(f"{array.dtype} {array.shape} where {shape} float32 is needed: a hop of each stream")
+        if self._spectra is None:
+            copy_usable(blocks.reshape(-1), self._rows["rows"][:, 0])
+            outs[...] = self._engine.step(self._rows)["rows"].reshape(outs.shape)
+            return
+        self._spectra.analyse(blocks)
+        self._spectra.synthesise(self._engine.step(self._spectra.inputs), outs)
+
+    def reset(self) -> None:
+        """Forget all signals."""
+        if self._spectra is not None:
+            self._spectra.reset()
+        self._engine.reset()
+
+
+def build_many(streams: int, model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> ManyStreams:
+    """Streams through a trained model, computed by TensorFlow.
+
+    Raises
+    ------
+    ConfigError
+        For less than one stream.
+    ModelError, MissingExtraError, DeviceError
+        If the model, TensorFlow or the device is not there.
+    """
+    if streams < 1:
+        raise ConfigError(f"streams={streams} must be at least 1")
+    from rtdenoise.methods.can.tensorflow.engine import TensorFlowEngine
+
+    found = open_model(model)
+    return ManyStreams(found.spec, TensorFlowEngine(found.network(), streams=streams, device=device), streams)

@@ -1,0 +1,247 @@
+"""What a context aggregation network looks like: one frozen description, valid by construction, saved as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from rtdenoise.errors import ConfigError, ModelError
+from rtdenoise.methods.can import fine
+from rtdenoise.methods.can.checks import require_between, require_number, require_whole
+from rtdenoise.streaming.windows import window_pair
+
+_CHOICES = {
+    "domain": ("wave", "framed", "spectral"),
+    "normalisation": ("none", "adaptive"),
+    "mask": ("none", "magnitude", "complex"),
+    "statistics": ("running", "file"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanSpec:
+    """A stack of dilated convolutions over samples (``wave``), learnt frames (``framed``) or spectra (``spectral``).
+
+    A *row* is what the stack sees at one instant: one sample, one frame or one spectrum.
+
+    Attributes
+    ----------
+    name : str
+    domain : {"wave", "framed", "spectral"}
+        ``framed``: a learnt analysis turns `frame` samples into a row every `stride` samples, a learnt synthesis turns
+        rows into frames that are overlapped and added.
+    channels : int
+        Width of every intermediate layer.
+    dilations : tuple of int
+        One convolution each, in rows.
+    kernel : int
+        Taps of each convolution.
+    normalisation : {"none", "adaptive"}
+        ``adaptive``: ``w0 * x + w1 * batchnorm(x)`` before the activation (Germain et al. 2018, section 2.1).
+    statistics : {"running", "file"}
+        Mean and variance that an adaptive network normalises with when it is used on a whole file: those kept while it
+        was trained, or the file's own.  Streams always use kept ones.
+    residual : bool
+        ``h + scale * activation(conv(h))`` in place of ``activation(conv(h))``.
+    causal : bool
+        All taps in the past; otherwise centred: its stream is later than the input by `lookahead_samples`.
+    slope : float
+        Of the leaky rectifier, for negative input.
+    mask : {"none", "magnitude", "complex"}
+        What the last layer means: the signal itself, a gain per bin, a gain and a rotation per bin.
+    mask_power : float
+        Exponent of the gain when the network is used; below 1 it suppresses less than it was trained to.
+    gain_min_db : float
+        Lowest gain a mask applies when the network is used.
+    sample_rate : int
+        In Hz.
+    hop : int
+        Samples per step of the stream.
+    frame, span : int
+        Analysis and synthesis windows of the spectral domain; see `rtdenoise.streaming.windows.window_pair`.  With
+        ``span == hop`` nothing is delayed, and the network listens through another window (`listening_span`).  In the
+        framed domain `frame` is the length of both and `span` is not used.
+    stride : int
+        Samples between rows of the framed domain.
+    mean_rows : int
+        Rows after which the running means that a spectral network reads have taken as much of a new spectrum as they
+        are meant to take of one: with a shorter hop, more, so that they last as long.
+    fine_channels : int
+        Width of the layers behind the stack that look at each bin's gain beside those of its neighbours
+        (`rtdenoise.methods.can.fine`); 0: none.
+    """
+
+    name: str
+    domain: Literal["wave", "framed", "spectral"]
+    channels: int
+    dilations: tuple[int, ...]
+    kernel: int = 3
+    normalisation: Literal["none", "adaptive"] = "none"
+    statistics: Literal["running", "file"] = "running"
+    residual: bool = False
+    causal: bool = True
+    slope: float = 0.2
+    mask: Literal["none", "magnitude", "complex"] = "none"
+    mask_power: float = 1.0
+    gain_min_db: float = -60.0
+    sample_rate: int = 16000
+    hop: int = 128
+    frame: int = 512
+    span: int = 256
+    stride: int = 16
+    mean_rows: int = 1
+    fine_channels: int = 0
+
+    def __post_init__(self) -> None:
+        for key, allowed in _CHOICES.items():
+            if getattr(self, key) not in allowed:
+                raise ConfigError(f"{key}={getattr(self, key)!r} must be one of {', '.join(allowed)}")
+        for key in ("channels", "kernel", "sample_rate", "hop", "frame", "span", "stride", "mean_rows"):
+            require_whole(key, getattr(self, key), 1)
+        require_whole("fine_channels", self.fine_channels, 0)
+        if not self.dilations or min(self.dilations) < 1:
+            raise ConfigError(f"dilations={self.dilations} must be one or more positive whole numbers")
+        require_between("mask_power", self.mask_power, 0.01, 2.0)
+        require_number("gain_min_db", self.gain_min_db)
+        if (self.domain != "spectral") != (self.mask == "none"):
+            raise ConfigError(f"mask={self.mask!r} does not fit domain={self.domain!r}: only spectra are masked")
+        if self.domain == "framed" and (self.hop % self.stride or self.frame % self.stride):
+            raise ConfigError(f"stride={self.stride} must divide hop={self.hop} and frame={self.frame}")
+        self._check_spectra()
+        if self.domain != "wave" and not self.causal:
+            raise ConfigError("causal=False is for the wave domain; frames and spectra are computed as a stream")
+        if not self.causal and self.kernel % 2 == 0:
+            raise ConfigError(f"kernel={self.kernel} must be odd to be centred (causal=False)")
+        if self.statistics == "file" and (self.domain != "wave" or self.normalisation != "adaptive"):
+            raise ConfigError("statistics='file' needs domain='wave' and normalisation='adaptive'")
+        if self.gain_min_db > 0.0:
+            raise ConfigError(f"gain_min_db={self.gain_min_db} must not amplify")
+
+    def _check_spectra(self) -> None:
+        """What only spectra have, or ask for."""
+        if self.domain == "spectral":
+            window_pair(self.frame, self.span, self.hop)  # refuses lengths that have no windows
+            if self.frame % self.hop:
+                raise ConfigError(f"frame={self.frame} must be a multiple of hop={self.hop}")
+        elif self.fine_channels:
+            raise ConfigError(f"fine_channels={self.fine_channels} does not fit domain={self.domain!r}: only spectra")
+
+    @property
+    def n_bins(self) -> int:
+        """Bins of one spectrum."""
+        return self.frame // 2 + 1
+
+    @property
+    def listens_apart(self) -> bool:
+        """Whether what the network reads is another spectrum than the one its mask is for."""
+        return self.domain == "spectral" and self.span == self.hop
+
+    @property
+    def listening_span(self) -> int:
+        """Span of the windows through which the network listens."""
+        return 2 * self.hop if self.listens_apart else self.span
+
+    @property
+    def n_inputs(self) -> int:
+        """Numbers per row that the stack reads: sample, frame, or three (complex masks: five) of every bin."""
+        one = self.frame if self.domain == "framed" else 1
+        return {"none": one, "magnitude": 3 * self.n_bins, "complex": 5 * self.n_bins}[self.mask]
+
+    @property
+    def n_outputs(self) -> int:
+        """Numbers per row that the stack writes: sample, frame, or gain (and rotation, two numbers) per bin."""
+        one = self.frame if self.domain == "framed" else 1
+        return {"none": one, "magnitude": self.n_bins, "complex": 3 * self.n_bins}[self.mask]
+
+    @property
+    def rows_per_hop(self) -> int:
+        """Rows the stack takes in per step of the stream."""
+        return {"wave": self.hop, "framed": self.hop // self.stride, "spectral": 1}[self.domain]
+
+    @property
+    def receptive_rows(self) -> int:
+        """Rows one output row of the stack depends on, its own included."""
+        return 1 + (self.kernel - 1) * sum(self.dilations)
+
+    @property
+    def receptive_field(self) -> int:
+        """Input samples one output sample depends on.
+
+        The running means that a spectral network reads besides are not counted: they fade, over about a second.
+        """
+        if self.domain == "wave":
+            return self.receptive_rows
+        if self.domain == "framed":
+            return self.frame + (self.receptive_rows - 1 + self.frame // self.stride - 1) * self.stride
+        behind = fine.FRAMES - 1 if self.fine_channels else 0
+        overlapping = self.span // self.hop
+        return self.frame + (self.receptive_rows - 1 + behind + overlapping - 1) * self.hop
+
+    @property
+    def lookahead_samples(self) -> int:
+        """Samples of the future one output sample depends on; a stream waits for them."""
+        return 0 if self.causal else (self.kernel - 1) // 2 * sum(self.dilations)
+
+    @property
+    def latency_samples(self) -> int:
+        """By how many samples the output is later than the input, `lookahead_samples` apart."""
+        return {"wave": 0, "framed": self.frame - self.stride, "spectral": self.span - self.hop}[self.domain]
+
+    @property
+    def multiplications_per_second(self) -> int:
+        """Multiply-adds per second of sound in the stack."""
+        c, k = self.channels, self.kernel
+        inner = k * c * c * (len(self.dilations) - (self.domain == "wave"))
+        first = k * c if self.domain == "wave" else self.n_inputs * c
+        rows_per_second = self.sample_rate * self.rows_per_hop // self.hop
+        return (first + inner + self.n_outputs * c + fine.multiplications(self)) * rows_per_second
+
+    def as_json(self) -> str:
+        """The specification as readable JSON."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def spec_from_mapping(values: dict[str, Any]) -> CanSpec:
+    """A specification from parsed JSON or YAML.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or missing, or a value cannot work.
+    """
+    known = [f.name for f in fields(CanSpec)]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ConfigError(f"unknown key {unknown[0]!r} in a network specification; known are {', '.join(known)}")
+    try:
+        dilations = tuple(int(d) for d in values.get("dilations", ()))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"dilations={values['dilations']!r} must be whole numbers") from error
+    try:
+        return CanSpec(**{**values, "dilations": dilations})
+    except TypeError as error:
+        raise ConfigError(f"incomplete network specification: {error}") from error
+
+
+def load_spec(path: Path) -> CanSpec:
+    """Read a specification that `CanSpec.as_json` wrote.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or is no specification.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: no such file; a model folder holds spec.json") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: not a network specification ({error})") from error
+    if not isinstance(values, dict):
+        raise ModelError(f"{path}: not a network specification (no JSON object)")
+    try:
+        return spec_from_mapping(values)
+    except ConfigError as error:
+        raise ModelError(f"{path}: {error}") from error

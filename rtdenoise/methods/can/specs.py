@@ -1,0 +1,70 @@
+"""The specifications that have a name: what configurations and shipped models are made from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rtdenoise.errors import ConfigError
+from rtdenoise.methods.can.spec import CanSpec
+
+_DOUBLING = tuple(2**k for k in range(13))
+_PYRAMID = (1, 2, 4, 8, 16, 32)
+
+# Every sample is heard four times: windows of 16 ms at a hop of 4 ms.
+_LIVE = CanSpec(
+    name="can-live",
+    domain="spectral",
+    channels=256,
+    dilations=tuple(2 * d for d in _PYRAMID) * 2,
+    residual=True,
+    mask="complex",
+    hop=64,
+    mean_rows=2,
+    fine_channels=32,
+)
+
+SPECS: dict[str, CanSpec] = {
+    spec.name: spec
+    for spec in (
+        # As published, with the layer count of the authors' released network: 160,925 parameters, not causal.
+        CanSpec(
+            name="germain2018",
+            domain="wave",
+            channels=64,
+            dilations=(*_DOUBLING, 1),
+            normalisation="adaptive",
+            statistics="file",
+            causal=False,
+        ),
+        # The same with all taps in the past.
+        CanSpec(
+            name="germain2018-causal", domain="wave", channels=64, dilations=(*_DOUBLING, 1), normalisation="adaptive"
+        ),
+        # No delay but the block: the newest hop is given out as it is masked, nothing overlaps.
+        replace(_LIVE, name="can-wave", span=128, hop=128, dilations=_PYRAMID * 2, mean_rows=1),
+        _LIVE,
+        # The same with windows of 8 ms behind it, every 2 ms: half the delay, twice the cost.
+        replace(_LIVE, name="can-ultra", span=128, hop=32, dilations=tuple(4 * d for d in _PYRAMID) * 2, mean_rows=4),
+        CanSpec(
+            name="can-small",
+            domain="spectral",
+            channels=64,
+            dilations=_PYRAMID * 2,
+            residual=True,
+            mask="magnitude",
+        ),
+    )
+}
+
+
+def shipped_spec(name: str) -> CanSpec:
+    """The specification called `name`.
+
+    Raises
+    ------
+    ConfigError
+        If there is none; the message lists them.
+    """
+    if name not in SPECS:
+        raise ConfigError(f"no network specification {name!r}; known are {', '.join(SPECS)}")
+    return SPECS[name]

@@ -1,0 +1,95 @@
+"""Blocks of samples to the spectra that a network reads, and its answer back to samples: of one stream or many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.kernels.clarity import SMOOTHING_SECONDS, keep_clear_each
+from rtdenoise.kernels.jit import kernel
+from rtdenoise.kernels.overlap_add import analyse, synthesise
+from rtdenoise.methods.can.spec import CanSpec
+from rtdenoise.streaming.overlap_add import Framing, fill_windows, overlap_add_fields
+from rtdenoise.typing import F32
+from rtdenoise.units import amplitude_from_db, smoothing_per_hop
+
+
+@kernel
+def analyse_each(blocks: F32, states: np.ndarray) -> None:
+    """`analyse` for each of (n_streams, hop) float32 blocks with its own record."""
+    for stream in range(states.size):
+        analyse(blocks[stream], states[stream])
+
+
+@kernel
+def synthesise_each(outs: F32, states: np.ndarray) -> None:
+    """`synthesise` for each of (n_streams, hop) float32 outputs with its own record."""
+    for stream in range(states.size):
+        synthesise(outs[stream], states[stream])
+
+
+class Spectra:
+    """Overlap-add around the steps of a spectral network.
+
+    Parameters
+    ----------
+    spec : CanSpec
+    streams : int
+    gain_min_db : float, optional
+        Lowest gain; the specification's if not given.
+
+    Attributes
+    ----------
+    inputs : dict of array
+        What a step of the network reads, written by `analyse`: `tensorflow.graph.spectra`, each ``(streams, n_bins)``
+        float32, and ``gain_min`` ``(1,)``, an amplitude that may be written while audio runs.
+    """
+
+    def __init__(self, spec: CanSpec, streams: int, gain_min_db: float | None = None) -> None:
+        spans = (spec.span, spec.listening_span) if spec.listens_apart else (spec.span,)
+        self._initial = [_records(spec, span, streams) for span in spans]
+        self._records: list[Any] = [records.copy() for records in self._initial]
+        self._gain_start = np.float32(amplitude_from_db(spec.gain_min_db if gain_min_db is None else gain_min_db))
+        self.inputs: dict[str, F32] = {}
+        for prefix in ("", "heard_")[: len(spans)]:
+            for part in ("real", "imag"):
+                self.inputs[prefix + part] = np.zeros((streams, spec.n_bins), np.float32)
+        self._heard = np.zeros((streams, spec.n_bins), np.complex64)
+        self._energies = np.zeros((streams, 2), np.float32)
+        self._smoothing = np.float32(smoothing_per_hop(SMOOTHING_SECONDS, spec.hop / spec.sample_rate))
+        self.inputs["gain_min"] = np.full(1, self._gain_start, np.float32)
+
+    def analyse(self, blocks: F32) -> None:
+        """Take in the next ``(streams, hop)`` samples."""
+        for records, prefix in zip(self._records, ("", "heard_"), strict=False):
+            analyse_each(blocks, records)
+            spectrum = records["spectrum"]
+            self.inputs[prefix + "real"][...] = spectrum.real
+            self.inputs[prefix + "imag"][...] = spectrum.imag
+
+    def synthesise(self, answer: Mapping[str, F32], outs: F32) -> None:
+        """Write the finished ``(streams, hop)`` samples of a step's ``real`` and ``imag``."""
+        spectrum = self._records[0]["spectrum"]
+        self._heard[...] = spectrum
+        spectrum.real = answer["real"]
+        spectrum.imag = answer["imag"]
+        keep_clear_each(self._heard, self._records[0], self._energies, self._smoothing, self.inputs["gain_min"][0])
+        synthesise_each(outs, self._records[0])
+
+    def reset(self) -> None:
+        """Forget the signals."""
+        for records, initial in zip(self._records, self._initial, strict=True):
+            records[...] = initial
+        self._energies.fill(0.0)
+        self.inputs["gain_min"].fill(self._gain_start)
+
+
+def _records(spec: CanSpec, span: int, streams: int) -> np.ndarray:
+    """Overlap-add records at their start."""
+    framing = Framing(sample_rate=spec.sample_rate, frame=spec.frame, span=span, hop=spec.hop)
+    records = np.zeros(streams, np.dtype(overlap_add_fields(framing), align=True))
+    for record in records:
+        fill_windows(record, framing)
+    return records

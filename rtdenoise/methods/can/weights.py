@@ -1,0 +1,191 @@
+"""A trained network as plain arrays: what every engine computes with, and how it is kept on disk."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.errors import ModelError
+from rtdenoise.methods.can import features, fine
+from rtdenoise.methods.can.spec import CanSpec
+from rtdenoise.typing import F32
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Weights ready for inference, normalisation folded into the convolutions.
+
+    Attributes
+    ----------
+    spec : CanSpec
+    first : tuple of (n_inputs, channels) and (channels,) float32, or None
+        The layer in front of a stack over spectra or frames.
+    kernels : tuple of (kernel, n_in, channels) float32
+        One for each of the specification's dilations; the last tap is the present row of a causal network.
+    biases : tuple of (channels,) float32
+    last : tuple of (channels, n_outputs) and (n_outputs,) float32
+    skip : (2, n_bins) float32, or None
+        How much a bin's heights above its running mean and its floor count for its own gain, around the stack.
+    fine : tuple of float32 arrays
+        Of the layers behind the stack, see `rtdenoise.methods.can.fine.shapes`; empty without them.
+    """
+
+    spec: CanSpec
+    first: tuple[F32, F32] | None
+    kernels: tuple[F32, ...]
+    biases: tuple[F32, ...]
+    last: tuple[F32, F32]
+    skip: F32 | None = None
+    fine: tuple[F32, ...] = ()
+
+    def __post_init__(self) -> None:
+        spec = self.spec
+        c, n = spec.channels, len(spec.dilations)
+        widths = [1 if spec.domain == "wave" and i == 0 else c for i in range(n)]
+        expected = [(spec.kernel, w, c) for w in widths] + [(c,)] * n + [(c, spec.n_outputs), (spec.n_outputs,)]
+        expected += [(spec.n_inputs, c), (c,)] if spec.domain != "wave" else []
+        expected += [(2, spec.n_bins)] if spec.domain == "spectral" else []
+        expected += fine.shapes(spec)
+        found = [a.shape for a in self.arrays()]
+        if sorted(found) != sorted(expected):
+            raise ModelError(
+                f"weights do not fit the specification {spec.name!r}: shapes {_difference(found, expected)}"
+            )
+
+    def arrays(self) -> list[F32]:
+        """All weights in a fixed order."""
+        skip = [] if self.skip is None else [self.skip]
+        return [*self.kernels, *self.biases, *self.last, *(self.first or ()), *skip, *self.fine]
+
+    @property
+    def n_weights(self) -> int:
+        """Numbers in all arrays."""
+        return sum(a.size for a in self.arrays())
+
+
+def _difference(found: list[Any], expected: list[Any]) -> str:
+    for a in found:
+        if a not in expected:
+            return f"{a} where one of {sorted(set(expected))} is expected"
+    return f"{len(found)} arrays where {len(expected)} are expected"
+
+
+def from_keras(spec: CanSpec, model: Any) -> Network:
+    """The weights of a Keras network, its running statistics, offsets and residual share folded in.
+
+    ``w0 x + w1 ((x - mean) / sqrt(var + eps) + beta) = g x + w1 (beta - mean / sqrt(var + eps))``, ``g = w0 + w1 /
+    sqrt(var + eps)``.
+    """
+
+    def arrays(name: str) -> list[F32]:
+        return [w.numpy().astype(np.float32) for w in model.get_layer(name).weights]
+
+    kernels: list[F32] = []
+    biases: list[F32] = []
+    for index in range(len(spec.dilations)):
+        kernel, *bias = arrays(f"conv{index}")
+        if spec.normalisation == "adaptive":
+            w0, w1, beta, mean, variance = (a.astype(np.float64) for a in _normalisation_arrays(model, index))
+            scale = 1.0 / np.sqrt(variance + features.BATCHNORM_EPSILON)
+            kernel = (kernel * (w0 + w1 * scale)).astype(np.float32)
+            bias = [(w1 * (beta - mean * scale)).astype(np.float32)]
+        # the leaky rectifier is homogeneous: a share of its output is the output of a share of its input
+        share = np.float32(features.RESIDUAL_SCALE if spec.residual else 1.0)
+        kernels.append(kernel * share)
+        biases.append(bias[0] * share)
+    first = _first(spec, *arrays("input")) if spec.domain != "wave" else None
+    kernel, bias_ = arrays("output")
+    skip = arrays("skip")[0] if spec.domain == "spectral" else None
+    behind = _fine(spec, [a for name in _fine_names(spec) for a in arrays(name)])
+    return Network(spec, first, tuple(kernels), tuple(biases), (kernel, bias_), skip, behind)
+
+
+def _fine_names(spec: CanSpec) -> list[str]:
+    return [*(f"fine{k}" for k in range(1 + fine.LAYERS)), "fine_output"] if spec.fine_channels else []
+
+
+def _fine(spec: CanSpec, arrays: list[F32]) -> tuple[F32, ...]:
+    """The layers behind the stack, reading logits and logarithms with the training's scales folded in."""
+    if not arrays:
+        return ()
+    scales = np.tile(np.array([fine.LOGIT_SCALE, *[features.LOG_SCALE] * (fine.KINDS - 1)], np.float32), fine.BINS)
+    return arrays[0] * scales[:, None], *arrays[1:]
+
+
+def _first(spec: CanSpec, kernel: F32, bias: F32) -> tuple[F32, F32]:
+    """The first layer, reading frames, or log power and heights with the training's offset and scale folded in."""
+    kernel = kernel.copy()
+    if spec.domain == "framed":
+        return kernel, bias
+    kernel[: 3 * spec.n_bins] *= np.float32(features.LOG_SCALE)
+    return kernel, bias + np.float32(features.LOG_OFFSET) * kernel[: spec.n_bins].sum(axis=0)
+
+
+def _normalisation_arrays(model: Any, index: int) -> list[F32]:
+    layer = model.get_layer(f"norm{index}")
+    batchnorm = layer.batchnorm
+    variables = (layer.w0, layer.w1, batchnorm.beta, batchnorm.moving_mean, batchnorm.moving_variance)
+    return [v.numpy().astype(np.float32) for v in variables]
+
+
+def rounded(network: Network) -> Network:
+    """The network with every weight rounded to 16-bit floats, which is how it is stored: half the size, same sound."""
+
+    def pair(arrays: tuple[F32, F32]) -> tuple[F32, F32]:
+        return _round(arrays[0]), _round(arrays[1])
+
+    first = None if network.first is None else pair(network.first)
+    kernels = tuple(_round(a) for a in network.kernels)
+    skip = None if network.skip is None else _round(network.skip)
+    spec = replace(network.spec, mask_power=float(np.float16(network.spec.mask_power)))  # a constant of the graph, too
+    behind = tuple(_round(a) for a in network.fine)
+    return Network(spec, first, kernels, tuple(_round(a) for a in network.biases), pair(network.last), skip, behind)
+
+
+def _round(array: F32) -> F32:
+    return array.astype(np.float16).astype(np.float32)
+
+
+def weights_as_bytes(network: Network) -> bytes:
+    """An ``.npz`` file with 16-bit weights; exact for a `rounded` network."""
+    named = {f"kernel{i}": a for i, a in enumerate(network.kernels)}
+    named |= {f"bias{i}": a for i, a in enumerate(network.biases)}
+    named |= {"last_kernel": network.last[0], "last_bias": network.last[1]}
+    if network.first is not None:
+        named |= {"first_kernel": network.first[0], "first_bias": network.first[1]}
+    if network.skip is not None:
+        named["skip"] = network.skip
+    named |= {f"fine{i}": a for i, a in enumerate(network.fine)}
+    file = io.BytesIO()
+    np.savez(file, **{name: a.astype(np.float16) for name, a in named.items()})  # type: ignore[arg-type]  # numpy stubs
+    return file.getvalue()
+
+
+def load_weights(path: Path, spec: CanSpec) -> Network:
+    """Read what `weights_as_bytes` made.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read or does not fit `spec`.
+    """
+    try:
+        with np.load(path) as file:
+            named = {name: file[name].astype(np.float32) for name in file.files}
+        n = len(spec.dilations)
+        first = (named["first_kernel"], named["first_bias"]) if spec.domain != "wave" else None
+        kernels = tuple(named[f"kernel{i}"] for i in range(n))
+        biases = tuple(named[f"bias{i}"] for i in range(n))
+        skip = named["skip"] if spec.domain == "spectral" else None
+        behind = tuple(named[f"fine{i}"] for i in range(len(fine.shapes(spec))))
+        return Network(spec, first, kernels, biases, (named["last_kernel"], named["last_bias"]), skip, behind)
+    except KeyError as error:
+        raise ModelError(f"{path}: does not fit the specification {spec.name!r} (no array {error})") from error
+    except ModelError:
+        raise
+    except Exception as error:  # zip and numpy raise many kinds for a damaged file
+        raise ModelError(f"{path}: cannot be read as weights ({error})") from error

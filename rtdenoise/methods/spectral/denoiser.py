@@ -1,0 +1,109 @@
+"""SS and WF as a `Denoiser`, at any sample rate, full band, for one channel or several that are linked."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rtdenoise.errors import ConfigError
+from rtdenoise.methods.spectral import hop as compiled
+from rtdenoise.methods.spectral.params import SpectralParams
+from rtdenoise.methods.spectral.state import (
+    BYPASS,
+    CONTEXT,
+    CONTEXT_SUBTRACTION,
+    DECISION_DIRECTED,
+    FINE,
+    LOG_MMSE,
+    SUBTRACTION,
+    initial_state,
+)
+from rtdenoise.streaming.blocks import fit_blocks
+from rtdenoise.streaming.overlap_add import Framing, scaled_framing
+from rtdenoise.typing import F32
+
+
+class SpectralDenoiser:
+    """A stream of SS or WF.
+
+    Runs natively at `sample_rate`: the windows keep their length in time, and every bin to half the rate is enhanced.
+
+    Parameters
+    ----------
+    method : "SS", "WF" or "bypass"
+        "bypass" goes through the same transforms and the same latency with a gain of one.
+    params : SpectralParams
+    sample_rate : int
+        8 to 192 kHz.
+    channels : int
+        More than one: one gain for whatever several of them hear alike, so that its direction stays.
+
+    Attributes
+    ----------
+    framing : Framing
+    state : (channels,) record array
+        The whole memory; fields that are scalars may be written while audio runs.
+
+    Raises
+    ------
+    ConfigError
+        For a rate or a number of channels that cannot be.
+    """
+
+    def __init__(self, method: str, params: SpectralParams, sample_rate: int, channels: int = 1) -> None:
+        if channels < 1:
+            raise ConfigError(f"channels={channels} must be at least 1")
+        times = params.framing
+        self.framing: Framing = scaled_framing(
+            sample_rate, frame_seconds=times.frame_seconds, span_seconds=times.span_seconds, overlap=times.overlap
+        )
+        self.sample_rate = self.framing.sample_rate
+        self.hop = self.framing.hop
+        self.channels = channels
+        self.latency_samples = self.framing.latency_samples
+        self._initial = np.repeat(initial_state(self.framing, params, rule_of(method, params), channels), channels)
+        self.state = self._initial.copy()
+        self._hop = compiled.hop if channels == 1 else compiled.hop_linked
+        self._hops = compiled.hops if channels == 1 else compiled.hops_linked
+        self._shape = (self.hop,) if channels == 1 else (self.hop, channels)
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Compile both ways of running now, so that no later call does."""
+        silence = np.zeros(self._shape, np.float32)
+        self.process(silence, silence)
+        self.process_hops(silence, silence)
+        self.reset()
+
+    def process(self, block: F32, out: F32) -> None:
+        """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
+        block, target = fit_blocks(block, out, self._shape)
+        self._hop(block, target, self.state)
+        if target is not out:
+            out[...] = target
+
+    def process_hops(self, signal: F32, out: F32) -> None:
+        """Enhance a whole number of hops in one call without the interpreter.
+
+        Parameters
+        ----------
+        signal : (n * hop,) or (n * hop, channels) float32, read
+        out : same shape, float32, written; may be `signal`
+        """
+        signal, target = fit_blocks(signal, out, (len(signal), *self._shape[1:]))
+        self._hops(signal, target, self.hop, self.state)
+        if target is not out:
+            out[...] = target
+
+    def reset(self) -> None:
+        """Forget the signal and restore every parameter."""
+        self.state[...] = self._initial
+
+
+def rule_of(method: str, params: SpectralParams) -> int:
+    """Value of the record's field ``rule`` for a method and its parameters."""
+    if method == "WF":
+        rules = {"context": CONTEXT, "fine": FINE, "decision-directed": DECISION_DIRECTED, "log-mmse": LOG_MMSE}
+        return rules[params.wiener.rule]
+    if method == "SS":
+        return CONTEXT_SUBTRACTION if params.subtraction.rule == "context" else SUBTRACTION
+    return BYPASS

@@ -1,0 +1,91 @@
+"""The compiled hop of SS and WF: what Python, the loop over a file and an audio callback all call."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rtdenoise.kernels.jit import kernel
+from rtdenoise.kernels.overlap_add import analyse, apply_gain, spectrum_power, synthesise
+from rtdenoise.methods.spectral.linking import link
+from rtdenoise.methods.spectral.rules import gain_frame
+from rtdenoise.typing import F32, Record
+
+
+@kernel
+def hop(block: F32, out: F32, states: np.ndarray) -> None:
+    """Enhance one hop of one channel.
+
+    Parameters
+    ----------
+    block : (hop,) float32, read
+    out : (hop,) float32, written; may be `block`
+    states : (1,) record array of `spectral_dtype`, read and written
+    """
+    enhance(block, out, states[0], states[0])
+
+
+@kernel
+def enhance(block: F32, out: F32, state: Record, fitted: Record) -> None:
+    """`hop` with the fitted constants of another record of the same kind."""
+    analyse(block, state)
+    spectrum_power(state.spectrum, state.power)
+    gain_frame(state, fitted)
+    apply_gain(state.gain, state.spectrum)
+    synthesise(out, state)
+
+
+@kernel
+def hops(signal: F32, out: F32, hop_samples: int, states: np.ndarray) -> None:
+    """Enhance ``signal.size // hop_samples`` hops of one channel; (n,) float32 read, (n,) float32 written."""
+    for start in range(0, signal.size - hop_samples + 1, hop_samples):
+        hop(signal[start : start + hop_samples], out[start : start + hop_samples], states)
+
+
+@kernel
+def hop_of_each(blocks: F32, outs: F32, states: np.ndarray) -> None:
+    """Enhance one hop of many independent streams; (n_streams, hop) float32 read and written, (n_streams,) records.
+
+    The fitted constants are the first record's: read from one place they stay in the processor's cache.
+    """
+    for stream in range(states.size):
+        enhance(blocks[stream], outs[stream], states[stream], states[0])
+
+
+@kernel
+def hop_linked(block: F32, out: F32, states: np.ndarray) -> None:
+    """Enhance one hop of several channels, with one gain for whatever they hear alike (see `linking`).
+
+    Parameters
+    ----------
+    block : (hop, channels) float32, read
+    out : (hop, channels) float32, written; may be `block`
+    states : (channels,) record array, read and written
+        ``rule``, ``gain_min``, ``mix`` and the fitted constants are those of the first record.
+
+    Notes
+    -----
+    One gain for all keeps the direction a listener hears.  Each channel follows its own noise: a noisy one would take
+    the speech of a good one for noise, if they had one estimate.
+    """
+    first = states[0]
+    for channel in range(states.size):
+        state = states[channel]
+        state.rule, state.gain_min, state.mix = first.rule, first.gain_min, first.mix
+        analyse(block[:, channel], state)
+        spectrum_power(state.spectrum, state.power)
+        gain_frame(state, first)
+    if states.size == 1:
+        apply_gain(first.gain, first.spectrum)
+    else:
+        link(states)
+        for channel in range(states.size):
+            apply_gain(states[channel].link_shared, states[channel].spectrum)
+    for channel in range(states.size):
+        synthesise(out[:, channel], states[channel])
+
+
+@kernel
+def hops_linked(signal: F32, out: F32, hop_samples: int, states: np.ndarray) -> None:
+    """`hop_linked` over a whole signal; (n, channels) float32 read and written."""
+    for start in range(0, signal.shape[0] - hop_samples + 1, hop_samples):
+        hop_linked(signal[start : start + hop_samples], out[start : start + hop_samples], states)

@@ -1,0 +1,1 @@
+"""Sound in files: reading and writing it, whatever the container."""

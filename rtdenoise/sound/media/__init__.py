@@ -1,0 +1,1 @@
+"""Sound in phone recordings and video, through PyAV."""

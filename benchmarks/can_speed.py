@@ -109,7 +109,9 @@ def random_network(spec: CanSpec) -> Network:
     biases = tuple(np.zeros(c, np.float32) for _ in widths)
     last = (matrix(c, spec.n_outputs), np.zeros(spec.n_outputs, np.float32))
     skip = matrix(2, spec.n_bins) if spec.domain == "spectral" else None
-    behind = tuple(matrix(*shape) if len(shape) > 1 else np.zeros(shape, np.float32) for shape in fine.shapes(spec))
+    behind = tuple(
+        matrix(*shape) if len(shape) > 1 else np.zeros(shape, np.float32) for shape in fine.shapes(spec.fine_channels)
+    )
     return rounded(Network(spec, first, kernels, biases, last, skip, behind))
 
 

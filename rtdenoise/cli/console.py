@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.status import Status
 
 from rtdenoise.cache import entries
-from rtdenoise.cli.entry import complain
+from rtdenoise.cli.messages import complain
 
 _PATIENCE_SECONDS = 0.7
 _LOADING_PATIENCES = 6  # loading is slow on few machines, and compiling may follow

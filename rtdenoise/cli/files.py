@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rtdenoise.cli.console import Bar, Preparing, stderr_console, stdout_console
-from rtdenoise.cli.entry import FAILED, complain
+from rtdenoise.cli.messages import FAILED, complain
 from rtdenoise.cli.options import MethodOptions, Options
 from rtdenoise.disk.names import as_text, shown
 

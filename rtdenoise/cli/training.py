@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from rtdenoise.cli.entry import complain
+from rtdenoise.cli.messages import complain
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -85,7 +85,7 @@ def random_network(name: str) -> Network:
     kernels = tuple(matrix(spec.kernel, w, c) for w in widths)
     skip = matrix(2, spec.n_bins) if spec.domain == "spectral" else None
     last = (matrix(c, spec.n_outputs), bias(spec.n_outputs))
-    behind = tuple(bias(*shape) if len(shape) == 1 else matrix(*shape) for shape in fine.shapes(spec))
+    behind = tuple(bias(*shape) if len(shape) == 1 else matrix(*shape) for shape in fine.shapes(spec.fine_channels))
     return rounded(Network(spec, first, kernels, tuple(bias(c) for _ in widths), last, skip, behind))
 
 

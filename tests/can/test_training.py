@@ -16,9 +16,9 @@ from rtdenoise.errors import ModelError
 from rtdenoise.lab.data.batches import Batch, make_batch
 from rtdenoise.lab.data.mixtures import MixParams
 from rtdenoise.lab.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from rtdenoise.lab.training.optimiser import OPTIMISERS, build_optimiser
+from rtdenoise.lab.training.optimiser import build_optimiser
 from rtdenoise.lab.training.session import open_mixer
-from rtdenoise.lab.training.settings import TrainSettings
+from rtdenoise.lab.training.settings import OPTIMISERS, TrainSettings
 from rtdenoise.methods.can.spec import CanSpec
 from tests.can import reference
 from tests.can.networks import lively

@@ -39,8 +39,8 @@ def command(**values: Any) -> int:
     """
     from rtdenoise.batch import Request, batch
     from rtdenoise.cli.console import Bar, stderr_console
-    from rtdenoise.cli.entry import FAILED, complain
     from rtdenoise.cli.files import make_setup
+    from rtdenoise.cli.messages import FAILED, complain
     from rtdenoise.files.setup import FILE_PRESET
 
     quiet, as_json = values.pop("quiet"), values.pop("as_json")

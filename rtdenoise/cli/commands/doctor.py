@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import click
 
-from rtdenoise.cli.entry import complain
+from rtdenoise.cli.messages import complain
 from rtdenoise.cli.strict import StrictCommand
 
 T = TypeVar("T")

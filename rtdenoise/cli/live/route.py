@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rtdenoise.cli.entry import FAILED, complain
 from rtdenoise.cli.live.ends import Output, PlayedFile
 from rtdenoise.cli.live.options import LiveOptions
 from rtdenoise.cli.live.request import LiveRequest, from_root
 from rtdenoise.cli.live.run import LiveRun
 from rtdenoise.cli.live.stop_signals import StopSignals
+from rtdenoise.cli.messages import FAILED, complain
 from rtdenoise.cli.options import STDIO, Options, is_device
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from typing import Any
 
 import click
 
-from rtdenoise.cli.entry import complain
 from rtdenoise.cli.live.ends import Output, PlayedFile
 from rtdenoise.cli.live.recorder import FOLDER, Recorder
 from rtdenoise.cli.live.request import LiveRequest
 from rtdenoise.cli.live.stop_signals import StopSignals
 from rtdenoise.cli.live.terminal import in_foreground
 from rtdenoise.cli.live.wording import line, misfits
+from rtdenoise.cli.messages import complain
 from rtdenoise.cli.options import STDIO
 from rtdenoise.errors import AudioFileError, RtDenoiseError
 from rtdenoise.live.ends.virtual_feed import Feeding

@@ -282,5 +282,5 @@ def _fine(keras: Any, spec: CanSpec, rows: Tensor, compute_dtype: str) -> Tensor
     for number in range(fine.LAYERS):
         rows = rows + layer(1 + number, ops.pad(rows, around), 1)
     last = keras.layers.Dense(fine.BINS, dtype=policy, kernel_initializer="zeros", name="fine_output")
-    added = keras.layers.Reshape((-1, fine.groups(spec) * fine.BINS))(ops.cast(last(rows), "float32"))
+    added = keras.layers.Reshape((-1, fine.groups(spec.n_bins) * fine.BINS))(ops.cast(last(rows), "float32"))
     return ops.pad(added[..., : spec.n_bins], [[0, 0], [0, 0], [0, spec.n_outputs - spec.n_bins]])

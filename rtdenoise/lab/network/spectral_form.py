@@ -72,7 +72,7 @@ def fine_inputs(ops: Any, spec: CanSpec, outputs: Tensor, rows: Tensor, heights:
     n = spec.n_bins
     level = rows[..., :n] - features.LOG_OFFSET * features.LOG_SCALE  # so that no level beyond the last bin is zero
     above = [features.LOG_SCALE * heights[:, :, k] for k in range(2)]
-    missing = [[0, 0], [0, 0], [0, fine.groups(spec) * fine.BINS - n]]
+    missing = [[0, 0], [0, 0], [0, fine.groups(spec.n_bins) * fine.BINS - n]]
     kinds = [ops.pad(kind, missing) for kind in (fine.LOGIT_SCALE * outputs[..., :n], level, *above)]
     grouped = ops.stack([kind[..., k :: fine.BINS] for k in range(fine.BINS) for kind in kinds], -1)
     return ops.pad(grouped, [[0, 0], [fine.FRAMES - 1, 0], [fine.REACH, fine.REACH], [0, 0]])

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from rtdenoise.lab.classifier.settings import ClassifierSettings
     from rtdenoise.lab.training.settings import TrainSettings
 
-OPTIMISERS = ("adamw", "muon")
 _LAST_RATE = 0.02  # share of the highest learning rate at the end of the decay
 MOMENTUM = 0.95
 """Of Muon's matrices."""
@@ -26,7 +25,7 @@ def build_optimiser(settings: TrainSettings | ClassifierSettings) -> Any:
     """The run's ``keras.optimizers.Optimizer``."""
     schedule_class, adamw, muon = _classes()
     chosen: dict[str, Any] = {}
-    if getattr(settings, "optimiser", OPTIMISERS[0]) == "muon":
+    if getattr(settings, "optimiser", "adamw") == "muon":
         chosen["matrix_dtype"] = getattr(settings, "compute_dtype", "float32")
     schedule = schedule_class(settings.learning_rate, settings.warmup_steps, settings.decay_from, settings.decay_steps)
     return (muon if chosen else adamw)(

@@ -11,12 +11,12 @@ from rtdenoise.disk.yamltext import load_yaml
 from rtdenoise.errors import ConfigError
 from rtdenoise.lab.data.mixtures import MixParams
 from rtdenoise.lab.losses.terms import check_loss
-from rtdenoise.lab.training.optimiser import OPTIMISERS
 from rtdenoise.methods.can.checks import require_keys, require_number, require_whole
 from rtdenoise.methods.can.spec import CanSpec, spec_from_mapping
 from rtdenoise.methods.can.specs import shipped_spec
 
 _RATE = 16000  # in Hz: of PESQ and the perceptual losses, which are defined at no other of wideband speech
+OPTIMISERS = ("adamw", "muon")
 _DTYPES = ("float32", "bfloat16")
 _LEAST = {
     "workers": 0,

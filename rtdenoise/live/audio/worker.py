@@ -27,7 +27,7 @@ from rtdenoise.live.shared_memory import Region
 
 if TYPE_CHECKING:
     from rtdenoise.live.audio.portaudio import Opening
-    from rtdenoise.live.callback.programs import Start
+    from rtdenoise.live.callback.start import Start
 
 _ENGINE_START_SECONDS = 120.0
 _FIRST_CALLBACK_SECONDS = 5.0

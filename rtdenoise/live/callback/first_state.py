@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.config import Settings
-from rtdenoise.live.callback.programs import Start
+from rtdenoise.live.callback.start import Start
 from rtdenoise.live.plan import COMPILED_METHODS
 from rtdenoise.methods.spectral.denoiser import rule_of
 from rtdenoise.methods.spectral.state import initial_state

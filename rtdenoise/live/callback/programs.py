@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,22 +12,9 @@ from rtdenoise.config import Settings
 from rtdenoise.disk.shipped import data_folder
 from rtdenoise.live.callback import kept_files, machine_code
 from rtdenoise.live.callback.machine_code import Loaded, MachineCode
+from rtdenoise.live.callback.start import Start
 
 _POINTER = np.dtype([("live", "i8")])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
-    """What a compiled hop starts from.
-
-    `state` is (channels,) records with the field ``live`` at their end; `rules` the value of its field ``rule`` for
-    each method that it can be switched to.
-    """
-
-    state: np.ndarray
-    rules: dict[str, int]
-    hop: int
-    latency_samples: int
 
 
 def start_of(settings: Settings, rate: int, channels: int) -> Start:

@@ -7,11 +7,6 @@ frames, and correct it.  They are the same for all groups of bins.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rtdenoise.methods.can.spec import CanSpec
-
 BINS = 4
 """Bins of a group."""
 KINDS = 4
@@ -29,25 +24,24 @@ WIDTH = 2 * REACH + 1
 N_INPUTS = BINS * KINDS
 
 
-def groups(spec: CanSpec) -> int:
+def groups(n_bins: int) -> int:
     """Groups of bins; bins beyond the last one count as zero."""
-    return -(-spec.n_bins // BINS)
+    return -(-n_bins // BINS)
 
 
-def shapes(spec: CanSpec) -> list[tuple[int, ...]]:
-    """Kernels and biases in their order; none without these layers.
+def shapes(channels: int) -> list[tuple[int, ...]]:
+    """Kernels and biases in their order; none without these layers (no channels).
 
     Kernels are ``(frames, groups, n_inputs, n_outputs)``, oldest frame and lowest group first; of the last layer
     ``(n_inputs, n_outputs)``.
     """
-    c = spec.fine_channels
-    if not c:
+    if not channels:
         return []
+    c = channels
     middle = [shape for _ in range(LAYERS) for shape in ((1, WIDTH, c, c), (c,))]
     return [(FRAMES, WIDTH, N_INPUTS, c), (c,), *middle, (c, BINS), (BINS,)]
 
 
-def multiplications(spec: CanSpec) -> int:
+def multiplications(n_bins: int, channels: int) -> int:
     """Multiply-adds per row."""
-    c = spec.fine_channels
-    return groups(spec) * c * (FRAMES * WIDTH * N_INPUTS + LAYERS * WIDTH * c + BINS)
+    return groups(n_bins) * channels * (FRAMES * WIDTH * N_INPUTS + LAYERS * WIDTH * channels + BINS)

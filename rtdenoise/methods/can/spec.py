@@ -196,7 +196,9 @@ class CanSpec:
         inner = k * c * c * (len(self.dilations) - (self.domain == "wave"))
         first = k * c if self.domain == "wave" else self.n_inputs * c
         rows_per_second = self.sample_rate * self.rows_per_hop // self.hop
-        return (first + inner + self.n_outputs * c + fine.multiplications(self)) * rows_per_second
+        return (
+            first + inner + self.n_outputs * c + fine.multiplications(self.n_bins, self.fine_channels)
+        ) * rows_per_second
 
     def as_json(self) -> str:
         """The specification as readable JSON."""

@@ -49,7 +49,7 @@ class Network:
         expected = [(spec.kernel, w, c) for w in widths] + [(c,)] * n + [(c, spec.n_outputs), (spec.n_outputs,)]
         expected += [(spec.n_inputs, c), (c,)] if spec.domain != "wave" else []
         expected += [(2, spec.n_bins)] if spec.domain == "spectral" else []
-        expected += fine.shapes(spec)
+        expected += fine.shapes(spec.fine_channels)
         found = [a.shape for a in self.arrays()]
         if sorted(found) != sorted(expected):
             raise ModelError(
@@ -181,7 +181,7 @@ def load_weights(path: Path, spec: CanSpec) -> Network:
         kernels = tuple(named[f"kernel{i}"] for i in range(n))
         biases = tuple(named[f"bias{i}"] for i in range(n))
         skip = named["skip"] if spec.domain == "spectral" else None
-        behind = tuple(named[f"fine{i}"] for i in range(len(fine.shapes(spec))))
+        behind = tuple(named[f"fine{i}"] for i in range(len(fine.shapes(spec.fine_channels))))
         return Network(spec, first, kernels, biases, (named["last_kernel"], named["last_bias"]), skip, behind)
     except KeyError as error:
         raise ModelError(f"{path}: does not fit the specification {spec.name!r} (no array {error})") from error

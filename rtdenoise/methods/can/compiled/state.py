@@ -72,7 +72,7 @@ def _fine_fields(spec: CanSpec) -> list[tuple[Any, ...]]:
     """Of the layers behind the stack, groups of bins between zeros; empty without them."""
     c = spec.fine_channels
     there = int(c > 0)
-    beside = there * (fine.groups(spec) + 2 * fine.REACH)
+    beside = there * (fine.groups(spec.n_bins) + 2 * fine.REACH)
     wide, table = padded(c), table_dtype()
     return [
         ("fine_first", table, (wide // PANEL, fine.FRAMES * fine.WIDTH * fine.N_INPUTS, PANEL)),

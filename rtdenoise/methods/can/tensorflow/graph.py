@@ -156,7 +156,7 @@ def fine_step(
         For the next step.
     """
     spec = network.spec
-    n, groups = spec.n_bins, fine.groups(spec)
+    n, groups = spec.n_bins, fine.groups(spec.n_bins)
     bins = tf.pad(tf.stack([logits, log_power, *heights], -1), [[0, 0], [0, groups * fine.BINS - n], [0, 0]])
     frames = tf.concat([past, tf.reshape(bins, (-1, 1, groups, fine.N_INPUTS))], 1)
     around = [[0, 0], [0, 0], [fine.REACH, fine.REACH], [0, 0]]
@@ -250,7 +250,7 @@ def input_shapes(spec: CanSpec, plan: RingPlan, streams: int = 1) -> dict[str, t
         edge = (streams, spec.frame - spec.stride)
         edges = {"past_samples": edge, "past_overlap": edge} if spec.domain == "framed" else {}
         return shapes | edges | {"rows": (streams * spec.hop, 1)}
-    behind = (streams, fine.FRAMES - 1, fine.groups(spec), fine.N_INPUTS)
+    behind = (streams, fine.FRAMES - 1, fine.groups(spec.n_bins), fine.N_INPUTS)
     return shapes | {
         **dict.fromkeys(spectra(spec), (streams, spec.n_bins)),
         "gain_min": (1,),

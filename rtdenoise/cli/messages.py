@@ -1,0 +1,54 @@
+"""What a command says on standard error, in one line each, and the exit codes it ends with."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+
+import click
+
+from rtdenoise.disk.names import shown
+
+PROGRAM = "rtdenoise"
+FAILED, INTERRUPTED, NOBODY_READS = 1, 130, 141
+_OPTIONS = {"overwrite=True": "--overwrite", "target=": "--output"}
+
+
+def as_options(message: str) -> str:
+    """A message of the library, its keywords replaced by the options that stand for them."""
+    for keyword, option in _OPTIONS.items():
+        message = message.replace(keyword, option)
+    return message
+
+
+def complain(message: str, kind: str = "error") -> None:
+    """Write ``rtdenoise: error: message`` on stderr, in one line whatever the message holds.
+
+    A standard error that takes nothing is no reason to stop: nobody could be told of it.
+    """
+    with contextlib.suppress(OSError):
+        click.echo(f"{PROGRAM}: {kind}: {one_line(as_options(message))}", err=True)
+
+
+def one_line(message: str) -> str:
+    """A message with every stretch of blanks as one, and what a terminal would not show or would obey written out."""
+    return shown(" ".join(message.split()))
+
+
+def configure_logging(verbosity: int, *, quiet: bool) -> None:
+    """Show the library's log on stderr: warnings, from ``-v`` on more, with ``--quiet`` nothing."""
+    levels = (logging.WARNING, logging.INFO, logging.DEBUG)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_OneLine())
+    logger = logging.getLogger(PROGRAM)
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel(logging.CRITICAL if quiet else levels[min(verbosity, 2)])
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells about its font cache
+
+
+class _OneLine(logging.Formatter):
+    """``rtdenoise: warning: message``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{PROGRAM}: {record.levelname.lower()}: {one_line(record.getMessage())}"

@@ -62,7 +62,6 @@ _PARAMETERS = [
     ("source_end", "i8"),  # total length of the source, -1 while unknown
     ("n_source", "i8"),  # samples written to the source ring
     ("howl_guard", "i8"),  # 0 switches the howl detector off
-    ("stall_ns", "i8"),  # tests: sleep this long in the next callback
 ]
 _ENGINE = [
     ("engine_on", "i8"),  # 1: it is woken for every block and expected to answer
@@ -111,9 +110,7 @@ _COUNTERS = [
     ("peak_in", "f4"),  # slowly falling
     ("peak_out", "f4"),
     ("limited", "i8"),  # samples the limiter lowered
-    ("adc_seconds", "f8"),  # PortAudio's times of the last callback
-    ("now_seconds", "f8"),
-    ("dac_seconds", "f8"),
+    ("adc_seconds", "f8"),  # PortAudio's time of the last block's input
 ]
 _PLAYBACK = [  # only where input and output are two streams, each with its own clock
     ("play_table", "i8"),  # address of the (PHASES + 1, TAPS) float32 interpolator

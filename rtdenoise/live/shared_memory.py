@@ -19,7 +19,7 @@ _HEAD = 1 << 16  # bytes kept for the record
 
 
 class Region:
-    """One `LIVE` record and four rings, mapped from a file without a name.
+    """One `LIVE` record and five rings, mapped from a file without a name.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Region:
         return f"fd:{self.fd}" if self._path is None else str(self._path)
 
     def rings(self, rate: float, hop: int, channels: int) -> dict[str, F32]:
-        """The four rings by name; (capacity, channels) float32 each, the same memory in every process.
+        """The five rings by name; (capacity, channels) float32 each, the same memory in every process.
 
         Parameters
         ----------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -115,3 +117,12 @@ def slow_engine(_settings: Settings, rate: int, channels: int) -> HalfAmplitude:
 
 def broken_engine(_settings: Settings, rate: int, channels: int) -> HalfAmplitude:
     raise ValueError("no such network")
+
+
+@contextmanager
+def stopped(pid: int):
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)

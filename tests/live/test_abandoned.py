@@ -13,10 +13,9 @@ from rtdenoise.child.questions import ask
 from rtdenoise.errors import DeviceError
 from rtdenoise.live import session as sessions
 from rtdenoise.live.supervise import ending
-from tests.live.harness import Running, plan, running
+from tests.live.harness import Running, plan, running, stopped
 from tests.live.test_exactness import noise
 from tests.live.test_returning import hears, returned
-from tests.live.test_stalls import stopped
 from tests.virtual_card.card import VirtualCard
 
 

@@ -20,10 +20,9 @@ from rtdenoise.live.engine.progress import Progress
 from rtdenoise.live.record import LIVE
 from rtdenoise.live.session import Session
 from rtdenoise.live.supervise import ending, watch
-from tests.live.harness import HalfAmplitude, plan, running
+from tests.live.harness import HalfAmplitude, plan, running, stopped
 from tests.live.test_engine import engine_plan, tone, wet_running
 from tests.live.test_faults import ours, start_live, wait_until
-from tests.live.test_stalls import stopped
 from tests.virtual_card.card import VirtualCard
 
 RATE = 16000

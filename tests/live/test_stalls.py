@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import numpy as np
 import pytest
 
 from rtdenoise.live.record import heard_delay
 from tests.live.conftest import may_run_in_real_time
-from tests.live.harness import plan, running
+from tests.live.harness import plan, running, stopped
 from tests.live.test_exactness import noise
 from tests.live.test_faults import ours, start_live, wait_for_line
 from tests.virtual_card.card import VirtualCard
-
-
-@contextmanager
-def stopped(pid: int):
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def measured_delay(card: VirtualCard) -> int:

@@ -10,7 +10,7 @@ from numba import carray
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.live.callback.howl import guard_against_howl
 from rtdenoise.live.callback.meters import count_end, count_levels, count_start
-from rtdenoise.live.callback.native import fence, floats_at, flush_denormals, now_ns_at, pause, thread_id
+from rtdenoise.live.callback.native import fence, floats_at, flush_denormals, now_ns_at, thread_id
 from rtdenoise.live.callback.render import INAUDIBLE, render, towards
 from rtdenoise.live.record import FINISHED, STOPPING
 from rtdenoise.methods.spectral.hop import hop_linked
@@ -35,10 +35,7 @@ def begin(live: Record, times: np.ndarray, flags: int, n_block: int) -> Any:
         flush_denormals()
         live.thread_id = thread_id(live)
     count_start(live, started, n_block, flags)
-    live.adc_seconds, live.now_seconds, live.dac_seconds = times[0], times[1], times[2]
-    if live.stall_ns > 0:
-        pause(live.stall_ns)
-        live.stall_ns = 0
+    live.adc_seconds = times[0]
     return started
 
 

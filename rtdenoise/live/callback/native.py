@@ -81,12 +81,12 @@ def _thread_unknown(live: Any) -> int:  # pragma: no cover - compiled, on macOS 
 
 
 def _pause_posix(nanoseconds: int) -> None:  # pragma: no cover - compiled
-    """Sleep; for tests of stalls only."""
+    """Sleep, for benchmarks that keep a pace."""
     _sleep(nanoseconds // 1000)
 
 
 def _pause_windows(nanoseconds: int) -> None:  # pragma: no cover - compiled, on Windows only
-    """Sleep; for tests of stalls only."""
+    """Sleep, for benchmarks that keep a pace."""
     _sleep(nanoseconds // 1_000_000)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import sys
-import threading
 import time
 from dataclasses import asdict, replace
 from importlib import import_module
@@ -16,6 +15,7 @@ import numpy as np
 from rtdenoise.child import scheduling
 from rtdenoise.child.lines import ChildEnd, decode
 from rtdenoise.errors import RtDenoiseError
+from rtdenoise.live.engine.positions import prepare_positions, publish, samples_in
 from rtdenoise.live.plan import LivePlan
 from rtdenoise.live.record import BINS_PER_OCTAVE, HISTOGRAM_BINS, HISTOGRAM_FLOOR_NS
 from rtdenoise.live.shared_memory import Region
@@ -35,6 +35,7 @@ def build_denoiser(plan: LivePlan, rate: int) -> Denoiser:
     for _ in range(3):
         denoiser.process(silence, silence.copy())
     denoiser.reset()
+    prepare_positions()
     return denoiser
 
 
@@ -42,10 +43,10 @@ class Engine:
     """Turns noisy samples into answers as long as the process lives; sleeps while the record says that it is not on."""
 
     def __init__(self, denoiser: Denoiser, region: Region, wake_fd: int) -> None:
-        self._denoiser, self._live, self._wake_fd = denoiser, region.live[0], wake_fd
+        self._denoiser, self._region, self._wake_fd = denoiser, region, wake_fd
+        self._live = region.live[0]
         rings = region.attached_rings()
         self._noisy, self._answers = (self._mono(rings["noisy"]), self._mono(rings["answers"]))
-        self._fence = threading.Lock()
         self._poller = select.poll() if wake_fd >= 0 else None
         if self._poller is not None:
             self._poller.register(wake_fd, select.POLLIN)
@@ -75,17 +76,17 @@ class Engine:
         live, hop = self._live, self._hop
         live["engine_heartbeat_ns"] = time.monotonic_ns()
         while live["engine_on"]:
-            behind = int(live["n_in"]) - int(live["engine_n"])
+            n_in = samples_in(self._region.live)
+            behind = n_in - int(live["engine_n"])
             if behind < hop:
                 return
             if behind > max(0, int(live["engine_wait"])) + _BACKLOG_HOPS * hop:
-                self._catch_up(int(live["n_in"]) // hop * hop - hop)
+                self._catch_up(n_in // hop * hop - hop)
             self._follow_limit()
             started = time.perf_counter_ns()
             self._enhance(int(live["engine_n"]) % self._noisy.shape[0])
             self._count(time.perf_counter_ns() - started)
-            with self._fence:  # a lock is a memory barrier: the samples are seen before their number
-                live["engine_n"] += hop
+            publish(self._region.live, int(live["engine_n"]) + hop)
 
     def _enhance(self, at: int) -> None:
         head = min(self._hop, self._noisy.shape[0] - at)
@@ -114,8 +115,7 @@ class Engine:
         if skipped > 0:
             live["engine_from"] = position + self._denoiser.latency_samples
             live["engine_skipped"] += skipped
-            with self._fence:
-                live["engine_n"] = position
+            publish(self._region.live, position)
 
     def _count(self, spent_ns: int) -> None:
         live = self._live

@@ -1,0 +1,25 @@
+"""Positions that two processes share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rtdenoise.live.engine.positions import publish, samples_in
+from rtdenoise.live.record import LIVE
+
+
+def test_positions_are_read_and_written_where_the_record_has_them():
+    live = np.zeros(1, LIVE)
+    live["n_in"], live["engine_n"] = 4711, 17
+    assert samples_in(live) == 4711
+    publish(live, 4096)
+    assert live["engine_n"][0] == 4096 and live["n_in"][0] == 4711
+
+
+def test_a_fence_stands_between_position_and_samples():
+    """A full fence is in the code of each, so that no processor shows the one without the other."""
+    live = np.zeros(1, LIVE)
+    publish(live, samples_in(live))
+    for function in (publish, samples_in):
+        code = "".join(function.inspect_llvm().values())
+        assert "fence seq_cst" in code, function

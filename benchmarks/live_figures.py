@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.live_faults import ending, speaker
 from benchmarks.live_sessions import card_of, cpu, hours, soak, start
-from rtdenoise.live.record import heard_delay, percentile_ns
+from rtdenoise.live_audio.record import heard_delay, percentile_ns
 from tests.live.conftest import may_run_in_real_time
 from tests.live.harness import plan, running
 from tests.live.test_exactness import noise
@@ -89,11 +89,11 @@ def hogs() -> Iterator[None]:
 def gil(seconds: float) -> dict[str, Any]:
     """WF in this very process beside threads that hog the interpreter: blocks lost, and compute times."""
     from rtdenoise.child.lines import ChildEnd
-    from rtdenoise.live.audio.devices import find_device, list_devices_here, load_portaudio_here
-    from rtdenoise.live.audio.goodbye import Goodbye
-    from rtdenoise.live.audio.portaudio import Opening, open_stream
-    from rtdenoise.live.audio.worker import Worker
-    from rtdenoise.live.shared_memory import Region
+    from rtdenoise.live_audio.audio.devices import find_device, list_devices_here, load_portaudio_here
+    from rtdenoise.live_audio.audio.goodbye import Goodbye
+    from rtdenoise.live_audio.audio.portaudio import Opening, open_stream
+    from rtdenoise.live_audio.audio.worker import Worker
+    from rtdenoise.live_audio.shared_memory import Region
 
     with Server(realtime=may_run_in_real_time()) as card:  # no virtual microphone: its callbacks are Python's
         os.environ.update(card.environment)

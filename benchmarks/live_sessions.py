@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.live.record import heard_delay
+from rtdenoise.live_audio.record import heard_delay
 from tests.live.conftest import may_run_in_real_time
 from tests.live.harness import plan, running
 from tests.live.test_exactness import noise

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtdenoise.kernels.jit import kernel
-from rtdenoise.live.callback.native import now_ns_at, pause
+from rtdenoise.live_audio.callback.native import now_ns_at, pause
 from rtdenoise.methods.spectral.hop import hop, hop_of_each
 from rtdenoise.typing import F32, Denoiser
 

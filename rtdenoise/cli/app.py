@@ -183,7 +183,7 @@ def _refuse_devices_name(source: str) -> None:
     if not is_device(source):
         return
     from rtdenoise.errors import AudioFileError, DeviceError
-    from rtdenoise.live.audio.devices import find_device, list_devices
+    from rtdenoise.live_audio.audio.devices import find_device, list_devices
 
     try:
         device = find_device(list_devices(), source, "input")

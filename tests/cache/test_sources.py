@@ -92,7 +92,7 @@ def test_the_stamp_is_of_content_not_of_times_or_places(copy, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["methods/can/features.py", "methods/can/fine.py", "units.py", "config.py", "live/record.py"]
+    "name", ["methods/can/features.py", "methods/can/fine.py", "units.py", "config.py", "live_audio/record.py"]
 )
 def test_a_changed_constant_changes_the_stamp_even_if_size_and_time_stay(copy, name):
     path = copy / "rtdenoise" / name

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from rtdenoise.live.session import Session
+from rtdenoise.live_audio.session import Session
 
 _LAST_LINES = 12
 

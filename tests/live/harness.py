@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.config import Settings, load_settings
-from rtdenoise.live.plan import LivePlan
-from rtdenoise.live.session import Session
+from rtdenoise.live_audio.plan import LivePlan
+from rtdenoise.live_audio.session import Session
 from rtdenoise.typing import F32
 from tests.live.diagnosis import diagnosis
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from rtdenoise.live.audio import worker
+from rtdenoise.live_audio.audio import worker
 
 MOMENT_SECONDS = 2.0
 

@@ -11,8 +11,8 @@ import pytest
 from rtdenoise.child.process import Child
 from rtdenoise.child.questions import ask
 from rtdenoise.errors import DeviceError
-from rtdenoise.live import session as sessions
-from rtdenoise.live.supervise import ending
+from rtdenoise.live_audio import session as sessions
+from rtdenoise.live_audio.supervise import ending
 from tests.live.harness import Running, plan, running, stopped
 from tests.live.test_exactness import noise
 from tests.live.test_returning import hears, returned
@@ -86,7 +86,7 @@ def test_a_server_that_takes_no_look_into_it_is_left_in_order_before_anything_ru
 
 
 def late_look(module: str, n_before: int) -> str:
-    return "tests.live.late_look" if module == "rtdenoise.live.audio.worker" and n_before == 0 else module
+    return "tests.live.late_look" if module == "rtdenoise.live_audio.audio.worker" and n_before == 0 else module
 
 
 def test_a_process_that_does_not_hear_the_order_to_leave_is_ended(server_of, monkeypatch, children):
@@ -112,14 +112,14 @@ def test_a_session_that_ends_leaves_nobody_who_was_still_leaving(server_of, monk
 
 def unwatched(module: str, *arguments) -> Child:
     """The same process without the look into JACK."""
-    return Child("tests.live.unwatched" if module == "rtdenoise.live.audio.worker" else module, *arguments)
+    return Child("tests.live.unwatched" if module == "rtdenoise.live_audio.audio.worker" else module, *arguments)
 
 
 @pytest.mark.parametrize("seconds", [0.5, 2.0])
 def test_without_the_look_into_jack_a_vanished_speaker_is_missed_in_the_list_and_used_again(
     server, monkeypatch, seconds
 ):
-    monkeypatch.setattr("rtdenoise.live.supervise.watch._TARGET_SECONDS", seconds)
+    monkeypatch.setattr("rtdenoise.live_audio.supervise.watch._TARGET_SECONDS", seconds)
     monkeypatch.setattr(sessions, "Child", unwatched)
     told: list[str] = []
     second = VirtualCard(server.name, "other_microphone", "other_speaker").__enter__()

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from rtdenoise.live.engine import pair
+from rtdenoise.live_audio.engine import pair
 from tests.live.harness import HalfAmplitude, plan, running
 from tests.virtual_card.card import VirtualCard
 

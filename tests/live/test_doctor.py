@@ -14,9 +14,9 @@ import pytest
 from rtdenoise.cache import entries
 from rtdenoise.cli.commands.doctor import told_of_waiting
 from rtdenoise.errors import DeviceError
-from rtdenoise.live import doctor
-from rtdenoise.live.audio import devices
-from rtdenoise.live.audio.devices import about_portaudio, how_to_be_allowed
+from rtdenoise.live_audio import doctor
+from rtdenoise.live_audio.audio import devices
+from rtdenoise.live_audio.audio.devices import about_portaudio, how_to_be_allowed
 from tests.live.test_errors import as_ordinary_user, held
 from tests.virtual_card.card import VirtualCard
 
@@ -52,7 +52,7 @@ def test_portaudio_that_hangs_keeps_nobody(monkeypatch):
 PERMISSIONS = """
 import sys
 from pathlib import Path
-from rtdenoise.live import devices, doctor
+from rtdenoise.live_audio import devices, doctor
 devices._SOUND = Path(sys.argv[1])
 finding = doctor._permissions()
 print(finding.state, "|", finding.found, "|", finding.remedy)

@@ -6,9 +6,9 @@ import numba
 import numpy as np
 import pytest
 
-from rtdenoise.live.callback.drift import play_block
-from rtdenoise.live.callback.interpolator import PHASES, TAPS, interpolator
-from rtdenoise.live.record import LIVE, prepare
+from rtdenoise.live_audio.callback.drift import play_block
+from rtdenoise.live_audio.callback.interpolator import PHASES, TAPS, interpolator
+from rtdenoise.live_audio.record import LIVE, prepare
 from tests.live.harness import plan, running
 from tests.virtual_card.card import VirtualCard
 

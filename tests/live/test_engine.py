@@ -12,7 +12,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from rtdenoise.errors import ModelError
-from rtdenoise.live.record import heard_delay
+from rtdenoise.live_audio.record import heard_delay
 from tests.live.harness import plan, running
 from tests.live.test_exactness import noise
 from tests.virtual_card.card import VirtualCard

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from rtdenoise.errors import DeviceError
-from rtdenoise.live.audio.devices import Device, find_device, list_devices_here
-from rtdenoise.live.audio.portaudio import Opening, open_stream
-from rtdenoise.live.callback.machine_code import Loaded
+from rtdenoise.live_audio.audio.devices import Device, find_device, list_devices_here
+from rtdenoise.live_audio.audio.portaudio import Opening, open_stream
+from rtdenoise.live_audio.callback.machine_code import Loaded
 from tests.virtual_card.card import VirtualCard
 from tests.virtual_card.server import missing
 
@@ -86,7 +86,7 @@ def test_a_device_that_refuses_says_what_it_can(server, rate, channels, words):
 
 
 REMEDIES = """
-from rtdenoise.live.audio.devices import explain, load_portaudio_here
+from rtdenoise.live_audio.audio.devices import explain, load_portaudio_here
 for code, one_system in ((-9996, True), (-9993, False), (-1, True)):
     print(explain(load_portaudio_here().PortAudioError("Error", code), "'USB Mic' (ALSA)", one_system=one_system))
 """
@@ -135,7 +135,7 @@ def held(monkeypatch, tmp_path):
 
 OPEN_WHEN_REFUSED = """
 import fcntl, os, sys, termios
-from rtdenoise.live.audio.devices import Device, find_device, list_devices_here
+from rtdenoise.live_audio.audio.devices import Device, find_device, list_devices_here
 from tests.live.test_errors import opened
 device = find_device(list_devices_here(), "held", "input")
 if sys.argv[1] == "busy":
@@ -179,7 +179,7 @@ def test_a_device_that_may_not_be_used_is_not_listed_and_the_error_says_so(held,
 WHY_NONE = """
 import sys
 from pathlib import Path
-from rtdenoise.live import devices
+from rtdenoise.live_audio import devices
 devices._SOUND = Path(sys.argv[1])
 print(devices.why_none())
 """

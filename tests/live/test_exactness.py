@@ -7,8 +7,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import rtdenoise
-from rtdenoise.live.record import heard_delay
-from rtdenoise.live.shared_memory import span_of
+from rtdenoise.live_audio.record import heard_delay
+from rtdenoise.live_audio.shared_memory import span_of
 from tests.live.harness import plan, running
 from tests.virtual_card.card import VirtualCard
 

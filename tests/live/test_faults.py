@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from rtdenoise.errors import ConfigError, DeviceError
-from rtdenoise.live.record import FLAGS, heard_delay
+from rtdenoise.live_audio.record import FLAGS, heard_delay
 from tests.live.conftest import may_run_in_real_time
 from tests.live.harness import plan, running, stopped
 from tests.live.test_exactness import noise
@@ -186,7 +186,7 @@ def test_a_suspended_computer_is_noticed_by_its_clocks(server_of, monkeypatch):
     server, told = server_of(synchronous=False, realtime=may_run_in_real_time()), []
     with VirtualCard(server.name), running(plan("bypass"), told) as live:
         slept = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC) + 3600.0
-        monkeypatch.setattr("rtdenoise.live.supervise.watch._suspended_seconds", lambda: slept)
+        monkeypatch.setattr("rtdenoise.live_audio.supervise.watch._suspended_seconds", lambda: slept)
         live.wait(lambda: live.session.reopened == 1, 30.0)
     assert told[0] == "the computer was suspended; opening the devices again"
     assert told[-1] == "audio is back"

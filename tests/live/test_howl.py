@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.signal import iirpeak
 
-from rtdenoise.live.callback.block import protect
-from rtdenoise.live.callback.howl import LISTENING, guard_against_howl
-from rtdenoise.live.record import LIVE, prepare
+from rtdenoise.live_audio.callback.block import protect
+from rtdenoise.live_audio.callback.howl import LISTENING, guard_against_howl
+from rtdenoise.live_audio.record import LIVE, prepare
 from tests.live.harness import plan, running
 from tests.live.test_exactness import noise
 from tests.virtual_card.card import VirtualCard

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from rtdenoise.errors import DeviceError
-from rtdenoise.live import session as sessions
-from rtdenoise.live.audio.desktop import pactl
-from rtdenoise.live.engine.progress import Progress
-from rtdenoise.live.record import LIVE
-from rtdenoise.live.session import Session
-from rtdenoise.live.supervise import ending, watch
+from rtdenoise.live_audio import session as sessions
+from rtdenoise.live_audio.audio.desktop import pactl
+from rtdenoise.live_audio.engine.progress import Progress
+from rtdenoise.live_audio.record import LIVE
+from rtdenoise.live_audio.session import Session
+from rtdenoise.live_audio.supervise import ending, watch
 from tests.live.harness import HalfAmplitude, plan, running, stopped
 from tests.live.test_engine import engine_plan, tone, wet_running
 from tests.live.test_faults import ours, start_live, wait_until
@@ -235,7 +235,7 @@ esac
 """
 OPENING = """
 from rtdenoise.cli.live.run import StopSignals
-from rtdenoise.live.ends.virtual_microphone import VirtualMicrophone
+from rtdenoise.live_audio.ends.virtual_microphone import VirtualMicrophone
 with StopSignals() as stop:
     with stop.ending_at_once(), VirtualMicrophone():
         print("it does not hang")
@@ -260,7 +260,7 @@ def fake_pactl(tmp_path, monkeypatch):
 
 def test_a_tool_that_hangs_is_one_line_with_the_remedy(fake_pactl, monkeypatch):
     fake_pactl("*")
-    monkeypatch.setattr("rtdenoise.live.audio.desktop._TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr("rtdenoise.live_audio.audio.desktop._TIMEOUT_SECONDS", 0.3)
     with pytest.raises(DeviceError) as raised:
         pactl("info")
     assert str(raised.value).startswith("the sound server does not answer; restart it (`systemctl --user restart ")

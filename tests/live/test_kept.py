@@ -12,10 +12,10 @@ import pytest
 
 from rtdenoise.cache import entries, sources
 from rtdenoise.config import load_settings
-from rtdenoise.live.callback import kept_files, machine_code, programs
-from rtdenoise.live.callback.machine_code import MachineCode
-from rtdenoise.live.callback.programs import playback_callback, playback_userdata
-from rtdenoise.live.record import LIVE, prepare
+from rtdenoise.live_audio.callback import kept_files, machine_code, programs
+from rtdenoise.live_audio.callback.machine_code import MachineCode
+from rtdenoise.live_audio.callback.programs import playback_callback, playback_userdata
+from rtdenoise.live_audio.record import LIVE, prepare
 from tests.live.harness import plan, running
 from tests.live.test_faults import LIVE as COMMAND
 from tests.virtual_card.card import VirtualCard
@@ -122,5 +122,5 @@ def test_nor_does_the_command_load_it(server):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
-    assert "rtdenoise.live.session" in imported
+    assert "rtdenoise.live_audio.session" in imported
     assert not {"numba", "scipy.signal", "scipy.fft"} & imported

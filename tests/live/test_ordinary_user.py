@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rtdenoise.live.doctor import FAILED, examine
+from rtdenoise.live_audio.doctor import FAILED, examine
 from tests.live import lowered
 from tests.live.conftest import may_run_in_real_time
 from tests.live.test_faults import wait_until
@@ -24,7 +24,7 @@ import json, os, resource
 print(json.dumps([os.sched_getscheduler(0), resource.getrlimit(resource.RLIMIT_RTTIME)[1]]))
 """
 DOCTOR = """
-from rtdenoise.live import doctor
+from rtdenoise.live_audio import doctor
 print(json.dumps(doctor._priority().found))
 """
 PACED = """

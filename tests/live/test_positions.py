@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtdenoise.live.engine.positions import publish, samples_in
-from rtdenoise.live.record import LIVE
+from rtdenoise.live_audio.engine.positions import publish, samples_in
+from rtdenoise.live_audio.record import LIVE
 
 
 def test_positions_are_read_and_written_where_the_record_has_them():

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from rtdenoise.config import load_settings
-from rtdenoise.live.plan import LivePlan
+from rtdenoise.live_audio.plan import LivePlan
 from tests.virtual_card.card import VirtualCard
 
 LIVE = [sys.executable, "-m", "rtdenoise", "live", "--method", "bypass"]

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from rtdenoise.live.ends.feeder import Feeder
-from rtdenoise.live.session import Session
-from rtdenoise.live.supervise import ending, watch
+from rtdenoise.live_audio.ends.feeder import Feeder
+from rtdenoise.live_audio.session import Session
+from rtdenoise.live_audio.supervise import ending, watch
 from tests.live.harness import Running, plan, running
 from tests.live.test_exactness import noise
 from tests.virtual_card.card import VirtualCard
@@ -218,7 +218,7 @@ def test_an_output_is_looked_for_only_where_it_goes_without_a_word(host_api, mon
     looked = []
     monkeypatch.setattr(watch, "_TARGET_SECONDS", 0.0)
     monkeypatch.setattr(watch, "list_devices", lambda _seconds: looked.append(1) or [])
-    from rtdenoise.live.record import LIVE
+    from rtdenoise.live_audio.record import LIVE
 
     live, told = np.zeros(1, LIVE), []
     eyes = watch.Watch(None, {"name": "speaker", "host_api": host_api})

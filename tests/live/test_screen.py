@@ -11,9 +11,9 @@ from rich.console import Console
 
 from rtdenoise.cli.live.recorder import Recorder
 from rtdenoise.cli.live.screen import Screen
-from rtdenoise.live.monitor import Monitor, count_xruns
-from rtdenoise.live.record import FLAGS, LIVE
-from rtdenoise.live.session import Session
+from rtdenoise.live_audio.monitor import Monitor, count_xruns
+from rtdenoise.live_audio.record import FLAGS, LIVE
+from rtdenoise.live_audio.session import Session
 from tests.live.harness import plan, running
 from tests.virtual_card.card import VirtualCard
 

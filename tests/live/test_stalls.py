@@ -9,7 +9,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from rtdenoise.live.record import heard_delay
+from rtdenoise.live_audio.record import heard_delay
 from tests.live.conftest import may_run_in_real_time
 from tests.live.harness import plan, running, stopped
 from tests.live.test_exactness import noise

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from rtdenoise.live.monitor import Monitor
+from rtdenoise.live_audio.monitor import Monitor
 from tests.live.test_exactness import noise
 from tests.live.test_faults import start_live
 from tests.live.test_screen import stream

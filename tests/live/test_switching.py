@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import rtdenoise
-from rtdenoise.live.ends.taps import Tap
-from rtdenoise.live.record import heard_delay
-from rtdenoise.live.shared_memory import span_of
+from rtdenoise.live_audio.ends.taps import Tap
+from rtdenoise.live_audio.record import heard_delay
+from rtdenoise.live_audio.shared_memory import span_of
 from tests.live.harness import plan, running
 from tests.live.test_exactness import noise
 from tests.virtual_card.card import VirtualCard

@@ -16,9 +16,9 @@ import soundfile
 from numpy.testing import assert_array_equal
 
 from rtdenoise.cli.live.recorder import Recorder
-from rtdenoise.live.ends.taps import Gaps, Tap, TapThread, pull_together
-from rtdenoise.live.record import prepare
-from rtdenoise.live.shared_memory import Region
+from rtdenoise.live_audio.ends.taps import Gaps, Tap, TapThread, pull_together
+from rtdenoise.live_audio.record import prepare
+from rtdenoise.live_audio.shared_memory import Region
 from tests.live.harness import plan, running
 from tests.live.test_exactness import noise
 from tests.live.test_faults import wait_for_line, wait_until

@@ -17,9 +17,9 @@ from rtdenoise.cli.live.run import LiveRun
 from rtdenoise.cli.live.stop_signals import StopSignals
 from rtdenoise.cli.live.wording import line, misfits
 from rtdenoise.cli.options import MethodOptions
-from rtdenoise.live.monitor import Monitor
-from rtdenoise.live.record import LIVE, histogram_value_ns
-from rtdenoise.live.supervise.processor import Processor
+from rtdenoise.live_audio.monitor import Monitor
+from rtdenoise.live_audio.record import LIVE, histogram_value_ns
+from rtdenoise.live_audio.supervise.processor import Processor
 from tests.live.harness import plan, running
 from tests.live.test_exactness import noise
 from tests.live.test_screen import row, screen_of, stream

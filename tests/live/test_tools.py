@@ -13,11 +13,11 @@ import pytest
 import soundfile
 
 from rtdenoise.errors import DeviceError
-from rtdenoise.live.audio.devices import Device, find_device, list_devices, sane_latency
-from rtdenoise.live.audio.loopback import chirp, find_chirp, measure
-from rtdenoise.live.ends.virtual_microphone import VirtualMicrophone
-from rtdenoise.live.monitor import Monitor
-from rtdenoise.live.record import HISTOGRAM_BINS, LIVE, histogram_value_ns, percentile_ns
+from rtdenoise.live_audio.audio.devices import Device, find_device, list_devices, sane_latency
+from rtdenoise.live_audio.audio.loopback import chirp, find_chirp, measure
+from rtdenoise.live_audio.ends.virtual_microphone import VirtualMicrophone
+from rtdenoise.live_audio.monitor import Monitor
+from rtdenoise.live_audio.record import HISTOGRAM_BINS, LIVE, histogram_value_ns, percentile_ns
 from tests.live.harness import plan, running
 from tests.live.test_exactness import noise
 from tests.virtual_card.card import VirtualCard
@@ -235,14 +235,16 @@ def test_keys_change_what_is_heard(server, tmp_path):
 
 
 def test_virtual_microphone_without_a_desktop_names_the_remedy(monkeypatch):
-    monkeypatch.setattr("rtdenoise.live.ends.virtual_microphone.shutil", SimpleNamespace(which=lambda _name: None))
+    monkeypatch.setattr(
+        "rtdenoise.live_audio.ends.virtual_microphone.shutil", SimpleNamespace(which=lambda _name: None)
+    )
     with pytest.raises(DeviceError, match="pulseaudio-utils"), VirtualMicrophone():
         pass
 
 
 @pytest.mark.parametrize(("system", "driver"), [("darwin", "BlackHole"), ("win32", "VB-CABLE")])
 def test_virtual_microphone_elsewhere_names_the_driver_and_how_to_use_it(monkeypatch, system, driver):
-    monkeypatch.setattr("rtdenoise.live.ends.virtual_microphone.sys", SimpleNamespace(platform=system))
+    monkeypatch.setattr("rtdenoise.live_audio.ends.virtual_microphone.sys", SimpleNamespace(platform=system))
     with pytest.raises(DeviceError, match=f"install {driver}.*--output speaker:.*pick"), VirtualMicrophone():
         pass
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtdenoise.live.audio import worker
+from rtdenoise.live_audio.audio import worker
 
 if __name__ == "__main__":
     worker.ports_of = lambda _target: None

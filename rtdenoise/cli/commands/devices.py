@@ -23,7 +23,7 @@ def command(*, as_json: bool) -> None:
         rtdenoise devices
         rtdenoise --input mic:2 --output "speaker:usb"
     """
-    from rtdenoise.live.audio.devices import list_devices
+    from rtdenoise.live_audio.audio.devices import list_devices
 
     devices = list_devices()
     if as_json:

@@ -36,7 +36,7 @@ def command(*, methods: tuple[str, ...], seconds: float, as_json: bool) -> int:
         rtdenoise doctor --method WF --seconds 2 --json
     """
     from rtdenoise.config import method_name
-    from rtdenoise.live.doctor import FAILED, examine
+    from rtdenoise.live_audio.doctor import FAILED, examine
 
     findings = []
     names = tuple(method_name(name) for name in methods or ("SS", "WF", "CAN"))

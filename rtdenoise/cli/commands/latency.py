@@ -25,7 +25,7 @@ def command(*, loopback: bool, source: str, target: str, as_json: bool) -> None:
     Example:
         rtdenoise latency --loopback
     """
-    from rtdenoise.live.audio.loopback import measure
+    from rtdenoise.live_audio.audio.loopback import measure
 
     if not loopback:
         raise click.UsageError("give --loopback: it plays a short chirp through the speaker")

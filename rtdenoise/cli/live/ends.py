@@ -16,9 +16,9 @@ import numpy as np
 from rtdenoise.cli.live.recorder import MISSING, new_file
 from rtdenoise.cli.live.request import LiveRequest
 from rtdenoise.cli.options import STDIO
-from rtdenoise.live.ends.feeder import Feeder
-from rtdenoise.live.ends.taps import Gaps, Tap, TapThread
-from rtdenoise.live.session import Session
+from rtdenoise.live_audio.ends.feeder import Feeder
+from rtdenoise.live_audio.ends.taps import Gaps, Tap, TapThread
+from rtdenoise.live_audio.session import Session
 
 Tell = Callable[[str], None]
 

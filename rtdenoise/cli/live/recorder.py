@@ -16,8 +16,8 @@ import numpy as np
 from rtdenoise.cli.live.record_names import names_of, place, require_writable
 from rtdenoise.disk.atomic import remove_empty
 from rtdenoise.errors import AudioFileError
-from rtdenoise.live.ends.taps import Gaps, Tap, TapThread
-from rtdenoise.live.session import Session
+from rtdenoise.live_audio.ends.taps import Gaps, Tap, TapThread
+from rtdenoise.live_audio.session import Session
 
 FOLDER = "recordings"
 _FINISH_SECONDS = 10.0  # without a sample taken by a slow disk; what is still in memory belongs to the recording

@@ -19,8 +19,8 @@ from rtdenoise.cli.options import STDIO, Options, is_device
 
 if TYPE_CHECKING:
     from rtdenoise.config import Settings
-    from rtdenoise.live.ends.virtual_microphone import VirtualMicrophone
-    from rtdenoise.live.plan import LivePlan
+    from rtdenoise.live_audio.ends.virtual_microphone import VirtualMicrophone
+    from rtdenoise.live_audio.plan import LivePlan
 
 LIVE_PRESET = "low"
 VIRTUAL = "virtual-mic"
@@ -51,7 +51,7 @@ def run_live(asked: Options | LiveRequest) -> int:
         _check_target(target, options)
         microphone = None
         if target.lower() == VIRTUAL:
-            from rtdenoise.live.ends.virtual_microphone import VirtualMicrophone
+            from rtdenoise.live_audio.ends.virtual_microphone import VirtualMicrophone
 
             microphone, target = VirtualMicrophone(live.live_channels), "speaker"
             stack.callback(microphone.close)
@@ -98,7 +98,7 @@ def _check_target(target: str, options: LiveRequest) -> None:
 def _plan(
     settings: Settings, options: LiveRequest, live: LiveOptions, target: str, microphone: VirtualMicrophone | None
 ) -> LivePlan:
-    from rtdenoise.live.plan import LivePlan
+    from rtdenoise.live_audio.plan import LivePlan
 
     return LivePlan(
         settings=settings,

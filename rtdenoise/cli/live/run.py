@@ -20,10 +20,10 @@ from rtdenoise.cli.live.wording import line, misfits
 from rtdenoise.cli.messages import complain
 from rtdenoise.cli.options import STDIO
 from rtdenoise.errors import AudioFileError, RtDenoiseError
-from rtdenoise.live.ends.virtual_feed import Feeding
-from rtdenoise.live.ends.virtual_microphone import VirtualMicrophone
-from rtdenoise.live.plan import LivePlan
-from rtdenoise.live.session import Session
+from rtdenoise.live_audio.ends.virtual_feed import Feeding
+from rtdenoise.live_audio.ends.virtual_microphone import VirtualMicrophone
+from rtdenoise.live_audio.plan import LivePlan
+from rtdenoise.live_audio.session import Session
 
 _STEP_SECONDS = 0.08
 _LINE_SECONDS = 10.0

@@ -13,10 +13,10 @@ from rich.text import Text
 
 from rtdenoise.cli.live.recorder import Recorder
 from rtdenoise.cli.live.terminal import in_foreground, keys_at_once, on_continue, pressed_key
-from rtdenoise.live.monitor import count_xruns
-from rtdenoise.live.plan import LivePlan
-from rtdenoise.live.session import Session
-from rtdenoise.live.supervise.processor import Processor
+from rtdenoise.live_audio.monitor import count_xruns
+from rtdenoise.live_audio.plan import LivePlan
+from rtdenoise.live_audio.session import Session
+from rtdenoise.live_audio.supervise.processor import Processor
 
 _REFRESH_SECONDS = 0.25
 _INTERVAL_SECONDS = 1.0

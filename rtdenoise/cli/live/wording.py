@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rtdenoise.cli.live.options import MAX_CHANNELS
-from rtdenoise.live.monitor import count_xruns
-from rtdenoise.live.plan import LivePlan
+from rtdenoise.live_audio.monitor import count_xruns
+from rtdenoise.live_audio.plan import LivePlan
 
 
 def line(report: dict[str, Any]) -> str:

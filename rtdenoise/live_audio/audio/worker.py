@@ -1,0 +1,257 @@
+"""The audio process: opens the devices, runs the compiled callback, and does nothing else.
+
+It is a process of its own because PortAudio's calls can hang when a sound server dies: the session then ends it and
+starts another.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from rtdenoise.child import scheduling
+from rtdenoise.child.lines import ChildEnd, decode
+from rtdenoise.errors import DeviceError, RtDenoiseError
+from rtdenoise.live_audio.audio import devices
+from rtdenoise.live_audio.audio.desktop import through_pulseaudio
+from rtdenoise.live_audio.audio.devices import Device
+from rtdenoise.live_audio.audio.goodbye import Goodbye
+from rtdenoise.live_audio.audio.jack_ports import JackPorts, RefusedError, ports_of
+from rtdenoise.live_audio.plan import LivePlan
+from rtdenoise.live_audio.record import FINISHED, attach_rings, expect_engine, prepare
+from rtdenoise.live_audio.shared_memory import Region
+
+if TYPE_CHECKING:
+    from rtdenoise.live_audio.audio.portaudio import Opening
+    from rtdenoise.live_audio.callback.start import Start
+
+_ENGINE_START_SECONDS = 120.0
+_FIRST_CALLBACK_SECONDS = 5.0
+_POLL_SECONDS = 0.04
+_LOOK_SECONDS = 0.2
+_GOODBYE_SECONDS = 60.0  # the session has less patience
+
+
+class Worker:
+    """One opening of the devices, from their names to the end of the stream."""
+
+    def __init__(self, plan: LivePlan, region: Region, wake_fd: int, parent: ChildEnd, goodbye: Goodbye) -> None:
+        self._plan, self._region, self._wake_fd, self._parent = plan, region, wake_fd, parent
+        self._live, self._goodbye = region.live, goodbye
+        self._second_latency = 0.0
+        self._rules: dict[str, int] = {}
+
+    def run(self) -> None:
+        """Open, start, watch, close."""
+        from rtdenoise.live_audio.audio.portaudio import Opening
+
+        plan = self._plan
+        with self._goodbye.talking:
+            listed = devices.list_devices_here()
+        source = devices.find_device(listed, plan.source, "input") if plan.source is not None else None
+        target = devices.find_device(listed, plan.target, "output") if plan.target is not None else None
+        apart = self._apart(source, target)
+        rate = (source or target or _no_device()).rate_hz
+        channels_in = min(plan.channels, source.channels_in) if source else 0
+        channels_out = min(plan.channels_out or max(2, plan.channels), target.channels_out) if target else 0
+        self._parent.send("rate", rate=rate)
+        hop, callback, userdata = self._prepare(rate, channels_in, 0 if apart else channels_out)
+        opening = Opening(
+            rate=rate,
+            source=source,
+            target=None if apart else target,
+            channels_in=channels_in,
+            channels_out=channels_out,
+            block=self._block(hop, source, target),
+            latency={"low": "low", "safe": "high"}.get(str(plan.latency), plan.latency),
+        )
+        playback = self._prepare_playback(rate, target.rate_hz, channels_out) if apart and target else None
+        hosts = [device.host_api for device in (source, target) if device is not None]
+        # from here on the session expects an answer soon: nothing compiles
+        self._parent.send("opening", rate=rate, host_apis=hosts)
+        ports = self._ports_of(target)
+        if playback is not None and target is not None:
+            second = replace(opening, rate=target.rate_hz, source=None, target=target)
+            second = replace(second, block=opening.block and round(opening.block * target.rate_hz / rate))
+            self._second_latency = self._start(second, *playback)[1]
+        latency_in, latency_out = self._start(opening, callback, userdata)
+        self._await_callback()
+        latency = {"latency_in_seconds": latency_in, "latency_out_seconds": latency_out or self._second_latency}
+        opened = {"source": source and asdict(source), "target": target and asdict(target)}
+        self._parent.send("running", rate=rate, rules=self._rules, **opened, **latency)
+        self._parent.send("granted", grants=[asdict(grant) for grant in self._grants()])
+        if ports is not None:
+            self._parent.send("watching-target")
+        self._watch(ports)
+
+    def _apart(self, source: Device | None, target: Device | None) -> bool:
+        """Whether input and output need streams of their own: two clocks, or a host that does not do both in one."""
+        if source is None or target is None:
+            return False
+        if self._plan.two_clocks is not None:
+            return self._plan.two_clocks
+        one_server = source.host_api == target.host_api and "JACK" in source.host_api
+        if through_pulseaudio(source) or through_pulseaudio(target):
+            return True
+        same = one_server or (source.name == target.name and source.host_api == target.host_api)
+        return not same or source.rate_hz != target.rate_hz
+
+    def _prepare_playback(self, rate_in: int, rate_out: int, channels: int) -> tuple[Any, np.ndarray]:
+        """Callback and user data of an output stream that plays the clean ring by its own clock."""
+        from rtdenoise.live_audio.callback.interpolator import interpolator
+        from rtdenoise.live_audio.callback.programs import playback_callback, playback_userdata
+
+        live = self._live
+        self._table = interpolator(rate_in, rate_out)
+        live["play_table"], live["play_channels"], live["play_rate"] = self._table.ctypes.data, channels, rate_out
+        return playback_callback(), playback_userdata(live.ctypes.data)
+
+    def _start(self, opening: Opening, callback: Any, userdata: np.ndarray) -> tuple[float, float]:
+        """Open a stream and start it; the latencies that it reports, in seconds."""
+        from rtdenoise.live_audio.audio.portaudio import open_stream, reported_latency, start_stream
+
+        with self._goodbye.talking:
+            stream = open_stream(opening, callback, userdata)
+            self._goodbye.streams.append(stream)
+            latency = reported_latency(stream, opening)
+            start_stream(stream, opening)
+        return latency
+
+    def _block(self, hop: int, source: Device | None, target: Device | None) -> int:
+        if self._plan.block is not None:
+            return self._plan.block
+        if any(d is not None and "JACK" in d.host_api for d in (source, target)):
+            return 0  # JACK's own period: any other length adds one block
+        return hop if self._plan.latency == "low" else 2 * hop
+
+    def _prepare(self, rate: int, channels_in: int, channels_out: int) -> tuple[int, Any, np.ndarray]:
+        """Record, rings, compiled callback and user data for this rate; the hop of what will be heard."""
+        from rtdenoise.live_audio.callback.programs import process_callback, start_of
+
+        start = start_of(self._plan.settings, rate, self._plan.channels)
+        callback = process_callback(start)
+        self._fill(rate, channels_in, channels_out, start)
+        self._rules = start.rules
+        start.state["live"] = self._live.ctypes.data
+        hop = self._await_engine() if self._plan.uses_engine else start.hop
+        return hop, callback, start.state
+
+    def _await_engine(self) -> int:
+        """The engine's part of the record, as soon as it is built."""
+        limit = time.monotonic() + _ENGINE_START_SECONDS
+        order = None
+        while order is None or order.get("order") != "engine":
+            order = self._parent.wait(limit - time.monotonic())
+            if order is None:
+                raise DeviceError("the engine process did not start")
+        expect_engine(self._live, order, self._plan.latency)
+        self._live["share"] = self._live["share_target"] = 1.0
+        self._live["engine_on"] = 1
+        self._parent.send("prepared")
+        return int(order["hop"])
+
+    def _fill(self, rate: int, channels_in: int, channels_out: int, start: Start) -> None:
+        live, settings = self._live, self._plan.settings
+        prepare(
+            live,
+            rate=rate,
+            channels=self._plan.channels,
+            channels_in=channels_in,
+            channels_out=channels_out,
+            hop=start.hop,
+            latency=start.latency_samples,
+        )
+        if self._plan.silent:
+            live["loudness"] = 0.0
+        live["rule"], live["gain_min"] = start.state["rule"][0], start.state["gain_min"][0]
+        live["mix"] = settings.spectral.mix
+        live["howl_guard"], live["wake_fd"] = int(self._plan.howl_guard), self._wake_fd
+        live["wet_target"] = live["weight"] = 0.0 if settings.method == "bypass" else 1.0
+        rings = self._region.rings(rate, start.hop, self._plan.channels)
+        for ring in rings.values():
+            ring[:] = 0.0  # touched now, so that the audio thread meets no page fault
+        attach_rings(live, rings)
+
+    def _await_callback(self) -> None:
+        """A stream may start and never call; the session's watchdog then decides."""
+        limit = time.monotonic() + _FIRST_CALLBACK_SECONDS
+        while self._live["callbacks"][0] == 0 and time.monotonic() < limit:
+            time.sleep(0.002)
+
+    def _grants(self) -> list[scheduling.Grant]:
+        """After the first callback its thread is known, and may be asked to run first."""
+        thread = int(self._live["thread_id"][0])
+        priority = (
+            scheduling.request_priority(thread, scheduling.PRIORITY_AUDIO)
+            if thread
+            else scheduling.Grant(
+                name="real-time priority", granted=True, detail="left to the sound system's own threads"
+            )
+        )
+        return [priority, scheduling.lock_memory(), scheduling.freeze_garbage()]
+
+    def _watch(self, ports: JackPorts | None) -> None:
+        live, looked = self._live, time.monotonic()
+        while live["phase"][0] != FINISHED:
+            time.sleep(_POLL_SECONDS)
+            if ports is not None and time.monotonic() - looked > _LOOK_SECONDS:
+                looked = time.monotonic()
+                with self._goodbye.talking:
+                    gone = ports.gone
+                if gone:
+                    self._parent.send("target-gone")
+                    ports = None
+        lead = float(live["play_target"][0]) + 3 * float(live["block"][0])
+        time.sleep(min(0.1, lead / float(live["rate"][0])))
+        self._parent.send("finished")
+
+    def _ports_of(self, target: Device | None) -> JackPorts | None:
+        """Before any stream runs: after a refusal JACK's library is mute in this process, goodbyes included."""
+        with self._goodbye.talking:
+            ports = ports_of(target)
+            if ports is not None:
+                self._goodbye.streams.append(ports)
+        return ports
+
+
+def _no_device() -> NoReturn:
+    raise DeviceError("there is no device to open")
+
+
+def main() -> None:
+    """Read the plan from the first order, run it, report what went wrong in one line."""
+    scheduling.end_with_parent()
+    goodbye = Goodbye()
+
+    def on_order(order: dict[str, Any]) -> None:
+        if order["order"] == "leave":
+            parent.send("leaving")
+        goodbye.on_order(order)
+
+    parent = ChildEnd(on_order)
+    order = parent.wait(30.0)
+    if order is None:
+        return
+    region = Region(order["region"])
+    worker = Worker(decode(order["plan"]), region, int(order["wake_fd"]), parent, goodbye)
+    code = 0
+    try:
+        worker.run()
+    except RefusedError:
+        parent.send("refused")
+        os._exit(1)  # without goodbye: nobody would hear it, and PortAudio would abort
+    except RtDenoiseError as error:
+        parent.send("error", kind=type(error).__name__, message=str(error))
+        code = 1
+    except Exception as error:  # noqa: BLE001 - reported to the session, which decides
+        parent.send("error", kind="DeviceError", message=f"{type(error).__name__}: {' '.join(str(error).split())}")
+        code = 1
+    goodbye.leave(code, _GOODBYE_SECONDS)
+
+
+if __name__ == "__main__":
+    main()

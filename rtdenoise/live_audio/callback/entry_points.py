@@ -1,0 +1,96 @@
+"""The C functions PortAudio calls, compiled by numba: no interpreter, no lock and no allocation in the audio thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from numba import carray, types
+from numba.core import sigutils
+from numba.core.ccallback import CFunc
+from rocket_fft._native import LIBRARY_PATH
+
+from rtdenoise.live_audio.callback.block import (
+    begin,
+    deliver,
+    enhance,
+    finish,
+    hold_back,
+    output_block,
+    ring,
+    take_device,
+    take_source,
+)
+from rtdenoise.live_audio.callback.drift import play_block
+from rtdenoise.live_audio.callback.interpolator import PHASES, TAPS
+from rtdenoise.live_audio.callback.machine_code import MachineCode
+from rtdenoise.live_audio.callback.native import floats_at, live_at, now_ns_at, wake
+from rtdenoise.live_audio.record import FLAGS
+
+_FLOATS = types.CPointer(types.float32)
+_TIMES = types.CPointer(types.float64)
+_PHASES, _TAPS, _N_FLAGS = PHASES, TAPS, len(FLAGS)
+
+
+def _process(source: Any, target: Any, n_block: int, times: Any, flags: int, userdata: Any) -> int:
+    """PortAudio's callback: the compiled hop runs right here, an engine process is woken, one of the two is heard."""
+    live = carray(live_at(carray(userdata, (1,))[0].live), (1,))[0]
+    states = carray(userdata, (live.channels,))
+    noisy, wet, clean = ring(live.noisy, live), ring(live.wet_ring, live), ring(live.clean, live)
+    n = types.int64(n_block)
+    started = begin(live, carray(times, (3,)), flags, n)
+    if live.channels_in > 0:
+        take_device(live, carray(source, (n, live.channels_in)), noisy)
+    else:
+        take_source(live, n, ring(live.source, live), noisy)
+    if live.engine_on != 0:
+        wake(live)
+    hold_back(live, n)
+    enhance(live, states, noisy, wet)
+    output_block(live, n, noisy, wet, ring(live.answers, live), clean)
+    if live.channels_out > 0:
+        deliver(live, clean, carray(target, (n, live.channels_out)))
+    return finish(live, started, n)
+
+
+def _playback(source: Any, target: Any, n_block: int, times: Any, flags: int, userdata: Any) -> int:
+    """PortAudio's callback of an output stream with a clock of its own: plays the clean ring at its own pace."""
+    live = carray(live_at(carray(userdata, (1,))[0].live), (1,))[0]
+    n = types.int64(n_block)
+    for bit in range(_N_FLAGS):
+        if flags & (1 << bit):
+            live.play_flag_counts[bit] += 1
+    table = carray(floats_at(live.play_table), (_PHASES + 1, _TAPS))
+    out = carray(target, (n, live.play_channels))
+    play_block(live, now_ns_at(live.play_scratch), table, ring(live.clean, live), out)
+    return 0
+
+
+def _compiled(function: Callable[..., int], userdata: np.dtype[Any]) -> MachineCode:
+    """The machine code of a C callback for this user data."""
+    pointer = types.CPointer(numba.from_dtype(userdata))
+    signature = types.int32(_FLOATS, _FLOATS, types.uint64, _TIMES, types.uint64, pointer)
+    arguments, returned = sigutils.normalize_signature(signature)
+    callback = CFunc(function, (arguments, returned), locals={}, options={"nopython": True, "error_model": "numpy"})
+    callback.compile()
+    library = callback._library  # type: ignore[attr-defined]  # where numba keeps what it made
+    module = library._final_module
+    needed = [f.name for f in (*module.functions, *module.global_variables) if f.is_declaration]
+    return MachineCode(
+        content=library._get_compiled_object(),
+        symbol=callback.native_name,
+        needed=tuple(name for name in needed if not name.startswith("llvm.")),
+        libraries=(LIBRARY_PATH,),
+    )
+
+
+def compile_process(userdata: np.dtype[Any]) -> MachineCode:
+    """The callback of a stream, for records of dtype `userdata` (a spectral state and the address of `LIVE`)."""
+    return _compiled(_process, userdata)
+
+
+def compile_playback(userdata: np.dtype[Any]) -> MachineCode:
+    """The callback of an output stream beside an input stream; of its user data it reads the field ``live``."""
+    return _compiled(_playback, userdata)

@@ -1,0 +1,135 @@
+"""Compiled callbacks kept on disk as plain machine code, so that the audio process starts without the compiler.
+
+numba alone takes longer to import than everything else the audio process does before its first sample.  Its compiled
+code needs little of it to run: a handful of C functions, which stand in extension modules that load by themselves.
+"""
+
+from __future__ import annotations
+
+import builtins
+import ctypes
+import hashlib
+import importlib.util
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from rtdenoise.cache import sources
+from rtdenoise.live_audio.callback import kept_files
+
+_HELPERS = {"numba_": "numba._helperlib", "NRT_": "numba.core.runtime._nrt_python"}
+"""Where numba's C functions stand, by the prefix they have in compiled code."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineCode:
+    """What the compiler made of one callback.
+
+    `content`: object file; `symbol`: the callback's name in it; `needed`: names it takes from elsewhere; `libraries`:
+    paths of the shared libraries that have some of them.
+    """
+
+    content: bytes
+    symbol: str
+    needed: tuple[str, ...]
+    libraries: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A callback in memory: `address` is valid as long as this object lives."""
+
+    address: int
+    engine: Any
+
+
+@lru_cache(maxsize=1)
+def stamp() -> str:
+    """A digest of everything compiled code depends on: our sources, the compiler, the interpreter, the processor."""
+    processor = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+    ordered = [os.environ.get(name) for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")]
+    return hashlib.sha256(f"{sources.stamp()} {processor} {ordered}".encode()).hexdigest()
+
+
+def keep(name: str, code: MachineCode) -> None:
+    """Write `code` to disk under a name; a disk that cannot take it only makes the next start slower."""
+    kept_files.keep(f"code {stamp()} {name}", code)
+
+
+def load_kept(name: str) -> Loaded | None:
+    """The callback of that name, or None if it must be compiled."""
+    code = kept_files.find(f"code {stamp()} {name}", MachineCode)
+    return None if code is None else load(code)
+
+
+def load(code: MachineCode) -> Loaded | None:
+    """Put machine code into memory; None where something that it needs is not here."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    for path in code.libraries:
+        if not Path(path).is_file():
+            return None
+        llvm.load_library_permanently(path)
+    if not all(_provide(name) for name in code.needed):
+        return None
+    machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine()
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code.content))
+    engine.finalize_object()
+    address = engine.get_function_address(code.symbol)
+    return Loaded(address, engine) if address else None
+
+
+def _provide(name: str) -> bool:
+    """Make sure that the linker finds a name; the same things numba gives it."""
+    address = _address_of(name)
+    if address is not None:
+        llvm.add_symbol(name, address)
+        return True
+    return llvm.address_of_symbol(name) is not None or _of_the_system(name)
+
+
+def _address_of(name: str) -> int | None:
+    """The address of one of numba's or Python's own, or None."""
+    if name.startswith("PyExc_"):
+        return id(getattr(builtins, name.removeprefix("PyExc_"), None))
+    if name == "_Py_NoneStruct":
+        return id(None)
+    for prefix, module in _HELPERS.items():
+        if name.startswith(prefix):
+            found = _helpers(module).get(name.removeprefix(prefix))
+            return None if found is None else int(found)
+    found = _helpers(_HELPERS["numba_"]).get(name)  # the C library's mathematics, as numba binds it
+    return None if found is None else int(found)
+
+
+def _of_the_system(name: str) -> bool:
+    """Look a name up as the running program itself would."""
+    with suppress(AttributeError, OSError, TypeError):
+        address = ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value
+        if address:
+            llvm.add_symbol(name, address)
+            return True
+    return False
+
+
+@lru_cache(maxsize=2)
+def _helpers(module: str) -> dict[str, int]:
+    """The C functions of one of numba's extension modules, loaded without the package around it."""
+    package = importlib.util.find_spec("numba")
+    folder = Path((package.submodule_search_locations or [""])[0]) if package is not None else Path()
+    *parents, name = module.split(".")[1:]
+    for suffix in EXTENSION_SUFFIXES:
+        path = folder.joinpath(*parents, name + suffix)
+        spec = importlib.util.spec_from_file_location(module, path) if path.is_file() else None
+        if spec is not None and spec.loader is not None:
+            loaded = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(loaded)
+            return dict(loaded.c_helpers)
+    return {}

@@ -1,0 +1,72 @@
+"""What the audio process runs: a compiled callback and the record it starts from, kept on disk between runs."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.cache import sources
+from rtdenoise.config import Settings
+from rtdenoise.disk.shipped import data_folder
+from rtdenoise.live_audio.callback import kept_files, machine_code
+from rtdenoise.live_audio.callback.machine_code import Loaded, MachineCode
+from rtdenoise.live_audio.callback.start import Start
+
+_POINTER = np.dtype([("live", "i8")])
+
+
+def start_of(settings: Settings, rate: int, channels: int) -> Start:
+    """What the callback of a stream starts from.
+
+    Parameters
+    ----------
+    settings : Settings
+        A method that is no compiled hop gets a Wiener filter, which runs unheard: who switches to it finds the noise
+        known.
+    rate : int
+        Of the device, in Hz.
+    channels : int
+        They share one gain.
+    """
+    tables = sorted((data_folder("models") / "wf-prior").glob("*.npz"))
+    weights = [(path.name, sources.content_of(path).hex()) for path in tables]
+    key = f"start {machine_code.stamp()} {settings.method} {settings.spectral} {rate} {channels} {weights}"
+    kept = kept_files.find(key, Start)
+    if kept is None:
+        from rtdenoise.live_audio.callback.first_state import spectral_start
+
+        kept = spectral_start(settings, rate, channels)
+        kept_files.keep(key, kept)
+    return kept
+
+
+def process_callback(start: Start) -> Loaded:
+    """The callback of a stream that starts from `start`."""
+    return _callback("process", start.state.dtype)
+
+
+def playback_callback() -> Loaded:
+    """The callback of an output stream beside an input stream; its user data is `playback_userdata`."""
+    return _callback("playback", _POINTER)
+
+
+def playback_userdata(live_address: int) -> np.ndarray:
+    """User data for `playback_callback`: one record with the address of `LIVE`."""
+    return np.array([(live_address,)], _POINTER)
+
+
+def _callback(name: str, dtype: np.dtype[Any]) -> Loaded:
+    layout = hashlib.sha256(repr((dtype.descr, dtype.itemsize)).encode()).hexdigest()
+    loaded = machine_code.load_kept(f"{name} {layout}")
+    if loaded is not None:
+        return loaded
+    from rtdenoise.live_audio.callback import entry_points
+
+    code: MachineCode = getattr(entry_points, f"compile_{name}")(dtype)
+    machine_code.keep(f"{name} {layout}", code)
+    loaded = machine_code.load(code)
+    if loaded is None:
+        raise RuntimeError("the compiled callback misses a function of the system")
+    return loaded

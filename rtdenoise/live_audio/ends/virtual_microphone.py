@@ -1,0 +1,176 @@
+"""A microphone that other programs can pick and that speaks enhanced sound: a source of PipeWire or PulseAudio."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from rtdenoise.errors import DeviceError
+from rtdenoise.live_audio.audio.desktop import entries, pactl, server_name, unload
+
+NAME = "rtdenoise"
+_SINK = "rtdenoise_output"
+_OWNER = "rtdenoise.owner"
+_ELSEWHERE = {
+    "darwin": "install BlackHole (brew install blackhole-2ch), --output speaker:BlackHole, and pick it as microphone",
+    "win32": "install VB-CABLE (vb-audio.com/Cable), then --output speaker:CABLE, and pick CABLE Output as microphone",
+}
+
+
+class VirtualMicrophone:
+    """The source "rtdenoise", from `open` to `close`: a sink nobody sees, and a microphone that hears it.
+
+    Parameters
+    ----------
+    channels : int
+        As many as are played: a server that had to mix them down would change the level.
+
+    Attributes
+    ----------
+    moves : bool
+        Whether the server begins every stream at the speakers, so that `attach` has to move it; what plays should be
+        silent until then.
+
+    Raises
+    ------
+    DeviceError
+        On a system that has none, or without `pactl`; the message says what to do.
+    """
+
+    def __init__(self, channels: int = 1) -> None:
+        if sys.platform in _ELSEWHERE:
+            raise DeviceError(f"this system has no virtual microphones of its own; {_ELSEWHERE[sys.platform]}")
+        if shutil.which("pactl") is None:
+            raise DeviceError(
+                "a virtual microphone needs PipeWire or PulseAudio and pactl (apt install pulseaudio-utils)"
+            )
+        self._channels = channels
+        self._modules: list[str] = []
+        self._before: dict[str, str | None] = {}
+        self.moves = True
+
+    def open(self) -> None:
+        """Make it; whatever ends this early, a signal included, takes back what was made.
+
+        Raises
+        ------
+        DeviceError
+            Where no server answers, or another session has the microphone; the message says what to do.
+        """
+        try:
+            self._load_modules()
+            self._lead_here()
+        except BaseException:
+            self.close()
+            raise
+
+    def _lead_here(self) -> None:
+        """Let what the audio process will play come to the sink."""
+        # PulseAudio stops a stream that is moved; libpulse takes the sink's name instead
+        self.moves = server_name() != "pulseaudio"
+        # The name by which PipeWire remembers where a stream went: no other program's sound shall ever go there.
+        ours = {"PIPEWIRE_ALSA": f'{{ application.name = "{NAME} virtual microphone" }}'}
+        self._environment = ours if self.moves else {"PULSE_SINK": _SINK}
+        self._before = {name: os.environ.get(name) for name in self._environment}
+        os.environ.update(self._environment)
+
+    def _load_modules(self) -> None:
+        _remove_leftovers()
+        default = pactl("get-default-sink").strip()
+        properties = f"sink_properties='device.description={_SINK} {_OWNER}={_identity(os.getpid())}'"
+        shape = [f"channels={self._channels}", *(["channel_map=mono"] if self._channels == 1 else [])]
+        self._modules = []
+        self._load("module-null-sink", f"sink_name={_SINK}", *shape, properties)
+        with suppress(DeviceError):
+            pactl("set-default-sink", default)  # some servers make a new sink the default
+        source = [f"master={_SINK}.monitor", f"source_name={NAME}", f"source_properties=device.description={NAME}"]
+        try:
+            self._load("module-remap-source", *source, *shape)
+        except DeviceError:
+            self.close()
+            raise
+
+    def _load(self, module: str, *arguments: str) -> None:
+        self._modules.append(pactl("load-module", module, *arguments).strip())
+
+    def attach(self, process: int) -> bool:
+        """Let what a process plays go into the microphone; whether the server says that it does.
+
+        Call it again and again: a server that is still deciding where a new stream belongs takes no notice of being
+        told, and so does one that restores what it remembers.
+        """
+        self.restore()
+        sinks = [line.split("\t") for line in pactl("list", "short", "sinks").splitlines()]
+        wanted = {fields[0] for fields in sinks if fields[1:2] == [_SINK]}
+        places = _inputs_of(process)
+        for number, sink in places.items():
+            if sink not in wanted:
+                pactl("move-sink-input", number, _SINK)
+        return bool(places) and set(places.values()) <= wanted
+
+    def restore(self) -> None:
+        """Make it again if its server was started anew."""
+        if not any(f"source_name={NAME}" in line for line in pactl("list", "short", "modules").splitlines()):
+            self._load_modules()
+
+    def close(self) -> None:
+        """Remove it."""
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        unload(self._modules)
+        self._modules = []
+
+    def __enter__(self) -> VirtualMicrophone:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _inputs_of(process: int) -> dict[str, str]:
+    """Streams that a process plays, each with its sink; the process is known of the stream, or of its client alone."""
+    known = f'application.process.id = "{process}"'
+    clients = {number for number, text in entries("clients").items() if known in text}
+    found = {}
+    for number, text in entries("sink-inputs").items():
+        client = re.search(r"^\s*Client: (\d+)$", text, re.MULTILINE)
+        if known in text or (client is not None and client[1] in clients):
+            sink = re.search(r"^\s*Sink: (\d+)$", text, re.MULTILINE)
+            found[number] = sink[1] if sink is not None else ""
+    return found
+
+
+def _identity(process: int) -> str:
+    """A running process's number and when it started, which no other will ever have; the number alone for others."""
+    with suppress(OSError):
+        return f"{process}-{Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[19]}"
+    return f"{process}"
+
+
+def _remove_leftovers() -> None:
+    """Remove the modules of a session that was killed.
+
+    Raises
+    ------
+    DeviceError
+        If they belong to one that runs.
+    """
+    left = []
+    for line in pactl("list", "short", "modules").splitlines():
+        number, _, rest = line.partition("\t")
+        if f"sink_name={_SINK}" in rest or f"source_name={NAME}" in rest:
+            left.append(number)
+        owner = re.search(rf"{_OWNER}=(\d+)-\d+", rest)
+        if owner and owner[0] == f"{_OWNER}={_identity(int(owner[1]))}":
+            raise DeviceError(f"another session has the virtual microphone: process {owner[1]}; end it first")
+    for number in reversed(left):
+        with suppress(DeviceError):
+            pactl("unload-module", number)

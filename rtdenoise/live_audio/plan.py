@@ -1,0 +1,61 @@
+"""What a live session is asked to do: one frozen value that the command line fills and every process gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rtdenoise.config import Settings
+from rtdenoise.errors import ConfigError
+from rtdenoise.live_audio.record import CHANNELS_MAX
+
+COMPILED_METHODS = ("SS", "WF", "bypass")
+"""Methods that run inside the audio callback; every other one runs in an engine process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivePlan:
+    """One live session.
+
+    `source`, `target`: device names as `rtdenoise.live_audio.audio.devices.find_device` takes them; None: the rings (a
+    file or a pipe). `rate_hz` is the rate of a file or pipe; devices run at their own. `block`: samples, None for
+    the best the host offers. `latency`: "low", "safe" or seconds. `engine`: "module:function" that builds the
+    denoiser of an engine process from settings, rate and channels; `engine_always` uses it for every method.
+    `two_clocks`: input and output as two streams joined by a resampler that follows their drift; None decides by
+    the devices. `silent`: play nothing until somebody sets the record's "loudness". `channels_out`: of the output
+    device; None: two, or as many as are processed.
+    """
+
+    settings: Settings
+    source: str | None = "mic"
+    target: str | None = "speaker"
+    channels: int = 1
+    rate_hz: int | None = None
+    block: int | None = None
+    latency: str | float = "low"
+    engine: str = "rtdenoise.registry:build"
+    engine_always: bool = False
+    howl_guard: bool = True
+    two_clocks: bool | None = None
+    silent: bool = False
+    channels_out: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.channels <= CHANNELS_MAX:
+            raise ConfigError(f"channels={self.channels} must be from 1 to {CHANNELS_MAX} for live audio")
+        if self.block is not None and not 0 <= self.block <= 16384:
+            raise ConfigError(f"block={self.block} must be from 0 (the host's own) to 16384 samples")
+        if isinstance(self.latency, str) and self.latency not in ("low", "safe"):
+            raise ConfigError(f"latency={self.latency!r} must be low, safe or a number of seconds")
+        if isinstance(self.latency, float) and not 0.0 < self.latency <= 2.0:
+            raise ConfigError(f"latency={self.latency} s must be above 0 and at most 2 s")
+        if self.source is None and self.target is None:
+            raise ConfigError("live audio needs a microphone or a speaker; for files give --input FILE alone")
+
+    @property
+    def uses_engine(self) -> bool:
+        """Whether the method runs in a process of its own."""
+        settings = self.settings
+        if self.engine_always or settings.method not in COMPILED_METHODS:
+            return True
+        together = self.channels == 1 or settings.channel_mode == "linked"
+        return settings.method != "bypass" and not (settings.processing_rate_hz is None and together)

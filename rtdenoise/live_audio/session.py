@@ -1,0 +1,299 @@
+"""A live session: its processes, its watchdog, and what a user may change while it runs."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from rtdenoise import errors
+from rtdenoise.child.lines import encode
+from rtdenoise.child.process import Child
+from rtdenoise.errors import DeviceError, RtDenoiseError
+from rtdenoise.live_audio.audio.stage import Stage
+from rtdenoise.live_audio.engine.pair import Engines
+from rtdenoise.live_audio.monitor import Monitor
+from rtdenoise.live_audio.plan import LivePlan
+from rtdenoise.live_audio.record import FINISHED
+from rtdenoise.live_audio.shared_memory import Region
+from rtdenoise.live_audio.supervise.ending import STOP_SECONDS, Departing, dismiss, fade_out, goes_on
+from rtdenoise.live_audio.supervise.watch import Watch, Zeros
+from rtdenoise.units import amplitude_from_db
+
+_BACKOFF_SECONDS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
+_LIST_SECONDS = 10.0  # for the process to start and the sound system to list its devices
+_LIST_AGAIN_SECONDS = 30.0  # a synchronous JACK waits 20 s for a client that was killed, and then answers
+_OPEN_SECONDS = 10.0
+_COMPILE_SECONDS = 300.0
+_SETTLED_SECONDS = 5.0  # of callbacks; devices that run shorter are opened less and less often
+_FIRST_ATTEMPTS = 3  # to open devices that never ran; later there is no limit
+Tell = Callable[[str], None]
+
+
+class Session:
+    """Opens a plan's devices in a process, watches it, and starts over whenever that is needed.
+
+    Drive it by calling `step` some twenty times a second until it returns False; then `close`.
+
+    Parameters
+    ----------
+    plan : LivePlan
+    tell : callable
+        Gets one line for everything a user should know.
+
+    Attributes
+    ----------
+    monitor : Monitor
+    region : Region
+        Of the stream that runs now; a new one after every reopening.
+    state : str
+        "starting", "running", "waiting" (for a device to come back) or "finished".
+    """
+
+    def __init__(self, plan: LivePlan, tell: Tell) -> None:
+        self.plan, self._tell = plan, tell
+        self.monitor, self.region = Monitor(), Region()
+        self.state = "starting"
+        self.reopened = 0
+        self.grants: list[dict[str, Any]] = []
+        self._worker: Child | None = None
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) if hasattr(os, "eventfd") else -1
+        self._ever_ran = self._back_untold = False
+        self._attempts, self._not_before = 0, 0.0
+        self._stage, self._departing = Stage(), Departing()
+        self._engines = Engines(tell, self._wake_fd)
+        self._rules: dict[str, int] = {}
+        self._heard = plan.settings.method
+        self._zeros, self._watch = Zeros(), Watch()
+        self._wanted: dict[str, float] = {}
+        self._open()
+
+    def _open(self) -> None:
+        if self._attempts:
+            self.region.close()
+            self.region = Region()
+        self._attempts += 1
+        self.state = "starting"
+        self._stage.begin(_LIST_AGAIN_SECONDS if self._ever_ran else _LIST_SECONDS)
+        fds = (self.region.fd, self._wake_fd)
+        self._worker = Child("rtdenoise.live_audio.audio.worker", fds, "audio")
+        self._worker.order("run", plan=encode(self.plan), region=self.region.handle, wake_fd=self._wake_fd)
+        self._engines.open(self.plan, self.region)
+
+    @property
+    def preparing(self) -> str:
+        """What takes its time before the devices are opened; empty before they are listed, and afterwards."""
+        return self._stage.preparing(self.plan) if self.state == "starting" else ""
+
+    def step(self) -> bool:
+        """Look after everything once; False when the session is over.
+
+        Raises
+        ------
+        DeviceError, ConfigError, ModelError, MissingExtraError
+            If it cannot even start.
+        """
+        self._departing.look()
+        if self.state == "waiting":
+            if time.monotonic() >= self._not_before:
+                self._open()
+            return True
+        self._hear_worker()
+        if self.state in ("starting", "running"):
+            self._hear_engine()
+        if self.state == "running":
+            self.monitor.update()
+            self._settle()
+            trouble = self._watch.trouble(self.region.live, self._tell)
+            if trouble:
+                self._reopen(trouble)
+        elif self.state == "starting" and self._stage.overdue:
+            self._on_silence()
+        return self.state != "finished"
+
+    def _on_silence(self) -> None:
+        """A server that does not even list its devices, before any ever ran, has to be restarted by hand."""
+        if self._stage.name == "listing" and not self._ever_ran:
+            self.close()
+            raise DeviceError(f"the sound system did not answer within {_LIST_SECONDS:.0f} s; restart its server")
+        if self._departing.full:  # this one waits behind them, and so would the next
+            self._stage.enter(self._stage.name, _LIST_AGAIN_SECONDS)
+            self._tell("the sound system still does not answer")
+        else:
+            self._reopen("the sound system does not answer")
+
+    def _hear_worker(self) -> None:
+        worker = self._worker
+        if worker is None:
+            return
+        ended = not worker.alive
+        time.sleep(0.05 if ended else 0.0)  # its last words are on their way
+        while worker is self._worker and (event := worker.event()) is not None:
+            self._on_worker(event)
+        if ended and worker is self._worker and self.state in ("starting", "running"):
+            self._on_end(worker)
+
+    def _on_end(self, worker: Child) -> None:
+        """It ended without a word; PortAudio that crashes where there is no sound system would do so again."""
+        if worker.crash and self._stage.name == "listing" and not self._ever_ran:
+            self.close()
+            raise DeviceError(f"PortAudio cannot list devices: {worker.crash}")
+        self._reopen("the audio process ended" + (": the sound server is gone" if worker.flooding else ""))
+
+    def _on_worker(self, event: dict[str, Any]) -> None:
+        kind = event["event"]
+        if kind in ("error", "refused", "finished") and self._worker is not None:
+            self._worker.wait(STOP_SECONDS)  # it says goodbye to the sound server first
+        if kind == "rate":
+            self._stage.enter("preparing", _COMPILE_SECONDS)
+            self._engines.set_rate(int(event["rate"]))
+        elif kind == "prepared":
+            self._engines.run()
+        elif kind == "opening":
+            self._stage.enter("opening", _OPEN_SECONDS)
+            self._stage.on_jack = all("JACK" in host for host in event["host_apis"])
+        elif kind == "running":
+            self._on_running(event)
+        elif kind == "granted":
+            self.grants = event["grants"]
+        elif kind == "watching-target":
+            self._watch.leave_out_target()
+        elif kind == "target-gone" and self.state == "running":
+            self._reopen("the output device is gone")
+        elif kind == "refused":
+            self._reopen("the sound server takes no new program")
+        elif kind == "error":
+            self._on_error(event)
+        elif kind == "finished":
+            self.state = "finished"
+
+    def _on_running(self, event: dict[str, Any]) -> None:
+        for name, value in self._wanted.items():
+            self.region.live[name] = value
+        self.monitor.open(self.region.live, event)
+        self._watch = Watch(event["source"], event["target"], self._zeros)
+        self.reopened += self._ever_ran
+        self._ever_ran = True
+        self.state = "running"
+        self._rules = event["rules"]
+        self._engines.prepare_spare()
+
+    def _settle(self) -> None:
+        """Say that audio is back when it is, if anybody heard that it was gone; forget the failures once it lasts."""
+        record = self.region.live[0]
+        if self._back_untold and record["callbacks"] > 0:
+            self._back_untold = False
+            self._tell("audio is back")
+        if (int(record["last_ns"]) - int(record["first_ns"])) * 1e-9 > _SETTLED_SECONDS:
+            self._attempts = 1
+
+    def _on_error(self, event: dict[str, Any]) -> None:
+        if not self._ever_ran:
+            self.close()
+            kind = getattr(errors, event["kind"], DeviceError)
+            raise kind(event["message"])
+        self._reopen(event["message"])
+
+    def _hear_engine(self) -> None:
+        try:
+            failure = self._engines.step(self.region.live, self._worker, self._wanted)
+        except RtDenoiseError:
+            self.close()
+            raise
+        if failure:
+            self._tell(f"{self.plan.settings.method} cannot be used: {failure}; {self._heard} goes on")
+            self._remember(self._heard)
+        elif self.region.live["share_target"][0] > 0.0 and self._heard != self.plan.settings.method:
+            self._heard = self.plan.settings.method
+            self.set_bypass(False)
+
+    def _reopen(self, reason: str) -> None:
+        """Abandon the audio process and try again, sooner at first and later less often."""
+        if not self._ever_ran and self._attempts >= _FIRST_ATTEMPTS:
+            words = list(self._worker.words)[-1:] if self._worker is not None else []
+            self.close()
+            raise DeviceError(": ".join([f"{reason} {_FIRST_ATTEMPTS} times", *words]) + "; see `rtdenoise doctor`")
+        delay = _BACKOFF_SECONDS[min(self._attempts - 1, len(_BACKOFF_SECONDS) - 1)]
+        if self._attempts <= 2 or self._attempts % 10 == 0 or (self.state == "starting" and self._stage.overdue):
+            self._tell(f"{reason}; opening the devices again")
+            self._back_untold = self._ever_ran
+        running = self.state == "running" and goes_on(self.region.live, self._watch)
+        self._departing.part(self._worker, on_jack=self._stage.on_jack, running=running)
+        self._worker = None
+        self._engines.end()
+        self.state = "waiting"
+        self._not_before = time.monotonic() + delay
+
+    def set_parameter(self, name: str, value: float) -> None:
+        """Write a parameter of the record ("wet_target", "rule", "gain_min", "mix" ...); it outlives reopening."""
+        self._wanted[name] = value
+        self.region.live[name] = value
+
+    def set_bypass(self, on: bool) -> None:
+        """Hear the dry signal, of equal age, or the enhanced one; cross-faded."""
+        self.set_parameter("wet_target", 0.0 if on else 1.0)
+
+    def set_method(self, name: str) -> None:
+        """Hear another method from now on, cross-faded; one that needs an engine process is heard when that answers."""
+        if name == "bypass":
+            self.set_bypass(True)
+            return
+        self._remember(name)
+        if self.plan.uses_engine:
+            self._engines.switch_to(self.plan, self.region.live)
+            return
+        self._heard = name
+        self.set_parameter("rule", self._rules[name])
+        self.set_bypass(False)
+        self._engines.leave(self.region.live)
+
+    def _remember(self, name: str) -> None:
+        self.plan = replace(self.plan, settings=replace(self.plan.settings, method=name))
+
+    @property
+    def method(self) -> str:
+        """What is heard now; while another method is loading, still the old one."""
+        return self._heard
+
+    def set_attenuation_limit_db(self, limit_db: float) -> None:
+        """How far noise may be lowered, in dB above 0, by the method that is heard."""
+        self.set_parameter(self._limit_name, amplitude_from_db(-limit_db))
+
+    @property
+    def attenuation_limit_db(self) -> float:
+        """The present limit in dB; 100 if there is none."""
+        return -20.0 * math.log10(max(float(self.region.live[self._limit_name][0]), 1e-5))
+
+    @property
+    def _limit_name(self) -> str:
+        return "engine_gain_min" if self.region.live["share_target"][0] > 0.0 else "gain_min"
+
+    @property
+    def engine_restarts(self) -> int:
+        """How often an engine process that had died was replaced."""
+        return self._engines.restarts
+
+    @property
+    def audio_process(self) -> int:
+        """The number of the process that has the devices; 0 if none has."""
+        return self._worker.pid if self._worker is not None and self.state == "running" else 0
+
+    def close(self) -> None:
+        """Fade out, end every process, free everything; less than a second."""
+        worker = self._worker
+        if worker is not None and worker.alive and self.state == "running" and self.region.live["phase"][0] != FINISHED:
+            fade_out(worker, self.region.live, self._watch)
+        elif worker is not None and self.state == "starting":
+            dismiss(worker)
+        self.monitor.freeze()
+        self._departing.end(worker)
+        self._worker = None
+        self._engines.end()
+        self.state = "finished"
+        self.region.close()
+        if self._wake_fd >= 0:
+            os.close(self._wake_fd)
+            self._wake_fd = -1

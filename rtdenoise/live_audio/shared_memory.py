@@ -1,0 +1,98 @@
+"""Memory shared between the processes of one live session; it vanishes with the last of them, however they end."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.live_audio.record import CHANNELS_MAX, LIVE, RINGS, ring_capacity
+from rtdenoise.typing import F32
+
+_RATE_MAX = 192_000
+RING_SECONDS = 4.0
+_HEAD = 1 << 16  # bytes kept for the record
+
+
+class Region:
+    """One `LIVE` record and five rings, mapped from a file without a name.
+
+    Parameters
+    ----------
+    handle : str, optional
+        What `handle` of the process that made it says; a new region without.
+
+    Attributes
+    ----------
+    live : (1,) record array of `LIVE`
+    """
+
+    def __init__(self, handle: str | None = None) -> None:
+        self._path: Path | None = None
+        if handle is None:
+            self.fd = self._create()
+        else:
+            self.fd = int(handle[3:]) if handle.startswith("fd:") else os.open(handle, os.O_RDWR)
+        self._ring_bytes = int(_RATE_MAX * RING_SECONDS + 2 * _RATE_MAX) * CHANNELS_MAX * 4
+        size = _HEAD + len(RINGS) * self._ring_bytes
+        if handle is None:
+            os.ftruncate(self.fd, size)  # sparse: only what is touched takes memory
+        self._map = mmap.mmap(self.fd, size)
+        self.live: Any = np.frombuffer(self._map, LIVE, 1)
+
+    def _create(self) -> int:
+        if hasattr(os, "memfd_create"):
+            return os.memfd_create("rtdenoise")
+        fd, name = tempfile.mkstemp(prefix="rtdenoise-live-")
+        self._path = Path(name)
+        return fd
+
+    @property
+    def handle(self) -> str:
+        """What another process needs to open this region; on Linux it must inherit `fd`."""
+        return f"fd:{self.fd}" if self._path is None else str(self._path)
+
+    def rings(self, rate: float, hop: int, channels: int) -> dict[str, F32]:
+        """The five rings by name; (capacity, channels) float32 each, the same memory in every process.
+
+        Parameters
+        ----------
+        rate : float
+            Hz.
+        hop, channels : int
+        """
+        capacity = ring_capacity(rate, hop, RING_SECONDS)
+        rings = {}
+        for number, name in enumerate(RINGS):
+            flat = np.frombuffer(self._map, np.float32, capacity * channels, _HEAD + number * self._ring_bytes)
+            rings[name] = flat.reshape(capacity, channels)
+        return rings
+
+    def attached_rings(self) -> dict[str, F32]:
+        """`rings` as the record describes them."""
+        live = self.live[0]
+        return self.rings(float(live["rate"]), int(live["hop"]), int(live["channels"]))
+
+    def close(self) -> None:
+        """Forget the file; the memory stays until the last array over it is gone."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+            self._path = None
+
+
+def span_of(ring: F32, start: int, stop: int) -> F32:
+    """Samples `start` to `stop` of a stream out of its ring, copied; at most one capacity."""
+    capacity = ring.shape[0]
+    if stop <= start:
+        return np.zeros((0, ring.shape[1]), np.float32)
+    first, last = start % capacity, (stop - 1) % capacity + 1
+    if first < last:
+        return ring[first:last].copy()
+    return np.concatenate([ring[first:], ring[:last]])

@@ -28,6 +28,7 @@ from rtdenoise.errors import (
 if TYPE_CHECKING:
     from rtdenoise.api import build, denoise, stream
     from rtdenoise.files import denoise_file
+    from rtdenoise.live_audio.public import live
 
 __version__ = "0.1.0"
 __all__ = [
@@ -43,10 +44,11 @@ __all__ = [
     "build",
     "denoise",
     "denoise_file",
+    "live",
     "stream",
 ]
 
-_LAZY = {"build": "api", "denoise": "api", "stream": "api", "denoise_file": "files"}
+_LAZY = {"build": "api", "denoise": "api", "stream": "api", "denoise_file": "files", "live": "live_audio.public"}
 
 
 def __getattr__(name: str) -> Any:

@@ -13,9 +13,10 @@ from rtdenoise import __version__
 from rtdenoise.cli import commands
 from rtdenoise.cli.live.options import live_options, refuse_live_options, take_live_options
 from rtdenoise.cli.messages import configure_logging
-from rtdenoise.cli.options import STDIO, Options, is_device, is_index, is_live, method_options, take_method_options
+from rtdenoise.cli.options import Options, method_options, take_method_options
 from rtdenoise.cli.strict import StrictGroup
 from rtdenoise.disk.names import is_folder, is_there
+from rtdenoise.live_audio.device_names import STDIO, is_device, is_index, is_live
 
 _FOR_FILES = ("plot", "rate", "pipe_channels", "jobs")
 _SECTIONS = {

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from rtdenoise.cli.live.options import MAX_CHANNELS, LiveOptions
-from rtdenoise.disk.names import is_there
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-LIVE_NAMES = ("mic", "speaker", "virtual-mic")
-STDIO = "-"
 _CHANNEL_MODES = ("linked", "each", "downmix")
-_FILE_SUFFIX = re.compile(r"\.[A-Za-z]\w{1,4}")
 _NETWORK = ("model", "engine", "device")
 
 
@@ -53,11 +47,6 @@ class Options:
     live: LiveOptions
 
 
-def is_live(name: str | None) -> bool:
-    """Whether a source or target names an audio device: ``mic``, ``mic:NAME``, ``speaker`` ..."""
-    return name is not None and name.partition(":")[0].lower() in LIVE_NAMES
-
-
 class _Channels(click.ParamType[Any]):
     name = "channels"
 
@@ -81,19 +70,6 @@ class _Decibels(click.FloatRange):
         if math.isnan(decibels):
             self.fail(f"{value!r} is not a number of dB", param, ctx)
         return decibels
-
-
-def is_index(name: str | None) -> bool:
-    """Whether a source or target is the index of a device: a number that is no file's name."""
-    return name is not None and name.isdigit() and not is_there(name)
-
-
-def is_device(name: str) -> bool:
-    """Whether a source or target is a device: mic, speaker:NAME, an index, or a name that is no file's."""
-    if is_live(name) or is_index(name):
-        return True
-    path = Path(name)
-    return not (name == STDIO or is_there(name) or path.name != name or _FILE_SUFFIX.fullmatch(path.suffix))
 
 
 def method_options(function: F) -> F:

@@ -9,7 +9,8 @@ import click
 
 from rtdenoise.cli.console import Preparing, stderr_console
 from rtdenoise.cli.files import code_of, details, make_setup
-from rtdenoise.cli.options import STDIO, Options
+from rtdenoise.cli.options import Options
+from rtdenoise.live_audio.device_names import STDIO
 
 
 def run_pipe(options: Options) -> int:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from rtdenoise.cli.live.recorder import Recorder, _Take
 from rtdenoise.cli.live.screen import Screen
+from rtdenoise.live_audio.ends.recorder import Recorder, _Take
 from rtdenoise.sound.encoding import Encoding
 from rtdenoise.sound.writer import Target
 from tests.live import lowered

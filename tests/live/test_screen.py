@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from rtdenoise.cli.live.recorder import Recorder
 from rtdenoise.cli.live.screen import Screen
+from rtdenoise.live_audio.ends.recorder import Recorder
 from rtdenoise.live_audio.monitor import Monitor, count_xruns
 from rtdenoise.live_audio.record import FLAGS, LIVE
 from rtdenoise.live_audio.session import Session

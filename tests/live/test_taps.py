@@ -15,7 +15,7 @@ import pytest
 import soundfile
 from numpy.testing import assert_array_equal
 
-from rtdenoise.cli.live.recorder import Recorder
+from rtdenoise.live_audio.ends.recorder import Recorder
 from rtdenoise.live_audio.ends.taps import Gaps, Tap, TapThread, pull_together
 from rtdenoise.live_audio.record import prepare
 from rtdenoise.live_audio.shared_memory import Region
@@ -207,7 +207,7 @@ def test_a_pipe_that_nobody_reads_is_given_up_and_that_is_told(server, by_signal
 
 
 def test_recordings_of_one_second_into_one_folder_are_all_kept(server, tmp_path, monkeypatch):
-    monkeypatch.setattr("rtdenoise.cli.live.recorder.time.strftime", lambda _form: "20260101-120000")
+    monkeypatch.setattr("rtdenoise.live_audio.ends.recorder.time.strftime", lambda _form: "20260101-120000")
     told: list[str] = []
     with VirtualCard(server.name), running(plan("bypass")) as live:
         recorders = [Recorder(live.session, tmp_path, told.append) for _ in range(3)]

@@ -153,7 +153,7 @@ def test_the_last_line_says_what_is_missing(server, capsys):
     with VirtualCard(server.name), StopSignals() as stop:
         run = LiveRun(plan("bypass"), options, stop)
         try:
-            run.recorder.missing_seconds = 1.25
+            run.live.recorder.missing_seconds = 1.25
             assert run.drive() == 0
         finally:
             run.close()

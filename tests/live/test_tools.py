@@ -203,8 +203,8 @@ def test_limiter_keeps_bursts_under_the_ceiling(server):
 
 
 def test_keys_change_what_is_heard(server, tmp_path):
-    from rtdenoise.cli.live.recorder import Recorder
     from rtdenoise.cli.live.screen import Screen
+    from rtdenoise.live_audio.ends.recorder import Recorder
 
     with VirtualCard(server.name) as card, running(plan("WF")) as live:
         card.wait_connected()

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rtdenoise.cli.live.ends import Output, PlayedFile
 from rtdenoise.cli.live.options import LiveOptions
 from rtdenoise.cli.live.request import LiveRequest, from_root
 from rtdenoise.cli.live.run import LiveRun
 from rtdenoise.cli.live.stop_signals import StopSignals
 from rtdenoise.cli.messages import FAILED, complain
-from rtdenoise.cli.options import STDIO, Options, is_device
+from rtdenoise.cli.options import Options
+from rtdenoise.live_audio.device_names import STDIO, is_device
 
 if TYPE_CHECKING:
     from rtdenoise.config import Settings
+    from rtdenoise.live_audio.assembly import Assembly
+    from rtdenoise.live_audio.ends.files import Destination
     from rtdenoise.live_audio.ends.virtual_microphone import VirtualMicrophone
     from rtdenoise.live_audio.plan import LivePlan
 
@@ -59,11 +61,12 @@ def run_live(asked: Options | LiveRequest) -> int:
                 microphone.open()
         plan = _plan(settings, options, live, target, microphone)
         run = LiveRun(plan, options, stop, microphone)
+        stack.push(run.live)
         try:
             if live.record is not None:
-                run.recorder.start()
+                run.live.recorder.start()
             with stop.ending_at_once():
-                _attach(run, plan, options, target, stack)
+                _attach(run.live, plan, options, target)
             code = run.drive()
         finally:
             run.close()
@@ -83,16 +86,15 @@ def _check_target(target: str, options: LiveRequest) -> None:
         raise click.UsageError("--monitor-only plays and writes nothing: leave --output out (--record DIR writes)")
     if target == STDIO and sys.stdout is not None and sys.stdout.isatty():
         raise click.UsageError("standard output is a terminal; pipe it somewhere, or name a file with --output")
-    if is_device(target) or target == STDIO or options.live.monitor_only:
-        return
-    from rtdenoise.errors import AudioFileError
-    from rtdenoise.files.naming import require_free  # loads the compiler, which devices need not wait for
-    from rtdenoise.sound.encoding import containers_for
+    if not (is_device(target) or options.live.monitor_only):
+        _destination(target, options).check()
 
-    containers_for(Path(target))
-    require_free(Path(target), overwrite=options.overwrite)
-    if not Path(target).absolute().parent.is_dir():
-        raise AudioFileError(f"{target}: its folder does not exist; make it first")
+
+def _destination(target: str, options: LiveRequest) -> Destination:
+    from rtdenoise.live_audio.ends.files import Destination
+
+    form = {} if options.form is None else {"form": options.form}
+    return Destination(target=target, aligned=options.aligned, overwrite=options.overwrite, **form)
 
 
 def _plan(
@@ -112,9 +114,11 @@ def _plan(
     )
 
 
-def _attach(run: LiveRun, plan: LivePlan, options: LiveRequest, target: str, stack: ExitStack) -> None:
+def _attach(live: Assembly, plan: LivePlan, options: LiveRequest, target: str) -> None:
     """Everything beside the devices: a file that is played, a file or a pipe that is written."""
     if plan.source is None:
-        run.played = PlayedFile(run.session, options.source, run.tell, stack)
+        if options.source == STDIO:
+            raise click.UsageError("standard input to a speaker: pipe it through `rtdenoise -f - -o -` into a player")
+        live.play(Path(options.source))
     if plan.target is None and not options.live.monitor_only:
-        run.output = Output(run.session, options, target, run.tell, stack)
+        live.write(_destination(target, options))

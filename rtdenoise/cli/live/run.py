@@ -11,19 +11,16 @@ from typing import Any
 
 import click
 
-from rtdenoise.cli.live.ends import Output, PlayedFile
-from rtdenoise.cli.live.recorder import FOLDER, Recorder
 from rtdenoise.cli.live.request import LiveRequest
 from rtdenoise.cli.live.stop_signals import StopSignals
 from rtdenoise.cli.live.terminal import in_foreground
 from rtdenoise.cli.live.wording import line, misfits
 from rtdenoise.cli.messages import complain
-from rtdenoise.cli.options import STDIO
-from rtdenoise.errors import AudioFileError, RtDenoiseError
-from rtdenoise.live_audio.ends.virtual_feed import Feeding
+from rtdenoise.live_audio.assembly import Assembly
+from rtdenoise.live_audio.device_names import STDIO
+from rtdenoise.live_audio.ends.recorder import FOLDER
 from rtdenoise.live_audio.ends.virtual_microphone import VirtualMicrophone
 from rtdenoise.live_audio.plan import LivePlan
-from rtdenoise.live_audio.session import Session
 
 _STEP_SECONDS = 0.08
 _LINE_SECONDS = 10.0
@@ -43,11 +40,8 @@ class LiveRun:
 
     Attributes
     ----------
-    session : Session
-    recorder : Recorder
-    played : PlayedFile, optional
+    live : Assembly
         Whoever drives it attaches what there is beside the devices.
-    output : Output, optional
     """
 
     def __init__(
@@ -57,14 +51,11 @@ class LiveRun:
         stop: StopSignals,
         microphone: VirtualMicrophone | None = None,
     ) -> None:
-        self._plan, self._options, self._live = plan, options, options.live
+        self._plan, self._options, self._asked = plan, options, options.live
         self._stop, self._granted = stop, False
-        self.played: PlayedFile | None = None
-        self.output: Output | None = None
         self._screen: Any = None
-        self.session = Session(plan, self.tell)
-        self.recorder = Recorder(self.session, Path(self._live.record or FOLDER), self.tell)
-        self._feeding = Feeding(microphone, self.session, self.tell) if microphone is not None else None
+        self.live = Assembly(plan, self.tell, Path(self._asked.record or FOLDER), microphone)
+        self.session = self.live.session
         self._howls = 0
         self._misfits: set[str] = set()
 
@@ -91,7 +82,7 @@ class LiveRun:
         session, started, said = self.session, time.monotonic(), False
         show = self._view()
         ran: float | None = None
-        while not self._stop.asked and session.step():
+        while not self._stop.asked and self.live.step():
             now = time.monotonic()
             if session.state == "running" and ran is None:
                 ran = now
@@ -99,7 +90,7 @@ class LiveRun:
             if ran is None and not said and session.preparing and now - started > _PATIENCE_SECONDS:
                 said = True
                 self.tell(session.preparing)
-            if ran is not None and self._live.duration is not None and now - ran >= self._live.duration:
+            if ran is not None and self._asked.duration is not None and now - ran >= self._asked.duration:
                 break
             if ran is not None or self._screen is not None:
                 show(now)
@@ -107,34 +98,23 @@ class LiveRun:
                 self._tell_grants()
                 self._tell_misfits()
                 self._tell_howls()
-            self._check_output()
             time.sleep(_STEP_SECONDS)
         self.close()
         self._summary()
-        if self.played is not None and self.played.failed is not None:
-            raise self.played.failed
+        if self.live.played is not None and self.live.played.failed is not None:
+            raise self.live.played.failed
         return 0
-
-    def _check_output(self) -> None:
-        """A file that cannot be written is the end; so is a pipe that nobody reads any more, without a word."""
-        failed = self.output.failed if self.output is not None else None
-        if isinstance(failed, BrokenPipeError):
-            self._stop.asked = True
-        elif isinstance(failed, RtDenoiseError):
-            raise failed
-        elif failed is not None:
-            raise AudioFileError(f"{self._options.target}: {failed}") from failed
 
     def _view(self) -> Callable[[float], None]:
         """What shows the state while audio runs, called a dozen times a second."""
         if self._options.as_json:
-            return self._json_view() if self._live.every else lambda _now: None
+            return self._json_view() if self._asked.every else lambda _now: None
         if self._options.quiet:
             return lambda _now: None
         if sys.stderr.isatty() and sys.stdin.isatty() and in_foreground():
             from rtdenoise.cli.live.screen import Screen
 
-            self._screen = Screen(self.session, self._plan, self._quit, self.recorder)
+            self._screen = Screen(self.session, self._plan, self._quit, self.live.recorder)
             update: Callable[[float], None] = self._screen.update
             return update
         return self._line_view()
@@ -143,7 +123,7 @@ class LiveRun:
         self._stop.asked = True
 
     def _json_view(self) -> Callable[[float], None]:
-        due, every = 0.0, self._live.every or 1.0
+        due, every = 0.0, self._asked.every or 1.0
 
         def show(now: float) -> None:
             nonlocal due
@@ -155,7 +135,7 @@ class LiveRun:
         return show
 
     def _line_view(self) -> Callable[[float], None]:
-        due, every = 0.0, self._live.every or _LINE_SECONDS
+        due, every = 0.0, self._asked.every or _LINE_SECONDS
 
         def show(now: float) -> None:
             nonlocal due
@@ -189,7 +169,7 @@ class LiveRun:
 
     def _tell_misfits(self) -> None:
         """What of devices, file and options had to be adapted: once each, whatever is opened again."""
-        file = (self.played.name, self.played.channels) if self.played is not None else None
+        file = (played.name, played.channels) if (played := self.live.played) is not None else None
         for text in misfits(self._plan, self.session.monitor.devices, file):
             if text not in self._misfits:
                 self._misfits.add(text)
@@ -209,7 +189,7 @@ class LiveRun:
 
     def summary(self) -> dict[str, Any]:
         """The whole run, for JSON."""
-        monitor = self.session.monitor
+        monitor, output = self.session.monitor, self.live.output
         devices = {key: (monitor.devices.get(key) or {}).get("name") for key in ("source", "target")}
         return {
             "method": self._plan.settings.method,
@@ -219,8 +199,8 @@ class LiveRun:
             "engine_restarts": self.session.engine_restarts,
             "grants": self.session.grants,
             **monitor.total(),
-            "recording_missing_seconds": round(self.recorder.missing_seconds, 3),
-            "output_missing_seconds": round(self.output.missing_seconds, 3) if self.output is not None else 0.0,
+            "recording_missing_seconds": round(self.live.recorder.missing_seconds, 3),
+            "output_missing_seconds": round(output.missing_seconds, 3) if output is not None else 0.0,
         }
 
     def _summary(self) -> None:
@@ -235,21 +215,14 @@ class LiveRun:
     @property
     def incomplete(self) -> str:
         """Why a file that was to be played or written is not whole; empty if all are."""
-        ends = [end.incomplete for end in (self.output, self.played) if end is not None]
-        recording = self.recorder.failed if self._live.record is not None else ""
-        return next((why for why in (recording, *ends) if why), "")
+        return (self.live.recorder.failed if self._asked.record is not None else "") or self.live.incomplete
 
     def close(self) -> None:
         """End the session, then all that it wrote to; fine to call twice."""
         if self._screen is not None:
             self._screen.close()
             self._screen = None
-        if self._feeding is not None:
-            self._feeding.stop()
-        self.session.close()
-        if self.output is not None:
-            self.output.close(self._in_a_hurry)
-        self.recorder.stop()
+        self.live.close(self._in_a_hurry)
 
     def _in_a_hurry(self) -> bool:
         """A pipe must not keep those who want to stop; a file is to be whole."""

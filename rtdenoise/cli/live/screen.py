@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rtdenoise.cli.live.recorder import Recorder
 from rtdenoise.cli.live.terminal import in_foreground, keys_at_once, on_continue, pressed_key
+from rtdenoise.live_audio.ends.recorder import Recorder
 from rtdenoise.live_audio.monitor import count_xruns
 from rtdenoise.live_audio.plan import LivePlan
 from rtdenoise.live_audio.session import Session

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.cli.live.record_names import names_of, place, require_writable
 from rtdenoise.disk.atomic import remove_empty
 from rtdenoise.errors import AudioFileError
+from rtdenoise.live_audio.ends.record_names import names_of, place, require_writable
 from rtdenoise.live_audio.ends.taps import Gaps, Tap, TapThread
 from rtdenoise.live_audio.session import Session
 
@@ -38,12 +38,14 @@ class Recorder:
 
     Attributes
     ----------
+    folder : Path
+        May be changed while nothing is recorded.
     missing_seconds : float
         What was overwritten before it could be recorded; the files are silent there.
     """
 
     def __init__(self, session: Session, folder: Path, tell: Callable[[str], None]) -> None:
-        self._session, self._folder, self._tell = session, folder, tell
+        self._session, self.folder, self._tell = session, folder, tell
         self._thread: TapThread | None = None
         self._take: _Take | None = None
         self._failed = ""
@@ -69,9 +71,9 @@ class Recorder:
             If the folder cannot be made or written.
         """
         self.stop()
-        self._made = require_writable(self._folder)
+        self._made = require_writable(self.folder)
         session, start = self._session, int(self._session.region.live["n"][0])
-        self._take = take = _Take(session, self._folder, self._tell)
+        self._take = take = _Take(session, self.folder, self._tell)
         self._thread = TapThread(
             [
                 (Tap(session, "noisy", held=True, start=start), _Side(take, 0)),
@@ -94,12 +96,12 @@ class Recorder:
         """Start, or stop what runs; says which, in words."""
         if self.running:
             self.stop()
-            return f"the recording is in {self._folder}"
+            return f"the recording is in {self.folder}"
         try:
             self.start()
         except AudioFileError as error:
             return str(error)
-        return f"recording into {self._folder}"
+        return f"recording into {self.folder}"
 
 
 class _Take:

@@ -6,21 +6,23 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 
-from rtdenoise.cli.live.recorder import MISSING, new_file
-from rtdenoise.cli.live.request import LiveRequest
-from rtdenoise.cli.options import STDIO
+from rtdenoise.disk.atomic import require_free
+from rtdenoise.errors import AudioFileError
+from rtdenoise.live_audio.device_names import STDIO
 from rtdenoise.live_audio.ends.feeder import Feeder
+from rtdenoise.live_audio.ends.recorder import MISSING, new_file
 from rtdenoise.live_audio.ends.taps import Gaps, Tap, TapThread
 from rtdenoise.live_audio.session import Session
 
 Tell = Callable[[str], None]
+
 
 _FILE_BLOCK = 4096
 _PATIENCE_SECONDS = 5.0  # at the end, with a pipe or a disk that takes nothing
@@ -35,7 +37,7 @@ class PlayedFile:
     Parameters
     ----------
     session : Session
-    name : str
+    path : Path
     tell : callable
         Gets one line for what is odd about the file.
     stack : ExitStack
@@ -52,14 +54,12 @@ class PlayedFile:
         If none of it can be read.
     """
 
-    def __init__(self, session: Session, name: str, tell: Tell, stack: ExitStack) -> None:
+    def __init__(self, session: Session, path: Path, tell: Tell, stack: ExitStack) -> None:
         from rtdenoise.sound.reader import Source
 
-        if name == STDIO:
-            raise click.UsageError("standard input to a speaker: pipe it through `rtdenoise -f - -o -` into a player")
         stack.enter_context(_told(tell))
-        self._source = stack.enter_context(Source(Path(name)))
-        self.name, self.channels = Path(name).name, self._source.encoding.channels
+        self._source = stack.enter_context(Source(path))
+        self.name, self.channels = path.name, self._source.encoding.channels
         blocks = self._source.blocks(_FILE_BLOCK)
         first = next(blocks, None)  # a file without a single sample is an error before anything plays
         whole = chain([] if first is None else [first], blocks)
@@ -80,7 +80,7 @@ class PlayedFile:
 @contextmanager
 def _told(tell: Tell) -> Iterator[None]:
     """Let the warnings about files be told as lines of the run: in the log the screen would be drawn over them."""
-    log, handler = logging.getLogger("rtdenoise.files"), _Telling(tell)
+    log, handler = logging.getLogger("rtdenoise.sound"), _Telling(tell)
     before, log.propagate = log.propagate, False
     log.addHandler(handler)
     try:
@@ -99,24 +99,59 @@ class _Telling(logging.Handler):
         self._tell(record.getMessage())
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where a session's sound is written.
+
+    `target`: a file, or "-" for standard output.  `form`: of samples on standard output: "s16", "f32", "wav" ...
+    `aligned`: the delay is cut off the beginning.  `overwrite`: a file that is there is replaced.
+    """
+
+    target: str
+    form: str = "s16"
+    aligned: bool = True
+    overwrite: bool = False
+
+    @property
+    def is_pipe(self) -> bool:
+        """Whether it is standard output."""
+        return self.target == STDIO
+
+    def check(self) -> None:
+        """Refuse what cannot be written, before any device is opened.
+
+        Raises
+        ------
+        AudioFileError
+            For a container that is not known, a folder that is not there, or a file that is.
+        """
+        if self.is_pipe:
+            return
+        from rtdenoise.sound.encoding import containers_for  # loads soundfile, which devices need not wait for
+
+        path = Path(self.target)
+        containers_for(path)
+        require_free(path, overwrite=self.overwrite)
+        if not path.absolute().parent.is_dir():
+            raise AudioFileError(f"{self.target}: its folder does not exist; make it first")
+
+
 class Output:
     """What carries the sound to a file or a pipe.
 
     Parameters
     ----------
     session : Session
-    options : LiveRequest
-    target : str
-        File or "-".
+    to : Destination
     tell : callable
         Gets one line for what is missing.
     stack : ExitStack
         Closes the file, or removes it if it is left with an error.
     """
 
-    def __init__(self, session: Session, options: LiveRequest, target: str, tell: Tell, stack: ExitStack) -> None:
-        self._sink = _LazySink(session, options, target, tell, stack)
-        self._thread = TapThread([(Tap(session, "clean", late=options.aligned), self._sink)], lambda _line: None)
+    def __init__(self, session: Session, to: Destination, tell: Tell, stack: ExitStack) -> None:
+        self._sink = _LazySink(session, to, tell, stack)
+        self._thread = TapThread([(Tap(session, "clean", late=to.aligned), self._sink)], lambda _line: None)
         self._closed = False
 
     @property
@@ -144,20 +179,20 @@ class Output:
 class _LazySink:
     """A file or standard output, opened with the first samples, when the device's rate is known, and kept at it."""
 
-    def __init__(self, session: Session, options: LiveRequest, target: str, tell: Tell, stack: ExitStack) -> None:
-        self._session, self._options, self._target = session, options, target
+    def __init__(self, session: Session, to: Destination, tell: Tell, stack: ExitStack) -> None:
+        self._session, self._to = session, to
         self._stack = stack.enter_context(ExitStack())
         self._write: Any = None
         self._rate = self._now = self._n = 0
         self._resamplers: list[Any] = []
-        self.gaps = Gaps(_TOO_SLOW if target == STDIO else f"{target}: {MISSING}", tell)
+        self.gaps = Gaps(_TOO_SLOW if to.is_pipe else f"{to.target}: {MISSING}", tell)
 
     @property
     def incomplete(self) -> str:
         """Why a file is not whole; empty if it is, and for a pipe, whose reader has only been told."""
-        if self._target == STDIO or not self.gaps.seconds:
+        if self._to.is_pipe or not self.gaps.seconds:
             return ""
-        return f"{self._target}: {self.gaps.seconds:.2f} s are missing: the disk or this process did not keep up"
+        return f"{self._to.target}: {self.gaps.seconds:.2f} s are missing: the disk or this process did not keep up"
 
     def write(self, samples: Any, missing: int = 0) -> None:
         """Append (n, channels) float32; a device that came back at another rate is resampled to the first.
@@ -178,7 +213,7 @@ class _LazySink:
 
     def _miss(self, n: int, channels: int) -> None:
         self.gaps.add(n / self._now, self._n / self._rate)
-        for start in range(0, n if self._target != STDIO else 0, _SILENCE):
+        for start in range(0, 0 if self._to.is_pipe else n, _SILENCE):
             self._append(np.zeros((min(n - start, _SILENCE), channels), np.float32))
 
     def _append(self, samples: Any) -> None:
@@ -201,12 +236,11 @@ class _LazySink:
         self._resamplers = [] if rate == self._rate else [Resampler(rate, self._rate) for _ in range(channels)]
 
     def _open(self, rate: int, channels: int) -> None:
-        if self._target == STDIO:
-            self._write = _pipe_writer(self._options.form or "s16", rate, channels)
+        if self._to.is_pipe:
+            self._write = _pipe_writer(self._to.form, rate, channels)
             return
-        self._write = self._stack.enter_context(
-            new_file(Path(self._target), rate, channels, overwrite=self._options.overwrite)
-        ).write
+        file = new_file(Path(self._to.target), rate, channels, overwrite=self._to.overwrite)
+        self._write = self._stack.enter_context(file).write
 
 
 def _pipe_writer(form: str, rate: int, channels: int) -> Any:

@@ -1,0 +1,422 @@
+"""Live audio from Python: a session that is opened, run and ended by a ``with`` statement."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rtdenoise.config import keyword_overrides, load_settings, method_with
+from rtdenoise.errors import ConfigError, DeviceError
+from rtdenoise.live_audio.assembly import Assembly
+from rtdenoise.live_audio.device_names import STDIO, is_device
+from rtdenoise.live_audio.ends.files import Destination
+from rtdenoise.live_audio.ends.virtual_microphone import VirtualMicrophone
+from rtdenoise.live_audio.monitor import count_xruns
+from rtdenoise.live_audio.plan import COMPILED_METHODS, LivePlan
+
+_log = logging.getLogger(__name__)
+
+DEFAULT_PRESET = "low"
+VIRTUAL_MICROPHONE = "virtual-mic"
+_METHODS = (*COMPILED_METHODS, "CAN")
+_STEP_SECONDS = 0.05
+_LIMIT_NONE_DB = 100.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveStatus:
+    """What a live session's monitor says at one moment; counters are of the whole session.
+
+    `state`: "starting", "running", "waiting" (for a device to come back) or "finished".  `latency_ms`: the parts of the
+    delay from input to output and their "total".  `level_in_dbfs`, `level_out_dbfs`: of the last tenth of a second.
+    `noise_reduction_db`: of the pauses in the last ten seconds; None while it is not known.  `compute_us`: percentiles
+    of a callback's time ("p50", "p99.9", "max" ...); `late_blocks`: callbacks that took longer than their block lasts.
+    `lost_samples`: input that no callback brought.  `missing_samples`: of a file that is played, what came too late.
+    `details`: the whole report, as ``rtdenoise live --json`` prints it.
+    """
+
+    state: str
+    method: str
+    bypass: bool
+    seconds: float
+    rate_hz: float
+    devices: dict[str, str | None]
+    latency_ms: dict[str, float]
+    level_in_dbfs: float
+    level_out_dbfs: float
+    noise_reduction_db: float | None
+    compute_us: dict[str, float]
+    budget_used_percent: dict[str, float]
+    callbacks: int
+    late_blocks: int
+    xruns: int
+    lost_samples: int
+    missing_samples: int
+    reopened: int
+    engine_restarts: int
+    recording: bool
+    details: dict[str, Any] = field(repr=False)
+
+
+class LiveSession(AbstractContextManager["LiveSession"]):
+    """Live audio that runs beside your program, in processes of its own; see `rtdenoise.live`.
+
+    All attributes and methods may be used from any thread.
+
+    Parameters
+    ----------
+    plan : LivePlan
+    source : Path, optional
+        A file that is played where the plan names no input device.
+    target : Destination, optional
+        A file that is written where the plan names no output device.
+    virtual : bool
+        Whether the sound goes into a microphone that other programs can pick.
+    tell : callable, optional
+        Gets one line for everything a user should know; without it these lines are logged.
+    """
+
+    def __init__(
+        self,
+        plan: LivePlan,
+        *,
+        source: Path | None = None,
+        target: Destination | None = None,
+        virtual: bool = False,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        self._plan, self._source, self._target = plan, source, target
+        self._virtual = virtual
+        self._tell = tell or _log.info
+        self._lock = threading.RLock()
+        self._live: Assembly | None = None
+        self._failure: BaseException | None = None
+        self._thread: threading.Thread | None = None
+        self._opened, self._over, self._ask_end = threading.Event(), threading.Event(), threading.Event()
+        self._bypass = plan.settings.method == "bypass"
+
+    def open(self) -> LiveSession:
+        """Open the devices and begin; returns when sound runs.
+
+        Raises
+        ------
+        DeviceError, ConfigError, ModelError, MissingExtraError, AudioFileError
+            If it cannot begin.
+        """
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="rtdenoise-live", daemon=True)
+            self._thread.start()
+        self._opened.wait()
+        self._raise()
+        return self
+
+    def close(self) -> None:
+        """Fade out and end everything; files and recordings are whole afterwards.  Fine to call twice.
+
+        Raises
+        ------
+        DeviceError, AudioFileError ...
+            What ended the session, if it had ended by itself and nobody was told.
+        """
+        self._ask_end.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._raise()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Until the session is over (a file was played to its end), or for so long; returns whether it is over.
+
+        Raises
+        ------
+        DeviceError, AudioFileError ...
+            What ended it.
+        """
+        over = self._over.wait(seconds)
+        self._raise()
+        return over
+
+    def status(self) -> LiveStatus:
+        """The monitor's numbers."""
+        with self._lock:
+            live = self._running()
+            session, monitor = live.session, live.session.monitor
+            total = monitor.total()
+            names = {key: (monitor.devices.get(key) or {}).get("name") for key in ("source", "target")}
+            return LiveStatus(
+                state=session.state,
+                method=session.method,
+                bypass=self._bypass,
+                seconds=total["seconds"],
+                rate_hz=float(monitor.devices.get("rate") or 0.0),
+                devices=names,
+                latency_ms=total["latency_ms"],
+                level_in_dbfs=monitor.level_in_db,
+                level_out_dbfs=monitor.level_out_db,
+                noise_reduction_db=total["noise_reduction_db"],
+                compute_us=total["compute_us"],
+                budget_used_percent=total["budget_used_percent"],
+                callbacks=total["callbacks"],
+                late_blocks=total["late_blocks"],
+                xruns=count_xruns(total),
+                lost_samples=total["lost"],
+                missing_samples=total["missing"],
+                reopened=session.reopened,
+                engine_restarts=session.engine_restarts,
+                recording=live.recorder.running,
+                details=total,
+            )
+
+    @property
+    def method(self) -> str:
+        """What is heard: "WF", "SS", "CAN" or "bypass".  Setting it cross-fades, as soon as the method is ready."""
+        with self._lock:
+            return self._running().session.method
+
+    @method.setter
+    def method(self, name: str) -> None:
+        if name not in _METHODS:
+            raise ConfigError(f"method={name!r} must be one of {', '.join(_METHODS)}")
+        with self._lock:
+            self._running().session.set_method(name)
+            self._bypass = name == "bypass"
+
+    @property
+    def bypass(self) -> bool:
+        """Whether the dry signal is heard, equally late; setting it cross-fades."""
+        return self._bypass
+
+    @bypass.setter
+    def bypass(self, on: bool) -> None:
+        with self._lock:
+            self._running().session.set_bypass(bool(on))
+            self._bypass = bool(on)
+
+    @property
+    def attenuation_limit_db(self) -> float | None:
+        """How far noise may be lowered by the method that is heard, in dB; None: no limit."""
+        with self._lock:
+            limit = self._running().session.attenuation_limit_db
+        return None if limit >= _LIMIT_NONE_DB else limit
+
+    @attenuation_limit_db.setter
+    def attenuation_limit_db(self, limit_db: float | None) -> None:
+        limit = _LIMIT_NONE_DB if limit_db is None else float(limit_db)
+        if not 0.0 <= limit <= _LIMIT_NONE_DB:
+            raise ConfigError(f"attenuation_limit_db={limit_db} must be from 0 to {_LIMIT_NONE_DB:.0f} dB, or None")
+        with self._lock:
+            self._running().session.set_attenuation_limit_db(limit)
+
+    def record(self, folder: str | Path) -> Recording:
+        """Record noisy and enhanced sound side by side, aligned to the sample, from now until the recording is stopped.
+
+        Returns
+        -------
+        Recording
+            Its ``stop()`` ends it, as does the end of a ``with`` statement, or of the session.
+
+        Raises
+        ------
+        AudioFileError
+            If the folder cannot be made or written.
+        ConfigError
+            If a recording is being made already.
+        """
+        with self._lock:
+            recorder = self._running().recorder
+            if recorder.running:
+                raise ConfigError(f"a recording into {recorder.folder} is being made; stop it first")
+            recorder.folder = Path(folder)
+            recorder.start()
+        return Recording(self._stop_recording, Path(folder))
+
+    def _stop_recording(self) -> str:
+        with self._lock:
+            if self._live is None:
+                return ""
+            self._live.recorder.stop()
+            return self._live.recorder.failed
+
+    def __enter__(self) -> LiveSession:
+        return self.open()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        self._ask_end.set()
+        if self._thread is not None:
+            self._thread.join()
+        if error is None:
+            self._raise()
+
+    def _running(self) -> Assembly:
+        if self._live is None:
+            raise DeviceError("the live session is not open: use it in a `with` statement, or call open() first")
+        return self._live
+
+    def _raise(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def _run(self) -> None:
+        """The whole life of the session in one thread: on Linux its processes end with the thread that started them."""
+        try:
+            if self._target is not None:
+                self._target.check()
+            with ExitStack() as stack:
+                microphone = self._microphone(stack)
+                plan = self._plan if microphone is None else replace(self._plan, silent=microphone.moves)
+                live = Assembly(plan, self._tell, Path(), microphone)
+                stack.push(live)
+                if self._source is not None:
+                    live.play(self._source)
+                if self._target is not None:
+                    live.write(self._target)
+                self._live = live
+                self._drive(live)
+                if live.played is not None and live.played.failed is not None:
+                    raise live.played.failed
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that asks
+            self._failure = error
+        self._over.set()
+        self._opened.set()
+
+    def _drive(self, live: Assembly) -> None:
+        while not self._ask_end.is_set() and threading.main_thread().is_alive():
+            with self._lock:
+                if not live.step():
+                    return
+                if live.session.state == "running":
+                    self._opened.set()
+            time.sleep(_STEP_SECONDS)
+
+    def _microphone(self, stack: ExitStack) -> VirtualMicrophone | None:
+        if not self._virtual:
+            return None
+        microphone = VirtualMicrophone(self._plan.channels)
+        stack.callback(microphone.close)
+        microphone.open()
+        return microphone
+
+
+class Recording(AbstractContextManager["Recording"]):
+    """A recording that is being made.
+
+    Attributes
+    ----------
+    folder : Path
+    failed : str
+        After `stop`: why it is not whole; empty if it is.
+    """
+
+    def __init__(self, stop: Callable[[], str], folder: Path) -> None:
+        self._stop, self.folder, self.failed = stop, folder, ""
+
+    def stop(self) -> None:
+        """Finish both files; fine to call twice."""
+        self.failed = self._stop()
+
+    def __exit__(self, *_error: object) -> None:
+        self.stop()
+
+
+def live(
+    method: str | None = None,
+    *,
+    input: str | int | Path = "mic",
+    output: str | int | Path | None = "speaker",
+    preset: str | None = None,
+    config: str | Path | dict[str, Any] | None = None,
+    model: str | Path | None = None,
+    channels: int = 1,
+    channel_mode: str | None = None,
+    attenuation_limit_db: float | None = None,
+    mix: float | None = None,
+    block: int | None = None,
+    latency: str | float = "low",
+    overwrite: bool = False,
+    tell: Callable[[str], None] | None = None,
+) -> LiveSession:
+    """A live session: microphone in, clean speech out, in processes that a busy interpreter cannot disturb.
+
+    Parameters
+    ----------
+    method, preset, config, model, channel_mode, attenuation_limit_db, mix
+        As for `rtdenoise.stream`; the preset is "low" unless `config` names another.
+    input : str, int or path
+        "mic", "mic:NAME", a device's index or a part of its name, or a file that is played.
+    output : str, int, path or None
+        "speaker", "speaker:NAME", an index or a part of a name, "virtual-mic", or a file that is written; None: nothing
+        is played (recordings and `status` still work).
+    channels : int
+        How many of the input's channels are processed.
+    block : int, optional
+        Samples that the device hands over at once; the host's best without.
+    latency : "low", "safe" or float
+        What the host is asked for; a number is seconds.
+    overwrite : bool
+        Whether an output file that is there is replaced.
+    tell : callable, optional
+        Gets one line for everything a user should know; without it they are logged.
+
+    Returns
+    -------
+    LiveSession
+        It begins with ``with`` or `LiveSession.open`.
+
+    Raises
+    ------
+    ConfigError
+        As for `stream`, and for files at both ends.  Devices are looked for when the session is opened.
+
+    Examples
+    --------
+    >>> import time, rtdenoise
+    >>> with rtdenoise.live("WF", input="mic", output="speaker") as session:  # doctest: +SKIP
+    ...     time.sleep(10)
+    ...     session.attenuation_limit_db = 12
+    ...     print(session.status().latency_ms["total"], session.status().late_blocks)
+    """
+    overrides = keyword_overrides(
+        model=model, channel_mode=channel_mode, attenuation_limit_db=attenuation_limit_db, mix=mix
+    )
+    settings = load_settings(
+        method=method_with(model, method),
+        preset=preset,
+        config=config,
+        overrides=overrides,
+        default_preset=DEFAULT_PRESET,
+    )
+    for name, end in (("input", input), ("output", output)):
+        if end == STDIO:
+            raise ConfigError(f"{name}='-' is for the command line; here push chunks through rtdenoise.stream")
+    virtual = isinstance(output, str) and output.lower() == VIRTUAL_MICROPHONE
+    source, target = _end(input), _end("speaker" if virtual else output)
+    plan = LivePlan(
+        settings=settings,
+        source=source if isinstance(source, str) else None,
+        target=target if isinstance(target, str) else None,
+        channels=channels,
+        block=block,
+        latency=latency,
+        channels_out=channels if virtual else None,
+    )
+    return LiveSession(
+        plan,
+        source=source if isinstance(source, Path) else None,
+        target=Destination(target=str(target), overwrite=overwrite) if isinstance(target, Path) else None,
+        virtual=virtual,
+        tell=tell,
+    )
+
+
+def _end(name: str | int | Path | None) -> str | Path | None:
+    """A device's name, a file, or nothing."""
+    if name is None or isinstance(name, Path):
+        return name
+    text = str(name)
+    return text if is_device(text) else Path(text)

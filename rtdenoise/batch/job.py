@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -51,10 +51,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchReport:
-    """One row for each file, sorted by name, and how long it took."""
+    """One row for each file, sorted by name, and how long it took.
+
+    `left_out` maps what may be a recording, but cannot be read as one, to the reason.
+    """
 
     rows: tuple[dict[str, Any], ...]
     elapsed_seconds: float
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def count(self, status: str) -> int:
         """Rows with that status."""
@@ -71,6 +75,7 @@ class BatchReport:
             **{status: self.count(status) for status in (DONE, SKIPPED, FAILED)},
             "seconds": round(self.seconds, 3),
             "elapsed_seconds": round(self.elapsed_seconds, 3),
+            "left_out": plain(dict(self.left_out)),
             "files": plain(list(self.rows)),
         }
         return values
@@ -91,7 +96,8 @@ def batch(request: Request, progress: Progress | None = None) -> BatchReport:
     if request.summary is not None:
         check_summary(request.summary)
     source, target = Place(request.source), Place(request.target)
-    tasks, rows = _plan(request, source, target)
+    left_out: dict[str, str] = {}
+    tasks, rows = _plan(request, source, target, left_out)
     tell = progress or (lambda _done, _total: None)
     tell(0, len(tasks))
     if tasks:
@@ -103,7 +109,7 @@ def batch(request: Request, progress: Progress | None = None) -> BatchReport:
         finally:  # also of workers that were ended in the midst of a file
             target.remove_parts(tasks[0].tag)
     rows.sort(key=lambda row: str(row["name"]))
-    report = BatchReport(rows=tuple(rows), elapsed_seconds=perf_counter() - started)
+    report = BatchReport(rows=tuple(rows), elapsed_seconds=perf_counter() - started, left_out=left_out)
     if request.summary is not None:
         write_summary(report.rows, request.summary)
     return report
@@ -113,8 +119,10 @@ def _skipped(rows: Sequence[dict[str, Any]]) -> int:
     return sum(row["status"] == SKIPPED for row in rows)
 
 
-def _plan(request: Request, source: Place, target: Place) -> tuple[list[Task], list[dict[str, Any]]]:
-    """What is left to do, the largest first, and rows of what is done."""
+def _plan(
+    request: Request, source: Place, target: Place, left_out: dict[str, str]
+) -> tuple[list[Task], list[dict[str, Any]]]:
+    """What is left to do, the largest first, and rows of what is done; what is left out is noted."""
     stamp = print_of(request.setup)
     if target.is_local and Path(target.root).exists() and not Path(target.root).is_dir():
         raise ConfigError(f"{request.target}: is a file; a batch writes into a folder")
@@ -127,7 +135,7 @@ def _plan(request: Request, source: Place, target: Place) -> tuple[list[Task], l
     tag = hashlib.sha256(os.fsencode(f"{request.source}\n{request.target}")).hexdigest()[:12]
     tasks: list[Task] = []
     rows: list[dict[str, Any]] = []
-    for found in source.audio():
+    for found in source.audio(left_out):
         task = Task(found, address[source], address[target], request.setup, stamp, request.overwrite, tag)
         if is_done(task, target):
             rows.append({**record_of(target, found.name), "status": SKIPPED})

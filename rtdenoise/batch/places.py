@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import posixpath
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,8 +14,10 @@ from typing import Any
 
 from rtdenoise.errors import AudioFileError, ConfigError, MissingExtraError
 from rtdenoise.files.naming import DENOISED
+from rtdenoise.sound.containers.sniff import kind_of_file
 from rtdenoise.sound.encoding import AUDIO_SUFFIXES
-from rtdenoise.sound.suffixes import MEDIA_SUFFIXES
+from rtdenoise.sound.recordings import left_out_line
+from rtdenoise.sound.suffixes import MEDIA_SUFFIXES, RAW_SUFFIXES, why_raw
 
 _log = logging.getLogger(__name__)
 
@@ -89,8 +91,14 @@ class Place:
         """Full path of a file below the root."""
         return f"{self.root.rstrip('/')}/{name}"
 
-    def audio(self) -> list[Found]:
-        """Every audio file below the root, sorted by name; hidden ones and our own outputs are left out.
+    def audio(self, left_out: dict[str, str] | None = None) -> list[Found]:
+        """Every audio file below the root, sorted by name; hidden ones and our own outputs are passed over.
+
+        Parameters
+        ----------
+        left_out : dict, optional
+            Written: other recordings by their names below the root, with the reason.  Files whose name says nothing
+            are looked into on this machine only.
 
         Raises
         ------
@@ -108,12 +116,29 @@ class Place:
         found = [
             Found(path.removeprefix(prefix), int(info.get("size") or 0), stamp_of(info))
             for path, info in sorted(listed.items())
-            if _wanted(PurePosixPath(path.removeprefix(prefix)))
+            if _is_known(name := PurePosixPath(path.removeprefix(prefix))) and not _is_ours(name)
         ]
+        others = self._others([path.removeprefix(prefix) for path in sorted(listed)])
         if not found:
             raise AudioFileError(
-                f"{self.address}: holds no audio ({' '.join(sorted(AUDIO_SUFFIXES | MEDIA_SUFFIXES))})"
+                left_out_line(self.address, others)
+                or f"{self.address}: holds no audio ({' '.join(sorted(AUDIO_SUFFIXES | MEDIA_SUFFIXES))})"
             )
+        if left_out is not None:
+            left_out.update(others)
+        return found
+
+    def _others(self, names: Sequence[str]) -> dict[str, str]:
+        """What may be a recording, though its name does not say so, and the reason why it is left out."""
+        found: dict[str, str] = {}
+        for name in names:
+            path = PurePosixPath(name)
+            if _is_known(path) or _is_ours(path):
+                continue
+            if path.suffix.lower() in RAW_SUFFIXES:
+                found[name] = why_raw(path)
+            elif self.is_local and (kind := kind_of_file(Path(self.path(name)))) is not None:
+                found[name] = f"{name}: holds {kind.name}, which its name does not say; let it end with {kind.suffix}"
         return found
 
     def size(self, name: str) -> int | None:
@@ -193,10 +218,13 @@ def stamp_of(info: dict[str, Any]) -> str:
     return " ".join(f"{key}={info[key]}" for key in keys if info.get(key) is not None)
 
 
-def _wanted(path: PurePosixPath) -> bool:
-    hidden = any(part.startswith(".") for part in path.parts)
-    ours = any(PurePosixPath(part).stem.endswith(DENOISED) for part in path.parts)
-    return path.suffix.lower() in AUDIO_SUFFIXES | MEDIA_SUFFIXES and not hidden and not ours
+def _is_known(path: PurePosixPath) -> bool:
+    return path.suffix.lower() in AUDIO_SUFFIXES | MEDIA_SUFFIXES
+
+
+def _is_ours(path: PurePosixPath) -> bool:
+    """Whether it is hidden, or one of our own outputs, or below such a folder."""
+    return any(part.startswith(".") or PurePosixPath(part).stem.endswith(DENOISED) for part in path.parts)
 
 
 def _text(error: BaseException) -> str:

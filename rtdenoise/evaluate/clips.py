@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from rtdenoise.disk.names import for_library
 from rtdenoise.errors import AudioFileError, SignalError
-from rtdenoise.evaluate.mixing import Mixture, render_mixture
-from rtdenoise.evaluate.signals import AUDIO_SUFFIXES, read_mono
-from rtdenoise.typing import F32
+from rtdenoise.evaluate.mixing import Mixture, recordings_in, render_mixture
+from rtdenoise.evaluate.signals import read_mono_as_is, resample
+from rtdenoise.typing import F32, F64
 
 WIDE_HZ, NARROW_HZ = 16000, 8000
 CLEAN = "clean speech"
@@ -42,11 +41,16 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Clips from two folders; `unmatched`: files without a partner; `voicebank`: the layout of VoiceBank-DEMAND."""
+    """Clips from two folders.
+
+    `unmatched`: files without a partner; `voicebank`: the layout of VoiceBank-DEMAND; `left_out`: recordings that
+    cannot be read, with the reason.
+    """
 
     clips: list[Clip]
     unmatched: list[str]
     voicebank: bool
+    left_out: Mapping[str, str]
 
 
 def from_mixtures(plan: Sequence[Mixture]) -> list[Clip]:
@@ -71,7 +75,8 @@ def from_pairs(clean: Path, noisy: Path) -> Pairs:
     AudioFileError
         If a folder is missing or no two files match.
     """
-    cleans, noisies = _audio(clean), _audio(noisy)
+    left_out: dict[str, str] = {}
+    cleans, noisies = (_audio(folder, left_out) for folder in (clean, noisy))
     shared = sorted(cleans.keys() & noisies.keys())
     unmatched = sorted(str(noisies.get(key) or cleans[key]) for key in cleans.keys() ^ noisies.keys())
     if not shared:
@@ -87,7 +92,7 @@ def from_pairs(clean: Path, noisy: Path) -> Pairs:
         clips.append(
             Clip(key, label or "unknown", speaker, snr_db, clean_path=str(cleans[key]), noisy_path=str(noisies[key]))
         )
-    return Pairs(clips, unmatched, voicebank)
+    return Pairs(clips, unmatched, voicebank, left_out)
 
 
 def find_voicebank(root: Path) -> tuple[Path, Path] | None:
@@ -99,12 +104,10 @@ def find_voicebank(root: Path) -> tuple[Path, Path] | None:
     return None
 
 
-def _audio(folder: Path) -> dict[str, Path]:
+def _audio(folder: Path, left_out: dict[str, str]) -> dict[str, Path]:
     if not folder.is_dir():
         raise AudioFileError(f"{folder}: no such folder")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and not p.name.startswith("."))
-    if not found:
-        raise AudioFileError(f"{folder}: holds no audio ({' '.join(sorted(AUDIO_SUFFIXES))})")
+    found = recordings_in(folder, left_out)
     by_name = {str(p.stem): p for p in found}
     if len(by_name) == len(found):
         return by_name
@@ -148,19 +151,16 @@ def render(clip: Clip) -> tuple[F32, F32, int]:
         clean, noisy = render_mixture(clip.recipe)
         rate_hz = WIDE_HZ
     else:
-        rate_hz = min(_working_rate(Path(path)) for path in (clip.clean_path, clip.noisy_path))
-        clean, noisy = (read_mono(Path(p), rate_hz).astype(np.float32) for p in (clip.clean_path, clip.noisy_path))
+        both = [read_mono_as_is(Path(path)) for path in (clip.clean_path, clip.noisy_path)]
+        rate_hz = WIDE_HZ if min(rate for _, rate in both) >= WIDE_HZ else NARROW_HZ
+        clean, noisy = (_at(signal, rate, rate_hz) for signal, rate in both)
         _check(clip, clean, noisy, rate_hz)
     return (clean, clean.copy(), rate_hz) if clip.clean_input else (clean, noisy, rate_hz)
 
 
-def _working_rate(path: Path) -> int:
-    import soundfile
-
-    try:
-        return WIDE_HZ if soundfile.info(for_library(path)).samplerate >= WIDE_HZ else NARROW_HZ
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise AudioFileError(f"{path}: cannot be read ({error})") from error
+def _at(signal: F64, rate_hz: int, wanted_hz: int) -> F32:
+    same = rate_hz == wanted_hz
+    return np.ascontiguousarray(signal if same else resample(signal, rate_hz, wanted_hz), np.float32)
 
 
 def _check(clip: Clip, clean: F32, noisy: F32, rate_hz: int) -> None:

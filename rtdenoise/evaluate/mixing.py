@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +12,16 @@ import numpy as np
 
 from rtdenoise.errors import AudioFileError, ConfigError
 from rtdenoise.evaluate.signals import (
-    AUDIO_SUFFIXES,
     SAMPLE_RATE_HZ,
     mix_at_snr,
     noise_of_length,
     read_mono,
     speech_of_length,
 )
+from rtdenoise.sound.recordings import left_out_line, recordings_below
 from rtdenoise.typing import F32
+
+_log = logging.getLogger(__name__)
 
 BABBLE = "babble"
 """Noise label that means: the sum of several other speakers."""
@@ -50,7 +53,31 @@ class Mixture:
     seed: int
 
 
-def find_sources(location: Path, kind: str = "", split: str = "", tiers: Iterable[str] = ()) -> list[Source]:
+def recordings_in(folder: Path, left_out: dict[str, str]) -> list[Path]:
+    """Every recording below a folder; others are noted in `left_out`, and logged in one line.
+
+    Raises
+    ------
+    AudioFileError
+        If there is none.
+    """
+    found = recordings_below(folder)
+    line = left_out_line(folder, found.left_out)
+    if not found.files:
+        raise AudioFileError(line or f"{folder}: holds no audio")
+    if line:
+        _log.warning("%s", line)
+    left_out.update(found.left_out)
+    return list(found.files)
+
+
+def find_sources(
+    location: Path,
+    kind: str = "",
+    split: str = "",
+    tiers: Iterable[str] = (),
+    left_out: dict[str, str] | None = None,
+) -> list[Source]:
     """Recordings of a folder (label: the name of the folder they are in) or of a CSV manifest.
 
     Parameters
@@ -60,6 +87,8 @@ def find_sources(location: Path, kind: str = "", split: str = "", tiers: Iterabl
         ``label``, ``speaker`` and ``tier``, of which only ``path`` is required.
     kind, split, tiers
         Keep only these rows of a manifest; empty keeps all.
+    left_out : dict, optional
+        Written: recordings of a folder that cannot be read, with the reason.
 
     Raises
     ------
@@ -69,7 +98,7 @@ def find_sources(location: Path, kind: str = "", split: str = "", tiers: Iterabl
     if location.suffix.lower() == ".csv":
         found = _manifest_sources(location, kind, split, frozenset(tiers))
     elif location.is_dir():
-        files = sorted(p for p in location.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+        files = recordings_in(location, {} if left_out is None else left_out)
         found = [Source(str(p), p.parent.name) for p in files]
     else:
         raise AudioFileError(f"{location}: no such folder or manifest")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -24,6 +25,8 @@ from rtdenoise.evaluate.compared.systems import System, enhancer, fingerprint
 from rtdenoise.evaluate.measures import metrics
 from rtdenoise.typing import F32
 
+_files_log = logging.getLogger("rtdenoise.files")
+
 Scores = dict[str, float]
 Progress = Callable[[int, int], None]
 
@@ -32,13 +35,38 @@ _DNSMOS = ("dnsmos_ovrl", "dnsmos_sig", "dnsmos_bak")
 
 @dataclass(frozen=True, slots=True)
 class ClipScores:
-    """Scores of one clip by system; `error`: why the clip was left out; `failed`: why a system was."""
+    """Scores of one clip by system.
+
+    `error`: why the clip was left out; `failed`: why a system was; `remarks`: what was odd about its files.
+    """
 
     clip: Clip
     rate_hz: int = 0
     scores: dict[str, Scores] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     error: str = ""
+    remarks: tuple[str, ...] = ()
+
+
+class _Remarks(logging.Handler):
+    """What is logged about files while a clip is read, in whatever process, for the parent to tell."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one."""
+        self.found.append(record.getMessage())
+
+    def __enter__(self) -> _Remarks:
+        _files_log.addHandler(self)
+        _files_log.propagate = False
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _files_log.propagate = True
+        _files_log.removeHandler(self)
 
 
 def score_all(
@@ -138,11 +166,12 @@ def _leave_nothing() -> None:
 
 def score_clip(clip: Clip, systems: Sequence[System], cache: Path, with_dnsmos: bool) -> ClipScores:
     """Scores of every system on one clip; errors become part of the result."""
-    try:
-        clean, noisy, rate_hz = render(clip)
-    except (RtDenoiseError, OSError) as error:
-        return ClipScores(clip, error=str(error))
-    result = ClipScores(clip, rate_hz)
+    with _Remarks() as heard:
+        try:
+            clean, noisy, rate_hz = render(clip)
+        except (RtDenoiseError, OSError) as error:
+            return ClipScores(clip, error=str(error), remarks=tuple(heard.found))
+    result = ClipScores(clip, rate_hz, remarks=tuple(heard.found))
     for system in systems:
         try:
             result.scores[system.name] = _score(system, (clean, noisy), rate_hz, Cache(cache), with_dnsmos)

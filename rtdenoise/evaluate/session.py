@@ -100,7 +100,8 @@ def evaluate(request: Request, progress: Progress | None = None) -> Answer:
     """
     metrics.require_resampler()
     require_folder(request.output)
-    clips, material = gather_clips(request)
+    left_out: dict[str, str] = {}
+    clips, material = gather_clips(request, left_out)
     for package, what in metrics.missing_packages(with_dnsmos=request.with_dnsmos).items():
         _log.warning("the package %s is not installed; %s", package, what)
     systems, missing = choose(request.own, request.peers)
@@ -119,17 +120,20 @@ def evaluate(request: Request, progress: Progress | None = None) -> Answer:
     _tell_failures(scored)
     _require_scores(scored, systems)
     prices = costs(systems, _cost_signal()) if request.with_costs else {}
-    record = make_record(scored, systems, material=material, missing=missing, costs=prices)
+    record = make_record(scored, systems, material=material, missing=missing, costs=prices, left_out=left_out)
     text = report(record)
     return Answer(record, text, _write(request, record, text, every, systems))
 
 
-def gather_clips(request: Request) -> tuple[list[clip_sets.Clip], dict[str, Any]]:
-    """The clips, and what they are for the reader of the record."""
+def gather_clips(
+    request: Request, left_out: dict[str, str] | None = None
+) -> tuple[list[clip_sets.Clip], dict[str, Any]]:
+    """The clips, and what they are for the reader of the record; recordings that are left out are noted."""
+    left_out = {} if left_out is None else left_out
     if request.speech and request.noise:
         plan = mixing.plan_mixtures(
-            mixing.find_sources(request.speech, "speech", request.split, request.tiers),
-            mixing.find_sources(request.noise, "noise", request.split),
+            mixing.find_sources(request.speech, "speech", request.split, request.tiers, left_out),
+            mixing.find_sources(request.noise, "noise", request.split, left_out=left_out),
             clips=request.count or 100,
             seed=request.seed,
             snrs_db=request.snrs_db,
@@ -142,6 +146,7 @@ def gather_clips(request: Request) -> tuple[list[clip_sets.Clip], dict[str, Any]
     if folders is None or folders[0] is None or folders[1] is None:
         raise AudioFileError(f"{request.voicebank}: holds no clean_testset_wav and noisy_testset_wav")
     pairs = clip_sets.from_pairs(folders[0], folders[1])
+    left_out.update(pairs.left_out)
     for path in pairs.unmatched:
         _log.warning("%s: has no partner of that name; left out", path)
     chosen = pairs.clips[: request.count]
@@ -178,6 +183,8 @@ def _first_speech(clips: Sequence[clip_sets.Clip]) -> F32:
 
 
 def _tell_failures(scored: Sequence[ClipScores]) -> None:
+    for remark in dict.fromkeys(remark for entry in scored for remark in entry.remarks):
+        _log.warning("%s", remark)
     for entry in scored:
         if entry.error:
             _log.warning("left out: %s: %s", entry.clip.name, entry.error)

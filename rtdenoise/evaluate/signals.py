@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.disk.names import for_library
-from rtdenoise.errors import AudioFileError, MissingExtraError, SignalError
+from rtdenoise.errors import MissingExtraError, SignalError
+from rtdenoise.sound.recordings import read_recording
 from rtdenoise.typing import F32, F64
 from rtdenoise.units import amplitude_from_db
 
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
 SAMPLE_RATE_HZ = 16000
 """Every mixture is made, and every metric taken, at this rate."""
 
@@ -134,14 +133,20 @@ def read_mono(path: Path, rate_hz: int = SAMPLE_RATE_HZ) -> F64:
     AudioFileError
         If it cannot be read.
     """
-    import soundfile
-
-    try:
-        signal, rate = soundfile.read(for_library(path), dtype="float64", always_2d=True)
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise AudioFileError(f"{path}: cannot be read ({error})") from error
-    mono = signal.mean(axis=1)
+    mono, rate = read_mono_as_is(path)
     return np.ascontiguousarray(mono if rate == rate_hz else resample(mono, rate, rate_hz))
+
+
+def read_mono_as_is(path: Path) -> tuple[F64, int]:
+    """One recording as ``(n,)`` float64, channels averaged, and its rate.
+
+    Raises
+    ------
+    AudioFileError
+        If it cannot be read.
+    """
+    samples, rate = read_recording(path)
+    return samples.mean(axis=1, dtype=np.float64), rate
 
 
 def resample(signal: Any, rate_hz: int, wanted_hz: int) -> Any:

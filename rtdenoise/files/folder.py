@@ -17,7 +17,14 @@ from rtdenoise.files.report import FileReport
 from rtdenoise.files.setup import Setup, Streams, load_setup
 from rtdenoise.files.workers import AfterFile, Outcome, Task, run_here, run_in_processes
 from rtdenoise.sound.encoding import AUDIO_SUFFIXES
-from rtdenoise.sound.suffixes import MEDIA_SUFFIXES, RAW_SUFFIXES, counts_as_audio, result_name, result_suffix
+from rtdenoise.sound.suffixes import (
+    MEDIA_SUFFIXES,
+    RAW_SUFFIXES,
+    counts_as_audio,
+    result_name,
+    result_suffix,
+    why_raw,
+)
 
 FolderProgress = Callable[[int, int], None]
 """Called with the number of files done and the number there are: first with 0, when the method is ready."""
@@ -281,6 +288,4 @@ def _audio_files(
             if wanted(name) and counts_as_audio(here / name):
                 yield here / name
             elif wanted(name) and Path(name).suffix.lower() in RAW_SUFFIXES:
-                left_out[str(here / name)] = (
-                    f"{here / name}: raw samples say nothing about themselves; --input - --rate HZ reads them"
-                )
+                left_out[str(here / name)] = why_raw(here / name)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import shlex
+from pathlib import Path, PurePath
 
 from rtdenoise.sound.containers.sniff import kind_of_file
 from rtdenoise.sound.encoding import AUDIO_SUFFIXES
@@ -14,6 +15,16 @@ MEDIA_SUFFIXES = WRITABLE_SUFFIXES | {".oma", ".ape", ".mpc", ".dsf", ".rm", ".r
 
 RAW_SUFFIXES = frozenset({".raw", ".pcm", ".s16", ".s16le", ".s24", ".s32", ".f32", ".sw", ".sln"})
 """Samples without a header."""
+
+
+def why_raw(path: PurePath) -> str:
+    """Why samples without a header are left out of a folder, and what can be done."""
+    makes = f"ffmpeg -f s16le -ar HZ -i {shlex.quote(path.name)} {shlex.quote(path.stem + '.wav')}"
+    return (
+        f"{path}: raw samples say nothing about themselves; rtdenoise --input - --rate HZ reads them, "
+        f"{makes} makes a recording of them"
+    )
+
 
 _AMR_WIDE = b"#!AMR-WB"
 

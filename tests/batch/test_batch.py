@@ -50,6 +50,8 @@ def test_tree_is_mirrored_whole_and_summed_up(archive, setup, tmp_path):
     (raw / "notes.txt").write_text("no audio")
     (raw / ".hidden.wav").write_bytes(b"")
     (raw / "bad.wav").write_bytes(b"RIFF....")
+    (raw / "samples.raw").write_bytes(bytes(100))
+    (raw / "no suffix").write_bytes((raw / names[-1]).read_bytes())
     seen: list[tuple[int, int]] = []
     request = Request(
         source=str(raw), target=str(tmp_path / "clean"), setup=setup, jobs=2, summary=tmp_path / "all.parquet"
@@ -60,6 +62,8 @@ def test_tree_is_mirrored_whole_and_summed_up(archive, setup, tmp_path):
         before, after = (soundfile.read(tmp_path / folder / name)[0] for folder in ("raw", "clean"))
         np.testing.assert_array_equal(before, after)
     assert (report.count("done"), report.count("failed")) == (6, 1)
+    assert list(report.left_out) == list(report.as_dict()["left_out"]) == ["no suffix", "samples.raw"]
+    assert "let it end with" in report.left_out["no suffix"] and "ffmpeg" in report.left_out["samples.raw"]
     failed = next(row for row in report.rows if row["status"] == "failed")
     assert failed["name"] == "bad.wav" and "bad.wav" in failed["error"]
     assert seen[0] == (0, 7) and seen[-1] == (7, 7)

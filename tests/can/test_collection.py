@@ -11,6 +11,7 @@ import pytest
 from rtdenoise.errors import ConfigError
 from rtdenoise.lab.data.collection import KINDS, audio_files, find_recordings
 from rtdenoise.lab.data.library import open_shelf
+from rtdenoise.sound.media import reader as media
 
 soundfile = pytest.importorskip("soundfile")
 N = 16000
@@ -83,14 +84,41 @@ def test_every_format_of_libsndfile_is_found_and_read(tmp_path, suffix, containe
     assert np.argmax(np.abs(np.fft.rfft(shelf.recording(0)))) == pytest.approx(440, abs=1)
 
 
-def test_what_is_no_sound_is_passed_over_and_sound_that_cannot_be_read_is_named(tmp_path, caplog):
-    for name in ("a.wav", "README.md", "a.txt", "a.mat", "a.raw", "a.png", "features.htk", "wav", "b.m4a", "c.M4A"):
+def test_what_is_no_sound_is_passed_over_and_sound_that_cannot_be_read_is_named(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(media, "find_spec", lambda _name: None)
+    for name in ("a.wav", "README.md", "a.txt", "a.mat", "d.raw", "a.png", "features.htk", "wav", "b.m4a", "c.M4A"):
         (tmp_path / name).touch()
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "e.wav").touch()
     with caplog.at_level(logging.WARNING):
         assert [p.name for p in audio_files(tmp_path)] == ["a.wav"]
-    assert [r.getMessage() for r in caplog.records] == [
-        f"{tmp_path}: 2 files in formats that cannot be read are left out, b.m4a first; convert them to WAV or FLAC"
-    ]
+    (line,) = [r.getMessage() for r in caplog.records]
+    assert line.startswith(f"{tmp_path}: 3 recordings are left out (b.m4a, c.M4A, d.raw): ") and "\n" not in line
+    assert "pip install 'rtdenoise[media]'" in line and "ffmpeg -f s16le -ar HZ -i d.raw d.wav" in line
+
+
+def test_phone_recordings_are_material_too(tmp_path):
+    """By their content, whatever the name says; through the extra, like everywhere."""
+    pytest.importorskip("av", reason="PyAV, the extra media, is not installed")
+    from tests.files.test_media import sound
+
+    for kind, name in (("speech", "a.m4a"), ("noise", "no suffix")):
+        folder = tmp_path / kind / "train"
+        folder.mkdir(parents=True)
+        sound(folder / "a.m4a", "ipod", "aac", channels=2).rename(folder / name)
+    for kind in ("speech", "noise"):
+        shelf = open_shelf(find_recordings(tmp_path), kind, "train", cache=tmp_path / "c", sample_rate=16000)
+        assert len(shelf) == 1 and shelf.seconds == pytest.approx(2.0, abs=0.1)
+
+
+def test_a_name_that_hides_what_takes_the_extra_is_unreadable_without_it(tmp_path, monkeypatch, caplog):
+    for kind in ("speech", "noise"):
+        (tmp_path / kind / "train").mkdir(parents=True)
+        soundfile.write(tmp_path / kind / "train" / "a.wav", 0.1 * np.random.default_rng(0).standard_normal(N), N)
+    (tmp_path / "speech" / "train" / "b.wav").write_bytes(b"\0\0\0\x1cftypM4A " + bytes(64))
+    monkeypatch.setattr(media, "find_spec", lambda _name: None)
+    shelf = open_shelf(find_recordings(tmp_path), "speech", "train", cache=tmp_path / "c", sample_rate=16000)
+    assert len(shelf) == 1 and "1 of 2 files are unreadable" in caplog.text
 
 
 def voicebank(root, speakers):

@@ -8,6 +8,7 @@ import soundfile
 
 from rtdenoise.errors import AudioFileError, SignalError
 from rtdenoise.evaluate import clips, mixing
+from rtdenoise.sound.media import reader as media
 
 
 def write(path, signal, rate=16000):
@@ -91,3 +92,54 @@ def test_clean_input_is_the_clean_speech(library):
     clean, noisy, _ = clips.render(made[0])
     assert (len(made), made[0].noise) == (1, clips.CLEAN)
     np.testing.assert_array_equal(clean, noisy)
+
+
+def test_phone_recordings_are_pairs_too(folders, speech):
+    pytest.importorskip("av", reason="PyAV, the extra media, is not installed")
+    from tests.files.test_media import sound
+
+    for folder in folders:
+        sound(folder / "memo.m4a", "ipod", "alac", seconds=1.0)
+    found = clips.from_pairs(*folders)
+    assert "memo" in [clip.name for clip in found.clips] and not found.left_out
+    clean, noisy, rate = clips.render(next(clip for clip in found.clips if clip.name == "memo"))
+    assert (clean.size, rate) == (16000, 16000)
+    np.testing.assert_array_equal(clean, noisy)
+
+
+def test_recordings_that_cannot_be_read_are_counted_and_named_with_the_remedy(folders, monkeypatch, caplog):
+    monkeypatch.setattr(media, "find_spec", lambda _name: None)
+    memo, raw = folders[1] / "memo.m4a", folders[0] / "samples.raw"
+    memo.write_bytes(b"\0\0\0\x1cftypM4A ")
+    raw.write_bytes(bytes(100))
+    (folders[0] / "notes.txt").write_text("nothing to hear")
+    found = clips.from_pairs(*folders)
+    assert len(found.clips) == 2 and list(found.left_out) == [str(raw), str(memo)]
+    assert [message.partition(")")[0] for message in caplog.messages] == [
+        f"{folders[0]}: 1 recording is left out (samples.raw",
+        f"{folders[1]}: 1 recording is left out (memo.m4a",
+    ]
+    assert "pip install 'rtdenoise[media]'" in caplog.messages[1]
+    left_out: dict[str, str] = {}
+    assert len(mixing.find_sources(folders[1], left_out=left_out)) == 2 and list(left_out) == [str(memo)]
+    for path in folders[1].rglob("*.flac"):
+        path.unlink()
+    with pytest.raises(AudioFileError, match=r"1 recording is left out \(memo.*rtdenoise\[media\]"):
+        mixing.find_sources(folders[1])
+
+
+def test_what_is_odd_about_a_file_is_said_once_for_all_clips_of_a_worker(folders, tmp_path, caplog):
+    from rtdenoise.evaluate.compared.systems import choose
+    from rtdenoise.evaluate.scoring import score_all
+
+    for path in (folders[0] / "a.wav", folders[1] / "rain" / "a.flac"):
+        whole = soundfile.read(path)[0]
+        soundfile.write(tmp_path / "a.wav", whole, 16000)
+        path.with_suffix(".wav").write_bytes((tmp_path / "a.wav").read_bytes()[:-2000])
+    (folders[1] / "rain" / "a.flac").unlink()
+    found = clips.from_pairs(*folders).clips[:1]
+    scored = score_all(found, choose(["bypass"], [])[0], tmp_path / "cache", jobs=1, with_dnsmos=False)
+    assert [remark.rpartition(": ")[0].rpartition("/")[2] for remark in scored[0].remarks] == [
+        "a.wav: shorter than its header says"
+    ] * 2
+    assert not caplog.messages

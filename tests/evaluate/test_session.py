@@ -147,12 +147,14 @@ def test_silent_and_short_pairs_are_named_and_the_rest_goes_on(call, tmp_path, s
         for name, signal in (("good", speech), ("short", speech[:3000]), ("silent", 0 * speech)):
             soundfile.write(tmp_path / kind / f"{name}.wav", signal, 16000)
     more = ("--no-peers", "--no-dnsmos", "--no-cost", "--page-clips", 0, "--jobs", 1, "-a", "bypass")
+    (tmp_path / "clean" / "memo.raw").write_bytes(bytes(100))
     result = call("evaluate", "--clean", tmp_path / "clean", "--noisy", tmp_path / "noisy", *more)
     assert result.code == 0
+    assert f"rtdenoise: warning: {tmp_path / 'clean'}: 1 recording is left out (memo.raw)" in result.err
     assert "short: 0.19 s is too short" in result.err and "silent: the clean reference is silent" in result.err
     record = json.loads(Path("evaluation/evaluation.json").read_text())
     assert record["systems"]["noisy"]["mean"]["estoi"]["n"] == 1
-    assert set(record["left_out"]) == {"short", "silent"}
+    assert set(record["left_out"]) == {"short", "silent", str(tmp_path / "clean" / "memo.raw")}
 
 
 def test_methods_that_all_fail_on_all_clips_are_an_error(call, tmp_path, speech, monkeypatch):

@@ -42,6 +42,7 @@ def command(**values: Any) -> int:
     from rtdenoise.cli.files import make_setup
     from rtdenoise.cli.messages import FAILED, complain
     from rtdenoise.files.setup import FILE_PRESET
+    from rtdenoise.sound.recordings import left_out_line
 
     quiet, as_json = values.pop("quiet"), values.pop("as_json")
     setup = make_setup(take_method_options(values), FILE_PRESET)
@@ -51,12 +52,15 @@ def command(**values: Any) -> int:
     failed = [row for row in report.rows if row["status"] == "failed"]
     for row in failed[:_SHOWN_FAILURES]:
         complain(f"{row['name']}: {row['error']}")
+    if line := left_out_line(request.source, report.left_out):
+        complain(line, kind="left out")
     if as_json:
         click.echo(json.dumps(report.as_dict()))
     elif not quiet:
         pace = report.seconds / max(report.elapsed_seconds, 1e-9)
         click.echo(
-            f"{report.count('done')} done, {report.count('skipped')} skipped, {len(failed)} failed; "
+            f"{report.count('done')} done, {report.count('skipped')} skipped, {len(failed)} failed"
+            f"{f', {len(report.left_out)} left out' if report.left_out else ''}; "
             f"{report.seconds:.1f} s of audio in {report.elapsed_seconds:.1f} s, {pace:.0f} times real time"
         )
     return FAILED if failed else 0

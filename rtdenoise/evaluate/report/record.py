@@ -27,6 +27,7 @@ def make_record(
     material: Mapping[str, Any],
     missing: Mapping[str, str],
     costs: Mapping[str, Mapping[str, float]] | None = None,
+    left_out: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Everything that was found, as plain values.
 
@@ -42,6 +43,8 @@ def make_record(
         Peers that could not take part, with the reason.
     costs
         By system: ``us_per_10ms`` and ``rtf``.
+    left_out
+        Recordings that cannot be read, with the reason; clips that could not be measured join them.
     """
     usable = [entry for entry in scored if not entry.error]
     noisy_in = [entry for entry in usable if entry.clip.noise != CLEAN]
@@ -51,7 +54,7 @@ def make_record(
         **origin(),
         "material": dict(material),
         "missing": dict(missing),
-        "left_out": {entry.clip.name: entry.error for entry in scored if entry.error},
+        "left_out": {**(left_out or {}), **{entry.clip.name: entry.error for entry in scored if entry.error}},
         "failed": {
             system.name: found
             for system in systems

@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import csv
-import functools
 import logging
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rtdenoise.errors import ConfigError, MissingExtraError
+from rtdenoise.errors import ConfigError
+from rtdenoise.sound.recordings import left_out_line, recordings_below
 
 _LOG = logging.getLogger(__name__)
 
 KINDS = ("speech", "noise", "rooms")
 SPLITS = ("train", "dev")
-_SUFFIXES_OF = {  # usual file names of libsndfile's formats; any other format's are its own name
-    "AIFF": (".aiff", ".aif", ".aifc"),
-    "AU": (".au", ".snd"),
-    "IRCAM": (".sf", ".ircam"),
-    "MP3": (".mp3", ".mp2", ".mp1", ".mpga"),
-    "MPC2K": (".snd",),
-    "NIST": (".sph", ".nist", ".wav"),
-    "OGG": (".ogg", ".oga", ".opus"),
-    "RF64": (".rf64", ".wav"),
-    "SVX": (".iff", ".svx", ".8svx"),
-    "WAV": (".wav", ".wave", ".bwf"),
-    "WAVEX": (".wav",),
-}
-_NO_SOUND = {"RAW", "MAT4", "MAT5", "HTK"}  # no header that says what is in it; matrices; features of speech
-_OTHER_SOUND = {".m4a", ".aac", ".mp4", ".wma", ".amr", ".3gp", ".ape", ".wv", ".webm", ".mka", ".ac3", ".spx"}
 _DEV_SHARE = 20  # one group in twenty is kept for validation where a folder has no split of its own
 _VOICEBANK_DEV = {"p226", "p287"}  # a man and a woman of the training set; the test set is for what is reported
 
@@ -114,39 +99,13 @@ def _from_manifest(root: Path) -> Iterator[Recording]:
         yield Recording(root / row["path"], row["kind"], row["split"], f"{source}/{name or ''}", clean)
 
 
-@functools.cache
-def audio_suffixes() -> frozenset[str]:
-    """Usual file name endings of every format the installed libsndfile reads, in lower case.
-
-    Raises
-    ------
-    MissingExtraError
-        Without soundfile.
-    """
-    try:
-        import soundfile
-    except ImportError as error:
-        raise MissingExtraError("reading audio files needs soundfile: pip install soundfile") from error
-    formats = set(soundfile.available_formats()) - _NO_SOUND
-    return frozenset(suffix for name in formats for suffix in _SUFFIXES_OF.get(name, (f".{name.lower()}",)))
-
-
 def audio_files(folder: Path) -> list[Path]:
-    """Every audio file below a folder that can be read, sorted; of others there, the log says that they are left out.
-
-    Raises
-    ------
-    MissingExtraError
-        Without soundfile.
-    """
-    files = [p for p in folder.rglob("*") if p.is_file()]
-    others = sorted(p for p in files if p.suffix.lower() in _OTHER_SOUND - audio_suffixes())
-    if others:
-        _LOG.warning(
-            "%s: %d files in formats that cannot be read are left out, %s first; convert them to WAV or FLAC",
-            folder, len(others), others[0].name,
-        )  # fmt: skip
-    return sorted(p for p in files if p.suffix.lower() in audio_suffixes())
+    """Every recording below a folder that can be read, sorted; of others there, the log says that they are left out."""
+    found = recordings_below(folder)
+    line = left_out_line(folder, found.left_out)
+    if line:
+        _LOG.warning("%s", line)
+    return list(found.files)
 
 
 def _from_folders(root: Path) -> Iterator[Recording]:

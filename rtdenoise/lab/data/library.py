@@ -20,9 +20,10 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 from scipy import signal
 
-from rtdenoise.errors import ConfigError, MissingExtraError
+from rtdenoise.errors import AudioFileError, ConfigError
 from rtdenoise.lab.data.collection import Recording
-from rtdenoise.lab.data.formats import tell_adapted
+from rtdenoise.lab.data.formats import Form, tell_adapted
+from rtdenoise.sound.recordings import read_recording
 from rtdenoise.typing import F32
 
 _LOG = logging.getLogger(__name__)
@@ -142,10 +143,10 @@ def decoded(chosen: list[Recording], cache: Path, sample_rate: int) -> dict[str,
         try:
             cache.mkdir(parents=True, exist_ok=True)
             with replacing(file) as partial:
-                lengths = _decode_all(chosen, sample_rate, partial)
+                lengths, forms = _decode_all(chosen, sample_rate, partial)
             with replacing(index) as partial:  # last: where it stands, the samples do
                 partial.write_text(json.dumps({"lengths": lengths}), encoding="utf-8")
-            tell_adapted([r.path for r in chosen], sample_rate)
+            tell_adapted(forms, len(chosen), sample_rate)
         except OSError as error:
             raise ConfigError(f"{cache}: decoded recordings cannot be kept there ({error.strerror})") from error
     return {"file": str(file), "lengths": lengths}
@@ -212,19 +213,21 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def _decode_all(chosen: list[Recording], sample_rate: int, path: Path) -> list[int]:
+def _decode_all(chosen: list[Recording], sample_rate: int, path: Path) -> tuple[list[int], list[Form]]:
     """Write all samples one after the other as a ``.npy`` file; only a few recordings are in memory at a time."""
     lengths: list[int] = []
+    forms: list[Form] = []
     ahead = 2 * (os.cpu_count() or 1)
     with path.open("wb") as file, ThreadPoolExecutor(os.cpu_count()) as pool:
         _write_head(file, 0)
         for start in range(0, len(chosen), ahead):
-            for part in pool.map(lambda r: _decode(r, sample_rate), chosen[start : start + ahead]):
+            for part, form in pool.map(lambda r: _decode(r, sample_rate), chosen[start : start + ahead]):
                 file.write(part.tobytes())
                 lengths.append(len(part))
+                forms += [form] if form is not None else []
         file.seek(0)
         _write_head(file, sum(lengths))  # as long as before: numpy leaves room for the shape to grow
-    return lengths
+    return lengths, forms
 
 
 def _write_head(file: BinaryIO, n: int) -> None:
@@ -233,12 +236,17 @@ def _write_head(file: BinaryIO, n: int) -> None:
 
 
 def read_audio(path: Path, sample_rate: int) -> F32:
-    """One file as mono float32 at `sample_rate`."""
-    try:
-        import soundfile
-    except ImportError as error:
-        raise MissingExtraError("reading audio files needs soundfile: pip install soundfile") from error
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    """One file as mono float32 at `sample_rate`.
+
+    Raises
+    ------
+    AudioFileError
+        If it cannot be read.
+    """
+    return _adapted(*read_recording(path), sample_rate)
+
+
+def _adapted(samples: F32, rate: int, sample_rate: int) -> F32:
     mono: F32 = np.ascontiguousarray(samples.mean(axis=1, dtype=np.float32))
     if rate != sample_rate:
         common = math.gcd(rate, sample_rate)
@@ -246,19 +254,21 @@ def read_audio(path: Path, sample_rate: int) -> F32:
     return mono
 
 
-def _decode(recording: Recording, sample_rate: int) -> npt.NDArray[np.int16]:
-    """Samples scaled to a common peak; empty if they cannot be used."""
+def _decode(recording: Recording, sample_rate: int) -> tuple[npt.NDArray[np.int16], Form | None]:
+    """Samples scaled to a common peak, and how they were stored; empty if they cannot be used."""
     nothing = np.zeros(0, np.int16)
     try:
-        samples = read_audio(recording.path, sample_rate)
+        read, rate = read_recording(recording.path)
+        form = Form(rate, read.shape[1])
+        samples = _adapted(read, rate, sample_rate)
         if recording.without is not None:
             clean = read_audio(recording.without, sample_rate)
             n = min(len(samples), len(clean))
             samples = samples[:n] - clean[:n]
-    except (OSError, RuntimeError):  # soundfile's errors derive from RuntimeError
-        return nothing
+    except AudioFileError:
+        return nothing, None
     peak = float(np.max(np.abs(samples), initial=0.0))
     shortest = 0 if recording.kind == "rooms" else _SHORTEST_SECONDS * sample_rate
     if not np.isfinite(peak) or peak < 1e-5 or len(samples) < shortest:
-        return nothing
-    return np.round(samples * (_PEAK / peak)).astype(np.int16)
+        return nothing, form
+    return np.round(samples * (_PEAK / peak)).astype(np.int16), form

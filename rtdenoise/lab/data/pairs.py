@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rtdenoise.errors import ConfigError
+from rtdenoise.errors import AudioFileError, ConfigError
 from rtdenoise.lab.data.collection import audio_files
 from rtdenoise.lab.data.library import identity_of, kept_arrays, kept_samples, read_audio, replacing
 from rtdenoise.typing import F32
@@ -133,7 +133,7 @@ def _kept(file: Path, index: Path, count: int) -> Pairs | None:
 def _decode(noisy: Path, clean: Path, sample_rate: int) -> tuple[npt.NDArray[np.int16], float]:
     try:
         both = [read_audio(path, sample_rate) for path in (noisy, clean)]
-    except (OSError, RuntimeError) as error:  # soundfile's errors derive from RuntimeError
+    except AudioFileError as error:
         raise ConfigError(f"{noisy.name}: a pair that cannot be read ({error})") from error
     if len(both[0]) != len(both[1]):
         raise ConfigError(f"{noisy}: {len(both[0])} samples, but {len(both[1])} in {clean}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.errors import ConfigError, ModelError
+from rtdenoise.errors import AudioFileError, ConfigError, ModelError
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.tensorflow.engine import import_tensorflow
 from rtdenoise.methods.can.whole import WholeNetwork
@@ -122,7 +122,7 @@ def _signals(place: Path, sample_rate: int) -> list[F32]:
     files = audio_files(place) if place.is_dir() else [place]
     try:
         return [read_audio(path, sample_rate) for path in files]
-    except (OSError, RuntimeError) as error:  # soundfile's errors derive from RuntimeError
+    except AudioFileError as error:
         raise ConfigError(f"{place}: recordings cannot be read ({error})") from error
 
 

@@ -122,6 +122,7 @@ def _said_missing(lines: list[str]) -> bool:
         "shorter than",
         "appended",
         "ends after",
+        "before the end",
         "left out",
         "could not be decoded",
         "cut off",

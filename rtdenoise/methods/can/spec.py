@@ -19,6 +19,8 @@ _CHOICES = {
     "statistics": ("running", "file"),
 }
 
+_DILATION_MAX = 1 << 20  # rows: a minute of samples at 16 kHz
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanSpec:
@@ -101,8 +103,10 @@ class CanSpec:
         for key in ("channels", "kernel", "sample_rate", "hop", "frame", "span", "stride", "mean_rows"):
             require_whole(key, getattr(self, key), 1)
         require_whole("fine_channels", self.fine_channels, 0)
-        if not self.dilations or min(self.dilations) < 1:
-            raise ConfigError(f"dilations={self.dilations} must be one or more positive whole numbers")
+        if not self.dilations or min(self.dilations) < 1 or max(self.dilations) > _DILATION_MAX:
+            raise ConfigError(
+                f"dilations={self.dilations} must be one or more positive whole numbers up to {_DILATION_MAX}"
+            )
         require_between("mask_power", self.mask_power, 0.01, 2.0)
         require_number("gain_min_db", self.gain_min_db)
         if (self.domain != "spectral") != (self.mask == "none"):
@@ -219,7 +223,7 @@ def spec_from_mapping(values: dict[str, Any]) -> CanSpec:
         raise ConfigError(f"unknown key {unknown[0]!r} in a network specification; known are {', '.join(known)}")
     try:
         dilations = tuple(int(d) for d in values.get("dilations", ()))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"dilations={values['dilations']!r} must be whole numbers") from error
     try:
         return CanSpec(**{**values, "dilations": dilations})

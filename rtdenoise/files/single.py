@@ -15,7 +15,6 @@ from rtdenoise.files.setup import Setup, Streams, load_setup
 from rtdenoise.files.signals import DeferredSignals
 from rtdenoise.sound.encoding import BLOCKS, Encoding
 from rtdenoise.sound.levels import LevelMeter
-from rtdenoise.sound.media.writer import MediaTarget
 from rtdenoise.sound.opening import AnySource, AnyTarget, open_source, open_target
 from rtdenoise.streaming.whole import WholeStream, whole_of
 from rtdenoise.typing import Denoiser
@@ -44,7 +43,8 @@ def denoise_file(
 
     The new file is aligned with the source and exactly as long.  It keeps the container, sample type, rate, channels,
     bit rate of MP3 and Opus, and the text tags libsndfile knows: title, artist, album, date, genre, comment, copyright,
-    licence, software, track number.  Pictures, cue points and other chunks are not kept; integers are exact to 24 bits.
+    licence, software, track number.  Covers are kept where FLAC, MP3 or M4A stays what it is; cue points and
+    other chunks are not.  Integers are exact to 24 bits.
     The file appears when it is whole; after an error there is none.
 
     Parameters
@@ -155,7 +155,7 @@ def notes(name: str, flow: Flow, written: AnyTarget | None, read: Encoding) -> l
         )
     if written is not None and read.subtype in BLOCKS:
         found.append(f"{written.path}: {read.subtype} holds whole blocks only; written as 16-bit samples instead")
-    if isinstance(written, MediaTarget):
+    if written is not None:
         found.extend(written.notes)
     for text in found:
         _log.warning("%s", text)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rtdenoise.errors import AudioFileError
+from rtdenoise.sound.containers.covers import NO_COVERS, covers_of
 from rtdenoise.sound.containers.sniff import Kind, kind_of_file
 from rtdenoise.sound.encoding import Encoding, encoding_for
 from rtdenoise.sound.media.encoding import WRITABLE_SUFFIXES, encoding_in
@@ -88,4 +89,5 @@ def open_target(path: Path, source: Recording, tags: Mapping[str, str], *, overw
     if path.suffix.lower() in WRITABLE_SUFFIXES:
         return MediaTarget(path, encoding_in(path, source.encoding), tags, source=source, overwrite=overwrite)
     encoding = encoding_for(path, source.encoding, source.n_samples)
-    return Target(path, encoding, tags, overwrite=overwrite, may_shrink=source.n_samples is None)
+    covers = covers_of(source.path, source.encoding.container) if isinstance(source, Source) else NO_COVERS
+    return Target(path, encoding, tags, overwrite=overwrite, may_shrink=source.n_samples is None, covers=covers)

@@ -14,6 +14,7 @@ import soundfile
 from rtdenoise.disk.atomic import PartFile, why_not
 from rtdenoise.disk.names import for_library
 from rtdenoise.errors import AudioFileError
+from rtdenoise.sound.containers.covers import NO_COVERS, Covers, add_covers
 from rtdenoise.sound.containers.libsndfile import prefer_plain_wave
 from rtdenoise.sound.encoding import FLOATING, LOSSY, Encoding, compression
 from rtdenoise.sound.reader import reason
@@ -63,6 +64,8 @@ class Target:
     overwrite : bool
     may_shrink : bool
         Let an RF64 become a plain WAV in the end if it is short enough for one.
+    covers : Covers
+        Pictures of the source, kept where the container is the same.
 
     Attributes
     ----------
@@ -70,6 +73,8 @@ class Target:
         Samples that were beyond full scale and were limited to it.
     lost_tags : list of str
         Tags the container cannot hold.
+    notes : list of str
+        What else of the source could not be copied.
 
     Raises
     ------
@@ -78,7 +83,14 @@ class Target:
     """
 
     def __init__(
-        self, path: Path, encoding: Encoding, tags: Mapping[str, str], *, overwrite: bool, may_shrink: bool = False
+        self,
+        path: Path,
+        encoding: Encoding,
+        tags: Mapping[str, str],
+        *,
+        overwrite: bool,
+        may_shrink: bool = False,
+        covers: Covers = NO_COVERS,
     ) -> None:
         self.path = path
         self.encoding = encoding
@@ -86,6 +98,9 @@ class Target:
         self.n_written = 0
         self._before = (0, 0)  # samples and bytes ahead of the last write
         self.lost_tags: list[str] = []
+        kept = covers.fit(encoding.container)
+        self.notes = [] if kept else [f"{path}: the cover of the source cannot be kept in it"]
+        self._covers = covers if kept else NO_COVERS
         self._part = PartFile(path, overwrite=overwrite)
         self._disk = _Disk(self._part.file)
         try:
@@ -208,6 +223,8 @@ class Target:
     def _finish(self) -> None:
         """Close the encoder and read back what it says it wrote: some report no error."""
         self._sound.close()
+        self._raise_disk_error(None)
+        add_covers(self._disk, self._covers)
         self._raise_disk_error(None)
         try:
             with soundfile.SoundFile(for_library(self._part.part)) as written:

@@ -10,20 +10,24 @@ from rtdenoise.sound.encoding import Encoding
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """FFmpeg's name of what writes it, its usual codec, the codecs it may keep, and whether it holds pictures."""
+    """FFmpeg's name of what writes it, its usual codec, the codecs it may keep, and whether it holds pictures.
+
+    `brand`: what the first bytes of an MP4 call it; FFmpeg's own writer of M4A ("ipod") refuses covers from PyAV.
+    """
 
     muxer: str
     codec: str
     keeps: frozenset[str]
     pictures: bool = False
+    brand: str = ""
 
 
 _MP4 = frozenset({"AAC", "ALAC", "AC3", "EAC3", "MP3", "OPUS", "FLAC"})
 _PCM = frozenset({"PCM_16", "PCM_24", "PCM_32", "FLOAT"})
 _ANY = _MP4 | _PCM | {"MP2", "WAVPACK", "TTA"}
 _CONTAINERS = {
-    ".m4a": Container("ipod", "AAC", frozenset({"AAC", "ALAC", "AC3"})),
-    ".m4b": Container("ipod", "AAC", frozenset({"AAC", "ALAC", "AC3"})),
+    ".m4a": Container("mp4", "AAC", frozenset({"AAC", "ALAC", "AC3"}), brand="M4A "),
+    ".m4b": Container("mp4", "AAC", frozenset({"AAC", "ALAC", "AC3"}), brand="M4B "),
     ".mp4": Container("mp4", "AAC", _MP4, pictures=True),
     ".m4v": Container("mp4", "AAC", _MP4, pictures=True),
     ".mov": Container("mov", "AAC", frozenset({"AAC", "ALAC", "AC3", "MP3"}) | _PCM, pictures=True),

@@ -91,12 +91,13 @@ class MediaTarget:
         import av
 
         container = container_for(self.path)
+        options = {"brand": container.brand} if container.brand else {}
         try:
-            self._out: Any = av.open(self._part.file, "w", format=container.muxer)
+            self._out: Any = av.open(self._part.file, "w", format=container.muxer, options=options)
             if self._others is not None:
                 self._out.metadata.update(self._others.tags())
                 self._stream = self._others.prepare(
-                    self._out, self._add_sound, pictures=container.pictures, covers=container.muxer in ("ipod", "mp4")
+                    self._out, self._add_sound, pictures=container.pictures, covers=container.muxer == "mp4"
                 )
                 self.notes.extend(f"{self.path}: {text}" for text in self._others.left_out)
                 if self._others.has_pictures:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 def shortened(value: object, length: int = 60) -> str:
     """``repr(value)`` in one line of at most `length` characters, for a message."""
@@ -38,6 +40,20 @@ class ModelError(RtDenoiseError, ValueError):
 
 class MissingExtraError(RtDenoiseError, ImportError):
     """A feature whose packages are not installed; the message names the extra that brings them."""
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong in one line: without the system's numbers and, where the error is ours, without its class."""
+    if isinstance(error, RtDenoiseError):
+        text = str(error)
+    elif isinstance(error, OSError) and error.strerror:
+        where = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes, os.PathLike)) else ""
+        text = ": ".join(part for part in (where, error.strerror) if part)
+    elif isinstance(error, MemoryError):
+        text = "not enough memory"
+    else:
+        text = f"{type(error).__name__}: {error}"
+    return " ".join(text.split())
 
 
 class SignalWarning(UserWarning):

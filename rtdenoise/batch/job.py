@@ -16,7 +16,7 @@ from rtdenoise.batch.places import Place
 from rtdenoise.batch.summary import check_summary, write_summary
 from rtdenoise.batch.task import DONE, FAILED, SKIPPED, Task, is_done, print_of, record_of, run_task
 from rtdenoise.disk.names import plain
-from rtdenoise.errors import ConfigError
+from rtdenoise.errors import ConfigError, reason
 from rtdenoise.files.setup import Setup
 
 _log = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ def _run(client: Any, tasks: Sequence[Task], retries: int) -> Iterator[dict[str,
         try:
             yield future.result()
         except Exception as error:  # noqa: BLE001  # whatever a worker raises belongs to this file alone
-            why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            why = reason(error)
             _log.info("%s: %s", task.found.name, why)
             yield {"name": task.found.name, "status": FAILED, "error": why}
         future.release()

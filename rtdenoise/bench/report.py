@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtdenoise.bench.tables import label, markdown, smallest_line
-from rtdenoise.disk.atomic import write_text
+from rtdenoise.disk.atomic import make_folder, remove_empty, write_text
 from rtdenoise.errors import AudioFileError
 from rtdenoise.evaluate.report.drawing import COLOURS, STYLE, make_figure, save_figure
 
@@ -29,8 +29,8 @@ def write_report(record: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
     """
     rows = [row for row in record["rows"] if "error" not in row]
     drawers = (("times.png", _times), ("latency.png", _latency), ("capacity.png", _capacity))
+    made = make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         drawn = []
         for name, draw in drawers:
             figure = draw(rows) if rows else None
@@ -45,9 +45,8 @@ def write_report(record: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
         for name, content in contents.items():
             write_text(folder / name, content)
     except AudioFileError:
+        remove_empty(made)
         raise
-    except OSError as error:
-        raise AudioFileError(f"{folder}: cannot be written: {error.strerror}") from error
     return tuple(folder / name for name in (*contents, *drawn))
 
 

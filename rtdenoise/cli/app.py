@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pkgutil
-import re
 from importlib import import_module
 from typing import Any
 
@@ -28,7 +27,6 @@ _SECTIONS = {
     "Pipes": ("rate", "form", "pipe_channels", "aligned"),
     "Live audio": ("block", "latency", "duration", "live_channels", "monitor_only", "record", "every"),
 }  # fmt: skip
-_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://(?P<rest>.*)", re.DOTALL)
 
 
 class Commands(StrictGroup):
@@ -163,22 +161,6 @@ def _refuse_options(ctx: click.Context) -> None:
         raise click.UsageError(f"options go behind the command: rtdenoise {ctx.invoked_subcommand} --...")
 
 
-def _refuse_address(name: str | None) -> None:
-    """What is written like an address of the web is no file's name; say how it becomes one."""
-    found = _ADDRESS.fullmatch(name or "")
-    if found is None or is_there(name or ""):
-        return
-    from rtdenoise.errors import AudioFileError
-
-    scheme, rest = found["scheme"].lower(), found["rest"]
-    if scheme == "file":
-        raise AudioFileError(f"{name}: give the path alone: {rest}")
-    if scheme in ("http", "https", "ftp"):
-        file = rest.partition("?")[0].rpartition("/")[2] or "noisy.wav"
-        raise AudioFileError(f"{name}: is an address, not a file; fetch it first: curl -L -o {file} {name}")
-    raise AudioFileError(f"{name}: is an address, not a file; `rtdenoise batch` reads and writes folders there")
-
-
 def _refuse_devices_name(source: str) -> None:
     """A name that is no file's, and looks like none, may be meant for a microphone."""
     if not is_device(source):
@@ -205,8 +187,10 @@ def _run(options: Options) -> int:
         from rtdenoise.cli.live.route import run_live
 
         return run_live(options)
-    for name in (options.source, options.target):
-        _refuse_address(name)
+    from rtdenoise.files.naming import refuse_address
+
+    for name in (options.source, options.target or ""):
+        refuse_address(name)
     _refuse_devices_name(options.source)
     if STDIO in (options.source, options.target):
         from rtdenoise.cli.pipes import run_pipe

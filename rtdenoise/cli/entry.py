@@ -16,7 +16,7 @@ import click
 from rtdenoise.child.endings import end_in_order
 from rtdenoise.cli.messages import FAILED, INTERRUPTED, NOBODY_READS, PROGRAM, complain
 from rtdenoise.disk.names import as_text
-from rtdenoise.errors import RtDenoiseError
+from rtdenoise.errors import RtDenoiseError, reason
 
 _NO_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF, errno.EFBIG)
 
@@ -117,14 +117,10 @@ def _invoke(arguments: Sequence[str]) -> int:
 def _message(error: Exception) -> str:
     if isinstance(error, click.ClickException):
         return error.format_message()
-    if isinstance(error, MemoryError):
-        return "not enough memory"
     if isinstance(error, OSError) and not isinstance(error, RtDenoiseError):
-        where = error.filename or ("standard output: cannot be written" if error.errno in _NO_WRITING else "")
-        if isinstance(where, bytes):
-            where = os.fsdecode(where)
-        return ": ".join(str(part) for part in (where, error.strerror or error) if part)
-    return str(error)
+        where = "" if error.filename or error.errno not in _NO_WRITING else "standard output: cannot be written: "
+        return where + reason(error)
+    return reason(error) if isinstance(error, MemoryError) else str(error)
 
 
 def _print_every_name() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rtdenoise.cli.console import Bar, Preparing, stderr_console, stdout_console
-from rtdenoise.cli.messages import FAILED, complain
+from rtdenoise.cli.messages import FAILED, as_options, complain, one_line
 from rtdenoise.cli.options import MethodOptions, Options
 from rtdenoise.disk.names import as_text, shown
 
@@ -148,7 +148,9 @@ def run_folder(options: Options) -> int:
 
 def _print_folder(options: Options, report: FolderReport) -> None:
     if options.as_json:
-        click.echo(json.dumps(report.as_dict(), indent=2, allow_nan=False))
+        values = report.as_dict()
+        failed = {path: one_line(as_options(message)) for path, message in values["failed"].items()}
+        click.echo(json.dumps(values | {"failed": failed}, indent=2, allow_nan=False))
         return
     if options.quiet:
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 
 import click
 
@@ -12,13 +13,12 @@ from rtdenoise.disk.names import shown
 PROGRAM = "rtdenoise"
 FAILED, INTERRUPTED, NOBODY_READS = 1, 130, 141
 _OPTIONS = {"overwrite=True": "--overwrite", "target=": "--output"}
+_KEYWORD = re.compile(rf"(?<!\S)({'|'.join(_OPTIONS)})(?!\S)")  # a word of its own: names of files hold anything
 
 
 def as_options(message: str) -> str:
     """A message of the library, its keywords replaced by the options that stand for them."""
-    for keyword, option in _OPTIONS.items():
-        message = message.replace(keyword, option)
-    return message
+    return _KEYWORD.sub(lambda found: _OPTIONS[found[0]], message)
 
 
 def complain(message: str, kind: str = "error") -> None:

@@ -204,8 +204,19 @@ def write_text(path: Path, content: str) -> None:
     AudioFileError
         If it cannot be written.
     """
+    write_bytes(path, content.encode())
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write bytes, whole or not at all, over what may be there.
+
+    Raises
+    ------
+    AudioFileError
+        If it cannot be written.
+    """
     with written(path) as file:
-        data = memoryview(content.encode())
+        data = memoryview(content)
         while data:
             data = data[file.write(data) :]
 

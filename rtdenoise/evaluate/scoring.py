@@ -17,7 +17,7 @@ import numpy as np
 
 from rtdenoise.child.endings import follow_parent, spawning
 from rtdenoise.disk.atomic import remove_living
-from rtdenoise.errors import RtDenoiseError
+from rtdenoise.errors import RtDenoiseError, reason
 from rtdenoise.evaluate.cache import Cache, digest
 from rtdenoise.evaluate.clips import Clip, render
 from rtdenoise.evaluate.compared.external import end_command
@@ -176,7 +176,7 @@ def score_clip(clip: Clip, systems: Sequence[System], cache: Path, with_dnsmos: 
         try:
             result.scores[system.name] = _score(system, (clean, noisy), rate_hz, Cache(cache), with_dnsmos)
         except Exception as error:  # noqa: BLE001  # whatever a peer raises is named, and the rest goes on
-            result.failed[system.name] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            result.failed[system.name] = reason(error)[:200]
     return result
 
 

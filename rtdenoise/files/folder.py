@@ -12,7 +12,7 @@ from typing import Any
 
 from rtdenoise.disk.names import is_folder, is_there, plain
 from rtdenoise.errors import AudioFileError, ConfigError
-from rtdenoise.files.naming import DENOISED, beside, require_different
+from rtdenoise.files.naming import DENOISED, beside, refuse_address, require_different
 from rtdenoise.files.report import FileReport
 from rtdenoise.files.setup import Setup, Streams, load_setup
 from rtdenoise.files.workers import AfterFile, Outcome, Task, run_here, run_in_processes
@@ -114,6 +114,8 @@ def denoise_folder(
     ConfigError
         As for `denoise_file`, and for a number of jobs below 1.
     """
+    for name in (source, target or ""):
+        refuse_address(name)
     setup = load_setup(method, preset, config, overrides)
     return run_folder(
         setup,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 from pathlib import Path
 
 from rtdenoise.disk.atomic import require_free
@@ -15,6 +17,8 @@ __all__ = ["DENOISED", "beside", "require_different", "require_free", "target_fo
 DENOISED = "_denoised"
 """What the names of our own outputs end with."""
 
+_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/{1,2}(?P<rest>.*)", re.DOTALL)
+_WEB = ("http", "https", "ftp")
 _SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
 
 
@@ -45,6 +49,30 @@ def target_for(source: Path, target: str | None, label: str) -> Path:
         return Path(target)
     path = beside(source, label)
     return Path(target) / path.name if target is not None else path
+
+
+def refuse_address(name: str | Path) -> None:
+    """Raise if that is an address of the web and not a file's name; say how it becomes one.
+
+    Raises
+    ------
+    AudioFileError
+    """
+    found = _ADDRESS.fullmatch(str(name))
+    if found is None or is_there(name):
+        return
+    scheme, rest = found["scheme"].lower(), found["rest"]
+    address = f"{scheme}://{rest}"  # a Path has one slash
+    if scheme == "file":
+        raise AudioFileError(f"{address}: give the path alone: /{rest.lstrip('/')}")
+    if scheme in _WEB:
+        file, quoted = rest.partition("?")[0].rpartition("/")[2] or "noisy.wav", shlex.quote(address)
+        raise AudioFileError(
+            f"{address}: is an address, not a file; fetch it first: curl -L -o {shlex.quote(file)} {quoted}; "
+            f"or pipe it: curl -L {quoted} | rtdenoise --input - --output clean.wav"
+        )
+    if "://" in str(name):
+        raise AudioFileError(f"{address}: is an address, not a file; `rtdenoise batch` reads and writes folders there")
 
 
 def require_different(source: Path, target: Path) -> None:

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from rtdenoise.files.flow import Flow
-from rtdenoise.files.naming import beside, require_different, require_free
+from rtdenoise.files.naming import beside, refuse_address, require_different, require_free
 from rtdenoise.files.report import FileReport, latency_parts_ms, level_fields
 from rtdenoise.files.setup import Setup, Streams, load_setup
 from rtdenoise.files.signals import DeferredSignals
@@ -72,6 +72,8 @@ def denoise_file(
     ConfigError
         As for `rtdenoise.stream`.
     """
+    for name in (source, target or ""):
+        refuse_address(name)
     streams = Streams(load_setup(method, preset, config, overrides))
     source = Path(source)
     return run_file(streams, source, Path(target) if target else None, overwrite=overwrite, progress=progress)

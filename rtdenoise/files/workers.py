@@ -12,7 +12,7 @@ from typing import Any
 
 from rtdenoise.child.endings import follow_parent, spawning
 from rtdenoise.disk.atomic import remove_living
-from rtdenoise.errors import AudioFileError, RtDenoiseError
+from rtdenoise.errors import AudioFileError, RtDenoiseError, reason
 from rtdenoise.files.report import FileReport
 from rtdenoise.files.setup import Setup, Streams
 from rtdenoise.files.single import run_file
@@ -61,8 +61,14 @@ def run_here(
     try:
         report = _run(streams, task, after_file, lambda: waiting.pop()() if waiting else None)
     except (RtDenoiseError, OSError) as error:
-        return Outcome(task, None, str(error))
+        return Outcome(task, None, _message(task, error))
     return Outcome(task, report, "")
+
+
+def _message(task: Task, error: RtDenoiseError | OSError) -> str:
+    """What an error says, beginning with the file's name or another one."""
+    named = isinstance(error, RtDenoiseError) or error.filename
+    return reason(error) if named else f"{task.source}: {reason(error)}"
 
 
 def _run(streams: Streams, task: Task, after_file: AfterFile | None, check: Callable[[], None]) -> FileReport:
@@ -126,5 +132,5 @@ def _work(task: Task) -> Outcome:
     try:
         report = _run(_worker["streams"], task, _worker["after_file"], check)
     except (RtDenoiseError, OSError) as error:
-        return Outcome(task, None, str(error))
+        return Outcome(task, None, _message(task, error))
     return Outcome(task, report, "")

@@ -47,7 +47,7 @@ def command(
     \b
     Example:
         rtdenoise export runs/can-small/best.npz configs/can-small.yaml my-model
-        rtdenoise --input mic --method CAN --set can.model=my-model
+        rtdenoise --input mic --model my-model
         rtdenoise export se_model.ckpt configs/germain2018.yaml published --recordings noisy/
     """
     from rtdenoise.errors import ModelError

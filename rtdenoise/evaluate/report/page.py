@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.disk.atomic import write_text, written
+from rtdenoise.disk.atomic import write_bytes, write_text
 from rtdenoise.evaluate.clips import CLEAN, Clip, render
 from rtdenoise.evaluate.compared.systems import NOISY, System
 from rtdenoise.evaluate.report.drawing import STYLE
@@ -165,5 +166,6 @@ def _score(value: float | None, digits: int) -> str:
 def _write_sound(path: Path, signal: F32, rate_hz: int) -> None:
     import soundfile
 
-    with written(path) as file:
-        soundfile.write(file, np.clip(signal, -1.0, 1.0), rate_hz, subtype="PCM_16", format="WAV")
+    memory = io.BytesIO()  # libsndfile would not tell of a disk that is full
+    soundfile.write(memory, np.clip(signal, -1.0, 1.0), rate_hz, subtype="PCM_16", format="WAV")
+    write_bytes(path, memory.getbuffer())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.errors import ConfigError, MissingExtraError
+from rtdenoise.disk.atomic import write_bytes
+from rtdenoise.errors import ConfigError, MissingExtraError, reason
 from rtdenoise.lab.data.batches import make_batch
 from rtdenoise.lab.data.mixtures import Mixer
 from rtdenoise.lab.training.settings import TrainSettings
@@ -52,8 +54,8 @@ def dry_run(settings: TrainSettings, mixer: Mixer, folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return _write_page(settings, mixer, folder, soundfile.write)
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise ConfigError(f"{folder}: the page cannot be written there ({error})") from error
+    except OSError as error:
+        raise ConfigError(f"{folder}: the page cannot be written there ({reason(error)})") from error
 
 
 def _write_page(settings: TrainSettings, mixer: Mixer, folder: Path, write: Callable[..., None]) -> Path:
@@ -63,15 +65,24 @@ def _write_page(settings: TrainSettings, mixer: Mixer, folder: Path, write: Call
     figure, axes = pyplot.subplots(_PAIRS, 2, figsize=(12, 2 * _PAIRS), sharex=True, sharey=True, squeeze=False)
     for row, (noisy, target) in enumerate(zip(batch.noisy, batch.target, strict=True)):
         for axis, name, signal in zip(axes[row], ("noisy", "target"), (noisy, target), strict=True):
-            write(folder / f"{row}-{name}.wav", signal, rate)
+            memory = io.BytesIO()
+            write(memory, signal, rate, format="WAV")
+            write_bytes(folder / f"{row}-{name}.wav", memory.getbuffer())
             _spectrogram(axis, signal, rate, f"{row} {name}, {_level_db(signal):.0f} dBFS")
     figure.supxlabel("time in s")
     figure.supylabel("frequency in kHz")
     figure.tight_layout()
     page = folder / "page.png"
-    figure.savefig(page, dpi=80)
-    pyplot.close(figure)
+    _save(figure, page, dpi=80)
     return page
+
+
+def _save(figure: Any, path: Path, *, dpi: int) -> None:
+    """Write a picture, whole or not at all."""
+    memory = io.BytesIO()
+    figure.savefig(memory, format="png", dpi=dpi)
+    _pyplot().close(figure)
+    write_bytes(path, memory.getbuffer())
 
 
 def _level_db(signal: F32) -> float:
@@ -126,6 +137,5 @@ def draw_curves(folder: Path) -> Path:
         axis.grid(alpha=0.3)
     figure.tight_layout()
     path = folder / "curves.png"
-    figure.savefig(path, dpi=90)
-    pyplot.close(figure)
+    _save(figure, path, dpi=90)
     return path

@@ -190,9 +190,12 @@ def test_options_of_files_mean_nothing_for_live_audio_and_are_refused(call, argu
 def test_a_network_is_chosen_by_its_own_options(call, make):
     make("noisy.wav")
     done = call("-f", "noisy.wav", "--model", "can-small", "--engine", "litert", "--device", "cpu", "--json")
-    assert done.code == 0 and json.loads(done.out)["method"] == "CAN"
+    found = json.loads(done.out)
+    assert done.code == 0 and found["method"] == "CAN"
+    assert (found["network"], found["engine"]) == ("can-small", "litert")
     keys = ("--set", "can.model=can-small", "--set", "can.engine=litert")
     by_key = call("-f", "noisy.wav", "-a", "CAN", *keys, "-o", "other.wav")
+    assert ", CAN can-small (litert), " in by_key.out
     assert by_key.code == 0 and Path("other.wav").read_bytes() == Path("noisy_CAN_denoised.wav").read_bytes()
     for arguments, message in (
         (("-a", "SS", "--model", "can-small"), "--model is for networks: --method CAN, not SS"),

@@ -112,3 +112,16 @@ def test_an_evaluation_ends_with_its_workers_and_their_programs(tmp_path, number
     process.communicate(timeout=60)
     programs = [int(pid) for pid in pids.read_text().split()]
     assert wait_until(lambda: living(process.pid) == [] and not any(map(living, programs)))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+def test_a_bench_ends_with_its_worker_and_the_load_beside_it(tmp_path, number):
+    process = start(
+        "bench", "-a", "bypass", "--seconds", "100", "--load", "-o", "b", folder=tmp_path, start_new_session=True
+    )
+    assert wait_until(lambda: len(living(process.pid)) >= 2, 90)
+    time.sleep(1.0)
+    os.killpg(process.pid, number) if number != signal.SIGKILL else process.kill()
+    process.communicate(timeout=60)
+    assert wait_until(lambda: living(process.pid) == [])
+    assert names(tmp_path) == []

@@ -248,3 +248,37 @@ def test_a_file_without_suffix_keeps_its_kind(call, make, tmp_path):
     make("talk", container="FLAC")
     assert call("-f", "talk", "-a", "bypass").code == 0
     assert soundfile.info(tmp_path / "talk_BYPASS_denoised.flac").format == "FLAC"
+
+
+def test_failures_of_a_folder_read_alike_in_the_report_and_on_the_terminal(call, make, tmp_path, monkeypatch):
+    """Also what the system says itself: without its numbers, with the name it is about."""
+    make("in/a.wav")
+    make("in/z.wav")
+    (tmp_path / "out" / "z.wav").mkdir(parents=True)
+    monkeypatch.setattr("rtdenoise.sound.writer.Target.write", lambda *_: Path("/nowhere/at/all").read_bytes())
+    done = call("-f", "in", "-a", "bypass", "-o", "out", "--json", "--overwrite")
+    assert done.code == 1
+    failed = json.loads(done.out)["failed"]
+    assert failed == {
+        "in/a.wav": "/nowhere/at/all: No such file or directory",
+        "in/z.wav": "out/z.wav: is a folder; name a file",
+    }
+    for path, message in failed.items():
+        assert f"rtdenoise: error: {path}: {message}" in done.err
+
+
+def test_keywords_become_options_and_names_stay(call, make, tmp_path):
+    from rtdenoise.cli.entry import as_options
+
+    assert as_options("x: exists already; overwrite=True replaces it, target= names another") == (
+        "x: exists already; --overwrite replaces it, --output names another"
+    )
+    assert as_options("data/target=clean/overwrite=True.wav: is empty") == (
+        "data/target=clean/overwrite=True.wav: is empty"
+    )
+    make("in/a.wav")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.png").write_text("mine")
+    done = call("-f", "in", "-a", "bypass", "-o", "out", "--plot", "--json")
+    (message,) = json.loads(done.out)["failed"].values()
+    assert "--overwrite replaces it" in message and "=True" not in message and message in done.err

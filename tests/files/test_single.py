@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 
 import rtdenoise
 from rtdenoise.errors import AudioFileError
-from rtdenoise.files import denoise_file
+from rtdenoise.files import denoise_file, denoise_folder
 
 LOSSLESS = [
     ("a.wav", "WAV", "PCM_U8"),
@@ -231,3 +231,17 @@ def test_names_with_any_characters(make):
     for name in ("über [bold] $x$ 音.wav", "-o.wav", "a b\tc.wav"):
         report = denoise_file(make(name), method="bypass")
         assert soundfile.info(report.target).frames == 16000
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_an_address_is_no_file_and_a_line_says_what_to_do(tmp_path, kind):
+    address = "https://x.org/talks/my talk.mp3?key=1&b=2"
+    with pytest.raises(AudioFileError) as caught:
+        denoise_file(kind(address), tmp_path / "out.wav", method="bypass")
+    message = str(caught.value)
+    assert message.startswith(f"{address}: is an address, not a file; fetch it first: ") and "\n" not in message
+    assert f"curl -L -o 'my talk.mp3' '{address}'; or pipe it: curl -L '{address}' | rtdenoise --input - " in message
+    with pytest.raises(AudioFileError, match="`rtdenoise batch` reads and writes folders there"):
+        denoise_folder("s3://bucket/raw", method="bypass")
+    with pytest.raises(AudioFileError, match=r"x: no such file"):
+        denoise_file(tmp_path / "x", method="bypass")

@@ -37,6 +37,16 @@ def test_refused_in_one_line_without_devices(options, code, message, tmp_path):
     assert done.stderr.strip().count("\n") == 0 and not list(tmp_path.iterdir())
 
 
+def test_a_session_that_cannot_begin_leaves_no_folder_for_its_recordings(tmp_path):
+    environment = os.environ | {"JACK_DEFAULT_SERVER": "nobody", "JACK_NO_START_SERVER": "1"}
+    done = subprocess.run(
+        [*LIVE, "--input", "mic:of nobody", "--record", "takes/today", "--duration", "1"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1 and done.stderr.startswith("rtdenoise: error: ")
+    assert done.stderr.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
 def test_sound_does_not_go_to_a_terminal():
     leader, follower = pty.openpty()
     try:

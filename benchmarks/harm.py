@@ -45,7 +45,7 @@ ONSET_SNRS_DB = (24.0, 34.0, 54.0)
 SNRS_DB = (20.0, 30.0, 40.0)
 LEAST_OUT_DB = {30.0: 29.0, 40.0: 36.0}
 ONSET_MEDIAN_DB, ONSET_TENTH_DB, HELD_DB = -1.0, -4.0, 3.0
-OFFICE_LABELS = ("room_tone", "airplane", "rain", "washing_machine", "engine", "vacuum_cleaner")
+OFFICE_LABELS = "room_tone,airplane,rain,washing_machine,engine,vacuum_cleaner"
 METHODS = (
     *(f"{method}:{preset}" for method in ("WF", "SS") for preset in ("quality", "balanced", "low", "ultra")),
     *(f"CAN:{model}" for model in ("can-live", "can-small", "can-ultra", "can-wave")),
@@ -152,18 +152,17 @@ class Material:
 
     def __init__(self, options: argparse.Namespace) -> None:
         tiers = tuple(filter(None, options.tiers.split(",")))
-        from_manifest = options.noise.suffix == ".csv"
-        labels = options.labels or (",".join(OFFICE_LABELS) if from_manifest else "all")
-        speech = mixing.find_sources(options.speech, "speech", options.split, tiers)
-        noise = mixing.find_sources(options.noise, "noise", options.split)
+        found = mixing.find_material(
+            options.speech, options.noise, split=options.split, tiers=tiers, labels=options.labels, usual=OFFICE_LABELS
+        )
         self.clips, self.seed = options.clips, options.seed
-        self.noises = [s for s in noise if labels == "all" or s.label in labels.split(",")]
+        self.noises = [s for s in found.noise if not found.labels or s.label in found.labels]
         if not self.noises:
-            known = ", ".join(sorted({s.label for s in noise}))
-            raise SignalError(f"--labels {labels}: no such noise; there is {known}")
+            known = ", ".join(sorted({s.label for s in found.noise}))
+            raise SignalError(f"--labels {','.join(found.labels)}: no such noise; there is {known}")
         rng = np.random.default_rng(self.seed)
         by_speaker: dict[str, list[str]] = {}
-        for source in speech:
+        for source in found.speech:
             by_speaker.setdefault(source.label, []).append(source.path)
         speakers = [str(name) for name in rng.permutation(sorted(by_speaker))]
         self.speakers = [by_speaker[speakers[i % len(speakers)]] for i in range(self.clips)]

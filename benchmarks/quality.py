@@ -112,17 +112,17 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 def make_plan(options: argparse.Namespace) -> list[mixing.Mixture]:
     """The recipes of all clips."""
     tiers = tuple(filter(None, options.tiers.split(",")))
-    speech = mixing.find_sources(options.speech, "speech", options.split, tiers)
-    noise = mixing.find_sources(options.noise, "noise", options.split)
-    labels = options.labels or (DEFAULT_LABELS if options.noise.suffix == ".csv" else "all")
+    found = mixing.find_material(
+        options.speech, options.noise, split=options.split, tiers=tiers, labels=options.labels, usual=DEFAULT_LABELS
+    )
     return mixing.plan_mixtures(
-        speech,
-        noise,
+        found.speech,
+        found.noise,
         clips=options.clips,
         seed=options.seed,
         snrs_db=[float(v) for v in options.snr.split(",")],
         seconds=options.seconds,
-        labels=() if labels == "all" else labels.split(","),
+        labels=found.labels,
     )
 
 

@@ -11,7 +11,7 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -166,6 +166,18 @@ class PartFile:
         finally:
             if lock is not None:
                 os.close(lock)
+
+    def end(self, finish: Callable[[], object], abandon: Callable[[], object], *, failed: bool) -> None:
+        """End the context of whoever writes it: finish and commit, or abandon after an error, of finishing too."""
+        if failed:
+            abandon()
+            return
+        try:
+            finish()
+        except BaseException:
+            abandon()
+            raise
+        self.commit()
 
     def discard(self) -> None:
         """Close and remove it."""

@@ -107,6 +107,50 @@ def find_sources(
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What mixtures are made from; `labels`: noises that take turns, empty for all."""
+
+    speech: list[Source]
+    noise: list[Source]
+    labels: tuple[str, ...]
+
+
+def find_material(
+    speech: Path,
+    noise: Path,
+    *,
+    split: str = "",
+    tiers: Iterable[str] = (),
+    labels: str = "",
+    usual: str = "",
+    left_out: dict[str, str] | None = None,
+) -> Material:
+    """Speech and noise by `find_sources`, and which noises are meant.
+
+    Parameters
+    ----------
+    speech, noise
+        Folders or manifests.
+    split, tiers, left_out
+        As for `find_sources`; tiers are of speech.
+    labels : str
+        With commas, or "all"; empty: `usual` of a manifest, all of a folder.
+    usual : str
+
+    Raises
+    ------
+    AudioFileError
+        If a location does not exist or holds no audio.
+    """
+    wanted = labels or (usual if noise.suffix == ".csv" else "")
+    return Material(
+        find_sources(speech, "speech", split, tiers, left_out),
+        find_sources(noise, "noise", split, left_out=left_out),
+        () if wanted == "all" else tuple(filter(None, wanted.split(","))),
+    )
+
+
 def _manifest_sources(manifest: Path, kind: str, split: str, tiers: frozenset[str]) -> list[Source]:
     try:
         with manifest.open(newline="", encoding="utf-8") as handle:

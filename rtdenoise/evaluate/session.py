@@ -131,9 +131,12 @@ def gather_clips(
     """The clips, and what they are for the reader of the record; recordings that are left out are noted."""
     left_out = {} if left_out is None else left_out
     if request.speech and request.noise:
+        found = mixing.find_material(
+            request.speech, request.noise, split=request.split, tiers=request.tiers, left_out=left_out
+        )
         plan = mixing.plan_mixtures(
-            mixing.find_sources(request.speech, "speech", request.split, request.tiers, left_out),
-            mixing.find_sources(request.noise, "noise", request.split, left_out=left_out),
+            found.speech,
+            found.noise,
             clips=request.count or 100,
             seed=request.seed,
             snrs_db=request.snrs_db,

@@ -210,15 +210,7 @@ class Target:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
-            self._abandon()
-            return
-        try:
-            self._finish()
-        except BaseException:
-            self._abandon()
-            raise
-        self._part.commit()
+        self._part.end(self._finish, self._abandon, failed=kind is not None)
 
     def _finish(self) -> None:
         """Close the encoder and read back what it says it wrote: some report no error."""

@@ -83,6 +83,8 @@ def feature_spec(values: dict[str, Any]) -> FeatureSpec:
     ConfigError
         For an unknown key or an impossible value.
     """
+    if not isinstance(values, dict):
+        raise ConfigError(f"classifier={values!r} must be a mapping")
     known = [f.name for f in fields(FeatureSpec)]
     unknown = sorted(set(values) - set(known))
     if unknown:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import linalg, signal
+from scipy import signal
 
-from rtdenoise.typing import F32
+from rtdenoise.lab.data.prediction import FRAME, predictor
+from rtdenoise.typing import F32, F64
 
 _RATE_HZ = 16000
-_FRAME = 640  # 40 ms
-_ORDER = 18
-_WHITE = 1e-4  # of the energy, added to the correlation: keeps the prediction stable
 _HIGHEST_HZ = 7500.0
 _TINY = 1e-9
 
@@ -68,17 +66,14 @@ def _pulses(rng: np.random.Generator, n: int) -> tuple[F32, bool]:
     return total.astype(np.float32), True
 
 
-def _poles(voice: F32, rng: np.random.Generator) -> F32:
+def _poles(voice: F32, rng: np.random.Generator) -> F64:
     """The predictor of a frame drawn from the loudest fifth of the voice."""
-    n_frames = voice.size // _FRAME
+    n_frames = voice.size // FRAME
     if n_frames == 0:
-        return np.ones(1, np.float32)
-    frames = voice[: n_frames * _FRAME].reshape(n_frames, _FRAME).astype(np.float64)
+        return np.ones(1)
+    frames = voice[: n_frames * FRAME].reshape(n_frames, FRAME).astype(np.float64)
     loudest = np.argsort(np.sum(frames**2, axis=1))[-max(1, n_frames // 5) :]
-    frame = frames[rng.choice(loudest)] * np.hanning(_FRAME)
-    correlation = np.correlate(frame, frame, "full")[_FRAME - 1 : _FRAME + _ORDER]
-    correlation[0] = (1.0 + _WHITE) * correlation[0] + 1e-12
-    return np.concatenate([[1.0], -linalg.solve_toeplitz(correlation[:-1], correlation[1:])])
+    return predictor(frames[rng.choice(loudest)] * np.hanning(FRAME))
 
 
 def _envelope(rng: np.random.Generator, n: int) -> F32:

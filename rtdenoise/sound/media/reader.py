@@ -294,6 +294,21 @@ class MediaSource:
         self.close()
 
 
+class _Bytes:
+    """A file for FFmpeg: a damaged one sends it to places that are none, which PyAV would print, and raise later."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.read, self.tell = file.read, file.tell
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go there; -1, an error in FFmpeg's terms, if there is no such place."""
+        try:
+            return int(self._file.seek(offset, whence))
+        except (OSError, ValueError, OverflowError):
+            return -1
+
+
 def open_container(file: Any, kind: Kind, name: str) -> Any:
     """An open container; FFmpeg gets no name, so that it opens nothing but this file.
 
@@ -306,7 +321,7 @@ def open_container(file: Any, kind: Kind, name: str) -> Any:
 
     av.logging.set_level(av.logging.PANIC)  # whatever is wrong with a file is said by us, in one line
     try:
-        return av.open(file, format=kind.demuxer, metadata_errors="replace")
+        return av.open(_Bytes(file), format=kind.demuxer, metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
         hint = "; an interrupted recording lacks its index (moov)" if kind.demuxer == "mov" else ""
         raise AudioFileError(f"{name}: {kind.name} that cannot be read ({short(error)}){hint}") from error

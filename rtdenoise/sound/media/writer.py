@@ -180,12 +180,15 @@ class MediaTarget:
             raise AudioFileError(f"{self.path}: cannot be written: {short(error)}; nothing was kept") from error
 
     def _finish(self) -> None:
+        if not self._n_written:
+            raise AudioFileError(f"{self.path}: an empty recording cannot be held; --output NAME.wav can")
         if self.encoding.subtype == "WMAV2":  # its encoder keeps the last frame to itself
             self._write_piece(np.zeros((_WMA_FRAME_SAMPLES, self.encoding.channels), np.float32))
         self._out.mux(self._stream.encode(None))
         if self._others is not None:
             self._others.copy_until(self._out, float("inf"))
         self._out.close()
+        self._close_others()
 
     def __enter__(self) -> MediaTarget:
         return self
@@ -193,18 +196,7 @@ class MediaTarget:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
-            self._abandon()
-            return
-        try:
-            if not self._n_written:
-                raise AudioFileError(f"{self.path}: an empty recording cannot be held; --output NAME.wav can")
-            self._do(self._finish)
-        except BaseException:
-            self._abandon()
-            raise
-        self._close_others()
-        self._part.commit()
+        self._part.end(lambda: self._do(self._finish), self._abandon, failed=kind is not None)
 
     def _abandon(self) -> None:
         import av

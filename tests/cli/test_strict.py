@@ -28,7 +28,7 @@ from tests.cli.conftest import names
         (["-f", "noisy.wav", "--attenuation-limit", "nan"], 2, "'--attenuation-limit'"),
         (["-f", "noisy.wav", "--preset", "can-small"], 2, "is a network, not a preset: --model can-small"),
         (["-f", "noisy.wav", "-o", "newdir/"], 1, "newdir/: there is no such folder; make it first"),
-        (["-f", "https://x.org/a.wav?b=1"], 1, "fetch it first: curl -L -o a.wav https://x.org/a.wav?b=1"),
+        (["-f", "https://x.org/a.wav?b=1"], 1, "fetch it first: curl -L -o a.wav 'https://x.org/a.wav?b=1'; or"),
         (["-f", "file:///home/me/a.wav"], 1, "give the path alone: /home/me/a.wav"),
         (["-f", "s3://bucket/a.wav"], 1, "`rtdenoise batch` reads and writes folders there"),
         (["-f", "noisy.wav", "-o", "http://x.org/a.wav"], 1, "is an address, not a file"),

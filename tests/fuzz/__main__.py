@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from tests.fuzz.targets import TARGETS, draw, findings
@@ -25,7 +26,10 @@ def main() -> int:
     parser.add_argument("--target", choices=list(TARGETS), action="append", help="default: all of them in turn")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of the first input (default: the time)")
     parser.add_argument("--seeds", type=Path, default=SEEDS, help="where findings go")
+    parser.add_argument("--engine", choices=["own", "atheris"], default="own", help="atheris: the parsers in Python")
     options = parser.parse_args()
+    if options.engine == "atheris":
+        return fuzz_parsers(options.minutes, options.seeds, options.seed)
     targets = [TARGETS[name] for name in options.target or TARGETS]
     until, seed, kinds = time.monotonic() + 60.0 * options.minutes, options.seed, {}
     while time.monotonic() < until:
@@ -44,6 +48,17 @@ def main() -> int:
     for (name, _), count in sorted(kinds.items()):
         print(f"  {name}: {count} times")
     return 1 if kinds else 0
+
+
+def fuzz_parsers(minutes: float, seeds: Path, seed: int) -> int:
+    """Led by coverage; needs the package atheris."""
+    if find_spec("atheris") is None:
+        print("--engine atheris needs one more package: pip install atheris", file=sys.stderr)
+        return 2
+    from tests.fuzz.parsers import run
+
+    run(minutes, seeds, seed)  # ends the process
+    return 0
 
 
 if __name__ == "__main__":

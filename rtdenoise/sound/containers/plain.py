@@ -81,6 +81,8 @@ def _find_chunk(file: BinaryIO, at: int, wanted: bytes, layout: str, end: int) -
         found[name] = at + header, length
         if name == wanted:
             return found
+        if length < 0:  # back to where we were, for ever
+            return None
         at += header + length + (length % 2 if header == 8 else 0)
     return None
 

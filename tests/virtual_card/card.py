@@ -54,7 +54,8 @@ class VirtualCard:
         return heard
 
     def __enter__(self) -> VirtualCard:
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("forkserver")  # it imports numpy and JACK once for all cards of a process
+        context.set_forkserver_preload(["tests.virtual_card.clients"])
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, *self._arguments), daemon=True)
         self._process.start()

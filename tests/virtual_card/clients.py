@@ -9,7 +9,6 @@ from typing import Any
 
 import jack
 import numpy as np
-from scipy.signal import lfilter
 
 CAPTURE, PLAYBACK = 0, 1
 
@@ -77,6 +76,7 @@ class LocalCard:
         self.feedback = 0.0  # this much of the speaker's last block is heard by the microphone
         self.resonance: tuple[np.ndarray, np.ndarray] | None = None  # the room's filter for it
         self._room = np.zeros(2)
+        self._filter: Any = None
         self._heard = np.zeros(self.period, np.float32)
         self._job: _Job | None = None
         self._idle: np.ndarray = np.zeros(self.period, np.float32)
@@ -93,6 +93,10 @@ class LocalCard:
 
     def set_feedback(self, share: float, resonance: tuple[np.ndarray, np.ndarray] | None = None) -> None:
         """Let the microphone hear this much of the speaker's last block, through a second-order filter of the room."""
+        if resonance is not None:  # few tests have a room, and this import takes as long as a whole start without it
+            from scipy.signal import lfilter
+
+            self._filter = lfilter
         self.resonance, self.feedback = resonance, share
 
     def set_idle(self, signal: np.ndarray) -> None:
@@ -124,7 +128,7 @@ class LocalCard:
         if self.feedback:
             self._heard[:] = np.clip(block, -1.0, 1.0)
             if self.resonance is not None:
-                self._heard[:], self._room = lfilter(*self.resonance, self._heard, zi=self._room)
+                self._heard[:], self._room = self._filter(*self.resonance, self._heard, zi=self._room)
         if job is None or job.start is None:
             return
         position = (self._speaker.last_frame_time - job.start) & 0xFFFFFFFF

@@ -8,6 +8,8 @@ import numba
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["tests.skipped", "tests.workers"]
+
 settings.register_profile("suite", deadline=None, derandomize=True)  # the first example of each test may compile
 settings.load_profile("suite")
 

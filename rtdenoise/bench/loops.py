@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.live_audio.callback.native import now_ns_at, pause
-from rtdenoise.methods.spectral.hop import hop, hop_of_each
+from rtdenoise.methods.spectral.hop import hop_of_each, hops
 from rtdenoise.typing import F32, Denoiser
 
 I64 = npt.NDArray[np.int64]
@@ -38,7 +38,7 @@ def time_hops(blocks: F32, out: F32, states: Any, first_due_ns: int, period_ns: 
             if left > 0:
                 pause(left)
         times[i, 0] = now_ns_at(scratch)
-        hop(blocks[i % blocks.shape[0]], out, states)
+        hops(blocks[i % blocks.shape[0]], out, out.size, states)
         times[i, 1] = now_ns_at(scratch)
 
 

@@ -76,7 +76,7 @@ denoiser = CompiledCan(random_network("fine"))
 out = np.empty(40 * denoiser.hop, np.float32)
 denoiser.process_hops(lively(out.size), out)
 np.save(sys.argv[1], out)
-codes = [code for function in (dense_half, hop.hop) for code in function.inspect_asm().values()]
+codes = [code for function in (dense_half, hop.hops) for code in function.inspect_asm().values()]
 calls = [line for code in codes for line in code.splitlines() if any(name in line for name in ROUTINES)]
 instructions = [line for code in codes for line in code.splitlines() if "vcvtph2ps" in line]
 print(converts_halves(), table_dtype(), len(codes) > 1, len(calls), len(instructions))

@@ -13,7 +13,7 @@ from rtdenoise.live_audio.callback.meters import count_end, count_levels, count_
 from rtdenoise.live_audio.callback.native import fence, floats_at, flush_denormals, now_ns_at, thread_id
 from rtdenoise.live_audio.callback.render import INAUDIBLE, render, towards
 from rtdenoise.live_audio.record import FINISHED, STOPPING
-from rtdenoise.methods.spectral.hop import hop_linked
+from rtdenoise.methods.spectral.hop import hops_linked
 from rtdenoise.typing import F32, Record
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
@@ -125,7 +125,7 @@ def enhance(live: Record, states: np.ndarray, noisy: F32, wet: F32) -> None:
     first.mix = live.mix
     while live.n_in - live.n_wet >= hop:
         at = live.n_wet % noisy.shape[0]
-        hop_linked(noisy[at : at + hop], wet[at : at + hop], states)
+        hops_linked(noisy[at : at + hop], wet[at : at + hop], hop, states)
         live.n_wet += hop
 
 

@@ -62,22 +62,20 @@ class SpectralDenoiser:
         self.latency_samples = self.framing.latency_samples
         self._initial = np.repeat(initial_state(self.framing, params, rule_of(method, params), channels), channels)
         self.state = self._initial.copy()
-        self._hop = compiled.hop if channels == 1 else compiled.hop_linked
         self._hops = compiled.hops if channels == 1 else compiled.hops_linked
         self._shape = (self.hop,) if channels == 1 else (self.hop, channels)
         self._warm_up()
 
     def _warm_up(self) -> None:
-        """Compile both ways of running now, so that no later call does."""
+        """Compile now, so that no later call does."""
         silence = np.zeros(self._shape, np.float32)
         self.process(silence, silence)
-        self.process_hops(silence, silence)
         self.reset()
 
     def process(self, block: F32, out: F32) -> None:
         """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
         block, target = fit_blocks(block, out, self._shape)
-        self._hop(block, target, self.state)
+        self._hops(block, target, self.hop, self.state)
         if target is not out:
             out[...] = target
 

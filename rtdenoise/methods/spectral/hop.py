@@ -8,37 +8,32 @@ from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.overlap_add import analyse, apply_gain, spectrum_power, synthesise
 from rtdenoise.methods.spectral.linking import link
 from rtdenoise.methods.spectral.rules import gain_frame
-from rtdenoise.typing import F32, Record
-
-
-@kernel
-def hop(block: F32, out: F32, states: np.ndarray) -> None:
-    """Enhance one hop of one channel.
-
-    Parameters
-    ----------
-    block : (hop,) float32, read
-    out : (hop,) float32, written; may be `block`
-    states : (1,) record array of `spectral_dtype`, read and written
-    """
-    enhance(block, out, states[0], states[0])
-
-
-@kernel
-def enhance(block: F32, out: F32, state: Record, fitted: Record) -> None:
-    """`hop` with the fitted constants of another record of the same kind."""
-    analyse(block, state)
-    spectrum_power(state.spectrum, state.power)
-    gain_frame(state, fitted)
-    apply_gain(state.gain, state.spectrum)
-    synthesise(out, state)
+from rtdenoise.typing import F32
 
 
 @kernel
 def hops(signal: F32, out: F32, hop_samples: int, states: np.ndarray) -> None:
-    """Enhance ``signal.size // hop_samples`` hops of one channel; (n,) float32 read, (n,) float32 written."""
+    """Enhance ``signal.size // hop_samples`` hops of one channel.
+
+    Parameters
+    ----------
+    signal : (n,) float32, read
+    out : (n,) float32, written; may be `signal`
+    hop_samples : int
+    states : (1,) record array of `spectral_dtype`, read and written
+
+    Notes
+    -----
+    A single hop is a short signal: a function of its own, called from the loop here, would be compiled once for
+    itself and once more within the loop, and each takes seconds.
+    """
+    state = states[0]
     for start in range(0, signal.size - hop_samples + 1, hop_samples):
-        hop(signal[start : start + hop_samples], out[start : start + hop_samples], states)
+        analyse(signal[start : start + hop_samples], state)
+        spectrum_power(state.spectrum, state.power)
+        gain_frame(state, state)
+        apply_gain(state.gain, state.spectrum)
+        synthesise(out[start : start + hop_samples], state)
 
 
 @kernel
@@ -48,17 +43,23 @@ def hop_of_each(blocks: F32, outs: F32, states: np.ndarray) -> None:
     The fitted constants are the first record's: read from one place they stay in the processor's cache.
     """
     for stream in range(states.size):
-        enhance(blocks[stream], outs[stream], states[stream], states[0])
+        state = states[stream]
+        analyse(blocks[stream], state)
+        spectrum_power(state.spectrum, state.power)
+        gain_frame(state, states[0])
+        apply_gain(state.gain, state.spectrum)
+        synthesise(outs[stream], state)
 
 
 @kernel
-def hop_linked(block: F32, out: F32, states: np.ndarray) -> None:
-    """Enhance one hop of several channels, with one gain for whatever they hear alike (see `linking`).
+def hops_linked(signal: F32, out: F32, hop_samples: int, states: np.ndarray) -> None:
+    """Enhance hops of several channels, with one gain for whatever they hear alike (see `linking`).
 
     Parameters
     ----------
-    block : (hop, channels) float32, read
-    out : (hop, channels) float32, written; may be `block`
+    signal : (n, channels) float32, read
+    out : (n, channels) float32, written; may be `signal`
+    hop_samples : int
     states : (channels,) record array, read and written
         ``rule``, ``gain_min``, ``mix`` and the fitted constants are those of the first record.
 
@@ -68,24 +69,18 @@ def hop_linked(block: F32, out: F32, states: np.ndarray) -> None:
     the speech of a good one for noise, if they had one estimate.
     """
     first = states[0]
-    for channel in range(states.size):
-        state = states[channel]
-        state.rule, state.gain_min, state.mix = first.rule, first.gain_min, first.mix
-        analyse(block[:, channel], state)
-        spectrum_power(state.spectrum, state.power)
-        gain_frame(state, first)
-    if states.size == 1:
-        apply_gain(first.gain, first.spectrum)
-    else:
-        link(states)
-        for channel in range(states.size):
-            apply_gain(states[channel].link_shared, states[channel].spectrum)
-    for channel in range(states.size):
-        synthesise(out[:, channel], states[channel])
-
-
-@kernel
-def hops_linked(signal: F32, out: F32, hop_samples: int, states: np.ndarray) -> None:
-    """`hop_linked` over a whole signal; (n, channels) float32 read and written."""
     for start in range(0, signal.shape[0] - hop_samples + 1, hop_samples):
-        hop_linked(signal[start : start + hop_samples], out[start : start + hop_samples], states)
+        for channel in range(states.size):
+            state = states[channel]
+            state.rule, state.gain_min, state.mix = first.rule, first.gain_min, first.mix
+            analyse(signal[start : start + hop_samples, channel], state)
+            spectrum_power(state.spectrum, state.power)
+            gain_frame(state, first)
+        if states.size == 1:
+            apply_gain(first.gain, first.spectrum)
+        else:
+            link(states)
+            for channel in range(states.size):
+                apply_gain(states[channel].link_shared, states[channel].spectrum)
+        for channel in range(states.size):
+            synthesise(out[start : start + hop_samples, channel], states[channel])

@@ -47,14 +47,13 @@ class CompiledCan:
         self.state, self._listening = (records.copy() for records in self._initial)
         self.gain_min: F32 = self.state["gain_min"]
         silence = np.zeros(self.hop, np.float32)
-        self.process(silence, silence)  # compiles both ways of running now, so that no later call does
-        self.process_hops(silence, silence)
+        self.process(silence, silence)  # compiles now, so that no later call does
         self.reset()
 
     def process(self, block: F32, out: F32) -> None:
         """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
         block, target = fit_blocks(block, out, (self.hop,))
-        compiled.hop(block, target, self.state, self._listening)
+        compiled.hops(block, target, self.hop, self.state, self._listening)
         if target is not out:
             out[...] = target
 

@@ -22,38 +22,38 @@ _LAYERS, _N_INPUTS = fine.LAYERS, fine.N_INPUTS
 
 
 @kernel
-def hop(block: F32, out: F32, states: np.ndarray, listening: np.ndarray) -> None:
-    """Enhance one hop.
+def hops(signal: F32, out: F32, hop_samples: int, states: np.ndarray, listening: np.ndarray) -> None:
+    """Enhance ``signal.size // hop_samples`` hops.
 
     Parameters
     ----------
-    block : (hop,) float32, read
-    out : (hop,) float32, written; may be `block`
+    signal : (n,) float32, read
+    out : (n,) float32, written; may be `signal`
+    hop_samples : int
     states, listening : record arrays of `rtdenoise.methods.can.compiled.state.initial_state`, read and written
+
+    Notes
+    -----
+    A single hop is a short signal, as in `rtdenoise.methods.spectral.hop.hops`.
     """
     state = states[0]
-    for heard in listening:
-        analyse(block, heard)
-    analyse(block, state)
-    if listening.size > 0:
-        read_spectrum(listening[0].spectrum, state)
-    else:
-        read_spectrum(state.spectrum, state)
-    stack(state)
-    propose(state)
-    if state.fine_rows.size > 0:
-        refine(state)
-    state.heard[:] = state.spectrum
-    mask(state)
-    keep_clear(state.heard, state.spectrum, state.energies, state.clarity_smoothing, state.gain_min)
-    synthesise(out, state)
-
-
-@kernel
-def hops(signal: F32, out: F32, hop_samples: int, states: np.ndarray, listening: np.ndarray) -> None:
-    """Enhance ``signal.size // hop_samples`` hops; (n,) float32 read, (n,) float32 written."""
     for start in range(0, signal.size - hop_samples + 1, hop_samples):
-        hop(signal[start : start + hop_samples], out[start : start + hop_samples], states, listening)
+        block = signal[start : start + hop_samples]
+        for heard in listening:
+            analyse(block, heard)
+        analyse(block, state)
+        if listening.size > 0:
+            read_spectrum(listening[0].spectrum, state)
+        else:
+            read_spectrum(state.spectrum, state)
+        stack(state)
+        propose(state)
+        if state.fine_rows.size > 0:
+            refine(state)
+        state.heard[:] = state.spectrum
+        mask(state)
+        keep_clear(state.heard, state.spectrum, state.energies, state.clarity_smoothing, state.gain_min)
+        synthesise(out[start : start + hop_samples], state)
 
 
 @kernel

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from tests.can.sounds import class_folders
 from tests.cli.conftest import Call
+from tests.lab.sounds import class_folders
 
 pytest.importorskip("tensorflow", reason="the commands choose TensorFlow")
 

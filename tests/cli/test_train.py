@@ -13,8 +13,8 @@ import soundfile
 import yaml
 from numpy.testing import assert_array_equal
 
-from tests.can.conftest import data_folder
 from tests.cli.conftest import start
+from tests.lab.conftest import data_folder
 
 __all__ = ["data_folder"]
 

@@ -21,7 +21,7 @@ from dataclasses import replace
 import numpy as np
 from rtdenoise.methods.can.spectra import Spectra, analyse_each
 from rtdenoise.methods.can.specs import SPECS
-from tests.can.networks import lively
+from tests.methods.can.networks import lively
 
 for span in map(int, sys.argv[1:]):
     spec = replace(SPECS["can-small"], span=span)

@@ -15,8 +15,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from rtdenoise.kernels import half
 from rtdenoise.kernels.half import PANEL, dense_half, padded, panels
 from rtdenoise.methods.can.compiled.denoiser import CompiledCan
-from tests.can.networks import lively, random_network
-from tests.can.tolerances import CAN_EXACT_ATOL
+from tests.methods.can.networks import lively, random_network
+from tests.methods.can.tolerances import CAN_EXACT_ATOL
 
 
 @pytest.mark.parametrize(("n_in", "n_out"), [(1, 1), (3, 64), (192, 64), (771, 65), (64, 257)])
@@ -71,7 +71,7 @@ import numpy as np
 from rtdenoise.methods.can.compiled import hop
 from rtdenoise.methods.can.compiled.denoiser import CompiledCan
 from rtdenoise.kernels.half import converts_halves, dense_half, table_dtype
-from tests.can.networks import lively, random_network
+from tests.methods.can.networks import lively, random_network
 denoiser = CompiledCan(random_network("fine"))
 out = np.empty(40 * denoiser.hop, np.float32)
 denoiser.process_hops(lively(out.size), out)

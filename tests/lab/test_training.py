@@ -20,9 +20,9 @@ from rtdenoise.lab.training.optimiser import build_optimiser
 from rtdenoise.lab.training.session import open_mixer
 from rtdenoise.lab.training.settings import OPTIMISERS, TrainSettings
 from rtdenoise.methods.can.spec import CanSpec
-from tests.can import reference
-from tests.can.networks import lively
-from tests.can.tolerances import CAN_EXACT_ATOL
+from tests.methods.can import reference
+from tests.methods.can.networks import lively
+from tests.methods.can.tolerances import CAN_EXACT_ATOL
 
 pytest.importorskip("keras", reason="training needs Keras")
 

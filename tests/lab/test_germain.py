@@ -18,10 +18,10 @@ from rtdenoise.methods.can.whole import WholeNetwork, load_whole, whole_from_ker
 from rtdenoise.streaming.channels import Downmix, PerChannel
 from rtdenoise.streaming.rate import RateAdapter
 from rtdenoise.streaming.whole import whole_of
-from tests.can.networks import lively
-from tests.can.networks import stream as run_stream
-from tests.can.test_model import shaken
-from tests.can.tolerances import CAN_EXACT_ATOL, HALF_ATOL
+from tests.lab.test_model import shaken
+from tests.methods.can.networks import lively
+from tests.methods.can.networks import stream as run_stream
+from tests.methods.can.tolerances import CAN_EXACT_ATOL, HALF_ATOL
 
 keras = pytest.importorskip("keras", reason="the Keras form is under test")
 tf = pytest.importorskip("tensorflow", reason="checkpoints and LiteRT files are made with TensorFlow")
@@ -102,7 +102,7 @@ def test_a_file_is_normalised_with_its_own_statistics(small):
 
 
 def test_frozen_statistics_of_the_same_file_give_the_same_sound(small):
-    from tests.can import reference
+    from tests.methods.can import reference
 
     signal = lively(2000)
     network = small.frozen(small.statistics(signal))
@@ -123,7 +123,7 @@ def test_it_streams_later_by_what_it_looks_ahead(folder, engine):
     network = denoiser._network
     frozen = models.open_model(folder).network()
     signal = lively(64 * 60)
-    from tests.can import reference
+    from tests.methods.can import reference
 
     found = run_stream(denoiser, signal)
     assert_allclose(found, reference.stack(frozen, signal[:, None].astype(float))[:, 0], atol=CAN_EXACT_ATOL)

@@ -14,9 +14,9 @@ from rtdenoise.methods.can.models import model_names, open_model
 from rtdenoise.methods.can.rings import plan_rings
 from rtdenoise.methods.can.specs import SPECS
 from rtdenoise.methods.can.streaming import build_can
-from tests.can import reference
-from tests.can.networks import lively, stream
-from tests.can.tolerances import CAN_EXACT_ATOL
+from tests.methods.can import reference
+from tests.methods.can.networks import lively, stream
+from tests.methods.can.tolerances import CAN_EXACT_ATOL
 
 pytest.importorskip("ai_edge_litert", reason="networks run in LiteRT")
 N_HOPS = 300

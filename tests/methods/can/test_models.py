@@ -30,9 +30,9 @@ from rtdenoise.methods.can.models import (
 )
 from rtdenoise.methods.can.streaming import SpectralCan, build_can
 from rtdenoise.methods.can.weights import Network, load_weights, rounded, weights_as_bytes
-from tests.can import reference
-from tests.can.networks import SMALL, lively, random_network, stream
-from tests.can.tolerances import CAN_EXACT_ATOL
+from tests.methods.can import reference
+from tests.methods.can.networks import SMALL, lively, random_network, stream
+from tests.methods.can.tolerances import CAN_EXACT_ATOL
 
 SHIPPED = model_names()
 

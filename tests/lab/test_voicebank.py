@@ -15,9 +15,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.lab.data.pairs import find_pairs, open_pairs, validation_pairs
-from tests.can.conftest import voice
-from tests.can.tolerances import PCM_ATOL
 from tests.cli.conftest import call
+from tests.lab.conftest import voice
+from tests.methods.can.tolerances import PCM_ATOL
 
 __all__ = ["call"]
 

@@ -22,7 +22,7 @@ from rtdenoise.lab.data.library import decoded, open_shelf
 from rtdenoise.lab.data.mixtures import Mixer, MixParams
 from rtdenoise.lab.data.validation import validation_set
 from rtdenoise.lab.training.session import open_mixer
-from tests.can.sounds import class_folders
+from tests.lab.sounds import class_folders
 
 soundfile = pytest.importorskip("soundfile")
 RATE = 16000

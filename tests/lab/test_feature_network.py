@@ -16,8 +16,8 @@ from rtdenoise.lab.classifier.settings import classifier_settings
 from rtdenoise.lab.classifier.sounds import Mixture, make_examples, open_sounds
 from rtdenoise.lab.classifier.spec import FeatureSpec, Task
 from rtdenoise.lab.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from tests.can.sounds import RATE, class_folders, write
-from tests.can.tolerances import HALF_RTOL
+from tests.lab.sounds import RATE, class_folders, write
+from tests.methods.can.tolerances import HALF_RTOL
 
 pytest.importorskip("soundfile")
 keras = pytest.importorskip("keras", reason="training needs Keras")

@@ -10,8 +10,8 @@ from rtdenoise.errors import ConfigError, ModelError
 from rtdenoise.methods.can.rings import plan_rings
 from rtdenoise.methods.can.spec import CanSpec, load_spec, spec_from_mapping
 from rtdenoise.methods.can.specs import SPECS, shipped_spec
-from tests.can import reference
-from tests.can.networks import SMALL, random_network
+from tests.methods.can import reference
+from tests.methods.can.networks import SMALL, random_network
 
 
 def test_json_round_trip(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from rtdenoise.errors import ModelError
 from rtdenoise.lab.training.checkpoint import load_checkpoint, save_checkpoint
-from tests.can.test_training import SETTINGS, TINY, trainer
+from tests.lab.test_training import SETTINGS, TINY, trainer
 
 pytest.importorskip("keras", reason="training needs Keras")
 

@@ -5,7 +5,7 @@ import pytest
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.lab.losses.terms import TERMS, build_loss, compressed_stft
-from tests.can.sounds import spoken
+from tests.lab.sounds import spoken
 
 keras = pytest.importorskip("keras", reason="losses are Keras operations")
 

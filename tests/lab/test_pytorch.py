@@ -71,7 +71,7 @@ for name, spec in KINDS.items():
         assert_allclose(kept.numpy(), keras.ops.convert_to_numpy(variable), atol=1e-6, err_msg=name)
 """
 GRADIENTS = """
-from tests.can.sounds import spoken
+from tests.lab.sounds import spoken
 terms = [
     {"term": "compressed_stft", "frame": 512, "hop": 256, "complex_share": 0.3}, {"term": "clipped_sdr", "weight": 0.01,
      "ceiling_db": 30.0}, {"term": "estoi"}, {"term": "perceptual"}, {"term": "pauses"}, {"term": "l1"}, {"term": "l2"},
@@ -203,8 +203,8 @@ import numpy as np, keras
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.lab.training.loop import Trainer
 from rtdenoise.lab.training.settings import TrainSettings
-from tests.can.test_training import TINY
-from tests.can.sounds import spoken
+from tests.lab.test_training import TINY
+from tests.lab.sounds import spoken
 from rtdenoise.lab.data.batches import Batch
 voice, noise = spoken(1.0)
 n = 8064 + TINY.latency_samples

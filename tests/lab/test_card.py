@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 from rtdenoise.lab.export.card import CARD, remove_card, write_card
 from rtdenoise.lab.training.settings import TrainSettings
-from tests.can.networks import SMALL
+from tests.methods.can.networks import SMALL
 
 SETTINGS = TrainSettings(network=SMALL["wave"], loss=[{"term": "l1"}])
 

@@ -11,9 +11,9 @@ from rtdenoise.methods.can.specs import SPECS
 from rtdenoise.methods.can.streaming import WaveCan
 from rtdenoise.methods.can.weights import Network, rounded
 from rtdenoise.streaming.rechunk import Rechunked
-from tests.can import reference
-from tests.can.networks import lively, stream
-from tests.can.tolerances import CAN_EXACT_ATOL
+from tests.methods.can import reference
+from tests.methods.can.networks import lively, stream
+from tests.methods.can.tolerances import CAN_EXACT_ATOL
 
 pytest.importorskip("tensorflow", reason="random networks are converted with TensorFlow")
 SPEC = SPECS["germain2018-causal"]

@@ -5,9 +5,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 from rtdenoise.lab.export.serving import export_saved_model, state_shapes, triton_config
-from tests.can import reference
-from tests.can.networks import SMALL, lively, random_network
-from tests.can.tolerances import CAN_EXACT_ATOL
+from tests.methods.can import reference
+from tests.methods.can.networks import SMALL, lively, random_network
+from tests.methods.can.tolerances import CAN_EXACT_ATOL
 
 KINDS = ("wave", "framed", "magnitude", "no overlap")
 

@@ -11,9 +11,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from rtdenoise.lab.network.keras_network import add_frames, build_network, learnt_window
 from rtdenoise.methods.can.specs import SPECS
 from rtdenoise.methods.can.weights import from_keras
-from tests.can import reference
-from tests.can.networks import SMALL, lively
-from tests.can.tolerances import CAN_EXACT_ATOL
+from tests.methods.can import reference
+from tests.methods.can.networks import SMALL, lively
+from tests.methods.can.tolerances import CAN_EXACT_ATOL
 
 keras = pytest.importorskip("keras", reason="the Keras form is under test")
 

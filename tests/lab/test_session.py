@@ -16,7 +16,7 @@ from rtdenoise.errors import ConfigError
 from rtdenoise.lab.training.checkpoint import load_checkpoint
 from rtdenoise.lab.training.pictures import keep_curves
 from rtdenoise.lab.training.session import check_begin, train
-from tests.can.test_training import SETTINGS
+from tests.lab.test_training import SETTINGS
 
 pytest.importorskip("keras", reason="training needs Keras")
 OLD = ("last.npz", "best.npz", "train.csv", "validation.csv", "curves.png", "events.out.tfevents.1")

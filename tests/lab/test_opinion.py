@@ -15,7 +15,7 @@ from rtdenoise.lab.losses.terms import build_loss, check_loss
 from rtdenoise.lab.training.session import train
 from rtdenoise.lab.training.settings import TrainSettings
 from rtdenoise.methods.can.specs import shipped_spec
-from tests.can.sounds import spoken
+from tests.lab.sounds import spoken
 
 keras = pytest.importorskip("keras", reason="losses are Keras operations")
 needs_network = pytest.mark.skipif(

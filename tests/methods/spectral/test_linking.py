@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import rtdenoise
 from rtdenoise.methods.spectral import hop as compiled
-from tests.spectral.test_behaviour import RATE, level_db, noise, voice
+from tests.methods.spectral.test_behaviour import RATE, level_db, noise, voice
 from tests.tolerances import LINKED_SIGNAL_ATOL
 
 SECONDS = 4.0

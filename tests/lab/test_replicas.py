@@ -10,7 +10,7 @@ import pytest
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.lab.training.settings import TrainSettings
-from tests.can.test_training import TINY
+from tests.lab.test_training import TINY
 
 tf = pytest.importorskip("tensorflow", reason="devices are divided by tf.distribute")
 
@@ -25,7 +25,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 from rtdenoise.lab.data.batches import Batch
 from rtdenoise.lab.training.checkpoint import load_checkpoint
 from rtdenoise.lab.training.loop import Trainer
-from tests.can.test_training import SETTINGS
+from tests.lab.test_training import SETTINGS
 
 folder = Path(sys.argv[1])
 rng = np.random.default_rng(0)

@@ -13,7 +13,7 @@ from rtdenoise.lab.classifier.spec import FeatureSpec, Task
 from rtdenoise.lab.classifier.store import FeatureNetwork, load_features, write_features
 from rtdenoise.lab.losses.terms import build_loss
 from rtdenoise.lab.training.checkpoint import load_checkpoint
-from tests.can.tolerances import CAN_EXACT_ATOL, DIFFERENCE_RTOL
+from tests.methods.can.tolerances import CAN_EXACT_ATOL, DIFFERENCE_RTOL
 
 keras = pytest.importorskip("keras", reason="losses are Keras operations")
 

@@ -12,9 +12,9 @@ from rtdenoise.methods.can.compiled.denoiser import CompiledCan
 from rtdenoise.methods.can.engine import LiteRtEngine
 from rtdenoise.methods.can.streaming import SpectralCan, WaveCan
 from rtdenoise.streaming.rechunk import Rechunked
-from tests.can import reference
-from tests.can.networks import SMALL, lively, random_network, stream
-from tests.can.tolerances import CAN_EXACT_ATOL
+from tests.methods.can import reference
+from tests.methods.can.networks import SMALL, lively, random_network, stream
+from tests.methods.can.tolerances import CAN_EXACT_ATOL
 
 pytest.importorskip("tensorflow", reason="random networks are converted with TensorFlow")
 pytest.importorskip("ai_edge_litert", reason="the LiteRT engine is under test")

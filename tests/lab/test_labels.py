@@ -8,7 +8,7 @@ import pytest
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.lab.classifier.labels import classes_of, find_clips
-from tests.can.sounds import class_folders, write
+from tests.lab.sounds import class_folders, write
 
 pytest.importorskip("soundfile")
 

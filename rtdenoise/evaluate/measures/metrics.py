@@ -13,6 +13,7 @@ import numpy as np
 from rtdenoise.errors import MissingExtraError, SignalError
 from rtdenoise.evaluate.measures.composite import composite
 from rtdenoise.evaluate.measures.effect import effect
+from rtdenoise.sound import distortion
 from rtdenoise.typing import F32
 
 SAMPLE_RATE_HZ = 16000
@@ -163,16 +164,9 @@ def stoi(clean: F32, enhanced: F32, *, extended: bool, rate_hz: int = SAMPLE_RAT
 
 
 def si_sdr_db(clean: F32, enhanced: F32) -> float:
-    """Scale-invariant signal-to-distortion ratio, dB (Le Roux et al. 2019, eq. 5), both signals freed of their mean."""
+    """Scale-invariant signal-to-distortion ratio, dB; see `rtdenoise.sound.distortion`."""
     _check_pair(clean, enhanced)
-    target = clean.astype(np.float64) - np.mean(clean, dtype=np.float64)
-    estimate = enhanced.astype(np.float64) - np.mean(enhanced, dtype=np.float64)
-    energy = float(target @ target)
-    if energy <= 0.0 or not np.any(estimate):
-        return float("nan")
-    projection = (float(estimate @ target) / energy) * target
-    rest = estimate - projection
-    return float(10.0 * np.log10((projection @ projection + 1e-20) / (rest @ rest + 1e-20)))
+    return distortion.si_sdr_db(clean, enhanced)
 
 
 def segmental_snr_db(clean: F32, enhanced: F32, rate_hz: int = SAMPLE_RATE_HZ) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from rtdenoise.errors import ConfigError
 from rtdenoise.lab.data.library import Shelf, kept_arrays, replacing
 from rtdenoise.lab.data.mixtures import Mixer
+from rtdenoise.sound.distortion import si_sdr_db
 from rtdenoise.typing import F32
 
 _SEED = 20181
@@ -60,16 +61,9 @@ def _kept(path: Path, shape: tuple[int, int]) -> tuple[F32, F32] | None:
     return (noisy, target) if noisy.shape == target.shape == shape else None
 
 
-def si_sdr_db(estimate: F32, target: F32) -> float:
-    """Scale-invariant signal-to-distortion ratio; Le Roux et al. (2019), eq. 4."""
-    e, t = estimate.astype(np.float64), target.astype(np.float64)
-    projection = t * (np.dot(e, t) / (np.dot(t, t) + 1e-12))
-    return float(10.0 * np.log10((np.sum(projection**2) + 1e-12) / (np.sum((e - projection) ** 2) + 1e-12)))
-
-
 def scores(estimates: F32, targets: F32, sample_rate: int) -> dict[str, float]:
     """Means over clips: ``si_sdr_db``, and where the packages are installed ``pesq`` (wide band) and ``estoi``."""
-    found: dict[str, Any] = {"si_sdr_db": [si_sdr_db(e, t) for e, t in zip(estimates, targets, strict=True)]}
+    found: dict[str, Any] = {"si_sdr_db": [si_sdr_db(t, e) for e, t in zip(estimates, targets, strict=True)]}
     try:
         from pesq import NoUtterancesError, pesq
 

@@ -11,6 +11,7 @@ import numpy as np
 from rtdenoise.disk.atomic import written
 from rtdenoise.disk.names import shown
 from rtdenoise.errors import AudioFileError
+from rtdenoise.evaluate.report.drawing import require_drawing
 from rtdenoise.files.report import FileReport
 from rtdenoise.sound.opening import open_source
 from rtdenoise.sound.reader import GUESSED, Source
@@ -47,6 +48,8 @@ def plot_report(report: FileReport, *, overwrite: bool = False) -> Path:
 
     Raises
     ------
+    MissingExtraError
+        Without matplotlib.
     AudioFileError
         If there is nothing to draw or the picture cannot be written.
     """
@@ -68,9 +71,12 @@ def plot_pair(noisy: Path, clean: Path, picture: Path, *, title: str, overwrite:
 
     Raises
     ------
+    MissingExtraError
+        Without matplotlib.
     AudioFileError
         If there is nothing to draw or the picture cannot be written.
     """
+    require_drawing()
     before = _overview(noisy)
     after = _overview(clean)
     figure = _draw(before, after, (noisy.name, f"{clean.name} ({title})"))

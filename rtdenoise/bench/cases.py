@@ -67,26 +67,31 @@ def quick_cases(rate_hz: int = RATE_HZ) -> list[Case]:
 def all_cases(rate_hz: int = RATE_HZ) -> list[Case]:
     """Every method, preset, model and engine that is installed; the live presets also at a sound card's 48 kHz."""
     from rtdenoise.config import preset_names
-    from rtdenoise.methods.can.models import model_names
+    from rtdenoise.methods.can.models import LITERT, LITERT_INT8, model_names
 
     names = [f"{method}:{preset}" for method in ("WF", "SS") for preset in preset_names()]
     for model in model_names():
-        names += [f"CAN:{model}{form}" for form in ("", "+can.precision=int8")][: 1 + _has_int8(model)]
+        names += [f"CAN:{model}{form}" for form in ("", "+can.precision=int8")][: 1 + _has(model, LITERT_INT8)]
     names += [
-        f"CAN:{model}+can.engine=litert" for model in model_names() if make_case(f"CAN:{model}").engine == "numba"
+        f"CAN:{model}+can.engine=litert"
+        for model in model_names()
+        if make_case(f"CAN:{model}").engine == "numba" and _has(model, LITERT)
     ]
     if find_spec("tensorflow") is not None:
         names += [f"CAN:{model}+can.engine=tf" for model in model_names()]
     cases = [make_case(name, rate_hz) for name in [*names, "bypass"]]
+    if find_spec("ai_edge_litert") is None:
+        cases = [case for case in cases if case.engine != "litert"]
     if rate_hz != _DEVICE_RATE_HZ:
         cases += [make_case(f"{method}:{p}", _DEVICE_RATE_HZ) for method in ("WF", "SS") for p in ("low", "ultra")]
     return cases
 
 
-def _has_int8(model: str) -> bool:
+def _has(model: str, file: str) -> bool:
+    """Whether a model comes with a file here; the wheel leaves some out."""
     from rtdenoise.methods.can.models import models_folder
 
-    return (models_folder() / model / "model-int8.tflite").is_file()
+    return (models_folder() / model / file).is_file()
 
 
 def _is_there(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -11,16 +12,18 @@ from typing import TYPE_CHECKING, Any
 from rtdenoise.bench.tables import label, markdown, smallest_line
 from rtdenoise.disk.atomic import make_folder, remove_empty, write_text
 from rtdenoise.errors import AudioFileError
-from rtdenoise.evaluate.report.drawing import COLOURS, STYLE, make_figure, save_figure
+from rtdenoise.evaluate.report.drawing import COLOURS, NO_PICTURES, STYLE, can_draw, make_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_log = logging.getLogger(__name__)
 
 _PARTS = ("block", "algorithm", "queue", "compute")
 
 
 def write_report(record: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
-    """Write ``bench.json``, ``report.md``, ``index.html`` and three PNGs.
+    """Write ``bench.json``, ``report.md``, ``index.html`` and, with matplotlib, three PNGs.
 
     Raises
     ------
@@ -28,12 +31,14 @@ def write_report(record: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
         If the folder cannot be written.
     """
     rows = [row for row in record["rows"] if "error" not in row]
+    if not can_draw():
+        _log.warning("%s; the report comes without", NO_PICTURES)
     drawers = (("times.png", _times), ("latency.png", _latency), ("capacity.png", _capacity))
     made = make_folder(folder)
     try:
         drawn = []
         for name, draw in drawers:
-            figure = draw(rows) if rows else None
+            figure = draw(rows) if rows and can_draw() else None
             if figure is not None:
                 save_figure(figure, folder / name)
                 drawn.append(name)

@@ -47,9 +47,11 @@ def run_file(options: Options) -> int:
     source = Path(options.source)
     target = target_for(source, options.target, setup.label)
     if options.plot:
+        from rtdenoise.evaluate.report.drawing import require_drawing
         from rtdenoise.files.naming import require_free
         from rtdenoise.plot import picture_path
 
+        require_drawing()
         require_free(picture_path(target), overwrite=options.overwrite)
     console = stderr_console(quiet=options.quiet)
     with Preparing(console, setup.settings.method) as preparing, Bar(console, shown(source.name)) as bar:
@@ -81,8 +83,10 @@ def _plot(report: FileReport, options: Options) -> str:
 def _plotter(options: Options) -> AfterFile | None:
     if not options.plot:
         return None
+    from rtdenoise.evaluate.report.drawing import require_drawing
     from rtdenoise.plot import plot_report
 
+    require_drawing()
     return partial(plot_report, overwrite=options.overwrite)
 
 
@@ -121,6 +125,7 @@ def run_folder(options: Options) -> int:
     _refuse_pipe_options(options)
     setup = make_setup(options.method, FILE_PRESET)
     target = Path(options.target) if options.target else None
+    after_file = _plotter(options)
     console = stderr_console(quiet=options.quiet)
     with Preparing(console, setup.settings.method) as preparing, Bar(console, shown(options.source)) as bar:
 
@@ -135,7 +140,7 @@ def run_folder(options: Options) -> int:
             overwrite=options.overwrite,
             jobs=options.jobs,
             progress=progress,
-            after_file=_plotter(options),
+            after_file=after_file,
         )
     _print_folder(options, report)
     for path, message in report.failed.items():

@@ -15,6 +15,7 @@ from rtdenoise.disk.atomic import make_folder, remove_empty, require_folder
 from rtdenoise.disk.names import is_there, plain
 from rtdenoise.errors import AudioFileError
 from rtdenoise.evaluate.measures.metrics import si_sdr_db
+from rtdenoise.evaluate.report.drawing import can_draw
 from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, mix_at_snr, read_mono
 from rtdenoise.files.report import latency_parts_ms
 from rtdenoise.files.setup import Setup, Streams
@@ -85,7 +86,7 @@ def fresh_folder(folder: Path | None, *, overwrite: bool) -> Path:
 def run_demo(
     setup: Setup, folder: Path, *, overwrite: bool = False, on_ready: Callable[[], None] = lambda: None
 ) -> DemoReport:
-    """Run the demonstration and write its files into `folder`, which is made.
+    """Run the demonstration and write its files into `folder`, which is made; no picture without matplotlib.
 
     Parameters
     ----------
@@ -113,7 +114,10 @@ def run_demo(
     try:
         for name, samples in zip(_SOUNDS, (clean, noisy, denoised), strict=True):
             _write(folder / name, samples, overwrite=overwrite)
-        plot_pair(folder / "noisy.wav", folder / "denoised.wav", folder / _PICTURE, title=title, overwrite=overwrite)
+        if can_draw():
+            plot_pair(
+                folder / "noisy.wav", folder / "denoised.wav", folder / _PICTURE, title=title, overwrite=overwrite
+            )
     except BaseException:
         remove_empty(made)
         raise
@@ -125,7 +129,7 @@ def run_demo(
         network=network,
         engine=engine,
         folder=str(folder),
-        files=tuple(str(folder / name) for name in (*_SOUNDS, _PICTURE)),
+        files=tuple(str(folder / name) for name in (*_SOUNDS, _PICTURE)[: 3 + can_draw()]),
         seconds=len(noisy) / SAMPLE_RATE_HZ,
         sample_rate=SAMPLE_RATE_HZ,
         snr_db=SNR_DB,

@@ -19,6 +19,7 @@ from rtdenoise.evaluate.compared.cost import costs
 from rtdenoise.evaluate.compared.systems import NOISY, System, choose, find_delay
 from rtdenoise.evaluate.measures import metrics
 from rtdenoise.evaluate.report import tables
+from rtdenoise.evaluate.report.drawing import NO_PICTURES, can_draw
 from rtdenoise.evaluate.report.page import write_page
 from rtdenoise.evaluate.report.pictures import curves_over_snr, quality_over_delay
 from rtdenoise.evaluate.report.record import make_record, to_csv, to_json
@@ -104,6 +105,8 @@ def evaluate(request: Request, progress: Progress | None = None) -> Answer:
     clips, material = gather_clips(request, left_out)
     for package, what in metrics.missing_packages(with_dnsmos=request.with_dnsmos).items():
         _log.warning("the package %s is not installed; %s", package, what)
+    if not can_draw():
+        _log.warning("%s; the report comes without", NO_PICTURES)
     systems, missing = choose(request.own, request.peers)
     systems, missing = _with_delays(systems, missing, clips)
     for name, reason in missing.items():
@@ -250,7 +253,7 @@ def _write(
         drawn = [
             name
             for name, draw in (("delay.png", quality_over_delay), ("snr.png", curves_over_snr))
-            if draw(record, folder / name)
+            if can_draw() and draw(record, folder / name)
         ]
         files = [folder / name for name in ("evaluation.json", "scores.csv", "report.md", *drawn)]
         if request.page_clips:

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib import metadata
+from importlib.util import find_spec
 
 from rtdenoise.cache import entries, folders
 from rtdenoise.config import load_settings
@@ -204,6 +206,15 @@ def _weights() -> Finding:
     return Finding(name="network weights", state=OK, found=found)
 
 
+def _engines() -> Finding:
+    """What networks run in; what is missing is needed by few of them."""
+    name = "network engines"
+    if find_spec("ai_edge_litert") is not None:
+        return Finding(name=name, state=OK, found=f"compiled code, LiteRT {metadata.version('ai-edge-litert')}")
+    found = "compiled code; not LiteRT, which only networks over samples and 8 bits need"
+    return Finding(name=name, state=OK, found=found, remedy="where they are wanted: pip install 'rtdenoise[litert]'")
+
+
 def _desktop() -> Finding:
     name = "virtual microphone"
     if sys.platform != "linux":
@@ -269,5 +280,6 @@ _CHECKS: dict[str, Callable[[], Finding]] = {
     "compiler": _compiler,
     "compiled code": _compiled_code,
     "network weights": _weights,
+    "network engines": _engines,
     "virtual microphone": _desktop,
 }

@@ -28,13 +28,17 @@ def command(folder: str | None, overwrite: bool, as_json: bool, **values: Any) -
     picture.
     """
     from rtdenoise.cli.console import Preparing, stderr_console
+    from rtdenoise.cli.entry import complain
     from rtdenoise.cli.files import make_setup
     from rtdenoise.demo.run import DEMO_PRESET, fresh_folder, run_demo
+    from rtdenoise.evaluate.report.drawing import NO_PICTURES, can_draw
 
     target = fresh_folder(Path(folder) if folder else None, overwrite=overwrite)
     setup = make_setup(take_method_options(values), DEMO_PRESET)
     with Preparing(stderr_console(quiet=False), setup.settings.method) as preparing:
         report = run_demo(setup, target, overwrite=overwrite, on_ready=preparing.done)
+    if not can_draw():
+        complain(NO_PICTURES, kind="note")
     click.echo(json.dumps(report.as_dict(), indent=2, allow_nan=False) if as_json else text(report))
 
 

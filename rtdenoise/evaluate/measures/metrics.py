@@ -47,6 +47,8 @@ _DNSMOS_MAPS = {
     "dnsmos_ovrl": (-0.06766283, 1.11546468, 0.04602535),
 }
 
+_OTHER_EXTRAS = {"pesq": "pip install 'rtdenoise[pesq]' (it needs a C compiler)"}
+"""How to install, by package, what the extra ``eval`` does not bring."""
 _CARRIERS: dict[str, tuple[str, ...]] = {
     "pesq": ("pesq_wb", "pesq_nb", "csig", "cbak", "covl"),
     "pystoi": ("estoi", "stoi"),
@@ -106,7 +108,7 @@ def missing_packages(*, with_dnsmos: bool) -> dict[str, str]:
     """Metrics that have to be left out here, by package, with what to do."""
     wanted = {p: names for p, names in _CARRIERS.items() if with_dnsmos or names != tuple(_DNSMOS_MAPS)}
     return {
-        package: f"without {', '.join(names)}: pip install 'rtdenoise[eval]'"
+        package: f"without {', '.join(names)}: {_how(package)}"
         for package, names in wanted.items()
         if find_spec(package) is None
     }
@@ -239,7 +241,11 @@ def require_resampler() -> None:
 
 def _require(module: str) -> None:
     if find_spec(module) is None:
-        raise MissingExtraError(f"measuring quality needs the package {module}: pip install 'rtdenoise[eval]'")
+        raise MissingExtraError(f"measuring quality needs the package {module}: {_how(module)}")
+
+
+def _how(package: str) -> str:
+    return _OTHER_EXTRAS.get(package, "pip install 'rtdenoise[eval]'")
 
 
 def delay_samples(reference: F32, signal: F32, limit: int) -> int:

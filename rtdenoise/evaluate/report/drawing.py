@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtdenoise.disk.atomic import written
+from rtdenoise.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +24,24 @@ th:first-child, td:first-child { text-align: left; }
 .scroll { overflow-x: auto; }
 img { max-width: 100%; height: auto; background: #fff; }
 """
+
+NO_PICTURES = "pictures need matplotlib: pip install 'rtdenoise[plots]'"
+
+
+def can_draw() -> bool:
+    """Whether there is something to draw with."""
+    return find_spec("matplotlib") is not None
+
+
+def require_drawing() -> None:
+    """Raise where pictures were asked for and cannot be drawn.
+
+    Raises
+    ------
+    MissingExtraError
+    """
+    if not can_draw():
+        raise MissingExtraError(NO_PICTURES)
 
 
 def make_figure(width: float, height: float) -> Figure:

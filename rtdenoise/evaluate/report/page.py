@@ -15,7 +15,7 @@ import numpy as np
 from rtdenoise.disk.atomic import write_bytes, write_text
 from rtdenoise.evaluate.clips import CLEAN, Clip, render
 from rtdenoise.evaluate.compared.systems import NOISY, System
-from rtdenoise.evaluate.report.drawing import STYLE
+from rtdenoise.evaluate.report.drawing import STYLE, can_draw
 from rtdenoise.evaluate.report.pictures import spectrograms
 from rtdenoise.evaluate.report.tables import COLUMNS
 from rtdenoise.evaluate.scoring import enhance
@@ -148,14 +148,17 @@ def _article(folder: Path, record: Mapping[str, Any], clip: Clip, systems: Seque
         cells = [_score(scores.get(name, {}).get(m), COLUMNS[m][1]) for m in shown]
         player = f'<audio controls preload="metadata" src="{escape(file)}" aria-label="{escape(name)}"></audio>'
         rows.append([name, *cells, player])
-    drawn = {name: sounds[name] for name in (NOISY, judged, "clean") if name in sounds}
-    picture = f"clips/{stem}.png"
-    spectrograms(drawn, rate_hz, folder / picture)
+    image = ""
+    if can_draw():
+        drawn = {name: sounds[name] for name in (NOISY, judged, "clean") if name in sounds}
+        picture = f"clips/{stem}.png"
+        spectrograms(drawn, rate_hz, folder / picture)
+        image = f'<img src="{escape(picture)}" alt="Spectrograms of {escape(clip.name)}" loading="lazy">'
     snr = "" if clip.snr_db is None else f", {clip.snr_db:g} dB"
     table = _table(["", *(COLUMNS[m][0] for m in shown), "listen"], rows)
     return (
         f"<article><h3>{escape(clip.name)}</h3><p>{escape(clip.noise)}{snr}, voice {escape(clip.speaker or '-')}</p>"
-        f'<img src="{escape(picture)}" alt="Spectrograms of {escape(clip.name)}" loading="lazy">{table}</article>'
+        f"{image}{table}</article>"
     )
 
 

@@ -30,7 +30,7 @@ def _pyplot() -> Any:
     try:
         import matplotlib
     except ImportError as error:
-        raise MissingExtraError("pictures need matplotlib: pip install matplotlib") from error
+        raise MissingExtraError("pictures need matplotlib: pip install 'rtdenoise[plots]'") from error
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

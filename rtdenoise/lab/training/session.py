@@ -17,6 +17,7 @@ from rtdenoise.lab.data.validation import validation_set
 from rtdenoise.lab.losses.terms import build_loss
 from rtdenoise.lab.training.progress import BEST, LAST
 from rtdenoise.lab.training.settings import TrainSettings
+from rtdenoise.methods.can.models import START, model_names
 from rtdenoise.typing import F32
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ def check_begin(folder: Path, *, resume: bool, restart: bool, start: Path | None
     if not resume and not restart and last.is_file():
         raise ConfigError(f"{folder} holds a run already: --resume goes on with it, --restart begins anew")
     if start is not None and not start.is_file():
-        raise ConfigError(f"{start}: no such checkpoint (--start)")
+        shipped = start.name == START and start.parent.name in model_names()
+        hint = "; installations leave it out: take it from a source checkout of rtdenoise" if shipped else ""
+        raise ConfigError(f"{start}: no such checkpoint (--start){hint}")
     if restart and start is not None and start.resolve().parent == folder.resolve():
         raise ConfigError(f"{start} belongs to the run that --restart removes; name another folder with --run")
 

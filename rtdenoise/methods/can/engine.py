@@ -106,7 +106,9 @@ def _interpreter(content: bytes) -> Any:
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
-        raise MissingExtraError("the network needs LiteRT: pip install ai-edge-litert") from error
+        raise MissingExtraError(
+            "networks over samples, 8 bits and engine='litert' need LiteRT: pip install 'rtdenoise[litert]'"
+        ) from error
     try:
         with no_notices():  # LiteRT announces its CPU kernels
             interpreter = Interpreter(model_content=content, num_threads=1)

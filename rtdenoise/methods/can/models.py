@@ -20,6 +20,8 @@ START = "start.npz"
 """Trained weights to begin another run with; no engine reads them."""
 SERVING = "serving"
 """Folder of networks for model servers, one folder each."""
+_LEFT_OUT = {LITERT: "--engine", LITERT_INT8: "can.precision"}
+"""What the wheel leaves out of networks over spectra (pyproject.toml), with what asks for it."""
 _SERVED = "config.pbtxt"
 
 
@@ -54,7 +56,7 @@ class Model:
         ModelError
             If the model comes without one, or it is damaged.
         """
-        if not (self.folder / LITERT_INT8).is_file():
+        if LITERT_INT8 not in _checksums(self.folder):
             raise ModelError(f"{self.folder}: no {LITERT_INT8} (precision='int8'); this model comes in float only")
         return read_checked(self.folder, LITERT_INT8)
 
@@ -129,6 +131,11 @@ def read_checked(folder: Path, name: str) -> bytes:
     sums = _checksums(folder)
     if name not in sums:
         raise ModelError(f"{folder / CHECKSUMS}: no checksum of {name}")
+    if name in _LEFT_OUT and not (folder / name).exists() and _is_shipped(folder):
+        raise ModelError(
+            f"{folder / name}: installations leave it out, because compiled code is about as fast or faster; leave "
+            f"{_LEFT_OUT[name]} out, or give --model the folder models/{folder.name} of a source checkout of rtdenoise"
+        )
     try:
         content = (folder / name).read_bytes()
     except OSError as error:
@@ -138,6 +145,10 @@ def read_checked(folder: Path, name: str) -> bytes:
             f"{folder / name}: checksum differs; the file is damaged or was changed, install the model again"
         )
     return content
+
+
+def _is_shipped(folder: Path) -> bool:
+    return folder.resolve().parent == models_folder().resolve()
 
 
 def _checksums(folder: Path) -> dict[str, str]:

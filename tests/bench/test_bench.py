@@ -14,10 +14,12 @@ import rtdenoise.bench
 from rtdenoise.bench import measure, memory, run
 from rtdenoise.bench.cases import NATIVE, all_cases, make_case, quick_cases
 from rtdenoise.bench.many import measure_many, why_no_gpu
+from rtdenoise.bench.report import write_report
 from rtdenoise.bench.run import Request, bench, run_worker
 from rtdenoise.bench.tables import gpu_table
 from rtdenoise.bench.verdict import judge, smallest
 from rtdenoise.errors import ConfigError, DeviceError
+from rtdenoise.evaluate.report import drawing
 from tests.cli.conftest import call
 
 __all__ = ["call"]
@@ -149,7 +151,7 @@ def test_record_keeps_its_schema(monkeypatch, wiener):
         jsonschema.validate(record, SCHEMA)
 
 
-def test_command_line_measures_beside_a_load_and_writes_the_report(call, tmp_path):
+def test_command_line_measures_beside_a_load_and_writes_the_report(call, tmp_path, monkeypatch, capsys):
     result = call("bench", "-a", "bypass", "--seconds", "0.2", "--load", "-o", tmp_path / "b")
     assert result.code == 0, result.err
     assert "| bypass |" in result.out and "never rests" in result.out
@@ -158,6 +160,10 @@ def test_command_line_measures_beside_a_load_and_writes_the_report(call, tmp_pat
     record = json.loads((tmp_path / "b" / "bench.json").read_text())
     assert record["settings"]["loaded"] is True
     assert "<table>" in (tmp_path / "b" / "index.html").read_text()
+    monkeypatch.setattr(drawing, "find_spec", lambda _name: None)
+    write_report(record, tmp_path / "c")
+    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["bench.json", "index.html", "report.md"]
+    assert "rtdenoise[plots]" in capsys.readouterr().err and "<img" not in (tmp_path / "c" / "index.html").read_text()
 
 
 def test_command_line_ends_with_3_if_something_became_slower(call, tmp_path):
@@ -218,6 +224,18 @@ def test_cases_cover_every_method_preset_and_model():
     assert {f"CAN:{model}" for model in model_names()} <= names
     assert {case.name for case in quick_cases()} <= names
     assert {case.rate_hz for case in all_cases()} == {16000, 48000}
+
+
+def test_cases_are_those_that_run_here(monkeypatch):
+    from rtdenoise.bench import cases
+
+    there = cases.find_spec
+    monkeypatch.setattr(cases, "_has", lambda model, file: False)  # as in an installation
+    assert not {case.name for case in all_cases() if "litert" in case.name or "int8" in case.name}
+    assert "CAN:germain2018" in {case.name for case in all_cases()}
+    monkeypatch.setattr(cases, "find_spec", lambda name: None if name == "ai_edge_litert" else there(name))
+    assert "litert" not in {case.engine for case in all_cases()}
+    assert "CAN:can-live" in {case.name for case in all_cases()}
 
 
 def test_without_a_gpu_it_says_so():

@@ -178,5 +178,5 @@ def test_silent_reference_is_undefined():
 
 def test_missing_package_names_the_extra(monkeypatch, pair):
     monkeypatch.setattr(metrics, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"rtdenoise\[eval\]"):
+    with pytest.raises(MissingExtraError, match=r"rtdenoise\[pesq\]' \(it needs a C compiler\)"):
         metrics.pesq_wideband(pair[0], pair[1])

@@ -205,3 +205,24 @@ def test_without_its_extra_it_is_one_line(call, tmp_path, monkeypatch):
     result = call("evaluate", "--clean", tmp_path, "--noisy", tmp_path)
     assert result.code == 1
     assert result.err == "rtdenoise: error: measuring quality needs the package soxr: pip install 'rtdenoise[eval]'\n"
+
+
+def test_without_matplotlib_and_pesq_the_rest_is_measured_and_written(call, library, tmp_path, monkeypatch):
+    from rtdenoise.evaluate.measures import metrics
+    from rtdenoise.evaluate.report import drawing
+
+    there = metrics.find_spec
+    for module, package in ((metrics, "pesq"), (drawing, "matplotlib")):
+        monkeypatch.setattr(module, "find_spec", lambda name, package=package: None if name == package else there(name))
+    result = call(
+        "evaluate", "--speech", library / "speech", "--noise", library / "noise", "--clips", 2, "--seconds", 2,
+        "-a", "bypass", "--no-peers", "--no-dnsmos", "--clean-clips", 0, "--page-clips", 1, "--jobs", 1, "-o", tmp_path,
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    lines = result.err.splitlines()
+    assert sum("pip install 'rtdenoise[pesq]' (it needs a C compiler)" in line for line in lines) == 1
+    assert sum("pip install 'rtdenoise[plots]'; the report comes without" in line for line in lines) == 1
+    measured = json.loads((tmp_path / "evaluation.json").read_text())["systems"]["bypass"]["mean"]
+    assert {"estoi", "si_sdr_db"} <= set(measured) and "pesq_wb" not in measured
+    page = (tmp_path / "index.html").read_text()
+    assert "<audio" in page and "<img" not in page and not list(tmp_path.rglob("*.png"))

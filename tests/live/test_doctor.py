@@ -133,3 +133,15 @@ def test_a_cache_that_others_can_write_is_named(monkeypatch, tmp_path):
 def test_the_form_of_the_networks_weights_is_named(monkeypatch, converts, words):
     monkeypatch.setattr("rtdenoise.kernels.half.converts_halves", lambda: converts)
     assert doctor._weights().found.startswith(words)
+
+
+def test_the_engines_of_networks_are_named_with_what_is_missing(monkeypatch):
+    there = doctor.find_spec
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == "ai_edge_litert" else there(name))
+    finding = doctor._engines()
+    assert finding.state == "ok" and finding.found.startswith("compiled code; not LiteRT")
+    assert finding.remedy.endswith("pip install 'rtdenoise[litert]'")
+    monkeypatch.undo()
+    if doctor.find_spec("ai_edge_litert") is not None:
+        finding = doctor._engines()
+        assert finding.found.startswith("compiled code, LiteRT ") and not finding.remedy

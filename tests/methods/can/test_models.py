@@ -80,6 +80,9 @@ def test_int8_is_near_and_refused_where_it_cannot_be(folder):
     with pytest.raises(ConfigError, match="precision='half' must be one of float, int8"):
         build_can(folder, precision="half")
     (folder / "model-int8.tflite").unlink()
+    with pytest.raises(ModelError, match=r"model-int8\.tflite: cannot be read"):
+        build_can(folder, precision="int8")
+    write_checksums(folder)
     with pytest.raises(ModelError, match=r"no model-int8\.tflite .* comes in float only"):
         build_can(folder, precision="int8")
 
@@ -179,7 +182,10 @@ def test_gpu_is_asked_for_where_there_is_none(folder, caplog):
 
 @pytest.mark.parametrize(
     ("package", "engine", "message"),
-    [("ai_edge_litert.interpreter", "litert", "pip install ai-edge-litert"), ("tensorflow", "tf", r"rtdenoise\[tf\]")],
+    [
+        ("ai_edge_litert.interpreter", "litert", r"pip install 'rtdenoise\[litert\]'"),
+        ("tensorflow", "tf", r"rtdenoise\[tf\]"),
+    ],
 )
 def test_missing_packages_are_named(folder, monkeypatch, package, engine, message):
     monkeypatch.setitem(sys.modules, package, None)

@@ -28,8 +28,8 @@ def command(folder: str | None, overwrite: bool, as_json: bool, **values: Any) -
     picture.
     """
     from rtdenoise.cli.console import Preparing, stderr_console
-    from rtdenoise.cli.entry import complain
     from rtdenoise.cli.files import make_setup
+    from rtdenoise.cli.messages import complain
     from rtdenoise.demo.run import DEMO_PRESET, fresh_folder, run_demo
     from rtdenoise.evaluate.report.drawing import NO_PICTURES, can_draw
 

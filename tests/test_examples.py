@@ -1,0 +1,102 @@
+"""The programs in examples/ do what their first lines say."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import rtdenoise
+from tests.files.conftest import voice
+from tests.lab.conftest import data_folder
+from tests.live.conftest import server, server_of
+from tests.virtual_card.card import VirtualCard
+
+__all__ = ["data_folder", "server", "server_of"]
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+
+
+def start(name: str, *arguments: object) -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+    command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def run(name: str, *arguments: object) -> tuple[int, str, str]:
+    with start(name, *arguments) as process:
+        out, err = process.communicate(timeout=240)
+    return process.returncode, out, err
+
+
+def test_pushed_chunks_give_what_a_whole_array_gives(tmp_path):
+    noisy = voice(20800, 16000, 1)
+    soundfile.write(tmp_path / "noisy.wav", noisy, 16000, subtype="FLOAT")
+    code, out, err = run("push.py", tmp_path / "noisy.wav", tmp_path / "clean.wav")
+    assert (code, err) == (0, "") and out == "1.3 s, 8.0 ms of delay if this were live\n"
+    clean, _ = soundfile.read(tmp_path / "clean.wav", dtype="float32")
+    expected = rtdenoise.denoise(noisy[:, 0].astype(np.float32), 16000, "WF", preset="low")
+    np.testing.assert_allclose(clean, expected, atol=2**-14)  # stored with 16 bits
+
+
+def test_the_service_gives_every_sample_back_whatever_the_packets():
+    noisy = np.round(voice(16000, 16000, 1)[:, 0] * 2**15).astype("<i2")
+    process = start("service.py", 0)
+    try:
+        assert process.stdout is not None
+        port = int(process.stdout.readline().rpartition(" ")[2])
+        with socket.create_connection(("localhost", port), timeout=60) as client:
+            for start_at in range(0, 2 * len(noisy), 333):  # odd: half a sample at the end of every other packet
+                client.sendall(noisy.tobytes()[start_at : start_at + 333])
+            client.shutdown(socket.SHUT_WR)
+            received = b"".join(iter(lambda: client.recv(65536), b""))
+    finally:
+        process.kill()
+        process.communicate()
+    stream = rtdenoise.stream("WF", sample_rate=16000, preset="low")
+    expected = np.concatenate([stream.process(noisy), stream.flush()])
+    np.testing.assert_array_equal(np.frombuffer(received, "<i2"), expected)
+
+
+def test_a_folder_is_done_although_a_file_is_damaged(tmp_path):
+    source, target = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for name in ("a.wav", "b.flac"):
+        soundfile.write(source / name, voice(8000, 16000, 1), 16000)
+    (source / "c.wav").write_bytes(b"no sound")
+    code, out, err = run("folder.py", source, target)
+    assert code == 1 and out.count("0.5 s, RTF") == 2
+    assert err.startswith(f"{source / 'c.wav'}: ") and err.count("\n") == 1
+    assert sorted(path.name for path in target.iterdir()) == ["a.wav", "b.flac"]
+
+
+def test_live_audio_is_watched(server):
+    with VirtualCard(server.name) as card:
+        card.set_idle(0.1 * np.sin(np.arange(server.rate) * 0.3).astype(np.float32))
+        devices = ("--input", "mic:virtual", "--output", "speaker:virtual")
+        code, out, err = run("monitor.py", 4, "--method", "bypass", *devices)
+    assert code == 0, err
+    lines = out.splitlines()
+    assert len(lines) >= 3 and lines[-1].startswith("summary: ")
+    assert all(re.search(r": -\d.* dBFS, [\d.]+ % of the time there is, \d+ samples lost$", line) for line in lines[1:])
+
+
+def test_a_tiny_network_is_trained_and_used(data_folder, tmp_path):
+    pytest.importorskip("tensorflow", reason="training needs TensorFlow")
+    code, out, err = run("train_tiny.py", data_folder, tmp_path / "tiny", 4)
+    assert code == 0, err
+    assert "step 4 of 4" in out and "SI-SDR" in out
+    assert (tmp_path / "tiny/demo/denoised.wav").is_file()
+
+
+def test_every_example_is_listed_and_tested():
+    names = {path.name for path in EXAMPLES.glob("*.py")}
+    assert names == set(re.findall(r"\]\((\w+\.py)\)", (EXAMPLES / "README.md").read_text(encoding="utf-8")))
+    assert all(f'"{name}"' in Path(__file__).read_text(encoding="utf-8") for name in names)

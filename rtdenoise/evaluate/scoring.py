@@ -25,7 +25,7 @@ from rtdenoise.evaluate.compared.systems import System, enhancer, fingerprint
 from rtdenoise.evaluate.measures import metrics
 from rtdenoise.typing import F32
 
-_files_log = logging.getLogger("rtdenoise.files")
+_files_log = logging.getLogger("rtdenoise.sound")
 
 Scores = dict[str, float]
 Progress = Callable[[int, int], None]

@@ -268,7 +268,7 @@ def test_failures_of_a_folder_read_alike_in_the_report_and_on_the_terminal(call,
 
 
 def test_keywords_become_options_and_names_stay(call, make, tmp_path):
-    from rtdenoise.cli.entry import as_options
+    from rtdenoise.cli.messages import as_options
 
     assert as_options("x: exists already; overwrite=True replaces it, target= names another") == (
         "x: exists already; --overwrite replaces it, --output names another"

@@ -12,7 +12,7 @@ from io import BytesIO
 from itertools import islice
 from pathlib import Path
 
-_MODULES = ["rtdenoise.files", "rtdenoise.methods.can.spec", "rtdenoise.methods.can.checks"]
+_MODULES = ["rtdenoise.sound", "rtdenoise.methods.can.spec", "rtdenoise.methods.can.checks"]
 _SECONDS_MAX = 20  # for one input: more is a finding
 _BYTES_MAX = 1 << 15
 _FRAMES = 8

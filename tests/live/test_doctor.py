@@ -52,7 +52,8 @@ def test_portaudio_that_hangs_keeps_nobody(monkeypatch):
 PERMISSIONS = """
 import sys
 from pathlib import Path
-from rtdenoise.live_audio import devices, doctor
+from rtdenoise.live_audio import doctor
+from rtdenoise.live_audio.audio import devices
 devices._SOUND = Path(sys.argv[1])
 finding = doctor._permissions()
 print(finding.state, "|", finding.found, "|", finding.remedy)

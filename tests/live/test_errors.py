@@ -179,7 +179,7 @@ def test_a_device_that_may_not_be_used_is_not_listed_and_the_error_says_so(held,
 WHY_NONE = """
 import sys
 from pathlib import Path
-from rtdenoise.live_audio import devices
+from rtdenoise.live_audio.audio import devices
 devices._SOUND = Path(sys.argv[1])
 print(devices.why_none())
 """

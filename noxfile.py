@@ -53,6 +53,16 @@ def training(session: nox.Session) -> None:
 
 
 @nox.session
+def kernels(session: nox.Session) -> None:
+    """The kernels as plain Python, which shows what of them the tests reach; those that take minutes so are left out."""
+    install(session, "--editable", ".[dev]")
+    coverage = ["--cov=rtdenoise.kernels", "--cov-report=term:skip-covered", "--cov-fail-under=85"]
+    quick = ["-k", "not (twin and 48000) and not every_single"]
+    command = ["python", "-m", "pytest", "-q", "-p", "no:xdist", *coverage, *quick, "tests/kernels"]
+    session.run(*command, env={"NUMBA_DISABLE_JIT": "1"})
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """The README's main job, in a folder of its own."""
     install(session, ".[plots]")

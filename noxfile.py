@@ -54,7 +54,7 @@ def training(session: nox.Session) -> None:
 
 @nox.session
 def kernels(session: nox.Session) -> None:
-    """The kernels as plain Python, which shows what of them the tests reach; those that take minutes so are left out."""
+    """The kernels as plain Python, which shows how much of them the tests reach; the slowest tests are left out."""
     install(session, "--editable", ".[dev]")
     coverage = ["--cov=rtdenoise.kernels", "--cov-report=term:skip-covered", "--cov-fail-under=85"]
     quick = ["-k", "not (twin and 48000) and not every_single"]

@@ -1,4 +1,4 @@
-"""Archives: any number of files, from and to any place, over processes or a cluster, to be continued at any time."""
+"""Batch processing: any number of files, from and to any storage, over processes or a cluster, resumable."""
 
 from __future__ import annotations
 

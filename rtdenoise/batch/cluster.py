@@ -1,4 +1,4 @@
-"""Workers: a Dask cluster inside this program, or one that runs somewhere."""
+"""Dask workers: a cluster inside this program, or an existing one by address."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _CONNECT_SECONDS = 10.0
 
 @contextmanager
 def connect(scheduler: str | None, jobs: int | None) -> Iterator[Any]:
-    """A Dask client: of the scheduler at this address, or of as many processes here.
+    """Connect a Dask client to the scheduler at this address, or to a local cluster of `jobs` processes.
 
     Parameters
     ----------
     scheduler : str or None
         For example ``tcp://10.0.0.5:8786``.
     jobs : int or None
-        Processes of the cluster inside this program; None takes all cores.
+        Processes of the local cluster; None uses all cores.
 
     Raises
     ------
     MissingExtraError
         Without Dask.
     ConfigError
-        If nobody answers at the address, or for less than one process.
+        If no scheduler responds at the address, or for less than one process.
     """
     if find_spec("distributed") is None:
         raise MissingExtraError("rtdenoise batch needs more packages: pip install 'rtdenoise[batch]'")

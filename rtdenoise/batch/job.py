@@ -1,4 +1,4 @@
-"""A batch from the question to its summary."""
+"""Run a batch: plan it, distribute its files and summarise the results."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is to be done.
+    """What to do.
 
-    `source`, `target`: folders, or addresses that fsspec knows.  `jobs`: processes here; None takes all cores.
-    `scheduler`: address of a Dask cluster instead.  `retries`: how often an error of the place is tried again.
+    `source`, `target`: folders, or addresses that fsspec knows.  `jobs`: local processes; None uses all cores.
+    `scheduler`: address of a Dask cluster to use instead.  `retries`: how often to retry after a storage error.
     `summary`: a file ending in .parquet or .csv.
     """
 
@@ -51,9 +51,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchReport:
-    """One row for each file, sorted by name, and how long it took.
+    """One row per file, sorted by name, and the time taken.
 
-    `left_out` maps what may be a recording, but cannot be read as one, to the reason.
+    `left_out` maps possible recordings that cannot be read as audio to the reason.
     """
 
     rows: tuple[dict[str, Any], ...]
@@ -61,12 +61,12 @@ class BatchReport:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     def count(self, status: str) -> int:
-        """Rows with that status."""
+        """Number of rows with that status."""
         return sum(row["status"] == status for row in self.rows)
 
     @property
     def seconds(self) -> float:
-        """Audio denoised in this run."""
+        """Seconds of audio denoised in this run."""
         return sum(float(row.get("seconds", 0.0)) for row in self.rows if row["status"] == DONE)
 
     def as_dict(self) -> dict[str, Any]:
@@ -84,13 +84,13 @@ class BatchReport:
 def batch(request: Request, progress: Progress | None = None) -> BatchReport:
     """Denoise every audio file below the source into the same tree below the target.
 
-    A file appears whole or not at all.  Run again, a batch skips what is done: made from the same source with the same
-    settings, still there and whole.  A file that fails has its error in its row; the rest goes on.
+    Files appear complete or not at all.  When run again, a batch skips finished files: made from the same source with
+    the same settings, still present and complete.  A file that fails has its error in its row; the others still run.
 
     Raises
     ------
     ConfigError, AudioFileError, MissingExtraError
-        If nothing can be done at all: a bad address, no audio, no scheduler, a missing package.
+        If nothing can be done: a bad address, no audio, no scheduler, a missing package.
     """
     started = perf_counter()
     if request.summary is not None:
@@ -106,7 +106,7 @@ def batch(request: Request, progress: Progress | None = None) -> BatchReport:
                 for row in _run(client, tasks, request.retries):
                     rows.append(row)
                     tell(len(rows) - _skipped(rows), len(tasks))
-        finally:  # also of workers that were ended in the midst of a file
+        finally:  # also for workers stopped in the middle of a file
             target.remove_parts(tasks[0].tag)
     rows.sort(key=lambda row: str(row["name"]))
     report = BatchReport(rows=tuple(rows), elapsed_seconds=perf_counter() - started, left_out=left_out)
@@ -122,7 +122,7 @@ def _skipped(rows: Sequence[dict[str, Any]]) -> int:
 def _plan(
     request: Request, source: Place, target: Place, left_out: dict[str, str]
 ) -> tuple[list[Task], list[dict[str, Any]]]:
-    """What is left to do, the largest first, and rows of what is done; what is left out is noted."""
+    """Remaining tasks, largest first, and rows of finished ones; what is left out goes into `left_out`."""
     stamp = print_of(request.setup)
     if target.is_local and Path(target.root).exists() and not Path(target.root).is_dir():
         raise ConfigError(f"{request.target}: is a file; a batch writes into a folder")
@@ -145,7 +145,7 @@ def _plan(
 
 
 def _run(client: Any, tasks: Sequence[Task], retries: int) -> Iterator[dict[str, Any]]:
-    """Rows as they come; a file whose workers died again and again is one that failed."""
+    """Rows as they complete; a file whose workers keep dying counts as failed."""
     from distributed import as_completed
 
     futures = {client.submit(run_task, task, pure=False, retries=retries): task for task in tasks}
@@ -153,7 +153,7 @@ def _run(client: Any, tasks: Sequence[Task], retries: int) -> Iterator[dict[str,
         task = futures[future]
         try:
             yield future.result()
-        except Exception as error:  # noqa: BLE001  # whatever a worker raises belongs to this file alone
+        except Exception as error:  # noqa: BLE001  # a worker's error concerns this file alone
             why = reason(error)
             _log.info("%s: %s", task.found.name, why)
             yield {"name": task.found.name, "status": FAILED, "error": why}

@@ -1,4 +1,4 @@
-"""Where files are: folders on this machine, or anything fsspec reaches (s3://, gs://, ssh:// ...)."""
+"""File storage: folders on this machine, or anything fsspec reaches (s3://, gs://, ssh:// ...)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PART = ".rtdenoise-"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A source file: its path below the root, its size in bytes, and what changes when it changes."""
+    """A source file: its path below the root, its size in bytes, and a stamp that changes with the file."""
 
     name: str
     size: int
@@ -37,7 +37,7 @@ class Found:
 
 
 class Place:
-    """A folder somewhere; opened anew in every process from its address.
+    """A folder in some storage; each process reopens it from its address.
 
     Parameters
     ----------
@@ -49,9 +49,9 @@ class Place:
     ConfigError
         For a protocol that fsspec does not know, or an address it cannot read.
     AudioFileError
-        If it connects at once, and nobody answers or lets us in.
+        If the protocol connects immediately, and the server does not respond or refuses access.
     MissingExtraError
-        Without fsspec, or without the package that the protocol needs.
+        Without fsspec, or without the package the protocol needs.
     """
 
     def __init__(self, address: str) -> None:
@@ -66,18 +66,18 @@ class Place:
             raise MissingExtraError(f"{address}: {_text(error)}") from error
         except ValueError as error:
             raise ConfigError(f"{address}: {_text(error)}") from error
-        except Exception as error:  # every protocol has errors of its own
+        except Exception as error:  # every protocol has its own errors
             raise AudioFileError(f"{address}: cannot be reached: {_text(error)}") from error
         self.root = str(root).rstrip("/") or "/"
 
     @property
     def is_local(self) -> bool:
-        """Whether its files are files of this machine."""
+        """Whether its files are local files."""
         protocol: Any = self._fs.protocol
         return "file" in ((protocol,) if isinstance(protocol, str) else protocol)
 
     def is_inside(self, other: Place) -> bool:
-        """Whether this folder is the other one or lies below it, as far as the addresses tell."""
+        """Whether this folder is the other one or lies below it, as far as the addresses show."""
         if self.is_local and other.is_local:
             return Path(self.root).resolve().is_relative_to(Path(other.root).resolve())
         mine, others = (
@@ -92,18 +92,18 @@ class Place:
         return f"{self.root.rstrip('/')}/{name}"
 
     def audio(self, left_out: dict[str, str] | None = None) -> list[Found]:
-        """Every audio file below the root, sorted by name; hidden ones and our own outputs are passed over.
+        """Every audio file below the root, sorted by name, without hidden files and our own outputs.
 
         Parameters
         ----------
         left_out : dict, optional
-            Written: other recordings by their names below the root, with the reason.  Files whose name says nothing
-            are looked into on this machine only.
+            Written: other possible recordings by name below the root, with the reason they were skipped.  Files without
+            an audio extension are inspected on this machine only.
 
         Raises
         ------
         AudioFileError
-            If the place cannot be read or holds no audio.
+            If the folder cannot be read or holds no audio.
         """
         try:
             is_folder = self._ask("read", self._fs.isdir, self.root)
@@ -129,7 +129,7 @@ class Place:
         return found
 
     def _others(self, names: Sequence[str]) -> dict[str, str]:
-        """What may be a recording, though its name does not say so, and the reason why it is left out."""
+        """Possible recordings without an audio extension, and the reason each is skipped."""
         found: dict[str, str] = {}
         for name in names:
             path = PurePosixPath(name)
@@ -142,14 +142,14 @@ class Place:
         return found
 
     def size(self, name: str) -> int | None:
-        """Size of a file below the root in bytes, None if there is none."""
+        """Size in bytes of a file below the root, None if it does not exist."""
         try:
             return int(self._ask("read", self._fs.info, self.path(name))["size"])
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def fetch(self, name: str, folder: Path) -> Path:
-        """A file below the root as a file of this machine: itself, or a copy in `folder`."""
+        """A local path for a file below the root: the file itself, or a copy in `folder`."""
         if self.is_local:
             return Path(self.path(name))
         copy = folder / f"source{PurePosixPath(name).suffix}"
@@ -157,9 +157,9 @@ class Place:
         return copy
 
     def put(self, file: Path, name: str, tag: str) -> None:
-        """Copy a file of this machine below the root: under a hidden name first, which then becomes `name`.
+        """Copy a local file below the root: under a hidden name first, then renamed to `name`.
 
-        `tag` names the batch, so that `remove_parts` finds what a process that was killed left behind.
+        `tag` identifies the batch, so that `remove_parts` finds the leftovers of killed processes.
         """
         final = PurePosixPath(self.path(name))
         part = str(final.with_name(f"{_PART}{tag}-{secrets.token_hex(6)}.part"))
@@ -169,19 +169,19 @@ class Place:
             self._ask("written", self._fs.put_file, str(file), part)
             self._ask("written", rename, Path(part) if self.is_local else part, str(final))
         except BaseException:
-            with suppress(Exception):  # the error that brought us here is the one to report
+            with suppress(Exception):  # report the original error
                 self._fs.rm_file(part)
             raise
 
     def read_text(self, name: str) -> str:
-        """Content of a small file below the root; empty if there is none."""
+        """Content of a small file below the root; empty if it does not exist."""
         try:
             return str(self._ask("read", self._fs.cat_file, self.path(name)).decode("utf-8"))
         except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
             return ""
 
     def write_bytes(self, name: str, content: bytes, tag: str) -> None:
-        """Write a small file below the root, whole or not at all."""
+        """Write a small file below the root atomically."""
         import tempfile
 
         with tempfile.TemporaryDirectory(prefix="rtdenoise-") as folder:
@@ -190,7 +190,7 @@ class Place:
             self.put(file, name, tag)
 
     def remove_parts(self, tag: str) -> None:
-        """Remove what processes of this batch that were killed left under hidden names, as far as the place lets us."""
+        """Remove hidden files left by killed processes of this batch, as far as permissions allow."""
         try:
             self._fs.invalidate_cache()
             for path in self._fs.find(self.root):
@@ -199,11 +199,11 @@ class Place:
                     self._fs.rm_file(path)
         except FileNotFoundError:
             return
-        except Exception as error:  # noqa: BLE001  # the work is done: what is left over does not undo it
+        except Exception as error:  # noqa: BLE001  # the work is done: leftovers do not undo it
             _log.warning("%s: hidden files ending in .part may be left: %s", self.address, _text(error))
 
     def _ask(self, verb: str, function: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
-        """What the place answers; errors of every protocol become one kind, but for files that are not there."""
+        """Call the storage; errors of every protocol become one kind, except for missing files."""
         try:
             return function(*arguments, **more)
         except (FileNotFoundError, NotADirectoryError, AudioFileError):
@@ -213,7 +213,7 @@ class Place:
 
 
 def stamp_of(info: dict[str, Any]) -> str:
-    """What changes when a file changes, of whatever its place tells."""
+    """A stamp that changes with the file, from whatever metadata the storage reports."""
     keys = ("size", "mtime", "ETag", "etag", "md5Hash", "LastModified", "last_modified", "updated")
     return " ".join(f"{key}={info[key]}" for key in keys if info.get(key) is not None)
 
@@ -223,7 +223,7 @@ def _is_known(path: PurePosixPath) -> bool:
 
 
 def _is_ours(path: PurePosixPath) -> bool:
-    """Whether it is hidden, or one of our own outputs, or below such a folder."""
+    """Whether the path is hidden, one of our own outputs, or below such a folder."""
     return any(part.startswith(".") or PurePosixPath(part).stem.endswith(DENOISED) for part in path.parts)
 
 

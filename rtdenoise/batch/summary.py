@@ -1,4 +1,4 @@
-"""The summary of a batch as Parquet or CSV: one row for each file."""
+"""Batch summary as Parquet or CSV: one row per file."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ _WHOLE = frozenset({"sample_rate", "channels", "non_finite", "clipped", "target_
 
 
 def check_summary(path: Path) -> None:
-    """Raise before any work is done if the summary could not be written in the end.
+    """Raise before any work is done if the summary could not be written at the end.
 
     Raises
     ------
     ConfigError
         If the name ends with neither .parquet nor .csv.
     MissingExtraError
-        If Parquet is wanted and pyarrow is missing.
+        If Parquet is requested and pyarrow is missing.
     """
     if path.suffix not in (".parquet", ".csv"):
         raise ConfigError(f"summary {path}: its name must end with .parquet or .csv")
@@ -55,7 +55,7 @@ def check_summary(path: Path) -> None:
 
 
 def write_summary(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write the summary, whole or not at all.
+    """Write the summary atomically.
 
     Raises
     ------

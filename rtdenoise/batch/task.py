@@ -1,4 +1,4 @@
-"""One file of a batch, in whatever process or machine runs it; its record is written after it is whole."""
+"""One file of a batch, run in any process or on any machine; its record is written once the output is complete."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from rtdenoise.files.single import run_file
 
 DONE, FAILED, SKIPPED = "done", "failed", "skipped"
 
-_local = threading.local()  # a cluster's worker may run tasks in several threads
+_local = threading.local()  # a cluster worker may run tasks in several threads
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One file: what, from where, to where, with which settings (`print_of_setup` stands for them in records).
+    """One file: name, source, target and settings (`print_of_setup` identifies the settings in records).
 
-    `tag` is the same for all files of a batch, today and when it is continued.
+    `tag` is the same for all files of a batch, also when the batch is resumed.
     """
 
     found: Found
@@ -38,17 +38,17 @@ class Task:
 
 
 def print_of(setup: Setup) -> str:
-    """Changes when the settings change."""
+    """Fingerprint of the settings."""
     return hashlib.sha256(json.dumps(asdict(setup), sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def ledger_name(name: str) -> str:
-    """The record's path below the target for a file's path."""
+    """Path of a file's record, relative to the target."""
     return f"{LEDGER}/{hashlib.sha256(os.fsencode(name)).hexdigest()[:32]}.json"
 
 
 def record_of(target: Place, name: str) -> dict[str, Any]:
-    """What the target knows about a file; nothing if it was never begun."""
+    """The target's record of a file; empty if it was never started."""
     try:
         found = json.loads(target.read_text(ledger_name(name)) or "{}")
     except ValueError:
@@ -57,16 +57,16 @@ def record_of(target: Place, name: str) -> dict[str, Any]:
 
 
 def is_done(task: Task, target: Place) -> bool:
-    """Whether the file was made from this source with these settings, and is there and whole."""
+    """Whether the output was made from this source with these settings, and exists complete."""
     record = record_of(target, task.found.name)
     same = record.get("stamp") == task.found.stamp and record.get("setup") == task.print_of_setup
     return record.get("status") == DONE and same and target.size(task.found.name) == record.get("target_size")
 
 
 def run_task(task: Task) -> dict[str, Any]:
-    """Denoise one file; a file that cannot be denoised is a row with its error, an error of the place is raised.
+    """Denoise one file; a file that cannot be denoised gives a row with its error, a storage error is raised.
 
-    What is raised is tried again; a file that is no audio would fail again.
+    Raised errors are retried; a file that is not audio would fail again.
     """
     target = Place(task.target)
     if is_done(task, target):
@@ -99,7 +99,7 @@ def run_task(task: Task) -> dict[str, Any]:
 
 
 def _streams(task: Task) -> Streams:
-    """The streams of this thread, built once for many files."""
+    """The streams of this thread, built once and reused for all files."""
     kept: dict[str, Streams] = _local.__dict__.setdefault("streams", {})
     if task.print_of_setup not in kept:
         kept.clear()

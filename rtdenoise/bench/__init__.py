@@ -1,1 +1,1 @@
-"""What this machine runs live: cost, tail, latency, memory and capacity of every method, and what became slower."""
+"""Benchmarks: cost, tail, latency, memory and capacity of every method here, and regressions between records."""

@@ -1,4 +1,4 @@
-"""What is measured: methods, presets, models and engines, as one list of cases."""
+"""The list of benchmark cases: methods, presets, models and engines."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _DEVICE_RATE_HZ = 48000
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One row: ``METHOD:PRESET`` or ``CAN:MODEL`` with ``+KEY=VALUE``, at a rate, in an engine.
+    """One row: ``METHOD:PRESET`` or ``CAN:MODEL`` with ``+KEY=VALUE``, at a rate, on an engine.
 
-    `engine`: "native" (a compiled hop, as in the audio callback), "python" around one, or "numba" (a compiled hop of a
-    network), "litert" or "tf".
+    `engine`: "native" (a compiled hop, as in the audio callback), "python" (Python around one), "numba" (a compiled
+    hop of a network), "litert" or "tf".
     """
 
     name: str
@@ -34,12 +34,12 @@ class Case:
 
 
 def make_case(name: str, rate_hz: int = RATE_HZ) -> Case:
-    """A case from its name.
+    """Parse a case from its name.
 
     Raises
     ------
     ConfigError
-        For an unknown method, preset, key or value, or a rate that cannot be.
+        For an unknown method, preset, key or value, or an unsupported rate.
     """
     from rtdenoise.rates import check_rate
 
@@ -60,12 +60,12 @@ def _network_engine(settings: Settings) -> str:
 
 
 def quick_cases(rate_hz: int = RATE_HZ) -> list[Case]:
-    """Enough for the verdicts of the usual choices in half a minute."""
+    """Enough cases to judge the usual choices in half a minute."""
     return [make_case(name, rate_hz) for name in QUICK if _is_there(name)]
 
 
 def all_cases(rate_hz: int = RATE_HZ) -> list[Case]:
-    """Every method, preset, model and engine that is installed; the live presets also at a sound card's 48 kHz."""
+    """Every installed method, preset, model and engine; the live presets also at a sound card's 48 kHz."""
     from rtdenoise.config import preset_names
     from rtdenoise.methods.can.models import LITERT, LITERT_INT8, model_names
 
@@ -88,7 +88,7 @@ def all_cases(rate_hz: int = RATE_HZ) -> list[Case]:
 
 
 def _has(model: str, file: str) -> bool:
-    """Whether a model comes with a file here; the wheel leaves some out."""
+    """Whether the installed model includes this file; the wheel omits some."""
     from rtdenoise.methods.can.models import models_folder
 
     return (models_folder() / model / file).is_file()
@@ -101,12 +101,12 @@ def _is_there(name: str) -> bool:
 
 
 def named_cases(names: tuple[str, ...], rate_hz: int) -> list[Case]:
-    """Cases that somebody asked for.
+    """The requested cases.
 
     Raises
     ------
     ConfigError
-        As `make_case`, and for one that is given twice.
+        As `make_case`, and for a duplicate.
     """
     if len(set(names)) != len(names):
         raise ConfigError(f"a method is given twice: {', '.join(names)}")

@@ -1,4 +1,4 @@
-"""What became slower since an old record, beyond the noise of the two runs."""
+"""Find what became slower since an older record, beyond the noise of the two runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _INTERVAL = (2.5, 97.5)
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One row of two records: ratio of new to old cost with its 95 % interval, and what it means."""
+    """One row of two records: ratio of new to old cost with its 95 % interval, and the verdict."""
 
     name: str
     rate_hz: int
@@ -37,12 +37,12 @@ class Change:
     note: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """All fields; None for what is undefined."""
+        """All fields; None where undefined."""
         return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in asdict(self).items()}
 
 
 def load_bench(path: Path, schema: str) -> dict[str, Any]:
-    """A record of `bench` whose rows can be compared.
+    """Load a record of `bench` whose rows can be compared.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def check_tolerance(tolerance: float) -> None:
     Raises
     ------
     ConfigError
-        For one that is negative or no number.
+        If `tolerance` is negative or NaN.
     """
     if not 0.0 <= tolerance < math.inf:
         raise ConfigError(f"tolerance={tolerance} must be a number from 0 on, such as 0.05 for 5 %")
@@ -77,24 +77,24 @@ def check_tolerance(tolerance: float) -> None:
 def compare(
     old: Mapping[str, Any], new: Mapping[str, Any], tolerance: float = TOLERANCE, names: Collection[str] = ()
 ) -> list[Change]:
-    """Every row of the new record that the old one has, and rows of the old one that are gone.
+    """Compare every row that both records have, and report rows missing from the new one.
 
-    The cost of a round is paired with a fixed piece of work that ran beside it, so that a machine that was slower as a
-    whole does not count; the interval of the ratio of medians is a bootstrap over the rounds of both runs.
+    The cost of a round is paired with a fixed reference workload run alongside it, which cancels a slowdown of the
+    whole machine; the interval of the ratio of medians is bootstrapped over the rounds of both runs.
 
     Parameters
     ----------
     old, new
         Records of `bench`.
     tolerance : float
-        A change smaller than this is none, however sure.
+        Smaller changes are ignored, however significant.
     names
-        The only rows that the new run was asked for, at the rates it has; empty: every row of an old record.
+        Rows the new run was restricted to, at the rates it has; empty: every row of the old record.
 
     Raises
     ------
     ConfigError
-        If no row is in both.
+        If the records have no row in common.
     """
     before, after = ({_key(row): row for row in record["rows"]} for record in (old, new))
     pairs = [(before[key], row) for key, row in after.items() if key in before]
@@ -114,10 +114,10 @@ def compare(
 
 
 def agreement(old: Mapping[str, Any], new: Mapping[str, Any], changes: Collection[Change]) -> dict[str, Any]:
-    """How far two records agree.
+    """Agreement of two records.
 
-    Of `rows` with figures in both: ``median_difference`` and ``largest_difference`` of the cost ratios from 1, and
-    ``verdicts_differ``, those that hold live in one of the two alone.
+    Over the `rows` with figures in both: ``median_difference`` and ``largest_difference`` of the cost ratios from 1,
+    and ``verdicts_differ``, the rows that hold in real time in only one of them.
     """
     before = {_key(row): row["holds"] for row in old["rows"] if "error" not in row}
     both = [row for row in new["rows"] if "error" not in row and _key(row) in before]
@@ -152,7 +152,7 @@ def _change(old: Mapping[str, Any], new: Mapping[str, Any], tolerance: float) ->
 
 
 def _figures(row: Mapping[str, Any]) -> dict[str, float | None]:
-    """The figures of `_NOTED`, as far as the row has them."""
+    """The figures named in `_NOTED` that the row has."""
     parts = row.get("latency_ms", {})
     return {
         "paced p99": row.get("paced", {}).get("us", {}).get("p99"),

@@ -1,4 +1,4 @@
-"""Loops that time hops: compiled without the interpreter's lock, as in the audio callback; and one in Python."""
+"""Timing loops for hops: compiled without the GIL, as in the audio callback, and one in Python."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ I64 = npt.NDArray[np.int64]
 
 @kernel
 def time_hops(blocks: F32, out: F32, states: Any, first_due_ns: int, period_ns: int, times: I64, scratch: I64) -> None:
-    """Run hops when they are due, or one after the other.
+    """Run hops when they are due, or back to back.
 
     Parameters
     ----------
     blocks : (n_blocks, hop) float32, read
-        Taken in turns.
+        Used in turn.
     out : (hop,) float32, written
     states : (1,) record array, read and written
     first_due_ns, period_ns : int
-        Monotonic time of the first block and between blocks; a period of 0 runs back to back.
+        Monotonic time of the first block, and interval between blocks; a period of 0 runs back to back.
     times : (n, 2) int64, written
-        When each hop began and ended.
+        Start and end of each hop.
     scratch : (2,) int64, written
     """
     for i in range(times.shape[0]):
@@ -44,7 +44,7 @@ def time_hops(blocks: F32, out: F32, states: Any, first_due_ns: int, period_ns: 
 
 @kernel
 def time_nothing(times: I64, scratch: I64) -> None:
-    """The same without a hop: what the timing itself costs."""
+    """Same loop without a hop: the overhead of the timing itself."""
     for i in range(times.shape[0]):
         times[i, 0] = now_ns_at(scratch)
         times[i, 1] = now_ns_at(scratch)
@@ -52,7 +52,7 @@ def time_nothing(times: I64, scratch: I64) -> None:
 
 @kernel
 def time_streams(blocks: F32, outs: F32, states: Any, times: I64, scratch: I64) -> None:
-    """One hop of each of many streams, over and over.
+    """One hop of each of many streams, repeatedly.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def time_streams(blocks: F32, outs: F32, states: Any, times: I64, scratch: I64) 
 
 
 def time_calls(denoiser: Denoiser, blocks: F32, first_due_ns: int, period_ns: int, times: I64) -> None:
-    """`time_hops` from Python, for engines that are called from there."""
+    """`time_hops` in Python, for engines called from there."""
     out = np.empty(blocks.shape[1], np.float32)
     clock = time.monotonic_ns
     for i in range(times.shape[0]):

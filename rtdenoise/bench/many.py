@@ -1,4 +1,4 @@
-"""Many streams through one network in one step, on a GPU where TensorFlow sees one."""
+"""Batched inference: many streams per step of one network, on a GPU if TensorFlow sees one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def gpu_name() -> str:
     MissingExtraError
         Without TensorFlow.
     DeviceError
-        If it sees none.
+        If TensorFlow sees none.
     """
     from rtdenoise.methods.can.tensorflow.engine import import_tensorflow
 
@@ -36,14 +36,14 @@ def gpu_name() -> str:
 
 
 def measure_many(model: str, batches: tuple[int, ...], *, device: str, seconds: float) -> dict[str, Any]:
-    """Time of a step for each number of streams, and how many streams hold.
+    """Step time for each number of streams, and how many streams hold.
 
-    Where the device's memory ends, the curve ends with a point that has an ``error`` in place of figures.
+    If the device runs out of memory, the curve ends with a point that has an ``error`` instead of figures.
 
     Raises
     ------
     MissingExtraError, DeviceError, ModelError
-        If TensorFlow, the device or the model is not there, or not even the smallest batch fits.
+        If TensorFlow, the device or the model is missing, or not even the smallest batch fits.
     """
     from rtdenoise.methods.can.models import open_model
     from rtdenoise.methods.can.tensorflow.engine import import_tensorflow
@@ -51,7 +51,7 @@ def measure_many(model: str, batches: tuple[int, ...], *, device: str, seconds: 
     name = gpu_name() if device == "gpu" else "cpu"
     found = open_model(model)
     period_us = 1e6 * found.spec.hop / found.spec.sample_rate
-    exhausted = (import_tensorflow().errors.OpError, MemoryError)  # a GPU runs out of memory in several ways
+    exhausted = (import_tensorflow().errors.OpError, MemoryError)  # GPU exhaustion raises several kinds of error
     curve: list[dict[str, Any]] = []
     for batch in batches:
         try:
@@ -76,7 +76,7 @@ def measure_many(model: str, batches: tuple[int, ...], *, device: str, seconds: 
 
 
 def _measure_batch(found: Any, batch: int, device: str, seconds: float) -> dict[str, Any]:
-    """One point of the curve; its session is closed, so that the next one has the memory."""
+    """One point of the curve; closes its session to free the memory for the next one."""
     from rtdenoise.methods.can.many import ManyStreams
     from rtdenoise.methods.can.tensorflow.engine import TensorFlowEngine
 
@@ -89,7 +89,7 @@ def _measure_batch(found: Any, batch: int, device: str, seconds: float) -> dict[
 
 
 def _time_steps(streams: Any, seconds: float) -> dict[str, float]:
-    """Percentiles of the time of a step in us."""
+    """Percentiles of the step time in us."""
     blocks = noisy_blocks(streams.hop, streams.sample_rate)
     many = blocks[np.arange(streams.streams) % len(blocks)].copy()
     outs = np.empty_like(many)
@@ -105,7 +105,7 @@ def _time_steps(streams: Any, seconds: float) -> dict[str, float]:
 
 
 def why_no_gpu() -> str:
-    """Empty where there is a GPU that TensorFlow can use; else the reason in one line."""
+    """Why TensorFlow cannot use a GPU, in one line; empty if it can."""
     try:
         gpu_name()
     except (MissingExtraError, DeviceError) as error:

@@ -1,4 +1,4 @@
-"""Everything that is measured of one case, inside a process of its own."""
+"""All measurements of one case, made inside its own process."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ ROUNDS = 7
 _BLOCKS = 256
 _STREAMS = (1, 4, 16, 64, 256)
 _ROUND_SECONDS = 0.06
-_SETTLING_HOPS = 16  # of a paced run, not counted: caches fill and the new priority takes hold
+_SETTLING_HOPS = 16  # of a paced run, not counted: caches warm up and the new priority takes effect
 _HISTOGRAM_BINS = 60
 
 
 def measure(case: Case, *, seconds: float, born: float, loaded: bool) -> dict[str, Any]:
-    """All figures of a case; times in the units of their names.
+    """All figures of a case, in the units their names give.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ def measure(case: Case, *, seconds: float, born: float, loaded: bool) -> dict[st
     seconds : float
         Length of the paced run.
     born : float
-        Wall-clock time at which this process was asked for.
+        Wall-clock time at which this process was requested.
     loaded : bool
-        Beside a Python thread that never rests.
+        Run next to a Python thread that never sleeps.
     """
     denoiser, startup = _start(case, born)
     built_mb = resident_mb()
@@ -69,7 +69,7 @@ def measure(case: Case, *, seconds: float, born: float, loaded: bool) -> dict[st
 
 
 def _start(case: Case, born: float) -> tuple[Denoiser, float]:
-    """The denoiser after its first hop, and how long that took."""
+    """The denoiser after its first hop, and the time that took."""
     denoiser = build(own_settings(case.name), case.rate_hz)
     block = np.zeros(denoiser.hop, np.float32)
     denoiser.process(block, block)
@@ -77,12 +77,12 @@ def _start(case: Case, born: float) -> tuple[Denoiser, float]:
 
 
 def startup_seconds(case: Case, born: float) -> float:
-    """From asking for a process to its first clean hop."""
+    """Time from requesting a process to its first denoised hop."""
     return _start(case, born)[1]
 
 
 def noisy_blocks(hop: int, rate_hz: int) -> F32:
-    """(256, hop) float32 of harmonic bursts in noise, so that every branch has work."""
+    """(256, hop) float32 of harmonic bursts in noise, which exercise every branch."""
     t = np.arange(_BLOCKS * hop) / rate_hz
     voice = np.sum([np.sin(2 * np.pi * 130 * k * t) / k for k in range(1, 20)], axis=0)
     noise = np.random.default_rng(0).normal(0.0, 0.02, t.size)
@@ -90,7 +90,7 @@ def noisy_blocks(hop: int, rate_hz: int) -> F32:
 
 
 def _runner(case: Case, denoiser: Denoiser, blocks: F32) -> Run:
-    """What fills ``(n, 2)`` times, from the first due time and the period."""
+    """A function that fills ``(n, 2)`` times, given the first due time and the period."""
     from rtdenoise.bench import loops
 
     if case.engine != NATIVE:
@@ -106,7 +106,7 @@ def _runner(case: Case, denoiser: Denoiser, blocks: F32) -> Run:
 
 
 class Hog:
-    """A Python thread that never rests: what other code in the same program does to the interpreter's lock."""
+    """A Python thread that never sleeps: contention for the GIL, as other code in the same program causes."""
 
     def __init__(self) -> None:
         self._stopped = False
@@ -119,18 +119,18 @@ class Hog:
             number = (number * 31 + 7) % 1_000_003
 
     def stop(self) -> None:
-        """Rest."""
+        """Stop the thread."""
         self._stopped = True
         self._thread.join()
 
 
 def percentiles(values_us: Any) -> Percentiles:
-    """Percentiles of `PERCENTILES`."""
+    """The percentiles listed in `PERCENTILES`."""
     return {name: float(np.percentile(values_us, share)) for name, share in PERCENTILES.items()}
 
 
 def back_to_back(run: Run, denoiser: Denoiser) -> dict[str, Any]:
-    """Hop after hop in rounds, each beside a round of a reference, so that runs of other days can be compared."""
+    """Hop after hop in rounds, each next to a round of a reference workload, to compare runs from different days."""
     probe = np.zeros((20, 2), np.int64)
     run(0, 0, probe)
     each_us = max(0.2, float(np.median(probe[:, 1] - probe[:, 0])) / 1e3)
@@ -157,7 +157,7 @@ def back_to_back(run: Run, denoiser: Denoiser) -> dict[str, Any]:
 
 
 def reference_us() -> float:
-    """Median time of a fixed piece of work, which tells how fast the machine is just now."""
+    """Median time of a fixed workload: the speed of the machine at this moment."""
     signal = np.linspace(-1.0, 1.0, 4096)
     spent = []
     for _ in range(60):
@@ -168,7 +168,7 @@ def reference_us() -> float:
 
 
 def histogram(values_us: Any) -> dict[str, list[float]]:
-    """Counts over logarithmic bins; `edges_us` has one more entry than `counts`."""
+    """Counts in logarithmic bins; `edges_us` has one more entry than `counts`."""
     low, high = max(1e-2, float(values_us.min()) * 0.95), float(values_us.max()) * 1.05
     edges = np.geomspace(low, max(high, 1.01 * low), _HISTOGRAM_BINS + 1)
     counts, _ = np.histogram(values_us, edges)
@@ -176,7 +176,7 @@ def histogram(values_us: Any) -> dict[str, list[float]]:
 
 
 def paced_run(run: Run, denoiser: Denoiser, seconds: float) -> dict[str, Any]:
-    """Each hop when its block is due, with the priority that live audio asks for."""
+    """Run each hop when its block is due, at the priority that live audio requests."""
     period_ns = round(1e9 * denoiser.hop / denoiser.sample_rate)
     count = max(50, round(seconds * 1e9 / period_ns))
     every = np.zeros((_SETTLING_HOPS + count, 2), np.int64)
@@ -198,10 +198,10 @@ def paced_run(run: Run, denoiser: Denoiser, seconds: float) -> dict[str, Any]:
 
 
 def _with_priority(work: Callable[[int], None], lead_ns: int) -> tuple[int, Grant]:
-    """Run `work(first_due_ns)` in a thread that has real-time priority and ends with it.
+    """Run `work(first_due_ns)` in a short-lived thread with real-time priority.
 
-    An ordinary user may be granted priority and cannot give it back: what is measured afterwards would have it, too,
-    and whatever computes for longer than rtkit allows would be killed.
+    An ordinary user may be granted the priority but cannot drop it: later measurements would inherit it, and any
+    computation longer than rtkit allows would be killed.
     """
 
     def run() -> tuple[int, Grant]:
@@ -215,12 +215,12 @@ def _with_priority(work: Callable[[int], None], lead_ns: int) -> tuple[int, Gran
 
 
 def latency_parts(denoiser: Denoiser, case: Case, paced: dict[str, Any]) -> dict[str, float]:
-    """Parts in ms: algorithm, the block that is gathered, the queue to an engine process, compute (p99).
+    """Parts in ms: algorithm, gathering the block, the queue to an engine process, compute (p99).
 
-    The devices' own parts are not in it: `rtdenoise latency --loopback` measures those.
+    The devices' latencies are not included: `rtdenoise latency --loopback` measures those.
     """
     hop_ms = 1e3 * denoiser.hop / case.rate_hz
-    in_callback = case.engine == NATIVE or case.name == "bypass"  # live it is copied there
+    in_callback = case.engine == NATIVE or case.name == "bypass"  # live, bypass is a copy in the callback
     parts = {
         "block": hop_ms,
         "algorithm": 1e3 * denoiser.latency_samples / case.rate_hz,
@@ -231,7 +231,7 @@ def latency_parts(denoiser: Denoiser, case: Case, paced: dict[str, Any]) -> dict
 
 
 def overhead_us() -> float:
-    """What the timing itself adds to one hop."""
+    """Overhead of the timing itself, per hop."""
     from rtdenoise.bench import loops
 
     times, scratch = np.zeros((2000, 2), np.int64), np.zeros(2, np.int64)

@@ -1,4 +1,4 @@
-"""Memory of a process and what a hop allocates."""
+"""Memory of a process, and allocations per hop."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Run = Callable[[int, int, Any], None]
 
 
 def allocations(case: Case, denoiser: Denoiser, blocks: F32, run: Run) -> dict[str, float | None]:
-    """``compiled_per_hop``: arrays that compiled code allocates; ``python_bytes_per_hop``: what Python keeps.
+    """``compiled_per_hop``: arrays allocated by compiled code; ``python_bytes_per_hop``: bytes Python retains.
 
-    Both are 0 for a hop that may run in an audio callback; the first is None for engines that are no compiled hop.
+    Both are 0 for a hop that may run in an audio callback; the first is None for engines without a compiled hop.
     """
     hops, out = 200, np.empty(denoiser.hop, np.float32)
     tracemalloc.start()
@@ -31,12 +31,12 @@ def allocations(case: Case, denoiser: Denoiser, blocks: F32, run: Run) -> dict[s
     tracemalloc.stop()
     return {
         "compiled_per_hop": _compiled_allocations(run, hops) if case.engine == NATIVE else None,
-        "python_bytes_per_hop": kept / hops if kept > hops else 0.0,  # below a byte per hop: the counter's own
+        "python_bytes_per_hop": kept / hops if kept > hops else 0.0,  # below a byte per hop: overhead of the counter
     }
 
 
 def _compiled_allocations(run: Run, hops: int) -> float | None:
-    """Per hop, by numba's own count (NUMBA_NRT_STATS); two lengths, so that the call's own share drops out."""
+    """Per hop, from numba's counter (NUMBA_NRT_STATS); two run lengths cancel the overhead of the call."""
     from numba.core.runtime import rtsys
 
     counts = []
@@ -46,18 +46,18 @@ def _compiled_allocations(run: Run, hops: int) -> float | None:
             before = int(rtsys.get_allocation_stats().alloc)
             run(0, 0, times)
             counts.append(int(rtsys.get_allocation_stats().alloc) - before)
-        except RuntimeError:  # numba does not count in this process
+        except RuntimeError:  # numba's counter is off in this process
             return None
     return (counts[1] - counts[0]) / hops
 
 
 def resident_mb() -> float | None:
-    """Memory of this process now; None where the system does not tell."""
+    """Resident memory of this process now; None where the system does not report it."""
     return _status_mb("VmRSS")
 
 
 def peak_mb() -> float | None:
-    """The most it has had."""
+    """Peak resident memory."""
     return _status_mb("VmHWM")
 
 

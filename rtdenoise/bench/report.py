@@ -1,4 +1,4 @@
-"""Pictures and a page of a bench: histograms, where the latency goes, how many streams fit."""
+"""Benchmark report: figures and a page with histograms, the latency breakdown and the stream capacity."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def write_report(record: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:
 
 
 def _times(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Compute time of a paced hop: a histogram for each row, with the block's own time as the limit."""
+    """Compute time of a paced hop: one histogram per row, with the block duration as the limit."""
     figure = make_figure(9.0, 1.0 + 0.75 * len(rows))
     grid = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
     for index, (axes, row) in enumerate(zip(grid, rows, strict=True)):
@@ -72,7 +72,7 @@ def _times(rows: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def _latency(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Latency as a waterfall: one bar for each row, its parts one after the other."""
+    """Latency as a waterfall: one bar per row, its parts end to end."""
     figure = make_figure(9.0, 1.2 + 0.35 * len(rows))
     axes = figure.subplots()
     for line, row in enumerate(rows):
@@ -91,7 +91,7 @@ def _latency(rows: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def _capacity(rows: Sequence[Mapping[str, Any]]) -> Figure | None:
-    """Share of a block's time that one hop of all streams takes, against streams; None where no row has a curve."""
+    """Share of a block's duration that one hop of all streams takes, against streams; None if no row has a curve."""
     curves = [row for row in rows if row["capacity"]]
     if not curves:
         return None
@@ -122,7 +122,7 @@ def _page(record: Mapping[str, Any], pictures: Sequence[str]) -> str:
 
 
 def _table(block: str) -> str:
-    """One block of our own Markdown as HTML: a table or a paragraph."""
+    """Convert one block of our own Markdown to HTML: a table or a paragraph."""
     if not block.startswith("|"):
         return f"<p>{escape(block)}</p>"
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in block.strip().splitlines()]

@@ -1,4 +1,4 @@
-"""One bench from the question to the record: each case in a process of its own, one after the other."""
+"""Run a benchmark: each case in its own process, one after the other, collected into a record."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Progress = Callable[[int, int], None]
 
 _QUICK_SECONDS, _FULL_SECONDS = 0.8, 10.0
 _TIMEOUT_SECONDS = 300.0
-_SUSPICIOUS_START_SECONDS = 3.0  # compiled for the first time: measured again
+_SUSPICIOUS_START_SECONDS = 3.0  # probably compiled for the first time: measured again
 _BUSY = """
 import os, threading
 def watch():
@@ -33,12 +33,12 @@ def watch():
 threading.Thread(target=watch, daemon=True).start()
 while True:
     pass
-"""  # standard input is a pipe that the parent holds: when that is gone, so is the load
+"""  # standard input is a pipe held by the parent: when it closes, the load exits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is to be measured; `names` empty: everything, or with `quick` the usual choices."""
+    """What to measure; `names` empty: everything, or with `quick` the usual choices."""
 
     names: tuple[str, ...] = ()
     rate_hz: int = RATE_HZ
@@ -53,25 +53,25 @@ class Request:
 
     @property
     def paced_seconds(self) -> float:
-        """Length of each paced run."""
+        """Duration of each paced run."""
         return self.seconds if self.seconds is not None else _QUICK_SECONDS if self.quick else _FULL_SECONDS
 
     def cases(self) -> list[Case]:
-        """The rows."""
+        """The cases to measure."""
         if self.names:
             return named_cases(self.names, self.rate_hz)
         return quick_cases(self.rate_hz) if self.quick else all_cases(self.rate_hz)
 
 
 def bench(request: Request, progress: Progress | None = None) -> dict[str, Any]:
-    """Measure, and return the record (documented in docs/benchmarks.md).
+    """Measure and return the record (documented in docs/benchmarks.md).
 
-    A case that fails has an ``error`` instead of figures; the rest goes on.
+    A case that fails has an ``error`` instead of figures; the others still run.
 
     Raises
     ------
     ConfigError
-        For a name that nothing has.
+        If a name matches nothing.
     """
     cases = request.cases()
     tell = progress or (lambda _done, _total: None)
@@ -103,7 +103,7 @@ def _no_gpu_asked() -> dict[str, Any]:
 
 @contextmanager
 def busy_cores(count: int) -> Iterator[None]:
-    """So many Python processes that never rest."""
+    """Keep `count` cores busy with Python processes that never sleep."""
     processes: list[subprocess.Popen[bytes]] = []
     try:
         for _ in range(count):
@@ -126,11 +126,11 @@ def _row(case: Case, request: Request) -> dict[str, Any]:
 
 
 def run_worker(job: Mapping[str, Any]) -> dict[str, Any]:
-    """What a new process makes of a job, or its error."""
+    """Run a job in a new process and return its result, or its error."""
     environment = os.environ | {"NUMBA_NRT_STATS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-m", "rtdenoise.bench.worker", json.dumps({**job, "born": time.time()})]
     limit = _TIMEOUT_SECONDS + 3.0 * float(job["seconds"])
-    read, write = os.pipe()  # its end tells the worker that this process is gone
+    read, write = os.pipe()  # the worker exits at end of file, when this process is gone
     try:
         done = subprocess.run(
             command, stdin=read, capture_output=True, text=True, env=environment, timeout=limit, check=False
@@ -148,7 +148,7 @@ def run_worker(job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _gpu(request: Request) -> dict[str, Any]:
-    """Rows of a GPU for every shipped model, or why there are none."""
+    """GPU rows for every shipped model, or the reason there are none."""
     from rtdenoise.bench.many import BATCHES
     from rtdenoise.methods.can.models import model_names
 
@@ -160,5 +160,5 @@ def _gpu(request: Request) -> dict[str, Any]:
 
 
 def failures(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Error by name of the rows that have one."""
+    """Errors of the failed rows, by name."""
     return {row["name"]: row["error"] for row in rows if "error" in row}

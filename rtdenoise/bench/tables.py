@@ -1,4 +1,4 @@
-"""The record as Markdown."""
+"""Format a benchmark record as Markdown tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rtdenoise.evaluate.report.tables import markdown_table, number
 
 
 def rows_table(record: Mapping[str, Any]) -> str:
-    """Every row: verdict, margin, compute, lateness, cost, capacity, start, memory."""
+    """All rows: verdict, margin, compute, lateness, cost, capacity, start, memory."""
     headings = (
         "method", "rate", "block ms", "live", "margin", "p50 us", "p95", "p99", "p99.9", "max", "jitter p99 us", "late",
         "us per 10 ms", "RTF", "streams per core", "start s", "MB", "allocations",
@@ -43,12 +43,12 @@ def _cells(row: Mapping[str, Any], count: int) -> list[str]:
 
 
 def label(row: Mapping[str, Any]) -> str:
-    """Name of a row, with its engine where that is not plain."""
+    """Name of a row, with its engine where that is not obvious."""
     return str(row["name"]) if row["engine"] in ("native", "python") else f"{row['name']} ({row['engine']})"
 
 
 def latency_table(record: Mapping[str, Any]) -> str:
-    """Latency in parts, in ms, without the devices."""
+    """Latency by part in ms, excluding the devices."""
     rows = []
     for row in record["rows"]:
         if "error" in row:
@@ -60,7 +60,7 @@ def latency_table(record: Mapping[str, Any]) -> str:
 
 
 def gpu_table(record: Mapping[str, Any]) -> str:
-    """Streams at once on a GPU, or why there is no such table."""
+    """Concurrent streams on a GPU, or why there is no such table."""
     gpu = record["gpu"]
     if gpu["why_none"]:
         return f"No GPU rows: {gpu['why_none']}."
@@ -90,7 +90,7 @@ def gpu_table(record: Mapping[str, Any]) -> str:
 
 
 def smallest_line(record: Mapping[str, Any]) -> str:
-    """The least delay that this machine holds, in a sentence."""
+    """The lowest latency this machine sustains, as a sentence."""
     found = record["smallest"]
     if found is None:
         return "Nothing that was measured holds live here."
@@ -113,7 +113,7 @@ def markdown(record: Mapping[str, Any]) -> str:
 
 
 def changes_table(changes: Sequence[Change]) -> str:
-    """What `compare` found."""
+    """The result of `compare`."""
     rows = [
         [c.name, str(c.rate_hz), number(c.ratio, 3), f"{number(c.low, 3)} to {number(c.high, 3)}", c.verdict, c.note]
         for c in changes
@@ -122,7 +122,7 @@ def changes_table(changes: Sequence[Change]) -> str:
 
 
 def agreement_line(found: Mapping[str, Any]) -> str:
-    """How far two records agree, in a sentence or two."""
+    """Agreement of two records, in a sentence or two."""
     if not found["rows"]:
         return "No row has figures in both records."
     differing = ", ".join(found["verdicts_differ"])

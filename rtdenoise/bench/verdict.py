@@ -1,4 +1,4 @@
-"""From figures to an answer: does it hold live here, with what margin, and what is the least delay that does."""
+"""Verdicts from figures: whether a row holds in real time, with what margin, and which has the lowest latency."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ LATE_SHARE_MAX = 1e-3
 
 
 def judge(row: Mapping[str, Any]) -> dict[str, Any]:
-    """``holds`` and ``margin`` of a row: the share of a block's time that is left at the 99th percentile.
+    """``holds`` and ``margin`` of a row; the margin is the share of a block's duration left at the 99th percentile.
 
-    A row holds if its computing leaves something at the 99th percentile and at most one block in a thousand (or one
-    altogether) was late.
+    A row holds if the margin is positive and at most one block in a thousand (or one in total) was late.
     """
     if "error" in row:
         return {"holds": False, "margin": None}
@@ -24,7 +23,7 @@ def judge(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def smallest(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Of the rows that hold, the one with the least delay; None if none does.  The identity does not count."""
+    """The row with the lowest latency among those that hold; None if none does.  The identity does not count."""
     holding = [row for row in rows if row["holds"] and not row["name"].lower().startswith("bypass")]
     if not holding:
         return None

@@ -1,4 +1,4 @@
-"""A process that measures one case and prints one line of JSON: ``python -m rtdenoise.bench.worker JSON``."""
+"""Worker process: measures one case and prints one line of JSON (``python -m rtdenoise.bench.worker JSON``)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from rtdenoise.errors import RtDenoiseError
 
 
 def main() -> int:
-    """Measure what the first argument asks for."""
+    """Run the measurement described by the first argument."""
     job = json.loads(sys.argv[1])
     if stat.S_ISFIFO(os.fstat(0).st_mode):
         end_with_pipe(0)
     answer_to = os.dup(1)
-    os.dup2(2, 1)  # libraries that print do so on stderr
+    os.dup2(2, 1)  # libraries that print then do so on stderr
     try:
         result = _work(job)
     except (RtDenoiseError, ImportError, MemoryError) as error:

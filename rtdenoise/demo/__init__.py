@@ -1,4 +1,4 @@
-"""A demonstration that needs no file and no device: a clip of our own, noise, and the streaming path."""
+"""A demonstration without files or devices: a bundled clip, synthetic noise, and the streaming path."""
 
 from __future__ import annotations
 

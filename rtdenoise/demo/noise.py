@@ -1,4 +1,4 @@
-"""Noise for the demonstration, from a seed: a fan with mains hum, and a murmur of voices."""
+"""Seeded noise for the demonstration: a fan with mains hum, and a murmur of voices."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from rtdenoise.typing import F64
 
 _MAINS_HZ = 50.0
-_HUM_DB = ((1, -14.0), (2, -8.0), (3, -18.0), (4, -16.0), (6, -22.0))  # harmonic, level re the rush of air
+_HUM_DB = ((1, -14.0), (2, -8.0), (3, -18.0), (4, -16.0), (6, -22.0))  # harmonic, level relative to the air noise
 _MURMUR_BANDS_HZ = (150.0, 350.0, 700.0, 1300.0, 2200.0, 3600.0)
 _MURMUR_BANDS_DB = (0.0, -2.0, -6.0, -11.0, -17.0)
 _SYLLABLES_HZ = 4.0
@@ -15,7 +15,7 @@ _MURMUR_SHARE_DB = -4.0
 
 
 def fan(n_samples: int, rate: int, rng: np.random.Generator) -> F64:
-    """Rush of air, falling by 5 dB per octave, and the hum of a motor, (n_samples,), RMS near 1."""
+    """Air noise falling by 5 dB per octave, plus motor hum, (n_samples,), RMS near 1."""
     hz = np.fft.rfftfreq(n_samples, 1.0 / rate)
     shape = np.maximum(hz, 60.0) ** (-5.0 / 6.0)
     air = _unit(np.fft.irfft(np.fft.rfft(rng.standard_normal(n_samples)) * shape, n_samples))
@@ -27,7 +27,7 @@ def fan(n_samples: int, rate: int, rng: np.random.Generator) -> F64:
 
 
 def murmur(n_samples: int, rate: int, rng: np.random.Generator) -> F64:
-    """Bands of noise that swell and fall at the pace of syllables, each on its own, (n_samples,), RMS 1."""
+    """Noise bands that swell and fall independently at a syllable rate, (n_samples,), RMS 1."""
     hz = np.fft.rfftfreq(n_samples, 1.0 / rate)
     total = np.zeros(n_samples)
     for low_hz, high_hz, level_db in zip(_MURMUR_BANDS_HZ[:-1], _MURMUR_BANDS_HZ[1:], _MURMUR_BANDS_DB, strict=True):
@@ -39,7 +39,7 @@ def murmur(n_samples: int, rate: int, rng: np.random.Generator) -> F64:
 
 
 def room_noise(n_samples: int, rate: int, seed: int) -> F64:
-    """Fan and murmur together, (n_samples,), RMS 1; the same seed gives the same noise."""
+    """Fan and murmur combined, (n_samples,), RMS 1; the same seed gives the same noise."""
     rng = np.random.default_rng(seed)
     return _unit(fan(n_samples, rate, rng) + 10.0 ** (_MURMUR_SHARE_DB / 20.0) * murmur(n_samples, rate, rng))
 

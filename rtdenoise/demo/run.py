@@ -1,4 +1,4 @@
-"""Mix, denoise hop by hop as a live stream would, time every hop, and write what can be heard and seen."""
+"""Mix a clip with noise, denoise it hop by hop as live, time every hop, and write audio and a picture."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _PICTURE = "demo.png"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoReport:
-    """What the demonstration measured; budget is the time until the next hop is due."""
+    """Results of the demonstration; the budget is the time until the next hop is due."""
 
     method: str
     preset: str
@@ -61,14 +61,14 @@ class DemoReport:
 
 
 def fresh_folder(folder: Path | None, *, overwrite: bool) -> Path:
-    """The folder to write into: the named one, or ``rtdenoise-demo``, with the first number that is free.
+    """The folder to write into: `folder`, or ``rtdenoise-demo`` with the first free number.
 
-    With `overwrite` it is ``rtdenoise-demo`` itself, whose files are replaced.
+    With `overwrite`, ``rtdenoise-demo`` itself, whose files are replaced.
 
     Raises
     ------
     AudioFileError
-        If the named one holds files of an earlier run and `overwrite` is not set.
+        If `folder` holds files of an earlier run and `overwrite` is not set.
     """
     if folder is None and overwrite:
         return Path(FOLDER)
@@ -86,7 +86,7 @@ def fresh_folder(folder: Path | None, *, overwrite: bool) -> Path:
 def run_demo(
     setup: Setup, folder: Path, *, overwrite: bool = False, on_ready: Callable[[], None] = lambda: None
 ) -> DemoReport:
-    """Run the demonstration and write its files into `folder`, which is made; no picture without matplotlib.
+    """Run the demonstration and write its files into `folder`, creating it; no picture without matplotlib.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def run_demo(
     overwrite : bool
         Replace files of an earlier run.
     on_ready : callable
-        Called when the method is built.
+        Called once the method is built.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def run_demo(
 
 
 def stream_hops(denoiser: Denoiser, noisy: F32) -> tuple[F32, np.ndarray[Any, np.dtype[np.int64]]]:
-    """Give a signal to a denoiser one hop at a time, as a sound card would.
+    """Feed a signal to a denoiser one hop at a time, as a sound card would.
 
     Parameters
     ----------

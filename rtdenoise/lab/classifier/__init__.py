@@ -1,1 +1,1 @@
-"""The feature network: a classifier of everyday sounds whose first layers a loss listens with."""
+"""The feature network: a classifier of everyday sounds whose first layers serve the deep feature loss."""

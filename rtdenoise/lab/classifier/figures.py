@@ -1,4 +1,4 @@
-"""How well a classifier answers: accuracy of single labels, mean average precision of several."""
+"""Classifier scores: accuracy for single labels, mean average precision for several."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TOGETHER = 32
 
 
 def logits_of(network: Any, sounds: Sounds, shortest: int) -> F32:
-    """What the network answers to every clip as a whole, ``(n_clips, n)``; clips of equal length run together."""
+    """The network's output for whole clips, ``(n_clips, n)``; clips of equal length run together."""
     lengths = np.maximum(sounds.stops - sounds.starts, shortest)
     answers: list[Any] = [None] * len(sounds)
     for length in np.unique(lengths):
@@ -40,7 +40,7 @@ def figure(task: Task, logits: F32, targets: F32) -> float:
 
 
 def average_precision(scores: F32, wanted: npt.NDArray[np.bool_]) -> float:
-    """Mean, over the wanted, of the share of wanted among all that score at least as high."""
+    """Average precision: mean, over the positives, of the share of positives among all that score at least as high."""
     order = np.argsort(-scores, kind="stable")
     hits = wanted[order]
     precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)

@@ -1,4 +1,4 @@
-"""Labelled sounds: which clips a collection holds, what they are called, and which are kept for validation."""
+"""Labelled sounds: list a collection's clips and labels, and split off a validation part."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rtdenoise.errors import ConfigError
 from rtdenoise.lab.data.collection import audio_files
 
 _DEV_FOLD = 5
-_DEV_EVERY = 5  # the share kept for validation where a collection has no split of its own
+_DEV_EVERY = 5  # one clip in five is kept for validation if a collection defines no split
 _DEV_NAMES = {"dev", "val", "valid", "validation", "test", "eval", "evaluation", "testset", "valset"}
 _TRAIN_NAMES = {"train", "training", "development", "trainset"}
 _FILE_COLUMNS = ("path", "filename", "file", "fname", "slice_file_name", "audio")
@@ -32,7 +32,7 @@ class Clip:
     ----------
     path : Path
     split : str
-        "train", "dev", or "" where the collection does not say.
+        "train", "dev", or "" if the collection does not define it.
     labels : tuple of str
     """
 
@@ -44,10 +44,10 @@ class Clip:
 def find_clips(root: Path, *, only: str = "*", exclude: Iterable[str] = ()) -> list[Clip]:
     """All labelled clips of a collection, divided into train and dev.
 
-    Understood are ``manifest.csv`` (path, label, split), the ESC-50 layout (``meta/esc50.csv``; fold 5 is dev), any
+    Supported are ``manifest.csv`` (path, label, split), the ESC-50 layout (``meta/esc50.csv``; fold 5 is dev), any
     table of files and labels as the DCASE challenges use them (``meta.csv``, ``meta.txt``; comma, tab or semicolon;
-    with or without a head), and a folder per class (ESC-10 among them: the first digit of a name is its fold),
-    with or without ``train`` and ``dev`` above.  Where nothing divides the clips, every fifth of each class is dev.
+    with or without a header), and a folder per class (ESC-10 among them: the first digit of a name is its fold),
+    with or without ``train`` and ``dev`` above.  If nothing divides the clips, every fifth of each class is dev.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def _split_labels(text: str) -> list[str]:
 
 
 def _rows(table: Path) -> list[dict[str, str]]:
-    """File, label and split of each row that has a label; a table without a head has file and label in this order."""
+    """File, label and split of each labelled row; a table without a header has file and label in this order."""
     try:
         text = table.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -157,7 +157,7 @@ def _from_folders(root: Path) -> Iterator[Clip]:
 
 
 def _divided(clips: list[Clip]) -> list[Clip]:
-    """Clips whose part is unknown, divided: where nothing is dev every fifth of a class is, otherwise all train."""
+    """Divide clips without a split: if nothing is dev, every fifth of a class is, otherwise all are train."""
     if any(clip.split == "dev" for clip in clips):
         return [replace(clip, split=clip.split or "train") for clip in clips]
     seen: Counter[tuple[str, ...]] = Counter()
@@ -169,7 +169,7 @@ def _divided(clips: list[Clip]) -> list[Clip]:
 
 
 def _check(root: Path, clips: list[Clip]) -> None:
-    """Refuse what no classifier can be trained or judged with."""
+    """Reject clips that no classifier can be trained or evaluated with."""
     if not clips:
         raise ConfigError(
             f"{root}: no labelled sounds; expected a folder per class, or a table ({', '.join(_TABLES[:5])}) "

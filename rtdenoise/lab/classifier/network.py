@@ -1,4 +1,4 @@
-"""The feature network in Keras: for training with its heads, and as features of a frozen one."""
+"""The feature network in Keras: with heads for training, or frozen as a feature extractor."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def build_classifier(spec: FeatureSpec, tasks: tuple[Task, ...], dropout: float 
 
 
 def classifier_loss(tasks: tuple[Task, ...], smoothing: float) -> Any:
-    """``loss(packed, logits)``: cross-entropy of every task over the clips that have an answer to it.
+    """``loss(packed, logits)``: cross-entropy of every task over the clips labelled for it.
 
     `packed` is ``(batch, classes + tasks)``: targets of all tasks, then 1 for each task a clip belongs to.
     """

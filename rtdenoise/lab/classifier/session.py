@@ -1,4 +1,4 @@
-"""A run that trains a feature network, from its settings and its labelled sounds."""
+"""Start or resume the training run of a feature network from its settings and labelled sounds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def find_tasks(settings: ClassifierSettings, data: Path | None) -> list[tuple[Task, list[Clip]]]:
-    """Every task with its classes and clips; `data` where a task names no folder of its own.
+    """Every task with its classes and clips; `data` is used where a task names no folder.
 
     Raises
     ------
@@ -56,19 +56,19 @@ def train_classifier(
     resume: bool = False,
     observe: Callable[[Progress], None] | None = None,
 ) -> str:
-    """Train, or go on training from ``last.npz`` in `folder`; returns why the run ended.
+    """Train, or resume from ``last.npz`` in `folder`; returns why the run ended.
 
-    What an earlier run left there is removed unless `resume`.
+    Files of an earlier run there are removed unless `resume`.
 
     Raises
     ------
     ConfigError, ModelError
-        For sounds, settings or checkpoints that cannot be used, and for a loss that is no number.
+        For unusable sounds, settings or checkpoints, and for a NaN loss.
     """
     from rtdenoise.lab.classifier.trainer import ClassifierTrainer
     from rtdenoise.lab.network.keras_network import import_keras
 
-    import_keras()  # where it is missing, that is said before the sounds are decoded
+    import_keras()  # report a missing Keras before the sounds are decoded
     rate = settings.classifier.sample_rate
     former = [] if resume else run_files(folder)
     found = find_tasks(settings, data)
@@ -81,7 +81,7 @@ def train_classifier(
     if resume:
         trainer.resume(folder / LAST)
         _LOG.info("going on from step %d", trainer.step)
-    for path in former:  # only now: what stops a run before its first step leaves the former one as it was
+    for path in former:  # only now: a failure before the first step leaves the previous run unchanged
         path.unlink()
     _LOG.info("feature network: %d weights", trainer.network.count_params())
     return trainer.run(mixtures, validation)

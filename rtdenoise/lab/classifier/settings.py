@@ -1,4 +1,4 @@
-"""A run that trains a feature network, as its YAML file describes it."""
+"""Settings of a feature network's training run, read from YAML."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAME = "feature-network"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSettings:
-    """Where the labelled sounds of one task are and how they are used.
+    """Location and use of the labelled sounds of one task.
 
     Attributes
     ----------
@@ -50,14 +50,14 @@ class TaskSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierSettings:
-    """Everything that decides what a run computes; names as in `rtdenoise.lab.training.settings.TrainSettings`.
+    """All settings that determine the result; names as in `rtdenoise.lab.training.settings.TrainSettings`.
 
     Attributes
     ----------
     classifier : FeatureSpec
     tasks : list of TaskSettings
     dropout : float
-        Share of the averaged features that are left out while training.
+        Share of the averaged features dropped while training.
     smoothing : float
         Share of a single-label target that is spread over all classes.
     """
@@ -111,7 +111,7 @@ class ClassifierSettings:
 
     @property
     def audio_seconds_per_step(self) -> float:
-        """Sound heard in one step."""
+        """Seconds of audio in one step."""
         return self.batch_size * self.crop_seconds
 
 

@@ -21,7 +21,7 @@ from rtdenoise.units import amplitude_from_db
 
 _GAIN_DB = 10.0
 _SPEED = 0.22  # natural logarithm: up to a quarter faster or slower, and as much higher or lower
-_SILENCE = 1e-3  # of the loudest sample: what a clip is padded with at its ends
+_SILENCE = 1e-3  # of the loudest sample: threshold of the padding at a clip's ends
 _LOOK_SAMPLES = 400
 
 
@@ -58,7 +58,7 @@ class Sounds:
 
 
 def open_sounds(clips: list[Clip], task: Task, split: str, *, cache: Path, sample_rate: int) -> Sounds:
-    """Clips of one part, decoded now or earlier, resampled and mixed down to one channel where necessary.
+    """Clips of one part, decoded or read from the cache, resampled and mixed down to one channel where necessary.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def open_sounds(clips: list[Clip], task: Task, split: str, *, cache: Path, sampl
 
 
 def _sounding(samples: npt.NDArray[np.int16]) -> tuple[int, int]:
-    """First and last sample of a clip without the silence it was padded with."""
+    """First and last sample of a clip without its silent padding."""
     count = -(-len(samples) // _LOOK_SAMPLES)
     padded = np.zeros(count * _LOOK_SAMPLES, np.int32)
     padded[: len(samples)] = np.abs(samples.astype(np.int32))
@@ -158,7 +158,7 @@ class Mixture:
 def make_examples(
     mixtures: list[Mixture], *, seed: int, number: int, batch_size: int, n_samples: int
 ) -> tuple[F32, F32]:
-    """Batch `number` of the endless sequence that `seed` names.
+    """Batch `number` of the endless sequence defined by `seed`.
 
     Returns
     -------

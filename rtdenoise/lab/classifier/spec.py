@@ -1,4 +1,4 @@
-"""What a feature network looks like, and what it is asked to tell apart."""
+"""Architecture of a feature network, and its classification tasks."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class FeatureSpec:
 
     @property
     def shortest(self) -> int:
-        """Samples from which on every layer has a row of its own."""
+        """Minimum number of samples for every layer to have at least one row."""
         return int(2 ** (self.layers - 1))
 
     @property
@@ -94,7 +94,7 @@ def feature_spec(values: dict[str, Any]) -> FeatureSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One question asked of a sound; each has a linear head of its own.
+    """One classification task, with a separate linear head.
 
     Attributes
     ----------

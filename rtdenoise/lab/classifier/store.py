@@ -1,4 +1,4 @@
-"""A trained feature network as plain arrays on disk: what a deep feature loss is computed with."""
+"""Store a trained feature network on disk as plain arrays, for the deep feature loss."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ class FeatureNetwork:
 
 
 def network_from_checkpoint(path: Path) -> FeatureNetwork:
-    """The averaged network of a run that trained a classifier, each number rounded to 16 bits.
+    """The averaged network of a classifier run, with values rounded to 16 bits.
 
     Raises
     ------
     ModelError
-        If the checkpoint is none of a feature network, or is damaged.
+        If the checkpoint is not of a feature network, or is damaged.
     """
     from rtdenoise.lab.classifier.network import BATCHNORM_EPSILON, build_classifier
     from rtdenoise.lab.training.checkpoint import load_checkpoint
@@ -95,7 +95,7 @@ def _rounded(array: Any) -> F32:
 
 
 def write_features(network: FeatureNetwork, folder: Path) -> None:
-    """Write a folder that `load_features` reads.
+    """Write a folder readable by `load_features`.
 
     Raises
     ------
@@ -120,12 +120,12 @@ def write_features(network: FeatureNetwork, folder: Path) -> None:
 
 
 def load_features(name: str | Path) -> FeatureNetwork:
-    """A shipped feature network by name, or any by its folder; every file is compared with its checksum.
+    """Load a shipped feature network by name, or any by its folder; every file's checksum is verified.
 
     Raises
     ------
     ModelError
-        If there is none, or it is damaged.
+        If it does not exist or is damaged.
     """
     shipped = models_folder() / str(name)
     folder = shipped if Path(name).name == str(name) and (shipped / NETWORK).is_file() else Path(name)
@@ -148,7 +148,7 @@ def load_features(name: str | Path) -> FeatureNetwork:
 
 
 def export_features(checkpoint: Path, folder: Path) -> dict[str, Any]:
-    """Write the feature network of a checkpoint; returns its figures on validation clips."""
+    """Write the feature network of a checkpoint; returns its scores on validation clips."""
     from rtdenoise.lab.training.checkpoint import load_checkpoint
 
     write_features(network_from_checkpoint(checkpoint), folder)

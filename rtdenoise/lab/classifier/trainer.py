@@ -1,4 +1,4 @@
-"""The run that trains a feature network: steps, checkpoints, validation, exact resume."""
+"""Training run of a feature network: steps, checkpoints, validation, exact resume."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class ClassifierTrainer(Run):
         self._journal.rewind(self.step)
 
     def checkpoint(self, name: str = LAST) -> None:
-        """Write the present state to the run's folder."""
+        """Write the current state to the run's folder."""
         facts = self.facts | {
             "tasks": [dataclasses.asdict(task) for task in self.tasks],
             "classifier": dataclasses.asdict(self.settings.classifier),
@@ -82,7 +82,7 @@ class ClassifierTrainer(Run):
         save_checkpoint(self.folder / name, Checkpoint(self.step, weights, self.averaged_weights(), optimiser, facts))
 
     def validate(self, sounds: list[Sounds]) -> dict[str, float]:
-        """The figure of each task with averaged weights, on whole clips."""
+        """The score of each task with averaged weights, on whole clips."""
         keras = import_keras()
         found, start = {}, 0
         with self._averaged():
@@ -103,7 +103,7 @@ class ClassifierTrainer(Run):
         Raises
         ------
         ModelError
-            If the loss is no number any more; the last checkpoint stays as it was.
+            If the loss is NaN; the last checkpoint is left unchanged.
         """
         settings = self.settings
         source = examples(

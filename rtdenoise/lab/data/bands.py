@@ -1,4 +1,4 @@
-"""Where a band ends: what resamplers, coders and telephones leave of a spectrum."""
+"""Random band limits, as resamplers, codecs and telephones impose them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _EDGES_HZ = (3400.0, 4000.0, 5500.0, 6000.0, 7000.0, 7200.0, 7600.0, 7750.0)
 
 
 def band_ended(rng: np.random.Generator, pair: F32) -> F32:
-    """Voice and noise without what lies above an edge: both, or in four of ten cases one of them.
+    """Voice and noise low-passed at an edge: both, or in four of ten cases one of them.
 
-    The edge is a common one (telephones, coders, resamplers) or any between 3.4 and 7.9 kHz; the fall behind it takes
-    between nothing and 400 Hz.
+    The edge is a common one (telephones, codecs, resamplers) or any between 3.4 and 7.9 kHz; the transition above it
+    is between 0 and 400 Hz wide.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Batches by number: batch k is a function of the seed and k alone, so training resumes where it stopped, exactly."""
+"""Numbered batches: batch k depends only on the seed and k, so training resumes exactly."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from rtdenoise.errors import ConfigError
 from rtdenoise.lab.data.mixtures import Mixer, rms
 from rtdenoise.typing import F32
 
-_LOOK_SECONDS = 2.0  # how often a waiting consumer looks whether its processes live
-_DEAD_LEVEL = 1e-5  # below: digital silence, scaled as if it were this loud
+_LOOK_SECONDS = 2.0  # interval at which a waiting consumer checks that its processes are alive
+_DEAD_LEVEL = 1e-5  # lower levels: digital silence, scaled as if it were at this level
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Training pairs of one step: arrays, or on their way to a GPU tensors.
+    """Training pairs of one step: arrays, or tensors on their way to a GPU.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Batch:
 
 
 def make_batch(mixer: Mixer, *, seed: int, number: int, batch_size: int, n_samples: int) -> Batch:
-    """Batch `number` of the endless sequence that `seed` names."""
+    """Batch `number` of the endless sequence defined by `seed`."""
     pairs = [mixer.mix(np.random.default_rng([seed, number, item]), n_samples) for item in range(batch_size)]
     noisy = np.stack([a for a, _ in pairs])
     target = np.stack([b for _, b in pairs])
@@ -56,7 +56,7 @@ def batches(
     Parameters
     ----------
     workers : int
-        Processes that make them; 0: a thread of this one.
+        Processes that make the batches; 0: a thread of this process.
     ahead : int
         Batches under way; at least two for each worker.
     """
@@ -77,7 +77,7 @@ def batches(
 
 
 def _result(future: Future[Batch], pool: Executor) -> Batch:
-    """Wait for `future`; a pool whose process was killed does not always say so, hence the look at its processes."""
+    """Wait for `future` while checking the pool's processes, because a pool does not always report a killed one."""
     while True:
         try:
             return future.result(timeout=_LOOK_SECONDS)
@@ -89,7 +89,7 @@ def _result(future: Future[Batch], pool: Executor) -> Batch:
 
 
 def _give_up(pool: Executor) -> None:
-    """End all processes, and the answer that one was killed in the midst of: the pool waits for the rest for ever."""
+    """End all processes, and the result one was killed while sending: the pool would wait for the rest forever."""
     for process in list((getattr(pool, "_processes", None) or {}).values()):
         process.kill()
     writer = getattr(getattr(pool, "_result_queue", None), "_writer", None)
@@ -108,14 +108,14 @@ _kept: list[Mixer] = []
 
 
 def _keep(mixer: Mixer) -> None:
-    """Start of a worker: remember what it draws from, end with the run; only the run itself answers to Ctrl-C."""
+    """Initialise a worker: store its source, exit with the run, and leave Ctrl-C to the run."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _kept[:] = [mixer]
 
 
 def _end_with_parent() -> None:
-    """A run that was killed tells nobody."""
+    """Exit when the run is gone: a killed run cannot notify its workers."""
     parent = parent_process()
     if parent is not None:
         parent.join()

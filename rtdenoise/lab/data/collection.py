@@ -1,4 +1,4 @@
-"""Which recordings a data folder holds: a manifest, plain folders, or the VoiceBank-DEMAND layout."""
+"""List the recordings of a data folder: a manifest, plain folders, or the VoiceBank-DEMAND layout."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _LOG = logging.getLogger(__name__)
 
 KINDS = ("speech", "noise", "rooms")
 SPLITS = ("train", "dev")
-_DEV_SHARE = 20  # one group in twenty is kept for validation where a folder has no split of its own
-_VOICEBANK_DEV = {"p226", "p287"}  # a man and a woman of the training set; the test set is for what is reported
+_DEV_SHARE = 20  # one group in twenty is kept for validation if a folder defines no split
+_VOICEBANK_DEV = {"p226", "p287"}  # a man and a woman of the training set; the test set is for reported results
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Recording:
     split : str
         One of `SPLITS`.
     group : str
-        Speaker of speech, class of noise, source of rooms: what is drawn first when recordings are drawn.
+        Speaker of speech, class of noise, source of rooms: drawn before the recording within it.
     clean_target : bool
         Whether speech is clean enough to be the training target; otherwise it serves as babble only.
     without : Path or None
@@ -100,7 +100,7 @@ def _from_manifest(root: Path) -> Iterator[Recording]:
 
 
 def audio_files(folder: Path) -> list[Path]:
-    """Every recording below a folder that can be read, sorted; of others there, the log says that they are left out."""
+    """Every readable recording below a folder, sorted; the others are logged as left out."""
     found = recordings_below(folder)
     line = left_out_line(folder, found.left_out)
     if line:
@@ -124,7 +124,7 @@ def _from_folders(root: Path) -> Iterator[Recording]:
 
 
 def _divided(recordings: list[Recording]) -> list[Recording]:
-    """One group in twenty, at least one, kept for validation; files of the only group where there is but one."""
+    """One group in twenty, at least one, kept for validation; files instead if there is only one group."""
     groups = {r.group for r in recordings}
     names = [r.group if len(groups) > 1 else r.path.name for r in recordings]
     order = sorted(set(names), key=lambda name: (zlib.crc32(name.encode()), name))
@@ -135,7 +135,7 @@ def _divided(recordings: list[Recording]) -> list[Recording]:
 def _from_voicebank(root: Path) -> Iterator[Recording]:
     """``clean_trainset*`` and ``noisy_trainset*`` with equal file names: speech, and noise as their difference.
 
-    Two speakers are kept for validation: a run that chose its best weights by the test set could not be compared.
+    Two speakers are kept for validation: results would not be comparable if the test set chose the best weights.
     """
     speech = []
     for folder in sorted(root.glob("clean_trainset*")):

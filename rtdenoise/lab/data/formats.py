@@ -1,4 +1,4 @@
-"""What is said of recordings that are not as the network hears them: another rate, several channels."""
+"""Describe recordings whose format differs from the network's: another rate, several channels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class Form(NamedTuple):
-    """How a recording is stored."""
+    """Storage format of a recording."""
 
     sample_rate: int
     channels: int

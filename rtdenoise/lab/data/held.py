@@ -1,4 +1,4 @@
-"""Held vowels and sung notes, computed from recorded voices: what speakers hold for seconds, corpora hardly have."""
+"""Held vowels and sung notes, synthesised from recorded voices, because corpora hardly contain any."""
 
 from __future__ import annotations
 

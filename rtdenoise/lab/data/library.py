@@ -1,4 +1,4 @@
-"""All recordings of a collection decoded once into one array of 16-bit samples on disk, mapped into memory."""
+"""Decode all recordings of a collection once into a memory-mapped array of 16-bit samples on disk."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from rtdenoise.sound.recordings import read_recording
 from rtdenoise.typing import F32
 
 _LOG = logging.getLogger(__name__)
-_PEAK = 30000.0  # recordings are scaled to this peak: levels are set when mixing, 16 bits are used fully
+_PEAK = 30000.0  # recordings are scaled to this peak: levels are set when mixing, so all 16 bits are used
 _SHORTEST_SECONDS = 0.3
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile)  # what numpy and json raise
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, BadZipFile)  # raised by numpy and json
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,13 @@ class Shelf:
         return len(self.starts)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Other processes map the same file; the samples themselves are not sent."""
+        """Pickle without the samples: other processes map the same file."""
         file = getattr(self.samples, "filename", None)
         return _shelf, (file or self.samples, self.starts, self.stops, self.groups, self.weights)
 
     @property
     def source(self) -> str:
-        """Names the recordings in `samples` and their order: the key of the file they are mapped from."""
+        """Hash of the recordings in `samples` and their order: the key of the mapped file."""
         return Path(getattr(self.samples, "filename", None) or "").stem
 
     @property
@@ -78,24 +78,24 @@ class Shelf:
         return part.astype(np.float32) / np.float32(32768.0)
 
     def draw_group(self, rng: np.random.Generator) -> int:
-        """A group, the longer the likelier."""
+        """Draw a group, with a higher probability for longer ones."""
         return int(np.searchsorted(np.cumsum(self.weights), rng.random()).clip(0, len(self.groups) - 1))
 
     def draw(self, rng: np.random.Generator, group: int | None = None) -> int:
-        """A recording of `group`, or of a group drawn first."""
+        """Draw a recording of `group`, or of a random group."""
         members = self.groups[self.draw_group(rng) if group is None else group]
         return int(members[rng.integers(len(members))])
 
 
 def _shelf(samples: Any, *parts: Any) -> Shelf:
-    """A shelf that was sent to this process."""
+    """Rebuild a shelf that was sent to this process."""
     return Shelf(samples if isinstance(samples, np.ndarray) else np.load(samples, mmap_mode="r"), *parts)
 
 
 def open_shelf(
     recordings: list[Recording], kind: str, split: str, *, cache: Path, sample_rate: int, targets_only: bool = False
 ) -> Shelf:
-    """Recordings of one kind and split, decoded now or earlier.
+    """Recordings of one kind and split, decoded or read from the cache.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def decoded(chosen: list[Recording], cache: Path, sample_rate: int) -> dict[str,
             cache.mkdir(parents=True, exist_ok=True)
             with replacing(file) as partial:
                 lengths, forms = _decode_all(chosen, sample_rate, partial)
-            with replacing(index) as partial:  # last: where it stands, the samples do
+            with replacing(index) as partial:  # last: if the index exists, so do the samples
                 partial.write_text(json.dumps({"lengths": lengths}), encoding="utf-8")
             tell_adapted(forms, len(chosen), sample_rate)
         except OSError as error:
@@ -153,9 +153,9 @@ def decoded(chosen: list[Recording], cache: Path, sample_rate: int) -> dict[str,
 
 
 def identity_of(path: Path) -> list[str | int]:
-    """Changes whenever what is read from `path` may: its place, its size in bytes and when it was written.
+    """Fingerprint of the file at `path`: its location, size in bytes and modification time.
 
-    The place is absolute and without links: "data/1.wav" is another file in every project.
+    The path is absolute with links resolved: "data/1.wav" is a different file in every project.
     """
     try:
         status = path.stat()
@@ -165,7 +165,7 @@ def identity_of(path: Path) -> list[str | int]:
 
 
 def warn_of_unusable(paths: list[Path], lengths: list[int]) -> None:
-    """Name the files that were left out, whether they were decoded now or earlier."""
+    """Log the files that were left out, whether decoded now or earlier."""
     unusable = [str(path) for path, length in zip(paths, lengths, strict=True) if not length]
     if unusable:
         named = ", ".join(unusable[:3]) + (", ..." if len(unusable) > 3 else "")
@@ -173,7 +173,7 @@ def warn_of_unusable(paths: list[Path], lengths: list[int]) -> None:
 
 
 def kept_arrays(path: Path, *names: str) -> list[Any] | None:
-    """Arrays of an ``.npz`` file written earlier; None if it is missing, damaged or another's."""
+    """Arrays of a cached ``.npz`` file; None if it is missing, damaged or has another key."""
     try:
         with path.open("rb") as opened, np.load(opened) as file:
             return [file[name] for name in names]
@@ -182,7 +182,7 @@ def kept_arrays(path: Path, *names: str) -> list[Any] | None:
 
 
 def kept_samples(path: Path) -> npt.NDArray[np.int16] | None:
-    """Samples of an ``.npy`` file written earlier, mapped into memory; None if it is missing, damaged or another's."""
+    """Samples of a cached ``.npy`` file, memory-mapped; None if it is missing, damaged or has another key."""
     try:
         samples = npy.open_memmap(path, mode="r")
     except _DAMAGE:
@@ -191,7 +191,7 @@ def kept_samples(path: Path) -> npt.NDArray[np.int16] | None:
 
 
 def _kept_lengths(file: Path, index: Path, count: int) -> list[int] | None:
-    """Lengths of recordings decoded earlier; None if either file is missing, cut short or another's."""
+    """Lengths of recordings decoded earlier; None if either file is missing, truncated or has another key."""
     try:
         lengths: list[int] = json.loads(index.read_text(encoding="utf-8"))["lengths"]
         total = sum(lengths)
@@ -204,7 +204,7 @@ def _kept_lengths(file: Path, index: Path, count: int) -> list[int] | None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A file to write that takes the place of `path` if all goes well; several processes may write at once."""
+    """A temporary file that replaces `path` on success; several processes may write at once."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         yield partial
@@ -214,7 +214,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _decode_all(chosen: list[Recording], sample_rate: int, path: Path) -> tuple[list[int], list[Form]]:
-    """Write all samples one after the other as a ``.npy`` file; only a few recordings are in memory at a time."""
+    """Write all samples consecutively as a ``.npy`` file; only a few recordings are in memory at a time."""
     lengths: list[int] = []
     forms: list[Form] = []
     ahead = 2 * (os.cpu_count() or 1)
@@ -226,7 +226,7 @@ def _decode_all(chosen: list[Recording], sample_rate: int, path: Path) -> tuple[
                 lengths.append(len(part))
                 forms += [form] if form is not None else []
         file.seek(0)
-        _write_head(file, sum(lengths))  # as long as before: numpy leaves room for the shape to grow
+        _write_head(file, sum(lengths))  # same length as before: numpy leaves room for the shape to grow
     return lengths, forms
 
 
@@ -255,7 +255,7 @@ def _adapted(samples: F32, rate: int, sample_rate: int) -> F32:
 
 
 def _decode(recording: Recording, sample_rate: int) -> tuple[npt.NDArray[np.int16], Form | None]:
-    """Samples scaled to a common peak, and how they were stored; empty if they cannot be used."""
+    """Samples scaled to a common peak, and their storage format; empty if unusable."""
     nothing = np.zeros(0, np.int16)
     try:
         read, rate = read_recording(recording.path)

@@ -1,4 +1,4 @@
-"""Mixtures made while training: a voice, a room, noises, levels, and what microphones and lines do to them."""
+"""Random training mixtures: a voice, a room, noises, levels, and the effects of microphones and lines."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _NOISE_SPEEDS = ((2, 3), (3, 4), (4, 5), (5, 4), (4, 3), (3, 2))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixParams:
-    """Ranges and probabilities of what a mixture is made of; levels in dB, probabilities between 0 and 1.
+    """Ranges and probabilities of a mixture's components; levels in dB, probabilities between 0 and 1.
 
-    `codec` is the share of mixtures that went through a telephone; `noise_colour` and `noise_speed` are those of
-    recorded noises that get a frequency response of their own, and that are played much faster or slower, so that few
-    recordings stand for more; `whisper` is that of voices that whisper, `held` that of vowels held for seconds,
-    `packet_loss` that of mixtures with gaps of 20 ms, `band_end` that of mixtures whose band ends below 8 kHz,
-    `near_clean` that of mixtures with an SNR in `near_clean_db`.  At 0 nothing is drawn for them, so that every other
-    mixture of a seed is what it was before there were any.
+    `codec` is the share of mixtures passed through a telephone line; `noise_colour` and `noise_speed` are the shares of
+    recorded noises given a random frequency response, and played much faster or slower, which stretches a small
+    collection; `whisper` is that of whispering voices, `held` that of vowels held for seconds, `packet_loss` that of
+    mixtures with gaps of 20 ms, `band_end` that of mixtures whose band ends below 8 kHz, `near_clean` that of mixtures
+    with an SNR in `near_clean_db`.  A share of 0 draws no random number, so a seed's other mixtures do not depend on
+    whether the option exists.
     """
 
     snr_db: tuple[float, float] = (-6.0, 22.0)
@@ -78,7 +78,7 @@ class MixParams:
 
 @dataclass(frozen=True, slots=True)
 class Mixer:
-    """Draws mixtures from shelves of recordings; everything random comes from the generator it is given.
+    """Draws mixtures from shelves of recordings; all randomness comes from the given generator.
 
     Attributes
     ----------
@@ -274,9 +274,9 @@ def _band_limited(rng: np.random.Generator, pair: F32) -> F32:
 
 
 def _telephoned(rng: np.random.Generator, noisy: F32, target: F32) -> tuple[F32, F32]:
-    """A telephone line: both sampled at 8 kHz, the mixture coded with 8 bits a sample by mu-law or A-law.
+    """A telephone line: both signals sampled at 8 kHz, the mixture coded with 8 bits a sample by mu-law or A-law.
 
-    The target is not coded, but loses the upper half of its band as the mixture does: no gain brings it back.
+    The target is not coded, but loses the upper half of its band like the mixture: no gain can restore it.
     """
     pair = signal.resample_poly(np.stack([noisy, target]), 1, 2, axis=1)
     pair[0] = companded(pair[0], *LAWS[rng.integers(len(LAWS))])
@@ -285,7 +285,7 @@ def _telephoned(rng: np.random.Generator, noisy: F32, target: F32) -> tuple[F32,
 
 
 def lost_samples(rng: np.random.Generator, n: int, share: float) -> npt.NDArray[np.bool_]:
-    """Which of `n` samples lie in packets of 20 ms that never came; `share` of the packets."""
+    """Mask of the `n` samples in lost 20 ms packets; `share` of the packets are lost."""
     return np.repeat(rng.random(n // _PACKET + 1) < share, _PACKET)[:n]
 
 
@@ -303,7 +303,7 @@ def companded(samples: F32, full_scale: float, largest: float, bias: float) -> F
     largest : float
         Larger magnitudes overload the coder.
     bias : float
-        Added before the octave is looked for: 33 for mu-law.
+        Added before the octave is determined: 33 for mu-law.
     """
     magnitude = np.minimum(np.abs(samples) * np.float32(full_scale), np.float32(largest)) + np.float32(bias)
     _, octave = np.frexp(magnitude)

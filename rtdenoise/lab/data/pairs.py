@@ -1,4 +1,4 @@
-"""Noisy and clean recordings as they are, the VoiceBank-DEMAND layout: what the papers train on."""
+"""Unmodified pairs of noisy and clean recordings, in the VoiceBank-DEMAND layout that papers train on."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Pairs:
         Noisy and clean, all pairs one after the other.
     stops : (n_pairs,) int64
     scales : (n_pairs,) float32
-        Give a pair its own level again.
+        Restore the original level of a pair.
     """
 
     samples: npt.NDArray[np.int16]
@@ -41,7 +41,7 @@ class Pairs:
         return len(self.stops)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Other processes map the same file; the samples themselves are not sent."""
+        """Pickle without the samples: other processes map the same file."""
         return _pairs, (getattr(self.samples, "filename", None) or self.samples, self.stops, self.scales)
 
     def mix(self, rng: np.random.Generator, n: int) -> tuple[F32, F32]:
@@ -63,8 +63,8 @@ def _pairs(samples: Any, stops: Any, scales: Any) -> Pairs:
 def find_pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
     """Noisy and clean files of equal names in ``noisy_trainset*`` and ``clean_trainset*``.
 
-    Two speakers are kept for validation (p226 and p287, or the last one where they are not there); the test set is not
-    touched.
+    Two speakers are kept for validation (p226 and p287, or the last one if they are missing); the test set is not
+    used.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def _speaker(path: Path) -> str:
 
 
 def open_pairs(root: Path, split: str, *, cache: Path, sample_rate: int) -> Pairs:
-    """Pairs of one part, decoded now or earlier.
+    """Pairs of one part, decoded or read from the cache.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def open_pairs(root: Path, split: str, *, cache: Path, sample_rate: int) -> Pair
             cache.mkdir(parents=True, exist_ok=True)
             with replacing(file) as partial, partial.open("wb") as samples:
                 np.save(samples, np.concatenate(parts, 1))
-            with replacing(index) as partial, partial.open("wb") as places:  # last: it says that the samples are whole
+            with replacing(index) as partial, partial.open("wb") as places:  # last: marks the samples as complete
                 np.savez(places, stops=np.cumsum([p.shape[1] for p in parts]), scales=np.array(scales, np.float32))
         except OSError as error:
             raise ConfigError(f"{cache}: decoded pairs cannot be kept there ({error.strerror})") from error
@@ -121,7 +121,7 @@ def open_pairs(root: Path, split: str, *, cache: Path, sample_rate: int) -> Pair
 
 
 def _kept(file: Path, index: Path, count: int) -> Pairs | None:
-    """Pairs decoded earlier; None if either file is missing, damaged or another's."""
+    """Pairs decoded earlier; None if either file is missing, damaged or has another key."""
     samples, places = kept_samples(file), kept_arrays(index, "stops", "scales")
     if samples is None or places is None:
         return None

@@ -1,4 +1,4 @@
-"""Noises computed from nothing: hum, clicks, wind, keystrokes, shaped and modulated noise, tones."""
+"""Synthetic noises: hum, clicks, wind, keystrokes, shaped and modulated noise, tones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fixed validation set, made once and kept by the hash of what it is made from, and its figures."""
+"""The fixed validation set, cached by the hash of its sources, and its metrics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PLAIN: dict[str, Any] = dict.fromkeys((*_UNTOUCHED, *_ORDINARY), 0.0)
 
 
 def validation_set(mixer: Mixer, *, clips: int, n_samples: int, cache: Path) -> tuple[F32, F32]:
-    """Mixtures from the development split: SNR -5 to 15 dB, no damage to the line.
+    """Mixtures from the development split: SNR -5 to 15 dB, no line impairments.
 
     Returns
     -------
@@ -48,12 +48,12 @@ def validation_set(mixer: Mixer, *, clips: int, n_samples: int, cache: Path) -> 
 
 
 def _drawn_from(shelf: Shelf) -> list[Any]:
-    """All that decides what is drawn from a shelf: its recordings, where they lie, and how they are grouped."""
+    """Everything that determines a draw from a shelf: its recordings, their positions and their groups."""
     return [shelf.source, shelf.starts.tolist(), shelf.stops.tolist(), [group.tolist() for group in shelf.groups]]
 
 
 def _kept(path: Path, shape: tuple[int, int]) -> tuple[F32, F32] | None:
-    """What an earlier run made; None if it is missing or damaged."""
+    """The cached set of an earlier run; None if it is missing or damaged."""
     found = kept_arrays(path, "noisy", "target")
     if found is None:
         return None

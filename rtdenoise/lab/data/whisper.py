@@ -1,4 +1,4 @@
-"""Voices without their vocal folds, computed: few recordings of whispers are free to use."""
+"""Synthetic whispers from recorded voices, because few recordings of whispers are free to use."""
 
 from __future__ import annotations
 

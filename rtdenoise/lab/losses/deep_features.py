@@ -1,4 +1,4 @@
-"""Deep feature loss: how differently a frozen network hears the estimate and the target."""
+"""Deep feature loss: distance between a frozen network's activations for the estimate and for the target."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class DeepFeatures:
         return value
 
     def _next(self, ops: Any, known: Tensor, distances: Tensor) -> Tensor:
-        """Count and means after one more step; unchanged after the warm-up, and by what is no number."""
+        """Count and means after one more step; unchanged after the warm-up, and by NaN."""
         counts = ops.logical_and(known[0] < self._warmup, ops.all(ops.isfinite(distances)))
         count = known[0] + 1.0
         means = known[1:] + (ops.where(ops.isfinite(distances), distances, 0.0) - known[1:]) / count
@@ -91,10 +91,10 @@ class DeepFeatures:
 
 @functools.cache
 def _state_class(keras: Any) -> Any:
-    """Layer that does nothing but keep an array; a factory, because Keras is imported late."""
+    """Layer that only stores an array; a factory, because Keras is imported late."""
 
     class LossState(keras.layers.Layer):  # type: ignore[misc]  # keras is untyped
-        """What a loss remembers from step to step."""
+        """State that a loss keeps from step to step."""
 
         def __init__(self, size: int) -> None:
             super().__init__(dtype="float32", trainable=False)
@@ -103,7 +103,7 @@ def _state_class(keras: Any) -> Any:
             )
 
         def restore(self, values: list[float]) -> bool:
-            """Go on from what a checkpoint kept; False if it does not fit."""
+            """Restore the state from a checkpoint; False if it does not fit."""
             if len(values) != self.values.shape[0]:
                 return False
             self.values.assign(np.asarray(values, np.float32))

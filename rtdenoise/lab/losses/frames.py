@@ -1,4 +1,4 @@
-"""What every loss term works on: windowed frames of a signal."""
+"""Windowed frames of a signal, the input of every loss term."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Loss terms that follow intelligibility and quality measures: what a listener's ear keeps of a signal.
+"""Loss terms that follow intelligibility and quality measures based on models of hearing.
 
-Signals are ``(batch, n_samples)`` at 16 kHz; clips whose target is silent count nothing.
+Signals are ``(batch, n_samples)`` at 16 kHz; clips with a silent target are ignored.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rtdenoise.methods.can.checks import require_whole
 from rtdenoise.typing import F32
 
 _RATE_HZ = 16000
-_SILENT_POWER = 1e-6  # of a target beside a mixture of unit level: nothing to understand in it
+_SILENT_POWER = 1e-6  # of a target next to a mixture of unit level: no speech in it
 _TINY = 1e-8
 
 _ESTOI_FRAME, _ESTOI_HOP, _ESTOI_SIZE = 410, 205, 512  # 25.6 ms and 12.8 ms, as at 10 kHz
@@ -29,9 +29,9 @@ def estoi(stride: int = 2) -> Term:
     """One minus extended short-time objective intelligibility.
 
     Jensen & Taal (2016), "An algorithm for predicting the intelligibility of speech masked by modulated noise
-    maskers": third-octave envelopes, frames 40 dB below the loudest left out, segments of 384 ms normalised by rows
+    maskers": third-octave envelopes, frames 40 dB below the loudest dropped, segments of 384 ms normalised by rows
     (bands) and then by columns (frames), mean correlation (eqs. 2 to 7).  Deviations: computed at 16 kHz; frames are
-    left out after the analysis, not before; every `stride`-th segment counts.
+    dropped after the analysis, not before; every `stride`-th segment counts.
     """
     require_whole("stride", stride, 1)
     bands = band_matrix(_third_octaves(), _ESTOI_SIZE)
@@ -74,7 +74,7 @@ def _envelopes(ops: Any, signal: Tensor, bands: F32) -> Tensor:
 
 
 def _loud_first(ops: Any, loud: Tensor) -> tuple[Tensor, Tensor]:
-    """Frame numbers with the loud ones first, each part in order, and which places hold a loud one."""
+    """Frame indices with the loud frames first, each part in order, and a mask of the positions that are loud."""
     n = loud.shape[1]
     place = ops.arange(n, dtype="int32")
     order = ops.argsort(ops.where(loud, place, place + n), -1)
@@ -97,7 +97,7 @@ _FRAME, _HOP = 512, 256  # 32 ms, half overlapped
 PERCEPTUAL_SAMPLES = _FRAME
 """Shortest signal with a frame."""
 _BARK_BANDS = 49
-_SPEECH_POWER = 3e8  # sum over bands that all targets are brought to from 350 to 3250 Hz: about 85 dB of sound pressure
+_SPEECH_POWER = 3e8  # summed over bands, 350 to 3250 Hz: every target is scaled to it, about 85 dB SPL
 _ZWICKER_POWER = 0.23
 _LOUDNESS_SCALE = 0.1866
 _DEAD_ZONE = 0.25
@@ -107,7 +107,7 @@ _D_WEIGHT, _DA_WEIGHT = 0.1, 0.0309
 
 
 def perceptual() -> Term:
-    """Audible disturbance, after ITU-T P.862 (2001): what added and missing loudness costs, in points of its raw score.
+    """Audible disturbance, after ITU-T P.862 (2001): the cost of added and missing loudness, in raw-score points.
 
     Both signals at a fixed listening level, power spectra on a Bark scale, partial compensation of the estimate's
     frequency response and of level changes, Zwicker's loudness, disturbance with a dead zone, once symmetric and once
@@ -164,7 +164,7 @@ def _power(ops: Any, signal: Tensor) -> Tensor:
 
 
 def _compensated(ops: Any, clean: Tensor, other: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
-    """The target filtered like the estimate as far as 20 dB, the estimate's level following the target's by frame."""
+    """The target filtered like the estimate within 20 dB; the estimate's level matched to the target's per frame."""
     audible = ops.cast(clean > _AUDIBLE * threshold, "float32")
     ratio = (ops.sum(audible * other, 1, keepdims=True) + 1e3) / (ops.sum(audible * clean, 1, keepdims=True) + 1e3)
     clean = clean * ops.clip(ratio, 1e-2, 1e2)

@@ -1,4 +1,4 @@
-"""Loss term that follows DNSMOS: a published network's guess of what listeners would say of the estimate."""
+"""Loss term from DNSMOS: the opinion score that the published network predicts for the estimate."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from rtdenoise.methods.can.checks import require_whole
 from rtdenoise.typing import F32
 
 _HOP = 160  # 10 ms at 16 kHz; frames of two hops
-_SPEECH_LEVEL = 0.05  # of full scale: the mixture's level when the network hears it, -26 dB
-_SILENT_POWER = 1e-6  # of a target beside a mixture of unit level: no speech in it
+_SPEECH_LEVEL = 0.05  # of full scale: the mixture's level at the network's input, -26 dB
+_SILENT_POWER = 1e-6  # of a target next to a mixture of unit level: no speech in it
 _CONVOLUTIONS = ("conv2d", *(f"conv2d_{k}" for k in range(1, 7)))
 _POOLED = ("conv2d_3", "conv2d_4", "conv2d_5")  # their outputs are halved in time and frequency
 _DENSE = ("dense", "dense_1", "dense_3")
@@ -27,15 +27,15 @@ OPINION_SAMPLES = 32 * _HOP
 
 
 def opinion(clips: int = 1, compute_dtype: str = "float32") -> Term:
-    """Overall quality that DNSMOS P.835 hears, negated, in its raw points (1 to 5).
+    """Overall quality predicted by DNSMOS P.835, negated, in its raw points (1 to 5).
 
     Reddy, Gopal & Cutler (2022), "DNSMOS P.835: a non-intrusive perceptual objective speech quality metric to evaluate
     noise suppressors".  The network is read from the package speechmos; it is convolutional with a maximum over time,
-    so that it also hears clips shorter than its 9 s.  It takes several times the arithmetic of what is trained: only
-    the first `clips` of a batch are heard.  Clips whose target is silent count nothing.  Convolutions may be computed
+    so it also accepts clips shorter than its 9 s.  It costs several times the arithmetic of the network being trained:
+    only the first `clips` of a batch are scored.  Clips with a silent target are ignored.  Convolutions may be computed
     in bfloat16, several times faster on processors with 16-bit matrix units.
 
-    A measure that was trained for tells less afterwards: look at others, and listen.
+    A measure used as the training target says less about the result: check other measures, and listen.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def raw_opinions(ops: Any, weights: dict[str, Any], signal: Tensor, compute_dtyp
 
 @functools.cache
 def _weights() -> dict[str, F32]:
-    """The network's arrays as `raw_opinions` names them."""
+    """The network's arrays under the names that `raw_opinions` uses."""
     package = find_spec("speechmos")
     try:
         import onnx

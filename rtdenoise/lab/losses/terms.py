@@ -1,4 +1,4 @@
-"""Training losses: terms on estimate and target, and their weighted sum as a configuration writes it."""
+"""Training losses: terms on estimate and target, and their weighted sum built from a configuration."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def compressed_stft(frame: int, hop: int, complex_share: float) -> Term:
         return shrink * ops.sqrt(power), real * shrink, imag * shrink
 
     def term(ops: Any, estimate: Tensor, target: Tensor) -> Tensor:
-        # apart, not as one batch: no gradient is computed for the target
+        # separately, not as one batch: no gradient is computed for the target
         pairs = list(zip(compressed(ops, estimate), compressed(ops, target), strict=True))
         errors = [ops.mean(ops.square(e - t)) for e, t in pairs[: 3 if complex_share else 1]]
         if not complex_share:
@@ -78,11 +78,11 @@ def l2() -> Term:
 
 
 def pauses(below_db: float = -40.0, floor_db: float = -60.0) -> Term:
-    """Level of what is left where nobody speaks, in dB above `floor_db`, averaged over all frames of the signal.
+    """Residual level in speech pauses, in dB above `floor_db`, averaged over all frames of the signal.
 
-    Nobody speaks in frames of the target more than `below_db` under its loudest, nor where the target is silent.  Both
-    levels are relative to a mixture of unit level.  Errors of compressed spectra are small there already at -20 dB,
-    and what is left is still heard (ITU-T P.835: the background is judged apart).
+    Pauses are frames of the target more than `below_db` under its loudest, and silent targets.  Both levels are
+    relative to a mixture of unit level.  The error of compressed spectra is small there already at -20 dB, although the
+    residual is still audible (ITU-T P.835: the background is judged separately).
     """
     require_between("below_db", below_db, -120.0, 0.0)
     require_between("floor_db", floor_db, -120.0, 0.0)
@@ -125,7 +125,7 @@ class Loss:
     Attributes
     ----------
     states : list of keras.layers.Layer
-        What terms remember from step to step; a run keeps it in its checkpoints.
+        State that terms keep from step to step; saved in the run's checkpoints.
     """
 
     def __init__(self, parts: list[tuple[float, Term]]) -> None:
@@ -160,7 +160,7 @@ def build_loss(terms: list[dict[str, Any]]) -> Loss:
 
 
 def check_loss(terms: Any) -> int:
-    """Refuse what `build_loss` would, without Keras or files; returns how many samples the terms need at least.
+    """Check `terms` as `build_loss` does, without Keras or files; returns the minimum number of samples they need.
 
     Raises
     ------

@@ -19,7 +19,7 @@ _KINDS = ("weights", "averages", "optimiser")
 
 @dataclass
 class Checkpoint:
-    """Where a run stands.
+    """State of a run.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Checkpoint:
     optimiser : list of array
         The optimiser's variables.
     facts : dict
-        What else must survive: best score, audio heard, settings.
+        Other state that must survive: best score, audio count, settings.
     """
 
     step: int
@@ -43,12 +43,12 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write beside `path` and rename: an interruption or a full disk leaves the former file as it was.
+    """Write a temporary file, then rename it to `path`: an interruption or full disk leaves the old file unchanged.
 
     Raises
     ------
     ModelError
-        If the file cannot be written; the former checkpoint stays.
+        If the file cannot be written; the previous checkpoint stays.
     """
     arrays = {f"{kind}{i}": a for kind in _KINDS for i, a in enumerate(getattr(checkpoint, kind))}
     head = json.dumps({"step": checkpoint.step, "facts": checkpoint.facts})
@@ -66,12 +66,12 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read what `save_checkpoint` wrote.
+    """Read a checkpoint written by `save_checkpoint`.
 
     Raises
     ------
     ModelError
-        If the file is missing, cut short or something else.
+        If the file is missing, truncated or not a checkpoint.
     """
     try:
         with path.open("rb") as opened, _opened(opened) as file:
@@ -92,7 +92,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def _opened(file: BinaryIO) -> Any:
-    """An archive of arrays; ValueError for a file that holds one array alone."""
+    """An archive of arrays; ValueError for a file that holds a single array."""
     found = np.load(file)
     if isinstance(found, np.ndarray):
         raise ValueError("one array, no archive of them")

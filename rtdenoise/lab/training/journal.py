@@ -1,4 +1,4 @@
-"""What a run leaves to be read: CSV tables, and TensorBoard events where TensorFlow is the backend."""
+"""Log of a run: CSV tables, and TensorBoard events if TensorFlow is the backend."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class Journal:
                 self._do_without(error)
 
     def rewind(self, step: int) -> None:
-        """Forget rows after `step`: the run goes on from an earlier checkpoint than its last report."""
+        """Drop rows after `step`: the run resumes from a checkpoint older than its last report."""
         for path in self._folder.glob("*.csv"):
             head, rows = _read(path)
             if head:
                 _write(path, head, (row for row in rows if row["step"].isdigit() and int(row["step"]) <= step))
 
     def add(self, table: str, step: int, values: Mapping[str, float]) -> None:
-        """One row of `table`, on disk when this returns; figures that come later or no more leave fields empty."""
+        """Append a row to `table`, flushed to disk; columns added later or discontinued leave empty fields."""
         path = self._folder / f"{table}.csv"
         row = {"step": step, **values}
         head = _head(path)
@@ -63,14 +63,14 @@ class Journal:
                 self._do_without(error)
 
     def _do_without(self, error: Exception) -> None:
-        """No more events; the tables and the run itself go on."""
+        """Disable events; the tables and the run itself continue."""
         self._writer = None
         reason = str(error).splitlines()[0][:_REASON_LENGTH]
         _LOG.warning("%s: no TensorBoard events from here on (%s)", self._folder, reason)
 
 
 def _head(path: Path) -> list[str]:
-    """Names of a table's columns; none if there is no table, or an empty file in its place."""
+    """Column names of a table; none if the table is missing or empty."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -78,7 +78,7 @@ def _head(path: Path) -> list[str]:
 
 
 def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Columns and rows; a row that was cut short has empty fields."""
+    """Columns and rows; a truncated row has empty fields."""
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file, restval="")
         rows = [{name: row[name] for name in row if name is not None} for row in reader]
@@ -86,7 +86,7 @@ def _read(path: Path) -> tuple[list[str], list[dict[str, str]]]:
 
 
 def _write(path: Path, head: list[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Replace a table as a whole: an interruption leaves the former one."""
+    """Replace a table atomically: an interruption leaves the previous one."""
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, head, restval="")

@@ -1,4 +1,4 @@
-"""A run that trains a network to enhance: its steps, its checkpoints, its validation."""
+"""Training run of an enhancement network: steps, checkpoints, validation."""
 
 from __future__ import annotations
 
@@ -54,22 +54,22 @@ class Trainer(Run):
             self.model = self._with_scale(keras)
             self.optimiser = build_optimiser(settings)
             self._loss = loss = build_loss(settings.loss)
-            self.model.loss_states = loss.states  # tracked, so that every backend keeps them from step to step
-            # what replicas compute is summed
+            self.model.loss_states = loss.states  # tracked, so that every backend keeps them between steps
+            # gradients are summed over the replicas
             self.model.compile(self.optimiser, loss=lambda t, e: loss(t, e) / settings.devices, jit_compile=False)
             self.optimiser.build(self.model.trainable_variables)
         self._steps = self._without_layers(keras)
         self._bad_steps = 0
 
     def _with_scale(self, keras: Any) -> Any:
-        """The network with its delay taken off, and its output at the level at which the loss compares."""
+        """The network with its delay removed, and its output at the level at which the loss compares."""
         noisy = keras.Input(shape=(self.settings.n_samples,), dtype="float32")
         scale = keras.Input(shape=(1,), dtype="float32")
         estimate = self.network(noisy)[:, self.settings.network.latency_samples :] * scale
         return keras.Model([noisy, scale], estimate)
 
     def _without_layers(self, keras: Any) -> Any:
-        """Steps written in PyTorch, if it is the backend: no layer of Keras between its functions."""
+        """Steps written in PyTorch if that is the backend, without Keras layers between its functions."""
         settings = self.settings
         if keras.backend.backend() != "torch":
             return None
@@ -78,7 +78,7 @@ class Trainer(Run):
         return Steps(self.network, settings.network, self._loss, settings.compute_dtype, self.optimiser)
 
     def resume(self, path: Path) -> None:
-        """Continue from a checkpoint: exactly, but for a GPU, which adds in any order.
+        """Continue from a checkpoint: exactly, except on a GPU, where the order of additions varies.
 
         Raises
         ------
@@ -101,10 +101,10 @@ class Trainer(Run):
         self._journal.rewind(self.step)
 
     def start(self, path: Path) -> None:
-        """Begin a new run from the weights of another: new optimiser, new schedule, the sound heard so far counted on.
+        """Start a new run from another run's weights: new optimiser and schedule; the audio count continues.
 
-        A network with a magnitude mask may begin one with a complex mask, and one without fine layers one with them:
-        what is new changes nothing to begin with.
+        A network with a magnitude mask may initialise one with a complex mask, and one without fine layers one with
+        them: the new parts have no effect at first.
 
         Raises
         ------
@@ -114,18 +114,18 @@ class Trainer(Run):
         checkpoint = load_checkpoint(path)
         assign(self.network.weights, widened(checkpoint.weights, self.network), path)
         if self.settings.ema > 0.0:
-            averages = self.optimiser._model_variables_moving_average  # started at weights that are no more
+            averages = self.optimiser._model_variables_moving_average  # initialised from weights now replaced
             for variable, average in zip(self.model.trainable_variables, averages, strict=True):
                 average.assign(variable)
         self.facts["audio_seconds"] = checkpoint.facts["audio_seconds"]
 
     def checkpoint(self, name: str = LAST) -> None:
-        """Write the present state to the run's folder.
+        """Write the current state to the run's folder.
 
         Raises
         ------
         ModelError
-            If a weight is not finite, or the file cannot be written; the former file stays.
+            If a weight is not finite, or the file cannot be written; the previous file stays.
         """
         facts = self.facts | {"settings": dataclasses.asdict(self.settings)}
         if self._loss.states:
@@ -161,7 +161,7 @@ class Trainer(Run):
     def _with_layers(self, batch: Batch) -> float:
         """One step by Keras; returns its loss."""
         target = batch.target[:, : self.settings.n_samples - self.settings.network.latency_samples] * batch.scale
-        statistics = self.model.non_trainable_weights  # change in the forward pass, which no guard of gradients sees
+        statistics = self.model.non_trainable_weights  # updated in the forward pass, which no gradient guard covers
         former = [v.numpy() for v in statistics]
         if self._strategy is None:
             loss = float(self.model.train_on_batch([batch.noisy, batch.scale], target))
@@ -172,7 +172,7 @@ class Trainer(Run):
         return loss
 
     def enhance(self, noisy: F32) -> F32:
-        """What the averaged weights make of ``(clips, n)`` signals: ``(clips, n - latency)``, aligned."""
+        """Output of the averaged weights for ``(clips, n)`` signals: ``(clips, n - latency)``, aligned."""
         with self._averaged():
             parts = [self._enhance(noisy[k : k + 8]) for k in range(0, len(noisy), 8)]
         found: F32 = np.concatenate(parts)[:, self.settings.network.latency_samples :]
@@ -182,7 +182,7 @@ class Trainer(Run):
         return _numpy(self.network(noisy, training=False)) if self._steps is None else self._steps.enhance(noisy)
 
     def validate(self, noisy: F32, target: F32) -> dict[str, float]:
-        """Figures of the averaged weights on the validation set."""
+        """Validation metrics of the averaged weights."""
         estimate = self.enhance(noisy)
         n = estimate.shape[1]
         return scores(estimate, target[:, :n], self.settings.network.sample_rate)
@@ -193,7 +193,7 @@ class Trainer(Run):
         Raises
         ------
         ModelError
-            If the loss is no number any more; the last checkpoint stays as it was.
+            If the loss is NaN; the last checkpoint is left unchanged.
         """
         settings = self.settings
         source = batches(
@@ -217,7 +217,7 @@ class Trainer(Run):
     def _is_better(self, figures: dict[str, float]) -> bool:
         score = figures["si_sdr_db"] + 4.0 * figures.get("pesq", 0.0)
         best = self.facts["best"]
-        better = bool(np.isfinite(score)) and (best is None or not score <= best)  # a best that is no number is beaten
+        better = bool(np.isfinite(score)) and (best is None or not score <= best)  # any finite score beats a NaN best
         if better:
             self.facts["best"] = score
         return better

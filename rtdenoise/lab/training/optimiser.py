@@ -1,4 +1,4 @@
-"""AdamW or Muon with warm-up, constant rate and decay, averaged weights, and a guard against gradients not finite."""
+"""AdamW or Muon with warm-up, constant rate and decay, weight averaging, and a guard against non-finite gradients."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOMENTUM = 0.95
 """Of Muon's matrices."""
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # steepest at zero; five rounds bring every singular value near one
 _ROUNDS = 5
-_LIKE_ADAM = 0.2  # root mean square of an element's step, in learning rates
+_LIKE_ADAM = 0.2  # RMS of an element's step, in learning rates
 _SMALLEST_SIDE = 8  # of a matrix worth orthogonalising
 
 
@@ -46,7 +46,7 @@ def _classes() -> tuple[Any, Any, Any]:
     ops = keras.ops
 
     class WarmupConstantDecay(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # untyped
-        """Linear rise, constant, linear fall to a fiftieth: a run can go on from any point of the constant part."""
+        """Linear rise, constant, linear fall to a fiftieth: a run can resume from any point of the constant part."""
 
         def __init__(self, peak: float, warmup: int, decay_from: int, decay_steps: int) -> None:
             self.peak, self.warmup = peak, warmup
@@ -56,7 +56,7 @@ def _classes() -> tuple[Any, Any, Any]:
             return self.at(ops, step)
 
         def at(self, ops: Any, step: Any) -> Any:
-            """The rate of a step, in the operations of any backend."""
+            """The rate at a step, in the operations of any backend."""
             step = ops.cast(step, "float32")
             rate = ops.minimum((step + 1.0) / max(self.warmup, 1), 1.0)
             if self.decay_steps:
@@ -68,7 +68,7 @@ def _classes() -> tuple[Any, Any, Any]:
             return {name: getattr(self, name) for name in ("peak", "warmup", "decay_from", "decay_steps")}
 
     class GuardedAdamW(keras.optimizers.AdamW):  # type: ignore[misc]  # untyped
-        """Clips the global norm; a gradient that is not finite counts as zero instead of ruining the weights."""
+        """AdamW that clips the global norm and treats non-finite gradients as zero, to protect the weights."""
 
         def __init__(self, *, clip_to: float, **arguments: Any) -> None:
             super().__init__(**arguments)
@@ -82,7 +82,7 @@ def _classes() -> tuple[Any, Any, Any]:
             super().apply(grads, trainable_variables)
 
     class GuardedMuon(GuardedAdamW):
-        """Steps of matrices with all singular values alike (Jordan et al. 2024); the rest by AdamW.
+        """Matrix steps with all singular values alike (Jordan et al. 2024); AdamW for the rest.
 
         A convolution's kernel, which Keras's own Muon leaves to AdamW, is the matrix ``(taps * inputs, outputs)``.
         Steps are as long as AdamW's (Liu et al. 2025, arXiv:2502.16982, section 2.2), so that both take the same
@@ -115,7 +115,7 @@ def _classes() -> tuple[Any, Any, Any]:
 
 
 def matrix_step(ops: Any, momentum: Any, rate: Any, dtype: str) -> Any:
-    """What Muon takes off a kernel for its momentum, in its shape, in the operations of any backend."""
+    """Muon's update of a kernel from its momentum, in its shape, in the operations of any backend."""
     matrix = ops.reshape(momentum, (-1, momentum.shape[-1]))
     size = _LIKE_ADAM * max(matrix.shape) ** 0.5 * ops.cast(rate, "float32")
     turned = ops.cast(_orthogonal(ops, ops.cast(matrix, dtype)), "float32")
@@ -123,13 +123,13 @@ def matrix_step(ops: Any, momentum: Any, rate: Any, dtype: str) -> Any:
 
 
 def _matrix_side(variable: Any) -> int:
-    """The shorter side of a variable seen as a matrix; 0 for vectors."""
+    """The shorter side of a variable viewed as a matrix; 0 for vectors."""
     shape = tuple(variable.shape)
     return min(math.prod(shape[:-1]), shape[-1]) if len(shape) > 1 else 0
 
 
 def _orthogonal(ops: Any, matrix: Any) -> Any:
-    """About the nearest matrix with all singular values one, by Newton-Schulz iteration."""
+    """Approximately the nearest matrix with all singular values one, by Newton-Schulz iteration."""
     tall = matrix.shape[0] > matrix.shape[1]
     x = ops.transpose(matrix) if tall else matrix
     x = x / ops.cast(ops.norm(ops.cast(x, "float32")) + 1e-7, x.dtype)
@@ -141,7 +141,7 @@ def _orthogonal(ops: Any, matrix: Any) -> Any:
 
 
 def _everywhere(keras: Any, grads: list[Any]) -> list[Any]:
-    """Gradients of the whole batch, also where it is divided among devices."""
+    """Gradients of the whole batch, also when it is divided among devices."""
     if keras.backend.backend() != "tensorflow":
         return grads
     import tensorflow as tf

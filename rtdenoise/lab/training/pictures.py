@@ -1,4 +1,4 @@
-"""What a person looks at: a page of what the network will hear, and the curves of a run."""
+"""Plots of a training run: a page of example training pairs, and the run's curves."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rtdenoise.units import amplitude_from_db
 _LOG = logging.getLogger(__name__)
 _PAIRS = 8
 _RANGE_DB = 80.0
-_SILENCE_DB = -120.0  # what a spectrum of zeros is drawn as
+_SILENCE_DB = -120.0  # level at which a zero spectrum is drawn
 
 
 def _pyplot() -> Any:
@@ -78,7 +78,7 @@ def _write_page(settings: TrainSettings, mixer: Mixer, folder: Path, write: Call
 
 
 def _save(figure: Any, path: Path, *, dpi: int) -> None:
-    """Write a picture, whole or not at all."""
+    """Write a figure atomically."""
     memory = io.BytesIO()
     figure.savefig(memory, format="png", dpi=dpi)
     _pyplot().close(figure)
@@ -105,10 +105,10 @@ def _columns(path: Path) -> dict[str, list[float]]:
 
 
 def keep_curves(folder: Path) -> None:
-    """The curves, if there is anything to draw and to draw with; a run must not fail for want of a picture."""
+    """Draw the curves if there are data and matplotlib; a plotting error must not stop a run."""
     try:
         draw_curves(folder)
-    except Exception as error:  # noqa: BLE001  # whatever drawing raises, the run goes on
+    except Exception as error:  # noqa: BLE001  # a plotting error does not stop the run
         _LOG.info("no curves drawn: %s", error)
 
 

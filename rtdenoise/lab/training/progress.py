@@ -1,4 +1,4 @@
-"""Where a run stands, for whoever watches it."""
+"""Progress of a training run."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ STOPPED = "asked to stop"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Progress:
-    """What somebody who waits wants to know.
+    """Progress figures of a run.
 
     Attributes
     ----------
     step, steps : int
-        Taken, and where the run ends.
+        Steps taken, and total steps.
     loss : float
         Of the last steps.
     audio_hours : float
-        Sound heard so far, with repetition.
+        Audio processed so far, with repetition.
     audio_seconds_per_second, seconds_left : float
     """
 

@@ -1,4 +1,4 @@
-"""One batch divided among several GPUs, or among logical CPUs where there are none."""
+"""Data parallelism: one batch divided among several GPUs, or among logical CPUs where there are none."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rtdenoise.lab.network.keras_network import import_keras
 
 
 def strategy_for(devices: int) -> Any:
-    """A ``tf.distribute.MirroredStrategy`` over so many devices.
+    """A ``tf.distribute.MirroredStrategy`` over this many devices.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What every training run does, whatever it trains: steps until it ends, reports, checkpoints, averaged weights."""
+"""Base class of all training runs: steps until the end, reports, checkpoints, averaged weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OBSERVE_SECONDS = 0.5
 
 
 class Run(ABC):
-    """Where a run stands, and the folder its checkpoints and logs go to.
+    """State of a run, and the folder for its checkpoints and logs.
 
     Parameters
     ----------
@@ -40,10 +40,10 @@ class Run(ABC):
     Attributes
     ----------
     network, optimiser
-        Of Keras; a subclass sets them.
+        Keras objects, set by a subclass.
     step : int
     facts : dict
-        What a checkpoint remembers beside weights: sound heard, the best figure.
+        Checkpointed state other than weights: audio count, best score.
     """
 
     network: Any
@@ -64,7 +64,7 @@ class Run(ABC):
 
     @abstractmethod
     def checkpoint(self, name: str = LAST) -> None:
-        """Write the present state to the run's folder."""
+        """Write the current state to the run's folder."""
 
     @abstractmethod
     def train_step(self, batch: Any) -> float:
@@ -73,15 +73,15 @@ class Run(ABC):
         Raises
         ------
         ModelError
-            If the loss is no number.
+            If the loss is NaN.
         """
 
     @abstractmethod
     def _is_better(self, figures: dict[str, float]) -> bool:
-        """Whether the weights with these figures are the best so far; remembers it in `facts`."""
+        """Whether the weights with these figures are the best so far; recorded in `facts`."""
 
     def averaged_weights(self) -> list[Any]:
-        """The network's variables with the averages in place of the trained ones, as arrays."""
+        """The network's variables as arrays, with averages in place of the trained weights."""
         values = {id(v): v.numpy() for v in self.network.weights}
         if self._plan.ema > 0.0:
             averages = self.optimiser._model_variables_moving_average  # no public way to read them without assigning
@@ -91,7 +91,7 @@ class Run(ABC):
 
     @contextlib.contextmanager
     def _averaged(self) -> Iterator[None]:
-        """The network with averaged weights; afterwards with the trained ones again."""
+        """Use the averaged weights within the context, and restore the trained ones afterwards."""
         trained = [v.numpy() for v in self.network.weights]
         assign(self.network.weights, self.averaged_weights(), self.folder)
         try:
@@ -104,12 +104,12 @@ class Run(ABC):
     ) -> str:
         """Train on batches until the last step, early stop or a signal; returns why it ended.
 
-        A run that has ended before stays as it is.
+        A run that had already ended is left unchanged.
 
         Raises
         ------
         ModelError
-            If the loss is no number any more; the last checkpoint stays as it was.
+            If the loss is NaN; the last checkpoint is left unchanged.
         """
         before = self._ended_before(patience)
         if before:
@@ -121,7 +121,7 @@ class Run(ABC):
                 reason = self._loop(source, validate, patience)
             self.checkpoint()
             return reason
-        except ModelError:  # the weights, or the disk, are not fit for a checkpoint
+        except ModelError:  # the weights or the disk do not permit a checkpoint
             raise
         except Exception:
             self.checkpoint()
@@ -166,7 +166,7 @@ class Run(ABC):
         raise AssertionError("batches never end")
 
     def _ended_before(self, patience: int) -> str:
-        """Why the run that this one goes on with had ended; empty if it had not."""
+        """Why the resumed run had ended; empty if it had not."""
         if self.step >= self._plan.steps:
             return f"all steps taken before ({self.step} of {self._plan.steps}); with more steps it goes on"
         if patience and int(self.facts.get("stale", 0)) >= patience:
@@ -179,7 +179,7 @@ class Run(ABC):
         return "all steps taken" if self.step >= self._plan.steps else ""
 
     def _progress(self, losses: list[float], seconds: float) -> Progress:
-        """Where the run stands after the last steps, which took `seconds`."""
+        """Progress after the last steps, which took `seconds`."""
         each = max(seconds, 1e-9) / len(losses)
         return Progress(
             step=self.step,
@@ -205,6 +205,6 @@ class Run(ABC):
         self._journal.add("validation", self.step, {"audio_hours": self.facts["audio_seconds"] / 3600.0, **figures})
         better = self._is_better(figures)
         if better:
-            self.facts["stale"] = 0  # as the checkpoint shall have it
+            self.facts["stale"] = 0  # before the checkpoint is written
             self.checkpoint(BEST)
         return better

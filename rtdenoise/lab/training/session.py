@@ -1,4 +1,4 @@
-"""A training run from its configuration file and its data folder."""
+"""Start or resume a training run from a configuration and a data folder."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _RUN_FILES = (LAST, BEST, "train.csv", "validation.csv", "curves.png", "events.o
 
 
 def default_cache() -> Path:
-    """Where decoded recordings are kept."""
+    """Default folder for decoded recordings."""
     return Path.home() / ".cache" / "rtdenoise"
 
 
 def check_begin(folder: Path, *, resume: bool, restart: bool, start: Path | None) -> None:
-    """Refuse to overwrite a run, to go on with one that is not there, and orders that contradict each other.
+    """Refuse to overwrite a run or to resume a missing one, and reject contradictory options.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def open_mixer(data: Path, split: str, params: MixParams, *, cache: Path, sample
 
 
 def preview(settings: TrainSettings, *, data: Path, folder: Path, cache: Path) -> Path:
-    """A page of spectrograms and WAV files of what the network will hear; returns the page."""
+    """Write a page of spectrograms and WAV files of training pairs; returns the page."""
     from rtdenoise.lab.training.pictures import dry_run
 
     mixer, _ = _material(settings, data=data, cache=cache, with_validation=False)
@@ -85,12 +85,12 @@ def preview(settings: TrainSettings, *, data: Path, folder: Path, cache: Path) -
 
 
 def data_folder(settings: TrainSettings, given: Path | None) -> Path:
-    """The folder of recordings: the one given, else the one the configuration names.
+    """The folder of recordings: `given`, or else the one in the configuration.
 
     Raises
     ------
     ConfigError
-        If neither is there.
+        If there is neither.
     """
     if given is not None:
         return given
@@ -103,7 +103,7 @@ def data_folder(settings: TrainSettings, given: Path | None) -> Path:
 
 
 def folder_name(data: Path) -> str:
-    """What a checkpoint remembers of a data folder: its own name, nothing of where it lay."""
+    """The data folder's name as checkpoints store it, without its parent path."""
     return data.name if data.name not in ("", "..") else data.resolve().name
 
 
@@ -117,27 +117,27 @@ def train(
     start: Path | None = None,
     observe: Callable[[Progress], None] | None = None,
 ) -> str:
-    """Train, or go on training from ``last.npz`` in `folder`; returns why the run ended.
+    """Train, or resume from ``last.npz`` in `folder`; returns why the run ended.
 
     Parameters
     ----------
     resume : bool
-        Whether to go on from an earlier checkpoint of this folder; otherwise what an earlier run left there is removed.
+        Whether to resume from this folder's checkpoint; otherwise the files of an earlier run there are removed.
     start : Path, optional
-        Checkpoint whose weights a new run begins with.
+        Checkpoint from which a new run takes its weights.
     observe : callable, optional
         Called with the run's `Progress` about twice a second.
 
     Raises
     ------
     ConfigError, ModelError
-        For data, settings or checkpoints that cannot be used, and for a loss that is no number.
+        For unusable data, settings or checkpoints, and for a NaN loss.
     """
     from rtdenoise.lab.network.keras_network import import_keras
     from rtdenoise.lab.training.loop import Trainer
     from rtdenoise.lab.training.pictures import keep_curves
 
-    import_keras()  # what is missing is said before hours of recordings are decoded
+    import_keras()  # report a missing package before hours of recordings are decoded
     build_loss(settings.loss)
     last = folder / LAST
     going_on = resume and last.is_file()
@@ -150,7 +150,7 @@ def train(
     elif start is not None:
         trainer.start(start)
         _LOG.info("starting from the weights in %s", start)
-    for path in former:  # only now: what stops a run before its first step leaves the former one as it was
+    for path in former:  # only now: a failure before the first step leaves the previous run unchanged
         path.unlink()
     _LOG.info("%s: %d weights", settings.network.name, trainer.network.count_params())
     try:
@@ -160,19 +160,19 @@ def train(
 
 
 def run_files(folder: Path) -> list[Path]:
-    """What a run has left in its folder: checkpoints, tables, curves and events."""
+    """Files a run writes to its folder: checkpoints, tables, curves and events."""
     return [path for pattern in _RUN_FILES for path in folder.glob(pattern) if path.is_file()]
 
 
 def _material(
     settings: TrainSettings, *, data: Path, cache: Path, with_validation: bool = True
 ) -> tuple[Mixer, tuple[F32, F32] | None]:
-    """What draws training pairs, and the fixed validation set."""
+    """The source of training pairs, and the fixed validation set."""
     rate, hop = settings.network.sample_rate, settings.network.hop
     sizes = {"clips": settings.validation_clips, "n_samples": int(settings.validation_seconds * rate / hop) * hop}
     opened: dict[str, Any] = {"cache": cache, "sample_rate": rate}
     if settings.pairs:
-        mixer = cast("Mixer", open_pairs(data, "train", **opened))  # drawn from in the same way
+        mixer = cast("Mixer", open_pairs(data, "train", **opened))  # same interface
         dev_pairs = open_pairs(data, "dev", **opened) if with_validation else None
         return mixer, None if dev_pairs is None else validation_pairs(dev_pairs, **sizes)
     mixer = open_mixer(data, "train", settings.mixtures, **opened)

@@ -1,4 +1,4 @@
-"""A training run as its YAML file describes it, validated before anything else starts."""
+"""Settings of a training run, read from YAML and validated up front."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rtdenoise.methods.can.checks import require_keys, require_number, require_w
 from rtdenoise.methods.can.spec import CanSpec, spec_from_mapping
 from rtdenoise.methods.can.specs import shipped_spec
 
-_RATE = 16000  # in Hz: of PESQ and the perceptual losses, which are defined at no other of wideband speech
+_RATE = 16000  # in Hz: the only wideband rate for which PESQ and the perceptual losses are defined
 OPTIMISERS = ("adamw", "muon")
 _DTYPES = ("float32", "bfloat16")
 _LEAST = {
@@ -35,7 +35,7 @@ _POSITIVE = ("crop_seconds", "learning_rate", "clip_norm", "checkpoint_seconds",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """Everything that decides what a run computes.
+    """All settings that determine the result of a run.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class TrainSettings:
         See `rtdenoise.lab.losses.terms.build_loss`.
     mixtures : MixParams
     data : str
-        Folder of recordings, where none is named on the command line.
+        Folder of recordings, unless one is named on the command line.
     pairs : bool
         Train on noisy and clean files of equal names as they are (VoiceBank-DEMAND); `mixtures` is not used then.
     workers : int
@@ -150,7 +150,7 @@ class TrainSettings:
 
     @property
     def audio_seconds_per_step(self) -> float:
-        """Sound that one step trains on."""
+        """Seconds of audio that one step trains on."""
         return self.batch_size * (self.n_samples - self.network.latency_samples) / self.network.sample_rate
 
 
@@ -179,7 +179,7 @@ def settings_from_mapping(values: dict[str, Any]) -> TrainSettings:
 
 
 def load_settings(path: Path, changes: list[str] | None = None) -> TrainSettings:
-    """Settings from a YAML file, with ``key=value`` (or ``mixtures.key=value``, ``network.key=value``) changes on top.
+    """Settings from a YAML file, overridden by ``key=value`` (or ``mixtures.key=value``, ``network.key=value``).
 
     Raises
     ------
@@ -190,15 +190,15 @@ def load_settings(path: Path, changes: list[str] | None = None) -> TrainSettings
 
 
 def read_configuration(path: Path, changes: list[str] | None = None) -> dict[str, Any]:
-    """The mapping in a YAML file, with ``key=value`` changes on top; not validated yet.
+    """The mapping in a YAML file, overridden by ``key=value`` changes; not validated yet.
 
-    Where there is no such file, the name of a configuration that ships with the package ("can-small",
-    "configs/can-small.yaml") stands for that one.
+    If there is no such file, `path` may name a configuration that ships with the package ("can-small",
+    "configs/can-small.yaml").
 
     Raises
     ------
     ConfigError
-        If the file is missing, is not YAML or no mapping, or a change is not written as one.
+        If the file is missing, is not YAML or not a mapping, or a change is malformed.
     """
     import yaml
 
@@ -233,7 +233,7 @@ def _found(path: Path) -> Path:
 
 
 def _apply(change: str, values: dict[str, Any]) -> None:
-    """Set one value of a configuration; the name of a network becomes what it stands for when a part of it changes."""
+    """Set one value of a configuration; a network name is first expanded when one of its parts changes."""
     import yaml
 
     key, separator, text = change.partition("=")

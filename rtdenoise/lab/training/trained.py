@@ -1,4 +1,4 @@
-"""What training decided about a network, as its checkpoint remembers it, beside what a configuration says now."""
+"""Compare the network a checkpoint was trained as with the current configuration."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _NOT_READ = {"wave": {"hop", "frame", "span", "stride"}, "framed": {"hop", "span
 
 
 def differences(spec: CanSpec, facts: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """What makes `spec` another network than the trained one: key, and its value there and in `spec`.
+    """Settings that make `spec` a different network from the trained one: key, trained value and value in `spec`.
 
     Parameters
     ----------
     spec : CanSpec
     facts : mapping
-        Of a checkpoint; those of runs that did not remember their settings differ in nothing.
+        From a checkpoint; runs that did not record their settings show no differences.
     """
     here = asdict(spec)
     there = dict(facts.get("settings", {}).get("network", {}))
     if "dilations" in there:
-        there["dilations"] = tuple(there["dilations"])  # JSON knows lists only
+        there["dilations"] = tuple(there["dilations"])  # JSON has only lists
     skipped = _OF_USE | _NOT_READ.get(str(there.get("domain")), set())
     return {
         key: (there[key], value)
@@ -37,12 +37,12 @@ def differences(spec: CanSpec, facts: Mapping[str, Any]) -> dict[str, tuple[Any,
 
 
 def as_trained(spec: CanSpec, facts: Mapping[str, Any]) -> CanSpec:
-    """The network that was trained, under the name and with the values of use of `spec`; parameters as above.
+    """The trained network, with the name and runtime values of `spec`; parameters as above.
 
     Raises
     ------
     ConfigError
-        If a value of use does not fit the network that was trained.
+        If a runtime value does not fit the trained network.
     """
     found = differences(spec, facts)
     if found:

@@ -1,4 +1,4 @@
-"""Variables of networks and optimisers, set from arrays in their order."""
+"""Set variables of networks and optimisers from arrays, in order."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def assign(variables: list[Any], arrays: list[Any], path: Path) -> None:
 
 
 def widened(arrays: list[Any], network: Any) -> list[Any]:
-    """Arrays of a network with fewer inputs or outputs, or without the layers behind the stack, for a Keras network.
+    """Adapt arrays of a network with fewer inputs or outputs, or no layers after the stack, to a Keras network.
 
-    What is new begins at nothing, or as the network has begun it, so that it computes the same.  The first array may
-    have fewer rows, others fewer columns; anything else stays for `assign` to refuse.
+    New parts are zero, or keep the network's initial values, so that it computes the same.  The first array may have
+    fewer rows, others fewer columns; `assign` rejects anything else.
     """
     variables = network.weights
     new = [v.numpy() for v in variables[len(arrays) :] if v.path.startswith("fine")]
@@ -47,5 +47,5 @@ def widened(arrays: list[Any], network: Any) -> list[Any]:
 
 
 def all_finite(arrays: list[Any]) -> bool:
-    """Whether every number is one."""
+    """Whether all values are finite."""
     return all(bool(np.all(np.isfinite(array))) for array in arrays)

@@ -1,1 +1,1 @@
-"""Measuring how good a denoiser sounds: seeded mixtures, metrics, and other programs to compare with."""
+"""Evaluate the quality of denoisers: seeded mixtures, metrics, and other programs for comparison."""

@@ -1,4 +1,4 @@
-"""Scores on disk, found by what was compared: a run that stopped goes on, a changed method is scored anew."""
+"""Score cache on disk, keyed by content: a stopped run resumes, and a changed method is scored again."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rtdenoise.disk.atomic import write_text
 from rtdenoise.errors import AudioFileError
 from rtdenoise.typing import F32
 
-_DEFINITIONS = "1"  # raise it when the definition of a metric changes
+_DEFINITIONS = "1"  # increment when the definition of a metric changes
 
 
 class Cache:
-    """Small JSON files in a folder, each written whole.
+    """Small JSON files in a folder, each written atomically.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Cache:
     Raises
     ------
     AudioFileError
-        If the folder cannot be made.
+        If the folder cannot be created.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -37,7 +37,7 @@ class Cache:
             raise AudioFileError(f"{folder}: cannot be made: {error.strerror}") from error
 
     def get(self, key: str) -> dict[str, Any]:
-        """What is kept under a key; nothing if it is not there or damaged."""
+        """The value stored under a key; empty if missing or damaged."""
         try:
             found = json.loads(self._path(key).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -45,7 +45,7 @@ class Cache:
         return found if isinstance(found, dict) else {}
 
     def put(self, key: str, value: dict[str, Any]) -> None:
-        """Keep a value."""
+        """Store a value."""
         path = self._path(key)
         path.parent.mkdir(exist_ok=True)
         write_text(path, json.dumps(value))
@@ -55,7 +55,7 @@ class Cache:
 
 
 def digest(*parts: F32 | str) -> str:
-    """One name for these arrays and texts, and for the present definitions of the metrics."""
+    """Hash of these arrays and strings, and of the current metric definitions."""
     sha = hashlib.sha256(_DEFINITIONS.encode())
     for part in parts:
         content = part.encode() if isinstance(part, str) else np.ascontiguousarray(part).tobytes()

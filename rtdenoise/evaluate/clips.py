@@ -1,4 +1,4 @@
-"""What is listened to: seeded mixtures, pairs of files, and VoiceBank-DEMAND's folders, as one kind of clip."""
+"""Evaluation clips: seeded mixtures, pairs of files, and VoiceBank-DEMAND's folders, as one type."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WIDE_HZ, NARROW_HZ = 16000, 8000
 CLEAN = "clean speech"
 """Noise label of clips that go in without noise."""
 
-_SECONDS_MIN = 0.5  # PESQ and STOI need about that much
+_SECONDS_MIN = 0.5  # PESQ and STOI need about this much
 _SILENCE = 1e-4  # -80 dB re full scale
 
 
@@ -26,7 +26,7 @@ _SILENCE = 1e-4  # -80 dB re full scale
 class Clip:
     """A noisy signal and the clean speech in it: a `recipe`, or two files.
 
-    `snr_db` is None where nobody knows it; `clean_input`: the clean speech itself is what goes in.
+    `snr_db` is None if unknown; `clean_input`: the input is the clean speech itself.
     """
 
     name: str
@@ -54,21 +54,21 @@ class Pairs:
 
 
 def from_mixtures(plan: Sequence[Mixture]) -> list[Clip]:
-    """One clip for each recipe."""
+    """One clip per recipe."""
     return [Clip(m.name, m.noise_label, m.speaker, m.snr_db, recipe=m) for m in plan]
 
 
 def clean_inputs(clips: Sequence[Clip], count: int) -> list[Clip]:
-    """The first `count` clips with their clean speech as the input: what is done to speech without noise."""
+    """The first `count` clips with their clean speech as the input, to measure the effect on speech without noise."""
     return [replace(c, name=f"{c.name}-clean", noise=CLEAN, snr_db=None, clean_input=True) for c in clips[:count]]
 
 
 def from_pairs(clean: Path, noisy: Path) -> Pairs:
-    """Clips of two folders whose files have equal names (the suffix apart), searched to any depth.
+    """Clips of two folders whose files have equal names (apart from the suffix), searched to any depth.
 
-    The label of the noise is the name of the folder that a noisy file is in, if there are such folders.  In
+    The noise label is the name of the folder that holds the noisy file, if there are subfolders.  In
     VoiceBank-DEMAND's layout (``clean_testset_wav``, ``noisy_testset_wav``, ``p232_001.wav``), speaker, noise and SNR
-    come from the file names and from ``log_testset.txt`` beside the folders, where that is.
+    come from the file names and from ``log_testset.txt`` next to the folders, if present.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def from_pairs(clean: Path, noisy: Path) -> Pairs:
 
 
 def find_voicebank(root: Path) -> tuple[Path, Path] | None:
-    """The folders of clean and noisy test speech, if this is where VoiceBank-DEMAND lies."""
+    """The folders of clean and noisy test speech, if `root` holds VoiceBank-DEMAND."""
     for names in (("clean_testset_wav", "noisy_testset_wav"), ("clean_testset_wav_16k", "noisy_testset_wav_16k")):
         clean, noisy = (root / name for name in names)
         if clean.is_dir() and noisy.is_dir():
@@ -132,13 +132,13 @@ def _is_number(text: str) -> bool:
 
 
 def render(clip: Clip) -> tuple[F32, F32, int]:
-    """The samples of a clip.
+    """Load the samples of a clip.
 
     Returns
     -------
     clean, noisy : (n,) float32
     rate_hz : int
-        16000; 8000 where one of the two files has a lower rate than 16 kHz.
+        16000; 8000 if one of the two files has a rate below 16 kHz.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Where and with what a record was made."""
+"""Provenance of a record: time, versions, commit and machine."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 
 def origin() -> dict[str, Any]:
-    """Time (UTC), versions, commit and machine, for the head of every record."""
+    """Time (UTC), versions, commit and machine, for the header of every record."""
     return {
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "version": sys.modules["rtdenoise"].__version__,  # the top imports what is above this
+        "version": sys.modules["rtdenoise"].__version__,  # the top-level package imports the modules above this one
         "commit": _commit(),
         "machine": {
             "processor": processor(),
@@ -32,7 +32,7 @@ def cores() -> int:
 
 
 def processor() -> str:
-    """The processor's name, as far as the system tells."""
+    """The processor's name, as far as the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

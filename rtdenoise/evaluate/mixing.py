@@ -1,4 +1,4 @@
-"""Seeded mixtures of speech and noise: the same numbers in, the same samples out, on any machine."""
+"""Seeded mixtures of speech and noise, bit-identical on any machine."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _BABBLE_VOICES = (4, 6)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One recording: where it is, what it is (`label`: noise class or speaker) and how clean it is (`tier`)."""
+    """One recording: its path, its `label` (noise class or speaker) and how clean it is (`tier`)."""
 
     path: str
     label: str
@@ -54,12 +54,12 @@ class Mixture:
 
 
 def recordings_in(folder: Path, left_out: dict[str, str]) -> list[Path]:
-    """Every recording below a folder; others are noted in `left_out`, and logged in one line.
+    """Every readable recording below a folder; others go into `left_out` and one log line.
 
     Raises
     ------
     AudioFileError
-        If there is none.
+        If there are none.
     """
     found = recordings_below(folder)
     line = left_out_line(folder, found.left_out)
@@ -109,7 +109,7 @@ def find_sources(
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What mixtures are made from; `labels`: noises that take turns, empty for all."""
+    """Sources for mixtures; `labels`: noises to rotate through, empty for all."""
 
     speech: list[Source]
     noise: list[Source]
@@ -126,7 +126,7 @@ def find_material(
     usual: str = "",
     left_out: dict[str, str] | None = None,
 ) -> Material:
-    """Speech and noise by `find_sources`, and which noises are meant.
+    """Speech and noise from `find_sources`, and the selected noise labels.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def find_material(
     split, tiers, left_out
         As for `find_sources`; tiers are of speech.
     labels : str
-        With commas, or "all"; empty: `usual` of a manifest, all of a folder.
+        Comma-separated, or "all"; empty: `usual` for a manifest, all for a folder.
     usual : str
 
     Raises
@@ -179,20 +179,20 @@ def plan_mixtures(
     seconds: float = 6.0,
     labels: Sequence[str] = (),
 ) -> list[Mixture]:
-    """Recipes in which noise labels, SNRs and speakers take turns, so that every breakdown is balanced.
+    """Recipes that rotate through noise labels, SNRs and speakers, so that every breakdown is balanced.
 
     Parameters
     ----------
     speech, noise
         Recordings to draw from.
     clips : int
-        How many recipes.
+        Number of recipes.
     seed : int
         Same seed, same recipes.
     snrs_db
-        Ratios of active speech level to noise power that take turns.
+        Ratios of active speech level to noise power, used in rotation.
     levels_db
-        Active speech level of a clip is drawn between these, dB re full scale.
+        Range of a clip's random active speech level, dB re full scale.
     seconds : float
         Length of a clip.
     labels
@@ -201,7 +201,7 @@ def plan_mixtures(
     Raises
     ------
     ConfigError
-        If a label is unknown or nothing was asked for.
+        If a label is unknown or nothing is requested.
     """
     by_speaker = _by_label(speech)
     by_label = _by_label(noise)
@@ -251,7 +251,7 @@ def _draw_noise(
 
 
 def render_mixture(mixture: Mixture) -> tuple[F32, F32]:
-    """Make one clip.
+    """Render one clip.
 
     Returns
     -------

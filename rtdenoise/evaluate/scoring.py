@@ -1,4 +1,4 @@
-"""Every system on every clip: in parallel, each score kept as soon as it is there, every failure named."""
+"""Score every system on every clip: in parallel, each score cached immediately, every failure reported."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _DNSMOS = ("dnsmos_ovrl", "dnsmos_sig", "dnsmos_bak")
 class ClipScores:
     """Scores of one clip by system.
 
-    `error`: why the clip was left out; `failed`: why a system was; `remarks`: what was odd about its files.
+    `error`: why the clip was left out; `failed`: why a system failed; `remarks`: anything unusual about its files.
     """
 
     clip: Clip
@@ -49,14 +49,14 @@ class ClipScores:
 
 
 class _Remarks(logging.Handler):
-    """What is logged about files while a clip is read, in whatever process, for the parent to tell."""
+    """Collects log messages about files while a clip is read, in any process, for the parent to log."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.found: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one."""
+        """Keep one record."""
         self.found.append(record.getMessage())
 
     def __enter__(self) -> _Remarks:
@@ -84,12 +84,12 @@ def score_all(
     ----------
     clips, systems
     cache : Path
-        Folder of scores; what is in it is not computed again.
+        Folder of cached scores, which are not computed again.
     jobs : int
-        Processes.
+        Number of processes.
     with_dnsmos : bool
     progress : callable, optional
-        Called with the number of clips done and the number there are.
+        Called with the number of clips done and the total.
     """
     done: dict[int, ClipScores] = {}
     tell = progress or (lambda _done, _total: None)
@@ -103,7 +103,7 @@ def score_all(
 def _run(
     clips: Sequence[Clip], systems: Sequence[System], cache: Path, jobs: int, with_dnsmos: bool
 ) -> Iterator[tuple[int, ClipScores]]:
-    """Scores as they come.  Peers in Python may crash their process: with one among the systems, it is not this one."""
+    """Yield scores as they complete.  Python peers may crash their process, so they never run in this one."""
     Cache(cache)
     jobs = min(jobs, len(clips))
     if jobs <= 1 and not any(system.kind == "peer" for system in systems):
@@ -113,7 +113,7 @@ def _run(
     waiting = deque(enumerate(clips))
     while waiting:
         suspects = yield from _until_one_dies(waiting, jobs, systems, cache, with_dnsmos)
-        for suspect in suspects:  # one at a time: who dies alone is the one
+        for suspect in suspects:  # one at a time: a crash then identifies its clip
             if (yield from _until_one_dies(deque([suspect]), 1, systems, cache, with_dnsmos)):
                 index, clip = suspect
                 yield index, ClipScores(clip, error="the process that scored it died")
@@ -122,16 +122,16 @@ def _run(
 def _until_one_dies(
     waiting: deque[tuple[int, Clip]], jobs: int, systems: Sequence[System], cache: Path, with_dnsmos: bool
 ) -> Generator[tuple[int, ClipScores], None, list[tuple[int, Clip]]]:
-    """Take clips off `waiting` and score them in a pool; return those under way when one of its processes died."""
+    """Score clips from `waiting` in a pool; return those in flight when one of its processes died."""
     context = get_context("spawn")
-    with spawning():  # also starts the process that keeps count of semaphores
+    with spawning():  # also starts the resource tracker
         stop = context.Event()
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(stop,))
     running: dict[Future[ClipScores], tuple[int, Clip]] = {}
     lost: list[tuple[int, Clip]] = []
     try:
         while running or (waiting and not lost):
-            while waiting and not lost and len(running) < jobs:  # no more than run, so that few are suspected
+            while waiting and not lost and len(running) < jobs:  # few in flight, so that few are suspects
                 index, clip = waiting.popleft()
                 try:
                     with spawning():
@@ -153,13 +153,13 @@ def _until_one_dies(
 
 
 def _begin(stop: Any) -> None:
-    """A worker: signals are the parent's to handle, and one thread each is enough."""
+    """Initialise a worker: leave signals to the parent, and use one thread."""
     follow_parent(_leave_nothing, hears_sigterm=True, stop=stop)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def _leave_nothing() -> None:
-    """Before a worker ends unasked."""
+    """Clean up before a worker exits early."""
     end_command()
     remove_living()
 
@@ -175,13 +175,13 @@ def score_clip(clip: Clip, systems: Sequence[System], cache: Path, with_dnsmos: 
     for system in systems:
         try:
             result.scores[system.name] = _score(system, (clean, noisy), rate_hz, Cache(cache), with_dnsmos)
-        except Exception as error:  # noqa: BLE001  # whatever a peer raises is named, and the rest goes on
+        except Exception as error:  # noqa: BLE001  # any error of a peer is reported, and the rest goes on
             result.failed[system.name] = reason(error)[:200]
     return result
 
 
 def _score(system: System, pair: tuple[F32, F32], rate_hz: int, cache: Cache, with_dnsmos: bool) -> Scores:
-    """From the cache where it has everything; only what is missing is computed."""
+    """Scores from the cache; only missing ones are computed."""
     clean, noisy = pair
     print_of_system = fingerprint(system)
     run_key = digest("run", print_of_system, str(rate_hz), clean, noisy)
@@ -206,6 +206,6 @@ def _score(system: System, pair: tuple[F32, F32], rate_hz: int, cache: Cache, wi
 
 
 def enhance(system: System, noisy: F32, rate_hz: int) -> F32:
-    """What the system makes of a noisy signal."""
-    with np.errstate(all="ignore"):  # what peers divide by zero is theirs
+    """Output of the system for a noisy signal."""
+    with np.errstate(all="ignore"):  # peers may divide by zero
         return np.asarray(enhancer(system, rate_hz)(noisy), dtype=np.float32)

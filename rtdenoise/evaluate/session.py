@@ -1,4 +1,4 @@
-"""One evaluation from the question to the folder with its answer."""
+"""Run one evaluation, from the request to the output folder."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from rtdenoise.typing import F32
 _log = logging.getLogger(__name__)
 
 _COST_SECONDS = 10
-_SECONDS_MAX = 600.0  # of a mixture: longer ones score no differently, and PESQ needs minutes for each
+_SECONDS_MAX = 600.0  # of a mixture: longer ones do not change the scores, and PESQ takes minutes for each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is to be evaluated.
+    """What to evaluate.
 
-    Either `clean` and `noisy` (folders of pairs), or `voicebank` (the folder that VoiceBank-DEMAND was unpacked to), or
-    `speech` and `noise` (folders or manifests) that are mixed at `snrs_db`.  Of manifests, rows of this `split` are
-    used, and speech of these `tiers`; `labels`: noises that take turns, "babble" (other speakers) among them if wanted;
-    empty: all that are found.  `clean_clips`: so many clips go in without
-    noise, too.  `page_clips`: clips at either end of the page; 0 makes none.
+    Either `clean` and `noisy` (folders of pairs), or `voicebank` (the unpacked VoiceBank-DEMAND folder), or `speech`
+    and `noise` (folders or manifests) mixed at `snrs_db`.  From manifests, only rows of this `split` and speech of
+    these `tiers` are used; `labels`: noises to rotate through, optionally including "babble" (other speakers); empty:
+    all.  `clean_clips`: number of clips also evaluated without noise.  `page_clips`: clips at either end of the page;
+    0 omits the page.
     """
 
     own: tuple[str, ...]
@@ -82,7 +82,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The record, its tables as Markdown, and the files that were written."""
+    """The record, its tables as Markdown, and the files written."""
 
     record: Mapping[str, Any]
     markdown: str
@@ -90,14 +90,14 @@ class Answer:
 
 
 def evaluate(request: Request, progress: Progress | None = None) -> Answer:
-    """Score, and write JSON, CSV, Markdown, pictures and the page into the output folder.
+    """Score all systems, and write JSON, CSV, Markdown, figures and the page into the output folder.
 
-    What was scored before is found in its folder ``cache``: an evaluation that was stopped goes on where it was.
+    Earlier scores are read from its folder ``cache``: an evaluation that was stopped resumes where it was.
 
     Raises
     ------
     ConfigError, AudioFileError
-        If nothing can be evaluated; a clip or peer that fails is named, and the rest goes on.
+        If nothing can be evaluated; a clip or peer that fails is reported, and the rest goes on.
     """
     metrics.require_resampler()
     require_folder(request.output)
@@ -131,7 +131,7 @@ def evaluate(request: Request, progress: Progress | None = None) -> Answer:
 def gather_clips(
     request: Request, left_out: dict[str, str] | None = None
 ) -> tuple[list[clip_sets.Clip], dict[str, Any]]:
-    """The clips, and what they are for the reader of the record; recordings that are left out are noted."""
+    """The clips and their description for the record; recordings that are left out are noted."""
     left_out = {} if left_out is None else left_out
     if request.speech and request.noise:
         found = mixing.find_material(
@@ -163,7 +163,7 @@ def gather_clips(
 def _with_delays(
     systems: Sequence[System], missing: Mapping[str, str], clips: Sequence[clip_sets.Clip]
 ) -> tuple[list[System], dict[str, str]]:
-    """Programs with the delay that clean speech shows; those that fail on it are missing."""
+    """Programs with their delay, measured on clean speech; those that fail on it are missing."""
     if all(system.kind != "command" for system in systems):
         return list(systems), dict(missing)
     speech = _first_speech(clips)
@@ -201,7 +201,7 @@ def _tell_failures(scored: Sequence[ClipScores]) -> None:
 
 
 def _require_scores(scored: Sequence[ClipScores], systems: Sequence[System]) -> None:
-    """Raise if nothing that was to be judged managed a single clip."""
+    """Raise if every system under test failed on every clip."""
     names = [system.name for system in systems if system.name != NOISY]
     if names and not any(name in entry.scores for entry in scored for name in names):
         first = next((reason for entry in scored for reason in entry.failed.values()), "nothing was scored")
@@ -209,7 +209,7 @@ def _require_scores(scored: Sequence[ClipScores], systems: Sequence[System]) -> 
 
 
 def _cost_signal() -> F32:
-    """Harmonic bursts in noise: every branch has work."""
+    """Harmonic bursts in noise, which exercise every branch."""
     rng = np.random.default_rng(0)
     t = np.arange(_COST_SECONDS * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
     voice = np.sum([np.sin(2 * np.pi * 130 * k * t) / k for k in range(1, 20)], axis=0)
@@ -269,6 +269,6 @@ def _write(
 
 
 def _judged(systems: Sequence[System]) -> str:
-    """The system whose gain chooses the clips of the page: the first own one that does something."""
+    """The system whose gain selects the clips of the page: the first own one that changes the signal."""
     own = [s.name for s in systems if s.kind == "own" and not s.spec.lower().startswith("bypass")]
     return own[0] if own else systems[-1].name

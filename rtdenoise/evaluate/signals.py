@@ -1,4 +1,4 @@
-"""Speech and noise as samples: read, brought to a length and a level, and added."""
+"""Speech and noise signals: reading, setting length and level, mixing."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def active_speech_level_db(signal: F64, sample_rate: int) -> float:
 
 
 def speech_of_length(utterances: Sequence[F64], length: int, rng: np.random.Generator) -> F64:
-    """Utterances one after the other, with pauses, repeated as needed and cut to `length` samples."""
+    """Utterances in sequence, with pauses, repeated as needed and cut to `length` samples."""
     pieces: list[F64] = []
     total = 0
     pause = int(_PAUSE_SECONDS * SAMPLE_RATE_HZ)
@@ -109,7 +109,7 @@ def _unit_level(utterance: F64) -> F64:
 
 
 def noise_of_length(noise: F64, length: int, rng: np.random.Generator) -> F64:
-    """A random stretch of `noise` without its silent ends, looped with a cross-fade where it is too short."""
+    """A random stretch of `noise` without its silent ends, looped with a cross-fade if it is too short."""
     loud = np.flatnonzero(np.abs(noise) > 1e-4 * max(float(np.max(np.abs(noise))), 1e-12))
     if loud.size == 0:
         raise SignalError("the noise recording is silent")

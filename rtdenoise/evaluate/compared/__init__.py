@@ -1,1 +1,1 @@
-"""What is compared: our methods, peers, and other programs."""
+"""The systems compared: our methods, peers, and other programs."""

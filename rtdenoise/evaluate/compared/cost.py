@@ -1,4 +1,4 @@
-"""What each system costs on this machine: CPU time of a whole signal, so that a table row is complete."""
+"""Cost of each system on this machine: CPU time over a whole signal."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _ROUNDS = 3
 def costs(systems: Sequence[System], signal: F32) -> dict[str, dict[str, float]]:
     """``us_per_10ms`` (CPU microseconds for 10 ms of audio) and ``rtf`` of every system that can run.
 
-    Best of three rounds that take turns, after one that warms up.  A program pays for its start, and for reading and
-    writing two files; RNNoise for the resampling to 48 kHz and back.
+    Best of three interleaved rounds after a warm-up.  The cost of a program includes its start, and reading and writing
+    two files; that of RNNoise includes resampling to 48 kHz and back.
 
     Parameters
     ----------
@@ -39,11 +39,11 @@ def costs(systems: Sequence[System], signal: F32) -> dict[str, dict[str, float]]
 
 
 def _cpu_seconds(system: System, signal: F32) -> float | None:
-    """CPU time of this process and of those it waited for; None if the system fails."""
+    """CPU time of this process and the children it waited for; None if the system fails."""
     before = time.process_time() + _children_seconds()
     try:
         enhance(system, signal, WIDE_HZ)
-    except Exception:  # noqa: BLE001  # whatever a peer raises; its failures are named with the scores
+    except Exception:  # noqa: BLE001  # any error of a peer; failures are reported with the scores
         return None
     return time.process_time() + _children_seconds() - before
 

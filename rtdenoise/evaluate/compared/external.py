@@ -1,4 +1,4 @@
-"""Any other program as a peer: a WAV file in, a WAV file out, its delay found by cross-correlation."""
+"""Run any other program as a peer: WAV file in, WAV file out, its delay found by cross-correlation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rtdenoise.typing import F32
 
 _TIMEOUT_SECONDS = 300.0
 _DELAY_LIMIT_SECONDS = 1.0
-_commands: dict[subprocess.Popen[bytes], str] = {}  # what runs now, and the folder with its two files
+_commands: dict[subprocess.Popen[bytes], str] = {}  # running processes, and the folder with each one's two files
 
 
 class CommandError(RtDenoiseError, RuntimeError):
@@ -30,13 +30,13 @@ class CommandError(RtDenoiseError, RuntimeError):
 
 
 def runner(command: str, delay: int) -> Callable[[F32], F32]:
-    """The function ``(n,) float32 at 16 kHz -> (n,) float32`` behind a command with ``{in}`` and ``{out}``.
+    """The function ``(n,) float32 at 16 kHz -> (n,) float32`` of a command with ``{in}`` and ``{out}``.
 
     Parameters
     ----------
     command : str
     delay : int
-        Samples by which its output is late.
+        Delay of its output in samples.
     """
     return partial(_aligned, command, delay)
 
@@ -47,7 +47,7 @@ def _aligned(command: str, delay: int, signal: F32) -> F32:
 
 
 def run_command(command: str, signal: F32) -> F32:
-    """What the program makes of a signal, as long as it makes it.
+    """Output of the program for a signal, at the length it returns.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def run_command(command: str, signal: F32) -> F32:
     Raises
     ------
     CommandError
-        If it cannot be started, fails, takes more than five minutes or writes no sound.
+        If it cannot be started, fails, takes more than five minutes or writes no audio.
     """
     import soundfile
 
@@ -80,13 +80,13 @@ def run_command(command: str, signal: F32) -> F32:
 
 
 def _run(words: Sequence[str], folder: str) -> tuple[int, bytes]:
-    """Exit code of a program, and what it said on standard error; it does not outlive an exception here."""
+    """Exit code and standard error of a program; it is killed if an exception is raised here."""
     with subprocess.Popen(
         words,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        start_new_session=True,  # to be ended with all that it started
+        start_new_session=True,  # to be killed with all its children
     ) as process:
         _commands[process] = folder
         try:
@@ -100,7 +100,7 @@ def _run(words: Sequence[str], folder: str) -> tuple[int, bytes]:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End a program and what it started."""
+    """Kill a program and its children."""
     with suppress(OSError):
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)
@@ -109,22 +109,22 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def end_command() -> None:
-    """End what runs now and remove its files, for a process that is about to end itself."""
+    """Kill the running command and remove its files, for a process about to exit."""
     for process, folder in tuple(_commands.items()):
         _kill(process)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def delay_of(command: str, speech: F32) -> int:
-    """By how many samples the program's output is late; clean speech goes through it.
+    """Delay of the program's output in samples, measured with clean speech.
 
     Raises
     ------
     CommandError
-        If it fails or gives silence.
+        If it fails or returns silence.
     """
     out = shift(run_command(command, speech), 0, speech.size)
     if not np.any(out):
         raise CommandError("it gives silence for clean speech")
-    # second differences weigh the treble: high-pass filters turn the phase of the lowest harmonics
+    # second differences emphasise the treble: high-pass filters shift the phase of the lowest harmonics
     return delay_samples(np.diff(speech, 2), np.diff(out, 2), int(_DELAY_LIMIT_SECONDS * SAMPLE_RATE_HZ))

@@ -1,4 +1,4 @@
-"""Other noise suppressors behind one signature: 16 kHz mono in, the same length out, aligned with the input."""
+"""Other noise suppressors with a common signature: 16 kHz mono in, the same length out, aligned with the input."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SAMPLE_RATE_HZ = 16000
 
 Peer = Callable[[F32], F32]
 
-# Delays are what cross-correlation of clean speech in and out gives; a test repeats that.
+# Delays are measured by cross-correlating clean speech in and out; a test repeats the measurement.
 _WEBRTC_DELAY = 96
 _SPEEX_DELAY = 160
 _RNNOISE_DELAY_48K = 960
@@ -76,7 +76,7 @@ def rnnoise(signal: F32) -> F32:
 def logmmse(signal: F32) -> F32:
     """Ephraim & Malah's log-spectral amplitude estimator (package ``logmmse``), on the whole file."""
     _require("logmmse", "logmmse")
-    with np.errstate(all="ignore"):  # importing it tells numpy to raise at every underflow from then on, anywhere
+    with np.errstate(all="ignore"):  # importing it sets numpy to raise on underflow for the whole process
         from logmmse import logmmse as estimator
 
         enhanced = estimator(signal, SAMPLE_RATE_HZ)
@@ -127,7 +127,7 @@ def peer(name: str) -> Peer:
     Raises
     ------
     ConfigError
-        If there is none.
+        If it does not exist.
     """
     if name not in PEERS:
         raise ConfigError(f"peer={name!r} is unknown; known: {', '.join(PEERS)}")
@@ -142,7 +142,7 @@ def missing_reason(name: str) -> str:
         peer(name)(probe)
     except MissingExtraError as error:
         return str(error)
-    except Exception as error:  # noqa: BLE001  # a peer that is there and broken is a peer that is missing
+    except Exception as error:  # noqa: BLE001  # a broken peer counts as missing
         return f"does not run here: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
     return ""
 

@@ -1,4 +1,4 @@
-"""What is compared: this package's methods, peers in Python, and any other program, behind one function each."""
+"""The systems compared: this package's methods, peers in Python, and any other program, as one function each."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Enhance = Callable[[F32], F32]
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """One thing that turns a noisy signal into a better one; can be sent to another process.
+    """One system that enhances a noisy signal; picklable.
 
-    `kind`: "noisy" (nothing is done), "own", "peer" or "command".  `spec`: ``METHOD:PRESET`` of this package, the name
-    of a peer or the command line of a program.  `delay_samples`: of a program, at 16 kHz, to be taken out again.
+    `kind`: "noisy" (unprocessed), "own", "peer" or "command".  `spec`: ``METHOD:PRESET`` of this package, the name of
+    a peer or the command line of a program.  `delay_samples`: of a program, at 16 kHz, to be compensated.
     """
 
     name: str
@@ -56,7 +56,7 @@ def parse_peer(text: str) -> System:
     Raises
     ------
     ConfigError
-        For an unknown peer, or a command without ``{in}`` and ``{out}`` or whose program is not there.
+        For an unknown peer, a command without ``{in}`` and ``{out}``, or one whose program is missing.
     """
     name, equals, command = text.partition("=")
     if not equals:
@@ -78,12 +78,12 @@ def _words(command: str) -> list[str]:
 
 
 def choose(own: Sequence[str], others: Sequence[str]) -> tuple[list[System], dict[str, str]]:
-    """The noisy input, own methods and those peers that run here; and why the others do not.
+    """The noisy input, own methods and the peers that run here; and why the others do not.
 
     Raises
     ------
     ConfigError
-        For a name that nothing has, or one that is given twice.
+        If a name matches nothing, or is given twice.
     """
     chosen, missing = [System(NOISY, NOISY, ""), *map(parse_own, own)], {}
     for system in map(parse_peer, others):
@@ -100,7 +100,7 @@ def choose(own: Sequence[str], others: Sequence[str]) -> tuple[list[System], dic
 
 
 def own_settings(spec: str) -> Any:
-    """Settings behind ``METHOD:PRESET+KEY=VALUE``; a CAN's preset is its model.
+    """Parse ``METHOD:PRESET+KEY=VALUE`` into settings; a CAN's preset is its model.
 
     Raises
     ------
@@ -122,9 +122,9 @@ def own_settings(spec: str) -> Any:
 
 @lru_cache(maxsize=32)
 def enhancer(system: System, rate_hz: int) -> Enhance:
-    """The function behind a system: ``(n,)`` float32 at `rate_hz` in, the same length out, aligned.
+    """The function of a system: ``(n,)`` float32 at `rate_hz` in, the same length out, aligned.
 
-    Peers run at 16 kHz, between two resamplings where `rate_hz` is another.
+    Peers run at 16 kHz, with resampling before and after if `rate_hz` differs.
     """
     if system.kind == NOISY:
         return lambda noisy: noisy
@@ -160,7 +160,7 @@ def _at_wide_rate(run: Enhance, rate_hz: int) -> Enhance:
 
 
 def find_delay(system: System, speech: F32) -> System:
-    """A program with its delay, found by cross-correlation of clean speech in and out; others as they are.
+    """A program with its delay, found by cross-correlation of clean speech in and out; other systems unchanged.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def find_delay(system: System, speech: F32) -> System:
 
 
 def latency_ms(system: System) -> float | None:
-    """Delay of the system with the one block it gathers; None where it needs the whole file or nobody knows."""
+    """Delay of the system including the block it gathers; None if it needs the whole file or the delay is unknown."""
     if system.kind == NOISY:
         return 0.0
     if system.kind == "peer":
@@ -195,7 +195,7 @@ def latency_ms(system: System) -> float | None:
 
 
 def fingerprint(system: System) -> str:
-    """Changes when what the system does may have changed; empty for own methods, which are always run again."""
+    """Changes when the system's behaviour may have changed; empty for own methods, which are always rerun."""
     if system.kind == "own":
         return ""
     parts = [system.kind, system.spec, str(system.delay_samples)]

@@ -12,7 +12,7 @@ import numpy as np
 from rtdenoise.typing import F32, F64
 
 _FRAME_SECONDS = 0.03
-_KEPT_SHARE = 0.95  # the worst 5 % of frames are left out of both distances
+_KEPT_SHARE = 0.95  # the worst 5 % of frames are dropped from both distances
 _EPSILON = float(np.finfo(np.float64).eps)
 
 # Klatt's 25 critical bands, as tabulated by Loizou: centre and bandwidth in Hz.
@@ -110,8 +110,8 @@ def _levinson(correlation: F64) -> F64:
     smallest = np.maximum(_EPSILON * correlation[:, 0], np.finfo(np.float64).tiny)
     error = np.maximum(correlation[:, 0], smallest)
     for i in range(1, n_lags):
-        backward = correlation[:, i:0:-1]  # lags i .. 1, beside the filter so far
-        # rounding takes it beyond one in frames of digital silence
+        backward = correlation[:, i:0:-1]  # lags i .. 1, matching the filter so far
+        # rounding pushes it beyond one in frames of digital silence
         reflection = np.clip(-np.sum(filters[:, :i] * backward, axis=1) / error, -1.0, 1.0)
         filters[:, 1 : i + 1] += reflection[:, np.newaxis] * filters[:, i - 1 :: -1][:, :i]
         error = np.maximum(error * (1.0 - reflection**2), smallest)

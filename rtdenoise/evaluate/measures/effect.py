@@ -1,4 +1,4 @@
-"""What was done to the noise and to the speech, measured apart: noise reduction and speech distortion in dB."""
+"""Effect on noise and on speech, measured separately: noise reduction and speech distortion in dB."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import numpy as np
 from rtdenoise.typing import F32, F64
 
 _FRAME_SECONDS = 0.032
-_PAUSE_DB = 40.0  # so far below the loudest frames a frame holds no speech
+_PAUSE_DB = 40.0  # frames this far below the loudest ones hold no speech
 _LOUD_DB = 30.0  # cells of speech within this of the loudest ones
-_CLEAR_DB = 10.0  # speech so far above the noise that the noise hardly changes its level
+_CLEAR_DB = 10.0  # speech this far above the noise, which then hardly changes its level
 _CELLS_MIN = 50
 _FRAMES_MIN = 5
 
 
 def effect(clean: F32, noisy: F32, enhanced: F32, rate_hz: int) -> dict[str, float]:
-    """``noise_reduction_db`` and ``speech_distortion_db``; NaN where the clip has nothing to measure them on.
+    """``noise_reduction_db`` and ``speech_distortion_db``; NaN if the clip has no suitable frames.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def effect(clean: F32, noisy: F32, enhanced: F32, rate_hz: int) -> dict[str, flo
     -----
     Noise reduction: noisy over enhanced power in frames of 32 ms whose clean speech is 40 dB below the loudest tenth.
     Speech distortion: mean absolute difference in level, enhanced against clean, of the cells of a 32 ms spectrogram
-    that hold loud speech (30 dB) and little noise (10 dB below it); the mean change in level counts, too.
+    that hold loud speech (30 dB) and little noise (10 dB below it); this includes a change in the mean level.
     """
     spectra = [_powers(signal, rate_hz) for signal in (clean, noisy, enhanced, noisy - clean)]
     if spectra[0].shape[0] == 0:

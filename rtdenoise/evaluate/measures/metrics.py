@@ -1,4 +1,4 @@
-"""How much an enhanced signal sounds like the clean one: reference metrics, and one that needs no reference."""
+"""Speech quality metrics: reference-based ones, and one that needs no reference."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _CARRIERS: dict[str, tuple[str, ...]] = {
 def measure(
     clean: F32, enhanced: F32, *, noisy: F32 | None = None, rate_hz: int = SAMPLE_RATE_HZ, with_dnsmos: bool = True
 ) -> dict[str, float]:
-    """Every metric of `NAMES` that there is at this rate and whose package is installed; NaN where one is undefined.
+    """Every metric of `NAMES` defined at this rate whose package is installed; NaN where one is undefined.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def measure(
     rate_hz : int
         16000, or 8000 for narrow band.
     with_dnsmos : bool
-        Include the three DNSMOS scores, which take ten times as long as all others together.
+        Include the three DNSMOS scores, which take ten times as long as all others combined.
     """
     _check_pair(clean, enhanced)
     possible = possible_names(rate_hz, with_dnsmos=with_dnsmos)
@@ -94,7 +94,7 @@ def measure(
 
 
 def possible_names(rate_hz: int, *, with_dnsmos: bool) -> tuple[str, ...]:
-    """Names of what can be measured at this rate with the packages that are installed."""
+    """Names of the metrics available at this rate with the installed packages."""
     without = {"pesq_nb"} if rate_hz == SAMPLE_RATE_HZ else {"pesq_wb", *_DNSMOS_MAPS}
     for package, names in _CARRIERS.items():
         if find_spec(package) is None:
@@ -105,7 +105,7 @@ def possible_names(rate_hz: int, *, with_dnsmos: bool) -> tuple[str, ...]:
 
 
 def missing_packages(*, with_dnsmos: bool) -> dict[str, str]:
-    """Metrics that have to be left out here, by package, with what to do."""
+    """Packages missing here, each with the metrics it would add and how to install it."""
     wanted = {p: names for p, names in _CARRIERS.items() if with_dnsmos or names != tuple(_DNSMOS_MAPS)}
     return {
         package: f"without {', '.join(names)}: {_how(package)}"
@@ -230,7 +230,7 @@ def _dnsmos_session() -> Any:
 
 
 def require_resampler() -> None:
-    """Raise where the least that an evaluation needs is not installed.
+    """Raise if the minimum an evaluation needs is not installed.
 
     Raises
     ------
@@ -249,7 +249,7 @@ def _how(package: str) -> str:
 
 
 def delay_samples(reference: F32, signal: F32, limit: int) -> int:
-    """By how many samples `signal` is later than `reference`: the peak of their cross-correlation within +-`limit`."""
+    """Delay of `signal` relative to `reference` in samples: the peak of their cross-correlation within +-`limit`."""
     from scipy.signal import correlate
 
     _check_pair(reference, signal)
@@ -261,7 +261,7 @@ def delay_samples(reference: F32, signal: F32, limit: int) -> int:
 
 
 def shift(signal: F32, delay: int, length: int) -> F32:
-    """`signal` made `delay` samples earlier (later if negative), zero-filled or cut to `length` samples."""
+    """`signal` advanced by `delay` samples (delayed if negative), zero-filled or cut to `length` samples."""
     out = np.zeros(length, dtype=np.float32)
     source = signal[max(delay, 0) :]
     offset = max(-delay, 0)

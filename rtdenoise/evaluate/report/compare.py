@@ -65,16 +65,16 @@ def load_evaluation(path: Path) -> dict[str, Any]:
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any], systems: Collection[str] = ()) -> list[Change]:
-    """Every own system of the old record and each metric that both have, paired clip by clip.
+    """Compare each metric of each own system that both records have, paired clip by clip.
 
-    A system without a score that it had before, of a clip that the new run had, is worse, whatever its means are.
+    A system that lost a score it had before, on a clip that the new run had, is worse, whatever its means.
 
     Parameters
     ----------
     old, new
         Records of `evaluate`.
     systems
-        The only ones that the new run was asked for; empty: all of the old record.
+        Systems the new run was restricted to; empty: all of the old record.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any], systems: Collection[
 
 
 def _lost(system: str, metric: str, clips: int) -> list[Change]:
-    """The change of a system that has no score, or no such score, of so many clips any more."""
+    """The change of a system that lost all its scores, or one metric, on this many clips."""
     if not clips:
         return []
     nan = float("nan")
@@ -124,7 +124,7 @@ def _change(system: str, metric: str, found: Mapping[str, float], tolerance: flo
 
 
 def changes_table(changes: list[Change]) -> str:
-    """What `compare` found, as Markdown."""
+    """The result of `compare` as Markdown."""
     rows = []
     for change in changes:
         heading, digits = COLUMNS.get(change.metric, (change.metric, 0))

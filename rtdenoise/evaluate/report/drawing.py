@@ -1,4 +1,4 @@
-"""What every picture and page of a report shares: colours, the size and form of a figure, the look of a page."""
+"""Shared style of all report figures and pages: colours, figure size and format, page layout."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ NO_PICTURES = "pictures need matplotlib: pip install 'rtdenoise[plots]'"
 
 
 def can_draw() -> bool:
-    """Whether there is something to draw with."""
+    """Whether matplotlib is available."""
     return find_spec("matplotlib") is not None
 
 
 def require_drawing() -> None:
-    """Raise where pictures were asked for and cannot be drawn.
+    """Raise if figures were requested and cannot be drawn.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def make_figure(width: float, height: float) -> Figure:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write it as PNG, whole or not at all.
+    """Write it as PNG, atomically.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A record of an earlier run, read back and checked before anything is measured against it."""
+"""Load and check the record of an earlier run before anything is measured against it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def load_record(path: Path, schema: str, sections: Mapping[str, type]) -> dict[s
     AudioFileError
         If the file cannot be read.
     ConfigError
-        If it is no such record.
+        If it is not such a record.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))

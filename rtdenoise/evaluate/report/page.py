@@ -1,4 +1,4 @@
-"""A page to listen to: the clips that gained most and least, with spectrograms and players, for any browser."""
+"""Listening page for any browser: the clips with the highest and lowest gain, with spectrograms and players."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _JUDGES = ("pesq_wb", "pesq_nb", "estoi", "si_sdr_db")
 
 
 def choose_clips(record: Mapping[str, Any], system: str, count: int) -> tuple[list[str], list[str]]:
-    """Names of the clips on which `system` gains most and least over the noisy input, `count` each, none twice."""
+    """Names of the clips on which `system` gains most and least over the noisy input, `count` each, no duplicates."""
     scores = record["scores"]
     noisy_clips = [clip["name"] for clip in record["clips"] if clip["noise"] != CLEAN]
     for judge in _JUDGES:
@@ -60,7 +60,7 @@ def write_page(
     count: int,
     pictures: Sequence[str] = (),
 ) -> Path:
-    """Write ``index.html`` with its sounds and pictures.
+    """Write ``index.html`` with its audio and images.
 
     Parameters
     ----------
@@ -68,13 +68,13 @@ def write_page(
     record
         From `make_record`.
     clips, systems
-        What the record is of.
+        Those of the record.
     judged : str
-        The system whose gain chooses the clips.
+        The system whose gain selects the clips.
     count : int
         Clips at either end.
     pictures
-        Names of pictures in `folder` to show on top.
+        Names of images in `folder` to show at the top.
     """
     best, worst = choose_clips(record, judged, count)
     by_name = {clip.name: clip for clip in clips}

@@ -1,4 +1,4 @@
-"""Pictures of a record: quality against delay with every system as a point, and curves over the SNR."""
+"""Figures of a record: quality against delay with one point per system, and curves over the SNR."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RANGE_DB = 70.0
 
 
 def quality_over_delay(record: Mapping[str, Any], path: Path) -> bool:
-    """Draw PESQ, or else eSTOI, with its interval against delay; False where no system has either."""
+    """Draw PESQ, or else eSTOI, with its interval against delay; False if no system has either."""
     measured = {metric for entry in record["systems"].values() for metric in entry["mean"]}
     metric = next((name for name in ("pesq_wb", "pesq_nb", "estoi") if name in measured), "pesq_wb")
     points = [
@@ -60,7 +60,7 @@ def quality_over_delay(record: Mapping[str, Any], path: Path) -> bool:
 
 
 def label_heights(points: Sequence[tuple[float, float]]) -> list[float]:
-    """Heights for labels to the right of points such that none covers another of about the same delay."""
+    """Heights for labels to the right of points, so that labels at similar delays do not overlap."""
     reach = 0.25 * max(x for x, _ in points)
     values = [y for _, y in points]
     step = max(0.045 * (max(values) - min(values)), 1e-3)
@@ -90,7 +90,7 @@ def _point(axes: Axes, index: int, delay: float, found: Mapping[str, float], hol
 
 
 def curves_over_snr(record: Mapping[str, Any], path: Path) -> bool:
-    """Draw metrics against SNR, a line for each system; False where fewer than two SNRs are known."""
+    """Draw metrics against SNR, one line per system; False if fewer than two SNRs are known."""
     systems = record["systems"]
     labels = [label for label in next(iter(systems.values()))["by_snr"] if label != "unknown"]
     present = [m for m in _CURVES if any(m in entry["mean"] for entry in systems.values())][:_CURVES_MAX]

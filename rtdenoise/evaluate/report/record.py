@@ -1,4 +1,4 @@
-"""The record of an evaluation: one JSON, documented in docs/benchmarks.md, and its CSV of single scores."""
+"""The record of an evaluation: JSON, documented in docs/benchmarks.md, and a CSV of individual scores."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def make_record(
     costs: Mapping[str, Mapping[str, float]] | None = None,
     left_out: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Everything that was found, as plain values.
+    """All results, as plain values.
 
     Parameters
     ----------
     scored
-        One entry for each clip.
+        One entry per clip.
     systems
         The noisy input first.
     material
-        What the clips are, for the reader.
+        Description of the clips, for the reader.
     missing
-        Peers that could not take part, with the reason.
+        Peers that could not run, with the reason.
     costs
         By system: ``us_per_10ms`` and ``rtf``.
     left_out
-        Recordings that cannot be read, with the reason; clips that could not be measured join them.
+        Unreadable recordings, with the reason; clips that could not be measured are added.
     """
     usable = [entry for entry in scored if not entry.error]
     noisy_in = [entry for entry in usable if entry.clip.noise != CLEAN]
@@ -116,7 +116,7 @@ def _plain(value: Any) -> Any:
 
 
 def to_csv(record: Mapping[str, Any]) -> str:
-    """One row for each clip and system."""
+    """One row per clip and system."""
     names = [name for name in NAMES if any(name in row for rows in record["scores"].values() for row in rows.values())]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""Records as Markdown: means with intervals, distances to one system noise by noise, and the papers' own form."""
+"""Records as Markdown: means with intervals, differences to one system by noise, and the papers' table format."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ PAPERS = ("pesq_wb", "csig", "cbak", "covl", "segmental_snr_db", "stoi")
 
 
 def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, all columns but the first to the right."""
+    """A Markdown table, with all columns but the first right-aligned."""
     lines = ["| " + " | ".join(headings) + " |", "|---" + "|---:" * (len(headings) - 1) + "|"]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
 def number(value: float | None, digits: int, *, sign: bool = False) -> str:
-    """A cell; ``-`` where there is nothing."""
+    """A cell; ``-`` for None or NaN."""
     if value is None or not math.isfinite(value):
         return "-"
     return f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
@@ -46,7 +46,7 @@ def _present(systems: Mapping[str, Any], metrics: Sequence[str], section: str = 
 
 
 def quality(record: Mapping[str, Any], metrics: Sequence[str] = tuple(COLUMNS), *, intervals: bool = False) -> str:
-    """Means of every system, with the half width of their 95 % intervals where asked for, delay and cost."""
+    """Means of every system, optionally with the half width of their 95 % intervals, delay and cost."""
     systems = record["systems"]
     shown = _present(systems, metrics)
     costs = any("us_per_10ms" in entry for entry in systems.values())
@@ -71,7 +71,7 @@ def _mean_cell(found: Mapping[str, float] | None, digits: int, intervals: bool) 
 
 
 def papers(record: Mapping[str, Any]) -> str:
-    """The form of the VoiceBank-DEMAND papers: PESQ, CSIG, CBAK, COVL, segSNR, STOI in percent."""
+    """The table format of the VoiceBank-DEMAND papers: PESQ, CSIG, CBAK, COVL, segSNR, STOI in percent."""
     rows = []
     for name, entry in record["systems"].items():
         means = [entry["mean"].get(m, {}).get("mean") for m in PAPERS]
@@ -83,7 +83,7 @@ def papers(record: Mapping[str, Any]) -> str:
 
 
 def clean_speech(record: Mapping[str, Any], metrics: Sequence[str] = (*SHORT, "speech_distortion_db")) -> str:
-    """What every system does to speech without noise."""
+    """Effect of every system on speech without noise."""
     entries = {name: {"mean": means} for name, means in record["clean_in"].items()}
     shown = _present(entries, metrics)
     rows = [[name, *(_mean_cell(e["mean"].get(m), COLUMNS[m][1], False) for m in shown)] for name, e in entries.items()]
@@ -104,7 +104,7 @@ def _group_cell(entry: Mapping[str, Any], section: str, label: str, metric: str,
 
 
 def distances(record: Mapping[str, Any], reference: str, metrics: Sequence[str] = SHORT) -> str:
-    """Own methods minus `reference`, noise by noise, and over all; empty if the reference did not take part."""
+    """Own methods minus `reference`, by noise and overall; empty if the reference is missing."""
     systems = record["systems"]
     own = [name for name, entry in systems.items() if entry["kind"] == "own"]
     if reference not in systems or not own:

@@ -1,1 +1,1 @@
-"""What researchers run: training and export of networks.  Nothing that a listener runs imports it."""
+"""Research tools: training and export of networks.  Nothing used at run time imports them."""

@@ -1,1 +1,1 @@
-"""From a checkpoint to a model folder, a card and a model server."""
+"""Export a checkpoint to a model folder, with a card, or to a model server."""

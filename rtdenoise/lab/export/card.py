@@ -1,4 +1,4 @@
-"""The card of an exported network: what it is, what it heard, with which settings, made by which commands."""
+"""Model card of an exported network: description, training data, settings and commands."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def write_card(
     config: Path,
     options: Sequence[str] = (),
 ) -> bool:
-    """Write ``README.md`` into a model's folder, unless a person wrote or changed the one in it; whether it did.
+    """Write ``README.md`` into a model's folder unless one there was written or edited by hand; returns whether it did.
 
     Parameters
     ----------
@@ -65,11 +65,11 @@ def write_card(
     spec : CanSpec
     n_weights : int
     step : int
-        Training steps behind the weights.
+        Training steps that led to the weights.
     facts : mapping
-        Of the checkpoint: ``audio_seconds``, ``train_seconds`` and, of a run, ``settings``.
+        From the checkpoint: ``audio_seconds``, ``train_seconds`` and, of a run, ``settings``.
     checkpoint, config : Path
-        What was exported, and the configuration that describes it.
+        The exported checkpoint, and the configuration that describes it.
     options : sequence of str
         Options of the export.
     """
@@ -109,7 +109,7 @@ def write_card(
 
 
 def remove_card(folder: Path) -> bool:
-    """Remove the card of the model that was in a folder, if nobody has changed it; returns whether none is left."""
+    """Remove the card of a folder's previous model unless edited by hand; returns whether none is left."""
     card = folder / CARD
     if not card.exists():
         return True
@@ -128,7 +128,7 @@ def _digest(text: str) -> str:
 
 
 def _figures(table: Path, step: int) -> str:
-    """The run's own validation nearest to the weights, or that there is none."""
+    """The run's validation figures nearest to the weights' step, or a note that there are none."""
     try:
         with table.open(encoding="utf-8", newline="") as file:
             rows = [row for row in csv.DictReader(file) if int(float(row["step"])) <= step]

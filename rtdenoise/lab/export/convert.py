@@ -1,4 +1,4 @@
-"""Reading a TensorFlow 1 checkpoint of the published network (variables ``se_conv_*``), for people who have theirs."""
+"""Import a TensorFlow 1 checkpoint of the published network (variables ``se_conv_*``)."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from rtdenoise.typing import F32, F64
 
 
 def is_tensorflow1(path: Path) -> bool:
-    """Whether a path, or the common part of its files' names, is a TensorFlow checkpoint."""
+    """Whether a path, or the common prefix of its files, is a TensorFlow checkpoint."""
     return path.suffix == ".index" or Path(f"{path}.index").is_file()
 
 
 def read_tensorflow1(path: Path, spec: CanSpec) -> tuple[WholeNetwork, F64 | None]:
-    """The network of a checkpoint, and its kept statistics ``(n_layers, 2, channels)`` if it has them.
+    """The network of a checkpoint, and its stored statistics ``(n_layers, 2, channels)`` if present.
 
-    Layers are called ``se_conv_0`` to ``se_conv_12`` and ``se_conv_last``, each with ``weights`` ``(1, kernel, n_in,
+    Layers are named ``se_conv_0`` to ``se_conv_12`` and ``se_conv_last``, each with ``weights`` ``(1, kernel, n_in,
     n_out)``, ``w0``, ``w1``, ``BatchNorm/beta`` and perhaps ``BatchNorm/moving_mean`` and ``moving_variance``; the
     output is ``se_fc_last``.
 
     Parameters
     ----------
-    path : Path
+    The common prefix of the files, for example ``se_model.ckpt``, or its ``.index``.
         The common part of the files' names, for example ``se_model.ckpt``, or its ``.index``.
     spec : CanSpec
 
@@ -76,7 +76,7 @@ def _check_depth(stem: Path, spec: CanSpec, shapes: dict[str, Any]) -> None:
 
 
 def _squeezed(stem: Path, name: str, kernel: F32) -> F32:
-    """A two-dimensional convolution over one row, as one over time."""
+    """Convert a two-dimensional convolution over one row to one over time."""
     if kernel.ndim != 4 or kernel.shape[0] != 1:
         raise ModelError(f"{stem}: {name}/weights has shape {kernel.shape}, not (1, taps, n_in, n_out)")
     row: F32 = kernel[0]
@@ -93,8 +93,8 @@ def convert_tensorflow1(checkpoint: Path, spec: CanSpec, folder: Path, recording
     spec : CanSpec
     folder : Path
     recordings : Path, optional
-        Noisy speech, a file or a folder, whose statistics streams are normalised with; needed if the checkpoint keeps
-        none.
+        Noisy speech, a file or a folder, whose statistics are used to normalise streams; needed if the checkpoint
+        stores none.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def _signals(place: Path, sample_rate: int) -> list[F32]:
 
 
 def mean_statistics(network: WholeNetwork, signals: list[F32]) -> F64:
-    """Means and variances over recordings, ``(n_layers, 2, channels)``: what a stream is normalised with.
+    """Means and variances over recordings, ``(n_layers, 2, channels)``, used to normalise streams.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""From a training checkpoint to a model folder: weights, LiteRT files, specification, checksums."""
+"""Export a training checkpoint to a model folder: weights, LiteRT files, specification, checksums."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def convert_litert(network: Network, *, streams: int = 1, precision: str = "floa
     network : Network
     streams : int
     precision : {"float32", "float16", "int8"}
-        How weights are stored.  Arithmetic is float32, except that int8 multiplies in 8 bits what it can ("dynamic
-        range").
+        Storage type of the weights.  Arithmetic is float32, except that int8 uses 8-bit products where possible
+        ("dynamic range").
 
     Raises
     ------
@@ -91,7 +91,7 @@ def _saved(tf: Any, module: Any) -> Iterator[str]:
 def write_model(network: Network, folder: Path, *, int8: bool = False, whole: WholeNetwork | None = None) -> Network:
     """Write a model folder (all but its card); returns the network as stored, rounded to 16 bits.
 
-    `whole`, with its weights as they are, goes beside a network that normalises files with their own statistics.
+    `whole`, with its weights unchanged, is stored next to a network that normalises files with their own statistics.
 
     Raises
     ------
@@ -126,9 +126,9 @@ def model_from_checkpoint(path: Path, spec: CanSpec, *, averaged: bool = True) -
     ----------
     path : Path
     spec : CanSpec
-        What the run trained; only values of use (`mask_power`, `gain_min_db`) may differ.
+        Network the run trained; only runtime values (`mask_power`, `gain_min_db`) may differ.
     averaged : bool
-        The averaged weights, not the last ones.
+        Use the averaged weights instead of the last ones.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def model_from_checkpoint(path: Path, spec: CanSpec, *, averaged: bool = True) -
 
 
 def write_start(checkpoint: Path, path: Path) -> None:
-    """A small checkpoint to begin another run with: trained weights as 16-bit floats, no optimiser state."""
+    """Write a small checkpoint to start another run from: trained weights in 16 bits, no optimiser state."""
     from rtdenoise.lab.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
     found = load_checkpoint(checkpoint)
@@ -159,7 +159,7 @@ def write_start(checkpoint: Path, path: Path) -> None:
 
 
 def warn_of_card(folder: Path) -> None:
-    """Say that the card in a folder is kept although it may tell of other weights."""
+    """Warn that the existing card of a folder is kept although it may describe other weights."""
     _LOG.warning(
         "%s is kept, as a person wrote or changed it: its figures are of the weights it was written for", folder / CARD
     )
@@ -178,8 +178,8 @@ def export_checkpoint(
 ) -> dict[str, Any]:
     """Export the averaged weights of a run; returns the run's facts.
 
-    Name and values of use are those of `spec`; what was trained is read from the checkpoint, if it remembers that.  A
-    card is written if `config`, the run's configuration, is given; one that a person wrote or changed stays.
+    Name and runtime values are those of `spec`; the trained settings come from the checkpoint if it records them.  A
+    card is written if `config`, the run's configuration, is given; a card written or edited by hand is kept.
     """
     from rtdenoise.lab.training.checkpoint import load_checkpoint
 
@@ -208,7 +208,7 @@ def export_checkpoint(
 
 
 def _options(**given: bool | float | None) -> list[str]:
-    """As the command line takes them."""
+    """Format options as on the command line."""
     found = []
     for name, value in given.items():
         if value is not None and value is not False:

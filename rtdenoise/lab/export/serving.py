@@ -1,4 +1,4 @@
-"""The network for model servers: a SavedModel that takes and gives samples, its state explicit, and Triton's config."""
+"""Export for model servers: a SavedModel from samples to samples with explicit state, and Triton's configuration."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from rtdenoise.units import amplitude_from_db, smoothing_per_hop
 Shapes = dict[str, tuple[int, ...]]
 SIGNATURE = "serving_default"
 _NUMBER = "step_number"
-_INSTANCES = 16  # streams at once on a server; a starting point, to be edited in config.pbtxt
+_INSTANCES = 16  # concurrent streams on a server; a starting point, to be edited in config.pbtxt
 
 
 def state_shapes(spec: CanSpec, streams: int = 1) -> Shapes:
-    """What a stream remembers from one request to the next, zeros at its start.
+    """Shapes of a stream's state between requests; zeros at the start of the stream.
 
     ``step_number`` is an int32, all else float32.
     """
@@ -42,7 +42,7 @@ def state_shapes(spec: CanSpec, streams: int = 1) -> Shapes:
 
 
 def serving_function(network: Network, streams: int = 1) -> Any:
-    """A ``tf.Module`` whose function ``step`` answers one request: block and state in, block and state out."""
+    """A ``tf.Module`` whose function ``step`` handles one request: block and state in, block and state out."""
     tf = import_tensorflow()
     spec, plan = network.spec, plan_rings(network.spec)
     kinds = {name: tf.int32 if name == _NUMBER else tf.float32 for name in state_shapes(spec, streams)}
@@ -66,7 +66,7 @@ def serving_function(network: Network, streams: int = 1) -> Any:
 
 
 def _inputs(tf: Any, network: Network, plan: RingPlan, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What `network_step` reads, and the history for the next request."""
+    """Inputs of `network_step`, and the history for the next request."""
     spec = network.spec
     inputs = {name: value for name, value in given.items() if name.startswith("past")}
     inputs["taps"] = None
@@ -92,7 +92,7 @@ def _written(tf: Any, plan: RingPlan, given: dict[str, Any], rows: Any) -> dict[
 def _block(
     tf: Any, spec: CanSpec, answer: dict[str, Any], given: dict[str, Any], heard: Any
 ) -> tuple[Any, dict[str, Any]]:
-    """The enhanced samples, and what overlaps with the next ones."""
+    """The enhanced samples, and the tail that overlaps the next block."""
     if spec.domain != "spectral":
         return tf.reshape(answer["rows"], (-1, spec.hop)), {}
     _, window = window_pair(spec.frame, spec.span, spec.hop)
@@ -121,8 +121,8 @@ def _kept_clear(tf: Any, spec: CanSpec, masked: Any, heard: Any, energies: Any) 
 def export_saved_model(network: Network, folder: Path, streams: int = 1) -> None:
     """Write ``FOLDER/1/model.savedmodel`` and ``config.pbtxt``, as Triton reads them.
 
-    For TensorFlow Serving, what lies in ``model.savedmodel`` belongs directly into ``FOLDER/1``; there the client hands
-    the state on itself.
+    For TensorFlow Serving, move the contents of ``model.savedmodel`` directly into ``FOLDER/1``; there the client
+    passes the state along itself.
 
     Raises
     ------
@@ -160,7 +160,7 @@ _STATE = """  state {{
 
 
 def triton_config(spec: CanSpec, streams: int = 1) -> str:
-    """Triton's model configuration: its sequence batcher hands the state on, a client sends blocks and nothing else."""
+    """Triton's model configuration: its sequence batcher keeps the state, and clients send only blocks."""
     states = "\n".join(
         _STATE.format(name=name, shape=list(shape), kind="TYPE_INT32" if name == _NUMBER else "TYPE_FP32")
         for name, shape in state_shapes(spec, streams).items()

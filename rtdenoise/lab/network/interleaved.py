@@ -1,4 +1,4 @@
-"""Dilated convolution by interleaving: every dilation-th row becomes a signal of its own, convolved without dilation.
+"""Dilated convolution by interleaving: every dilation-th row forms a separate signal, convolved without dilation.
 
 This is how the authors' released network computes its dilated layers (Yu & Koltun 2016 call the operation dilation; the
 interleaving goes back to the "a trous" algorithm): ``y[t] = sum_k x[t + k d] W[k]`` never mixes rows whose numbers
@@ -38,7 +38,7 @@ def signal_to_dilated(ops: Any, rows: Tensor, dilation: int) -> Tensor:
 
 
 def dilated_to_signal(ops: Any, phases: Tensor, dilation: int, n: Any) -> Tensor:
-    """The signal whose phases these are, without what was appended: the inverse of `signal_to_dilated`.
+    """Reassemble the signal from its phases, without the appended zeros: the inverse of `signal_to_dilated`.
 
     Parameters
     ----------

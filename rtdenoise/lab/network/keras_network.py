@@ -28,7 +28,7 @@ DILATIONS = ("direct", "interleaved")
 
 
 def import_keras() -> ModuleType:
-    """Keras, quiet, or a one-line error that names the extra, or the backend that is not there."""
+    """Import Keras without its log output; one-line error if the extra or the backend is missing."""
     backend = os.environ.get("KERAS_BACKEND", "")
     try:
         return import_quietly("keras")
@@ -45,8 +45,8 @@ def import_keras() -> ModuleType:
 def build_network(spec: CanSpec, *, compute_dtype: str = "float32", dilation: str = "direct") -> Any:
     """The network as a ``keras.Model``: ``(batch, n_samples) -> (batch, n_samples)``, float32.
 
-    Networks over spectra and frames answer later than the input by `CanSpec.latency_samples`, as the stream does, and
-    take multiples of the hop.  Wave networks answer aligned.
+    The output of networks over spectra and frames lags the input by `CanSpec.latency_samples`, as in the stream, and
+    they take multiples of the hop.  The output of wave networks is aligned.
 
     Parameters
     ----------
@@ -54,12 +54,12 @@ def build_network(spec: CanSpec, *, compute_dtype: str = "float32", dilation: st
     compute_dtype : str
         Type of the inputs and kernels of the convolutions; weights and the sums between layers stay float32.
     dilation : {"direct", "interleaved"}
-        How dilated layers are computed; see `rtdenoise.lab.network.interleaved`.  The network is the same.
+        Implementation of dilated layers, see `rtdenoise.lab.network.interleaved`; the network is the same.
 
     Raises
     ------
     ConfigError
-        For another way of dilating.
+        For an unknown `dilation`.
     """
     if dilation not in DILATIONS:
         raise ConfigError(f"dilation={dilation!r} must be one of {', '.join(DILATIONS)}")
@@ -108,14 +108,14 @@ def _stack(keras: Any, spec: CanSpec, rows: Tensor, compute_dtype: str, form: st
 
 
 def _fixed(keras: Any, values: np.ndarray | None) -> Any:
-    """An initializer that gives `values`; Keras's usual one without."""
+    """An initializer that returns `values`; Keras's default if None."""
     if values is None:
         return "glorot_uniform"
     return lambda shape, dtype=None: keras.ops.convert_to_tensor(values, dtype)
 
 
 def _output_start(keras: Any, spec: CanSpec) -> Any:
-    """How the last layer starts: small for masks, as the analysis's inverse for frames."""
+    """Initial values of the last layer: small for masks, the inverse of the analysis for frames."""
     if spec.domain == "spectral":
         return keras.initializers.VarianceScaling(0.1)
     return _fixed(keras, learnt_window(spec)[1] if spec.domain == "framed" else None)
@@ -143,7 +143,7 @@ def _convolution(keras: Any, spec: CanSpec, rows: Tensor, dilation: int, index: 
 
 
 def _identity_start(keras: Any, causal: bool) -> Any:
-    """The present row passes unchanged, other taps start small (Germain et al. 2018, section 2.1)."""
+    """Initialiser that passes the present row unchanged, with other taps small (Germain et al. 2018, section 2.1)."""
 
     def present(taps: int) -> int:
         return taps - 1 if causal else taps // 2
@@ -226,7 +226,7 @@ def cut_frames(keras: Any, signal: Tensor, frame: int, hop: int) -> Tensor:
 
 
 def add_frames(keras: Any, frames: Tensor, hop: int) -> Tensor:
-    """Overlap-add, ``(batch, n_frames, length) -> (batch, n_frames * hop)``: sums are given out as soon as they end."""
+    """Overlap-add, ``(batch, n_frames, length) -> (batch, n_frames * hop)``: each hop is output once complete."""
     total = frames[..., :hop]
     for k in range(1, frames.shape[-1] // hop):
         part = frames[..., k * hop : (k + 1) * hop]
@@ -235,10 +235,10 @@ def add_frames(keras: Any, frames: Tensor, hop: int) -> Tensor:
 
 
 def learnt_window(spec: CanSpec) -> tuple[np.ndarray, np.ndarray]:
-    """Analysis ``(frame, channels)`` and synthesis ``(channels, frame)`` to start from: a pair that reconstructs.
+    """Initial analysis ``(frame, channels)`` and synthesis ``(channels, frame)``: a perfect-reconstruction pair.
 
-    A square-root Hann window times orthonormal rows (a cosine transform), and their transpose; of less channels than
-    the frame has samples, the lowest frequencies.
+    A square-root Hann window times orthonormal rows (a cosine transform), and their transpose; the lowest frequencies
+    if there are fewer channels than samples in the frame.
     """
     n = spec.frame
     window = np.sqrt(hann(n))
@@ -251,7 +251,7 @@ def learnt_window(spec: CanSpec) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _skip(keras: Any, spec: CanSpec, heights: Tensor) -> Tensor:
-    """Each bin's heights weighed into its own gain, around the stack: ``(batch, n_hops, n_outputs)``."""
+    """Skip connection from each bin's heights to its gain, around the stack: ``(batch, n_hops, n_outputs)``."""
     start = np.stack([np.zeros(spec.n_bins), np.full(spec.n_bins, features.FLOOR_SKIP_START)]).astype(np.float32)
     skip = keras.layers.EinsumDense(
         "btkf,kf->btf",
@@ -263,7 +263,7 @@ def _skip(keras: Any, spec: CanSpec, heights: Tensor) -> Tensor:
 
 
 def _fine(keras: Any, spec: CanSpec, rows: Tensor, compute_dtype: str) -> Tensor:
-    """What the fine layers add to the stack's outputs: ``(batch, n_hops, n_outputs)``, nothing before training."""
+    """Contribution of the fine layers to the stack's outputs: ``(batch, n_hops, n_outputs)``, zero before training."""
     policy = "float32" if compute_dtype == "float32" else f"mixed_{compute_dtype}"
     ops = keras.ops
 

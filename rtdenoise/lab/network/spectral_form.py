@@ -1,4 +1,4 @@
-"""What a network reads of whole signals' spectra and what its answer does to them, in the operations of any backend."""
+"""Spectral inputs of the network and application of its mask, for whole signals, in any backend's operations."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 def spectral_inputs(
     ops: Any, spec: CanSpec, real: Tensor, imag: Tensor, mean_of: Callable[..., Tensor] | None = None
 ) -> tuple[Tensor, Tensor]:
-    """What the network reads of spectra.
+    """Input features of the network from spectra.
 
     Parameters
     ----------
     mean_of : callable, optional
-        Another way to compute `running_mean`.
+        Alternative implementation of `running_mean`.
 
     Returns
     -------
     rows : (batch, n_hops, n_inputs) tensor
         Log power, its height above its running mean and above its floor; for complex masks the compressed spectrum too.
     heights : (batch, n_hops, 2, n_bins) tensor
-        Both heights again, for the way around the stack.
+        Both heights again, for the skip connection around the stack.
     """
     power = real * real + imag * imag + features.POWER_FLOOR
     log_power = ops.log(power)
@@ -59,14 +59,14 @@ def running_mean(ops: Any, values: Tensor, step: float) -> Tensor:
 
 
 def fine_inputs(ops: Any, spec: CanSpec, outputs: Tensor, rows: Tensor, heights: Tensor) -> Tensor:
-    """What the fine layers read, silence before it: ``(batch, FRAMES - 1 + n_hops, REACH + groups + REACH, N_INPUTS)``.
+    """Inputs of the fine layers after silence: ``(batch, FRAMES - 1 + n_hops, REACH + groups + REACH, N_INPUTS)``.
 
     Parameters
     ----------
     outputs : (batch, n_hops, n_outputs) tensor
-        Logits of the gain first.
+        The gain's logits first.
     rows : (batch, n_hops, n_inputs) tensor
-        What the stack reads: log power first.
+        Inputs of the stack, log power first.
     heights : (batch, n_hops, 2, n_bins) tensor
     """
     n = spec.n_bins
@@ -79,7 +79,7 @@ def fine_inputs(ops: Any, spec: CanSpec, outputs: Tensor, rows: Tensor, heights:
 
 
 def apply_mask(ops: Any, spec: CanSpec, outputs: Tensor, real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:
-    """Multiply a spectrum by the gain, and turn it by the rotation, that the stack's outputs stand for."""
+    """Apply the mask given by the stack's outputs to a spectrum: gain, and rotation for complex masks."""
     n = spec.n_bins
     gain = ops.sigmoid(outputs[..., :n])
     if spec.mask == "magnitude":

@@ -1,1 +1,1 @@
-"""Training steps in PyTorch: the same networks, losses and checkpoints, faster where products are taken in 16 bits."""
+"""Training steps in PyTorch: the same networks, losses and checkpoints, faster where products use 16 bits."""

@@ -1,4 +1,4 @@
-"""How the C library keeps the memory of large arrays between two steps."""
+"""Make the C library keep the memory of large arrays between two steps."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _LARGEST_MMAP_THRESHOLD = 32 << 20
 
 
 def keep_memory() -> bool:
-    """Keep freed memory for the next step instead of giving it back; False where the library cannot be told.
+    """Keep freed memory for the next step instead of returning it; False if the C library has no such option.
 
-    Otherwise glibc gives every large array back and the system clears it anew, page by page.
+    Otherwise glibc returns every large array to the system, which then zeroes the pages again.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -1,4 +1,4 @@
-"""The network's forward pass over whole signals, from the Keras network's variables in their order."""
+"""The network's forward pass over whole signals, on the Keras network's variables in their order."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Forward:
         Returns
         -------
         (batch, n_samples) float32
-            Later than the input by `CanSpec.latency_samples`.
+            Lags the input by `CanSpec.latency_samples`.
         """
         spec, left = self._spec, iter(variables)
         if spec.domain == "wave":
@@ -90,7 +90,7 @@ class Forward:
         return self._dense(left, rows)
 
     def _fine(self, left: Iterator[Tensor], rows: Tensor) -> Tensor:
-        """What the fine layers add to the gain's logits, ``(batch, n_hops, n_bins)``."""
+        """Contribution of the fine layers to the gain's logits, ``(batch, n_hops, n_bins)``."""
         spec = self._spec
         image = functional.leaky_relu(self._image(left, rows.to(self._dtype).permute(0, 3, 1, 2)), spec.slope)
         for _ in range(fine.LAYERS):
@@ -109,7 +109,7 @@ class Forward:
         return (rows.to(self._dtype) @ kernel + bias).float()
 
     def _convolution(self, left: Iterator[Tensor], rows: Tensor, dilation: int) -> Tensor:
-        """As a convolution over an image one row high, its channels last in memory."""
+        """Run as a convolution over an image one row high, channels last in memory."""
         kernel = next(left).to(self._dtype).permute(2, 1, 0).unsqueeze(2)
         bias = next(left).to(self._dtype) if self._spec.normalisation == "none" else None
         reach = (self._spec.kernel - 1) * dilation
@@ -120,7 +120,7 @@ class Forward:
 
 
 def _running_mean(ops: Any, values: Tensor, step: float) -> Tensor:
-    """`rtdenoise.lab.network.spectral_form.running_mean`, on a CPU as a recursion; nobody asks for its gradient."""
+    """`rtdenoise.lab.network.spectral_form.running_mean`, as a recursion on a CPU; without a gradient."""
     if values.device.type != "cpu":
         return running_mean(ops, values, step)
     feed, back = np.array([step], np.float32), np.array([1.0, step - 1.0], np.float32)
@@ -137,7 +137,7 @@ def cut_frames(samples: Tensor, frame: int, hop: int) -> Tensor:
 
 
 def add_frames(frames: Tensor, hop: int) -> Tensor:
-    """Overlap-add, ``(batch, n_frames, length) -> (batch, n_frames * hop)``: sums are given out as soon as they end."""
+    """Overlap-add, ``(batch, n_frames, length) -> (batch, n_frames * hop)``: each hop is output once complete."""
     total = frames[..., :hop]
     for k in range(1, frames.shape[-1] // hop):
         total = total + functional.pad(frames[..., k * hop : (k + 1) * hop], (0, 0, k, 0))[:, :-k]

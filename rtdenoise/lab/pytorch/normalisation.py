@@ -1,4 +1,4 @@
-"""Adaptive normalisation and leaky rectifier in one, forwards and backwards: memory is read and written once."""
+"""Fused adaptive normalisation and leaky rectifier, forward and backward, in one pass over memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def adaptive_rectified(rows: Tensor, weights: tuple[Tensor, ...], slope: float, 
     slope : float
         Of the rectifier, for negative input.
     training : bool
-        Whether the statistics are those of `rows`.
+        Whether to use the statistics of `rows`.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def adaptive_rectified(rows: Tensor, weights: tuple[Tensor, ...], slope: float, 
 
 
 class _Adaptive(torch.autograd.Function):  # type: ignore[misc]  # torch is untyped
-    """With the statistics of the batch; returns them too, which carry no gradient."""
+    """Normalise with the batch statistics; returns them too, without gradient."""
 
     @staticmethod
     def forward(ctx: Any, flat: Tensor, w0: Tensor, w1: Tensor, beta: Tensor, slope: float) -> tuple[Tensor, ...]:
@@ -64,8 +64,8 @@ class _Adaptive(torch.autograd.Function):  # type: ignore[misc]  # torch is unty
         flat, gain, bias, mean, scale, w1, beta = ctx.saved_tensors
         total, product = _compiled(_gradient_sums, flat.device.type)(flat, wanted, gain, bias, ctx.slope)
         moved = product - mean * total  # sum of the gradient times the centred input
-        of_input = -w1 * scale**3 * moved / len(flat)  # by way of the variance
-        constant = -w1 * scale * total / len(flat) - of_input * mean  # by way of the mean
+        of_input = -w1 * scale**3 * moved / len(flat)  # through the variance
+        constant = -w1 * scale * total / len(flat) - of_input * mean  # through the mean
         inner = _compiled(_input_gradient, flat.device.type)(flat, wanted, gain, bias, of_input, constant, ctx.slope)
         return inner, product.sum(), (scale * moved + beta * total).sum(), w1 * total, None
 
@@ -98,7 +98,7 @@ def _input_gradient(
 
 @functools.cache
 def _compiled(function: Callable[..., Any], device: str) -> Callable[..., Any]:
-    """`function` in one pass over memory where it can be compiled for the device, as it is elsewhere."""
+    """Compile `function` into one pass over memory if the device permits, else return it unchanged."""
     found = any(shutil.which(name) for name in ("g++", "clang++"))
     if not found or device not in ("cpu", "cuda") or (device == "cuda" and find_spec("triton") is None):
         return function

@@ -1,4 +1,4 @@
-"""``ops``, which networks and loss terms are written in: the functions of `keras.ops` they use, in PyTorch alone."""
+"""``ops`` for networks and loss terms: the functions of `keras.ops` they use, in pure PyTorch."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _constants: dict[tuple[Any, ...], Tensor] = {}
 
 
 def convert_to_tensor(values: Any) -> Tensor:
-    """A tensor of an array or a Keras variable, not to be written to; a tensor as it is.
+    """Convert an array or a Keras variable to a read-only tensor; tensors are returned unchanged.
 
-    Arrays are copied to a GPU once for each content: what is recorded there may not copy from the processor.
+    Arrays are copied to a GPU once per content, because recorded work may not copy from the host.
     """
     values = getattr(values, "value", values)
     if isinstance(values, torch.Tensor) or DEVICE.type == "cpu" or not isinstance(values, np.ndarray):
@@ -88,12 +88,12 @@ def reshape(values: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def stack(parts: Iterable[Tensor], axis: int = 0) -> Tensor:
-    """Side by side along a new axis."""
+    """Stack along a new axis."""
     return torch.stack(list(parts), axis)
 
 
 def concatenate(parts: Iterable[Tensor], axis: int = 0) -> Tensor:
-    """One after the other along an axis."""
+    """Concatenate along an axis."""
     return torch.cat(list(parts), axis)
 
 
@@ -113,12 +113,12 @@ def cumsum(values: Tensor) -> Tensor:
 
 
 def argsort(values: Tensor, axis: int = -1) -> Tensor:
-    """Places in ascending order."""
+    """Indices in ascending order."""
     return torch.argsort(values, dim=axis)
 
 
 def take_along_axis(values: Tensor, indices: Tensor, axis: int) -> Tensor:
-    """Elements by their places along an axis."""
+    """Elements at `indices` along an axis."""
     shape = list(values.shape)
     shape[axis] = indices.shape[axis]
     return torch.take_along_dim(values, indices.expand(shape), axis)
@@ -153,7 +153,7 @@ def irfft(spectrum: tuple[Tensor, Tensor], fft_length: int | None = None) -> Ten
 def conv(rows: Tensor, kernel: Any, strides: int = 1, padding: str = "same") -> Tensor:
     """Convolution over time, or height and width, ``(batch, ..., n)``, kernel ``(..., n_in, n_out)``.
 
-    Padded so that there are as many outputs as steps; one zero more comes behind than before where it is odd.
+    Padded so that there is one output per step; odd padding puts the extra zero after the input.
     """
     if padding != "same":
         raise ValueError(f"padding={padding!r} must be 'same'")
@@ -170,7 +170,7 @@ def conv(rows: Tensor, kernel: Any, strides: int = 1, padding: str = "same") -> 
 
 
 def max_pool(rows: Tensor, size: int, strides: int, padding: str = "valid") -> Tensor:
-    """Largest of squares."""
+    """Maximum over square windows."""
     if padding != "valid":
         raise ValueError(f"padding={padding!r} must be 'valid'")
     return functional.max_pool2d(rows.permute(0, 3, 1, 2), size, strides).permute(0, 2, 3, 1)

@@ -1,4 +1,4 @@
-"""Work of fixed shapes that a GPU records once and then repeats, without the interpreter between its kernels."""
+"""CUDA graphs: record GPU work of fixed shapes once and replay it without the interpreter."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _CALLS_BEFORE = 3  # while libraries choose their kernels and constants are copi
 
 
 class Recorded:
-    """A function of tensors, recorded as a CUDA graph after a few calls; called as it is on anything else.
+    """A function of tensors, recorded as a CUDA graph after a few calls; called directly on other devices.
 
     Parameters
     ----------
     function : callable
         Of tensors whose shapes never change; may write to other tensors; must not read back from the GPU.  It returns
-        one tensor, which is written over by the next call.
+        one tensor, which the next call overwrites.
     """
 
     def __init__(self, function: Callable[..., Tensor]) -> None:
@@ -30,7 +30,7 @@ class Recorded:
         self._answer: Tensor = None
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """The function's answer; recorded ones are the same computation."""
+        """The function's result; a replay performs the same computation."""
         if inputs[0].device.type != "cuda":
             return self._function(*inputs)
         self._calls += 1
@@ -46,7 +46,7 @@ class Recorded:
         return self._answer
 
     def _aside(self, *inputs: Tensor) -> Tensor:
-        """On another stream than the usual one, as a recording is."""
+        """Run on a side stream, as a recording does."""
         if self._stream is None:
             self._stream = torch.cuda.Stream(inputs[0].device)
         self._stream.wait_stream(torch.cuda.current_stream())
@@ -56,7 +56,7 @@ class Recorded:
         return answer
 
     def _record(self, *inputs: Tensor) -> torch.cuda.CUDAGraph:
-        """Record; nothing is computed yet."""
+        """Record the graph; nothing is computed yet."""
         self._inputs = [x.clone() for x in inputs]
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):  # others copy meanwhile

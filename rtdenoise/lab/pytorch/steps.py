@@ -1,4 +1,4 @@
-"""Training steps by PyTorch alone: no layer of Keras between its functions; on a CUDA GPU no interpreter either."""
+"""Training steps in pure PyTorch, without Keras layers; on a CUDA GPU also without the interpreter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rtdenoise.typing import F32
 
 
 class Steps:
-    """Steps of a Keras network whose backend is PyTorch, where Keras keeps its variables: on a GPU if there is one.
+    """Steps of a Keras network with the PyTorch backend, on the device of Keras's variables: a GPU if there is one.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Steps:
         if DEVICE.type == "cuda":
             torch.cuda.set_device(DEVICE)
             torch.backends.cudnn.benchmark = True  # shapes stay the same
-            torch.backends.cudnn.allow_tf32 = False  # float32 is what it says
+            torch.backends.cudnn.allow_tf32 = False  # keep full float32 precision
         self._network, self._loss, self._latency = network, loss, spec.latency_samples
         self._forward = Forward(spec, compute_dtype)
         self._update = Updates(optimiser, network.trainable_variables)
@@ -49,7 +49,7 @@ class Steps:
         keep_memory()
 
     def ahead(self, source: Generator[Batch, None, None]) -> Generator[Batch, None, None]:
-        """Batches, each copied to a GPU while the step before it is computed."""
+        """Batches, each copied to a GPU during the previous step."""
         if DEVICE.type != "cuda":
             return source
         stream = torch.cuda.Stream(DEVICE)
@@ -65,10 +65,10 @@ class Steps:
     def step(self, batch: Batch) -> float:
         """Train on one batch; returns its loss.
 
-        Gradients that are not finite count as zero; with a loss that is not, statistics stay as they were.
+        Non-finite gradients count as zero; a non-finite loss leaves the statistics unchanged.
         """
         loss = self._recorded(*(torch.as_tensor(a, device=DEVICE) for a in _arrays(batch)))
-        return float(loss)  # waits for the GPU: only then may the memory of this batch hold another
+        return float(loss)  # waits for the GPU: only then may this batch's memory be reused
 
     def gradients(self, noisy: Tensor, target: Tensor, scale: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Loss of a batch, and its gradients in the order of the network's trainable variables."""
@@ -79,7 +79,7 @@ class Steps:
         return loss.detach(), list(torch.autograd.grad(loss, wanted))
 
     def enhance(self, noisy: F32) -> F32:
-        """What the network makes of ``(clips, n)`` signals, as late as it is."""
+        """The network's output for ``(clips, n)`` signals, including its latency."""
         with torch.no_grad():
             values = [v.value for v in self._network.weights]
             found: F32 = self._forward(values, torch.as_tensor(noisy, device=DEVICE), False).cpu().numpy()
@@ -90,7 +90,7 @@ class Steps:
         former = [value.detach().clone() for value in self._guarded]
         loss, gradients = self.gradients(*batch)
         self._update(gradients)
-        with torch.no_grad():  # statistics change in the forward pass, which no guard of gradients sees
+        with torch.no_grad():  # statistics are updated in the forward pass, which no gradient guard covers
             for value, before in zip(self._guarded, former, strict=True):
                 value.copy_(torch.where(torch.isfinite(loss), value, before))
         return loss
@@ -101,7 +101,7 @@ def _arrays(batch: Batch) -> tuple[Any, Any, Any]:
 
 
 def one_ahead(source: Generator[Batch, None, None], fetch: Callable[[Batch], Batch]) -> Generator[Batch, None, None]:
-    """What `fetch` makes of batches, each made in a thread while the one before is used."""
+    """Apply `fetch` to batches, each in a thread while the previous one is used."""
     with contextlib.closing(source), ThreadPoolExecutor(1) as pool:
         coming = pool.submit(lambda: fetch(next(source)))
         while True:

@@ -1,4 +1,4 @@
-"""The optimiser's step by PyTorch alone, on the variables Keras keeps: checkpoints are the same."""
+"""The optimiser's step in pure PyTorch, on the variables Keras keeps: checkpoints are the same."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rtdenoise.lab.training.optimiser import MOMENTUM, matrix_step
 
 
 class Updates:
-    """What `rtdenoise.lab.training.optimiser.build_optimiser` gives does to its variables, without Keras between.
+    """The update of `rtdenoise.lab.training.optimiser.build_optimiser`'s optimiser, without Keras.
 
     Nothing is read back from a GPU, so that a step can be recorded there.
 
@@ -42,7 +42,7 @@ class Updates:
         ]
 
     def __call__(self, gradients: list[Tensor]) -> None:
-        """One step; gradients that are not finite count as zero."""
+        """One step; non-finite gradients count as zero."""
         optimiser, steps = self._optimiser, self._optimiser.iterations.value
         with torch.no_grad():
             rate = optimiser._learning_rate.at(operations, steps)
@@ -63,7 +63,7 @@ class Updates:
             steps.add_(1)
 
     def _length(self, rate: Tensor, count: Tensor) -> Tensor:
-        """AdamW's rate with both of its means brought up from zero."""
+        """AdamW's rate with bias correction of both means."""
         first, second = (torch.exp(math.log(b) * count) for b in (self._optimiser.beta_1, self._optimiser.beta_2))
         return rate * torch.sqrt(1.0 - second) / (1.0 - first)
 

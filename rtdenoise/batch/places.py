@@ -22,7 +22,7 @@ from rtdenoise.sound.suffixes import MEDIA_SUFFIXES, RAW_SUFFIXES, why_raw
 _log = logging.getLogger(__name__)
 
 LEDGER = ".rtdenoise-batch"
-"""Folder below the target with one small record for each file that is done."""
+"""Folder below the target with one small record per finished file."""
 
 _PART = ".rtdenoise-"
 

@@ -15,10 +15,10 @@ from rtdenoise.evaluate.report.old_record import load_record
 
 SLOWER, FASTER, SAME = "slower", "faster", "same"
 TOLERANCE = 0.05
-"""Two runs on a quiet machine agree this well at the median; less is no change."""
+"""Median agreement of two runs on a quiet machine; smaller differences are no change."""
 
 _NOTED = {"paced p99": (1.5, "us"), "delay": (1.01, "ms"), "memory": (1.2, "MB"), "start": (1.5, "s")}
-"""Figures beside the cost, from which factor on their change is worth a note, and their unit."""
+"""Other figures than the cost: the factor of change worth a note, and the unit."""
 
 _RESAMPLES = 4000
 _INTERVAL = (2.5, 97.5)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 LATE_SHARE_MAX = 1e-3
-"""Late blocks that a device's own buffer hides; more are heard."""
+"""Late blocks that a device's own buffer hides; more are audible."""
 
 
 def judge(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from rtdenoise.typing import F32, F64
 
 WIDE_HZ, NARROW_HZ = 16000, 8000
 CLEAN = "clean speech"
-"""Noise label of clips that go in without noise."""
+"""Noise label of clips without noise."""
 
 _SECONDS_MIN = 0.5  # PESQ and STOI need about this much
 _SILENCE = 1e-4  # -80 dB re full scale

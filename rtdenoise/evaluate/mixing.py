@@ -24,7 +24,7 @@ from rtdenoise.typing import F32
 _log = logging.getLogger(__name__)
 
 BABBLE = "babble"
-"""Noise label that means: the sum of several other speakers."""
+"""Noise label for the sum of several other speakers."""
 
 _BABBLE_VOICES = (4, 6)
 

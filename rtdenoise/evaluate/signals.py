@@ -15,7 +15,7 @@ from rtdenoise.typing import F32, F64
 from rtdenoise.units import amplitude_from_db
 
 SAMPLE_RATE_HZ = 16000
-"""Every mixture is made, and every metric taken, at this rate."""
+"""Rate of all mixtures and metrics."""
 
 _PAUSE_SECONDS = 0.3
 _CROSSFADE_SECONDS = 0.05

@@ -108,7 +108,7 @@ PACKAGES = {
     "noisereduce": "noisereduce",
     "rnnoise": "pyrnnoise",
 }
-"""The package that carries each peer."""
+"""The package that provides each peer."""
 
 LATENCY_MS: dict[str, float | None] = {
     "webrtc": 16.0,
@@ -118,7 +118,7 @@ LATENCY_MS: dict[str, float | None] = {
     "noisereduce": None,
     "rnnoise": 30.0,
 }
-"""Measured delay and the one block of 10 ms that is gathered; one analysis window for logmmse; None: the whole file."""
+"""Measured delay plus the 10 ms block that is gathered; one analysis window for logmmse; None: the whole file."""
 
 
 def peer(name: str) -> Peer:

@@ -48,7 +48,7 @@ _DNSMOS_MAPS = {
 }
 
 _OTHER_EXTRAS = {"pesq": "pip install 'rtdenoise[pesq]' (it needs a C compiler)"}
-"""How to install, by package, what the extra ``eval`` does not bring."""
+"""Installation hints, by package, for what the extra ``eval`` does not include."""
 _CARRIERS: dict[str, tuple[str, ...]] = {
     "pesq": ("pesq_wb", "pesq_nb", "csig", "cbak", "covl"),
     "pystoi": ("estoi", "stoi"),

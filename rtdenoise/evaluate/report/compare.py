@@ -1,4 +1,4 @@
-"""What became worse since an old evaluation of the same clips, beyond the noise between clips."""
+"""Find metrics that became worse since an old evaluation of the same clips, beyond the noise between clips."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ TOLERANCES = {
     "covl": 0.03,
     "dnsmos_ovrl": 0.03,
 }
-"""What nobody hears; a smaller change is none, however sure."""
+"""Inaudible differences; smaller changes are ignored, however significant."""
 
 LOST = "clips"
-"""In place of a metric: clips without any score now."""
+"""Stands in for a metric: clips that lost all scores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One metric of one system: mean difference over the clips of both records, its 95 % interval, what it means.
+    """One metric of one system: mean difference over the clips of both records, its 95 % interval, and the verdict.
 
-    Where clips lost their score there is no difference, and `note` says what happened; `metric` is `LOST` if all did.
+    If clips lost their score there is no difference, and `note` says what happened; `metric` is `LOST` if all did.
     """
 
     system: str

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-"""Okabe & Ito: told apart by the colour-blind, too."""
+"""Okabe & Ito: distinguishable with colour-vision deficiency."""
 
 STYLE = """
 :root { color-scheme: light dark; }

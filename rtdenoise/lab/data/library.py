@@ -115,7 +115,7 @@ def open_shelf(
         where = os.path.commonpath([r.path.parent for r in chosen])
         what = "unreadable or too short" if not np.any(length) else "none is clean enough for a target (tier C)"
         raise ConfigError(f"none of {len(chosen)} {kind} files for {split!r} below {where} can be used: {what}")
-    if not targets_only:  # the shelf of all voices, opened beside that of the targets, names them once
+    if not targets_only:  # the shelf of all voices logs them, once for both
         warn_of_unusable([r.path for r in chosen], table["lengths"])
     by_group: dict[str, list[int]] = {}
     for number, index in enumerate(keep):

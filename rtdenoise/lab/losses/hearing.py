@@ -20,7 +20,7 @@ _TINY = 1e-8
 _ESTOI_FRAME, _ESTOI_HOP, _ESTOI_SIZE = 410, 205, 512  # 25.6 ms and 12.8 ms, as at 10 kHz
 _ESTOI_SEGMENT = 30  # frames: 384 ms
 ESTOI_SAMPLES = (_ESTOI_SEGMENT + 1) * _ESTOI_HOP
-"""Shortest signal with a segment."""
+"""Shortest signal that contains one segment."""
 _ESTOI_BANDS, _ESTOI_LOWEST_HZ = 15, 150.0
 _ESTOI_RANGE = 1e-4  # 40 dB
 
@@ -95,7 +95,7 @@ def _normalised_segments(ops: Any, envelopes: Tensor, order: Tensor, stride: int
 
 _FRAME, _HOP = 512, 256  # 32 ms, half overlapped
 PERCEPTUAL_SAMPLES = _FRAME
-"""Shortest signal with a frame."""
+"""Shortest signal that contains one frame."""
 _BARK_BANDS = 49
 _SPEECH_POWER = 3e8  # summed over bands, 350 to 3250 Hz: every target is scaled to it, about 85 dB SPL
 _ZWICKER_POWER = 0.23

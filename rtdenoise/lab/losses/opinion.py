@@ -23,7 +23,7 @@ _DENSE = ("dense", "dense_1", "dense_3")
 _OVERALL = 2  # of signal, background, overall
 _DTYPES = ("float32", "bfloat16")
 OPINION_SAMPLES = 32 * _HOP
-"""Shortest signal that survives the network's halvings."""
+"""Shortest signal that leaves output after the network's pooling."""
 
 
 def opinion(clips: int = 1, compute_dtype: str = "float32") -> Term:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from rtdenoise.lab.losses.frames import Tensor
 
 DEVICE: torch.device = keras.ops.zeros(()).device
-"""Where Keras keeps variables: a GPU if there is one that PyTorch can use."""
+"""Device of Keras's variables: a GPU if PyTorch can use one."""
 _TYPES = {"float32": torch.float32, "int32": torch.int64, "bfloat16": torch.bfloat16}  # PyTorch's indices are 64-bit
 
 exp, log, sqrt, rsqrt, square, power = torch.exp, torch.log, torch.sqrt, torch.rsqrt, torch.square, torch.pow

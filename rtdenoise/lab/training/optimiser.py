@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _LAST_RATE = 0.02  # share of the highest learning rate at the end of the decay
 MOMENTUM = 0.95
-"""Of Muon's matrices."""
+"""Momentum of Muon's matrices."""
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # steepest at zero; five rounds bring every singular value near one
 _ROUNDS = 5
 _LIKE_ADAM = 0.2  # RMS of an element's step, in learning rates

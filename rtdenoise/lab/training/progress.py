@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 
 LAST = "last.npz"
-"""The checkpoint a run goes on from."""
+"""Checkpoint a run resumes from."""
 BEST = "best.npz"
-"""The checkpoint with the best validation; missing until one was made."""
+"""Checkpoint with the best validation score; missing until the first validation."""
 STOPPED = "asked to stop"
-"""Why a run ended that a signal ended."""
+"""Reason recorded when a signal ended the run."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

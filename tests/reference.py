@@ -61,14 +61,23 @@ def raised_floor(lowest, held):
     return np.minimum(lowest, np.maximum(local, held))
 
 
+def roughness(recent, first, end):
+    """Mean of ``|a - b| / (a + b)`` of neighbours."""
+    below, above = recent[first:end], recent[first + 1 : end + 1]
+    return float(np.mean(np.abs(above - below) / (above + below)))
+
+
 class Recording:
-    """Loudest over quiet frames, one level a frame; 0 below 27 dB, 1 above 31 dB."""
+    """Loudest voice over quiet frames, 0 below 27 dB and 1 above 30; over bursts, 0 below 12 dB and 1 above 20."""
 
-    def __init__(self, level):
-        self.peak = self.noise = self.lowest = level
+    def __init__(self, level, near):
+        self.noise = self.lowest = level
+        self.peak, self.burst = 0.0, 0.0
         self.before = [level] * 11
+        self.near, self.since = near, near
+        self.unvoiced, self.pending = [], 0.0
 
-    def step(self, level, fall, smoothing, new_window):
+    def step(self, level, rough, fall, smoothing, new_window):
         if new_window:
             self.before = [*self.before[1:], self.lowest]
             self.lowest = level
@@ -76,9 +85,20 @@ class Recording:
         lowest = min(self.lowest, *self.before)
         if level < 4 * lowest:
             self.noise = smoothing * self.noise + (1 - smoothing) * level
-        self.noise = max(self.noise, lowest)
-        self.peak = max(level, fall * self.peak)
-        return float(np.clip((10 * np.log10(self.peak / self.noise) - 27) / 4, 0, 1))
+        self.noise = min(max(self.noise, lowest), 8 * lowest)
+        self.peak, self.burst = fall * self.peak, fall * self.burst
+        if rough > 0.4 and level > 0.01 * self.peak:
+            self.peak = max(self.peak, level)
+            self.since, self.unvoiced, self.pending = 0, [], 0.0
+        else:
+            self.since += 1
+            self.unvoiced.append(level if self.since > self.near else 0.0)
+            if len(self.unvoiced) == self.near:
+                self.burst = max(self.burst, self.pending)
+                self.pending, self.unvoiced = max(self.unvoiced), []
+        over_noise = 10 * np.log10(max(self.peak / self.noise, 1))
+        over_bursts = 10 * np.log10(max(self.peak / max(self.burst, self.noise), 1))
+        return float(np.clip(min((over_noise - 27) / 3, (over_bursts - 12) / 8), 0, 1))
 
 
 def start_noise(recent):

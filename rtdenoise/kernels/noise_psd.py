@@ -125,12 +125,15 @@ def limit_noise(recent: F32, noise_psd: F32, lowest: F32, floor: F32) -> None:
 
 
 @kernel
-def raise_floor(recent: F32, lowest: F32, stored: F32, floor: F32, inverse_root: F32, window: int) -> None:
+def raise_floor(
+    recent: F32, lowest: F32, stored: F32, floor: F32, inverse_root: F32, window: int, sparing: bool
+) -> None:
     """At the end of a window: what the power has not fallen below, without what may be a held vowel.
 
     Noise that has been there for one window rises between the harmonics as well; a voice rises only at them.  So one
     window raises the floor no higher than the power mean of exponent -1/2 over 33 neighbouring bins, which peaks hardly
     move.  What peaks have held through `stored.shape[0]` groups of windows is no voice: nobody has so much breath.
+    Where the recording is not clear, a hum costs more than a vowel is worth: one window raises the floor altogether.
 
     Parameters
     ----------
@@ -144,6 +147,8 @@ def raise_floor(recent: F32, lowest: F32, stored: F32, floor: F32, inverse_root:
         Scratch.
     window : int
         Windows before this one.
+    sparing : bool
+        Peaks are spared.
     """
     n_groups = stored.shape[0]
     group, first = window // _GROUP % n_groups, window % _GROUP == 0
@@ -156,7 +161,8 @@ def raise_floor(recent: F32, lowest: F32, stored: F32, floor: F32, inverse_root:
         for j in range(1, n_groups):
             held = min(held, stored[j, k])
         mean = max(floor[k], inverse_root[k] / np.float32(2 * _START_REACH + 1))
-        floor[k] = max(min(lowest[k], max(_ONE / (mean * mean), held)), _TINY)
+        spared = max(_ONE / (mean * mean), held) if sparing else lowest[k]
+        floor[k] = max(min(lowest[k], spared), _TINY)
         lowest[k] = recent[k]
 
 

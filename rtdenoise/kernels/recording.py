@@ -1,7 +1,8 @@
-"""How clear a recording is: the level of its voice over that of its noise, from the power of whole frames.
+"""How clear a recording is: the level of its voice over that of all else in it, from the power of whole frames.
 
 The noise estimate of single bins cannot tell: what it learns from a voice it takes off this ratio.  Levels of whole
-frames need no decision bin by bin: the loudest frames are the voice, the quietest of some seconds are the noise.
+frames need no decision bin by bin: the loudest voiced frames are the voice, the quietest of some seconds are the noise,
+and what is loud without any voice near it is noise that comes in bursts (a clap, a keystroke, a door).
 """
 
 from __future__ import annotations
@@ -15,12 +16,19 @@ from rtdenoise.typing import F32
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _TINY = np.float32(1e-20)
 _QUIET = np.float32(4)  # power over the quietest frame up to which a frame is noise
+_QUIET_MEAN = np.float32(8)  # and up to which the mean of such frames may lag behind: who begins inside a word has none
+_RANGE = np.float32(0.01)  # of the loudest voice: what is quieter is no voice that could be mistaken for a burst
 _CLEAR_FROM = np.float32(27.0)  # dB; mixtures at 15 dB SNR have less
-_CLEAR_TO = np.float32(31.0)  # dB; mixtures at 24 dB SNR have more
+_CLEAR_TO = np.float32(30.0)  # dB; mixtures at 24 dB SNR have more
+_BURSTS_FROM = np.float32(12.0)  # dB; bursts of mixtures up to 10 dB SNR have less
+_BURSTS_TO = np.float32(20.0)  # dB; lone consonants of clear recordings have more
 _DB = np.float32(10.0 / np.log(10.0))
 
-PEAK, NOISE, LOWEST, N_LEVELS = 0, 1, 2, 14
+PEAK, NOISE, BURST, NEW, PENDING, LOWEST, N_LEVELS = 0, 1, 2, 3, 4, 5, 17
 """Places in ``levels``; behind `LOWEST` stand the smallest powers of the last windows."""
+
+SINCE, STEP = 0, 1
+"""Places in ``counts``."""
 
 
 @kernel
@@ -39,19 +47,53 @@ def frame_level(recent: F32, first: int, end: int) -> np.float32:
 
 
 @kernel
+def roughness(recent: F32, first: int, end: int) -> np.float32:
+    """How much neighbouring bins differ: the mean of ``|a - b| / (a + b)`` over bins `first` to before `end`.
+
+    Harmonics stand out of the smoothed power for as long as a vowel lasts; what is rough in noise is smoothed away.
+    """
+    total = _ZERO
+    for k in range(first, end):
+        below, above = recent[k], recent[k + 1]
+        total += abs(above - below) / (above + below + _TINY)
+    return total / np.float32(max(end - first, 1))
+
+
+@kernel
 def follow_recording(
-    level: np.float32, levels: F32, fall: np.float32, smoothing: np.float32, starting: bool, window: int
+    level: np.float32,
+    rough: np.float32,
+    levels: F32,
+    counts: np.ndarray,
+    fall: np.float32,
+    smoothing: np.float32,
+    voiced: np.float32,
+    near: int,
+    starting: bool,
+    window: int,
 ) -> np.float32:
-    """Loudest and quietest frames so far, and from their ratio how clear the recording is.
+    """Loudest voiced frames, quietest frames and loudest bursts so far, and from their ratios how clear it all is.
+
+    A burst is a frame without a voice in the last `near` steps and in the `near` that follow: consonants are close to a
+    vowel.  So it counts one to two times `near` after it was heard.
 
     Parameters
     ----------
     level : float32
         Power of the frame, smoothed over some tens of milliseconds.
-    levels : (14,) float32, read and written
-        Loudest, falling slowly; mean of the quiet ones; lowest of this window and of the last eleven.
+    rough : float32
+        `roughness` of the frame, where harmonics are strong.
+    levels : (17,) float32, read and written
+        Loudest voice, falling slowly; mean of the quiet frames; loudest burst, falling as slowly; loudest that may be
+        one, of these `near` steps and of the `near` before; lowest of this window and of the last eleven.
+    counts : (2,) int64, read and written
+        Steps since a voice was heard; steps of the present `near`.
     fall, smoothing : float32
-        Per hop: of the loudest and of the mean.
+        Per step: of the loudest and of the mean.
+    voiced : float32
+        Roughness of a voice: most vowels have more, most claps, clicks and knocks less.
+    near : int
+        Steps.
     starting : bool
         `level` has no past yet.
     window : int
@@ -60,10 +102,13 @@ def follow_recording(
     Returns
     -------
     float32
-        0 for a voice up to 27 dB over its noise, at its loudest, 1 from 31 dB on, linear in dB between.
+        The smaller of two: 0 for a voice up to 27 dB over its noise, at its loudest, 1 from 30 dB on, linear in dB
+        between; and the same from 12 to 20 dB over its bursts.
     """
     if starting:
         levels[:] = level
+        levels[PEAK] = levels[BURST] = levels[NEW] = levels[PENDING] = _ZERO
+        counts[SINCE], counts[STEP] = near, 0
         return _ZERO
     if window >= 0:
         levels[LOWEST + 1 + window % (N_LEVELS - LOWEST - 1)] = levels[LOWEST]
@@ -74,7 +119,25 @@ def follow_recording(
         lowest = min(lowest, levels[j])
     if level < _QUIET * lowest:
         levels[NOISE] = smoothing * levels[NOISE] + (_ONE - smoothing) * level
-    levels[NOISE] = max(levels[NOISE], lowest)
-    levels[PEAK] = max(level, fall * levels[PEAK])
-    snr_db = _DB * logarithm(max(levels[PEAK] / levels[NOISE], _ONE))
-    return min(max((snr_db - _CLEAR_FROM) / (_CLEAR_TO - _CLEAR_FROM), _ZERO), _ONE)
+    levels[NOISE] = min(max(levels[NOISE], lowest), _QUIET_MEAN * lowest)
+    levels[PEAK] *= fall
+    levels[BURST] *= fall
+    if rough > voiced and level > _RANGE * levels[PEAK]:
+        levels[PEAK] = max(levels[PEAK], level)
+        levels[NEW] = levels[PENDING] = _ZERO
+        counts[SINCE] = counts[STEP] = 0
+    else:
+        counts[SINCE] += 1
+        counts[STEP] += 1
+        if counts[SINCE] > near:
+            levels[NEW] = max(levels[NEW], level)
+        if counts[STEP] >= near:
+            levels[BURST] = max(levels[BURST], levels[PENDING])
+            levels[PENDING], levels[NEW] = levels[NEW], _ZERO
+            counts[STEP] = 0
+    over_noise = _DB * logarithm(max(levels[PEAK] / max(levels[NOISE], _TINY), _ONE))
+    if over_noise <= _CLEAR_FROM:
+        return _ZERO
+    over_bursts = _DB * logarithm(max(levels[PEAK] / max(levels[BURST], levels[NOISE]), _ONE))
+    clear = min((over_noise - _CLEAR_FROM) / (_CLEAR_TO - _CLEAR_FROM), _ONE)
+    return max(min(clear, (over_bursts - _BURSTS_FROM) / (_BURSTS_TO - _BURSTS_FROM)), _ZERO)

@@ -26,7 +26,7 @@ from rtdenoise.kernels.prior import (
     subtract_by_context,
     wiener_by_context,
 )
-from rtdenoise.kernels.recording import follow_recording, frame_level
+from rtdenoise.kernels.recording import follow_recording, frame_level, roughness
 from rtdenoise.methods.spectral.state import (
     BEGINNING,
     BYPASS,
@@ -47,15 +47,22 @@ _LEAK = np.float32(5)  # of a clear recording; certain speech raises its noise b
 
 @kernel
 def judge_recording(state: Record) -> None:
-    """Update ``clearness`` from ``recent``."""
-    new_window = state.n_frames % state.n_window == 0
+    """Update ``clearness`` from ``recent``, every few milliseconds."""
+    if state.n_frames % state.n_judge > 0:
+        return
+    step = state.n_frames // state.n_judge
+    bins = state.level_bins
     state.clearness = follow_recording(
-        frame_level(state.recent, state.level_bins[0], state.level_bins[1]),
+        frame_level(state.recent, bins[0], bins[1]),
+        roughness(state.recent, bins[2], bins[3]),
         state.levels,
+        state.level_counts,
         state.level_fall,
         state.level_smoothing,
+        state.level_voiced,
+        state.n_near,
         state.n_frames < state.n_start,
-        state.n_frames // state.n_window if new_window else -1,
+        step // state.n_level_window if step % state.n_level_window == 0 else -1,
     )
 
 
@@ -116,6 +123,7 @@ def track_noise(state: Record) -> None:
                 state.noise_floor,
                 state.scratch,
                 state.n_frames // state.n_window,
+                state.clearness > _ZERO,
             )
         limit_noise(state.recent, state.noise_psd, state.lowest, state.noise_floor)
 

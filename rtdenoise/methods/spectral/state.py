@@ -28,6 +28,10 @@ _WINDOW_SECONDS = 0.6  # of the smallest power: longer than a vowel
 _TRUST_SECONDS = 0.5  # how long the averages of the context need a past
 _RECENT_SECONDS = 0.03
 _LEVEL_HZ = (90.0, 7000.0)  # without the rumble that a voice does not reach
+_VOICE_HZ = (90.0, 1000.0)  # where harmonics are strong
+_JUDGE_SECONDS = 0.008  # between judgements of the recording: a quarter of a window
+_NEAR_SECONDS = 0.25  # from a vowel to the last of its consonants
+_SPANS_SECONDS, _VOICED = (0.004, 0.008, 0.016), (0.32, 0.36, 0.4)  # short spans have windows that blur harmonics
 _LEVEL_FALL_DB_PER_SECOND = 0.3  # a pause of half a minute takes 9 dB off the loudest frame
 _LEVEL_SECONDS = 0.5
 _RATIO_SECONDS = 0.02
@@ -59,7 +63,8 @@ def spectral_dtype(framing: Framing, n_bands: int, has_fine: bool, reach: int = 
             *link_fields(n, reach),
             ("held_lowest", "f4", (N_GROUPS, n)),
             ("levels", "f4", (N_LEVELS,)),
-            ("level_bins", "i8", (2,)),
+            ("level_bins", "i8", (4,)),
+            ("level_counts", "i8", (2,)),
             ("minimum_stored", "f4", (N_SUB_WINDOWS, n)),
             ("minimum_local", "u1", (n,)),
             ("minimum_counters", "i8", (3,)),
@@ -74,11 +79,15 @@ def spectral_dtype(framing: Framing, n_bands: int, has_fine: bool, reach: int = 
             ("n_start", "i8"),
             ("n_trust", "i8"),
             ("n_window", "i8"),
+            ("n_judge", "i8"),
+            ("n_near", "i8"),
+            ("n_level_window", "i8"),
             ("smoothing_recent", "f4"),
             ("smoothing_noise", "f4"),
             ("smoothing_ratio", "f4"),
             ("level_fall", "f4"),
             ("level_smoothing", "f4"),
+            ("level_voiced", "f4"),
             ("clearness", "f4"),
             ("alpha", "f4"),
             ("smoothing_power", "f4"),
@@ -116,15 +125,20 @@ def initial_state(framing: Framing, params: SpectralParams, rule: int, channels:
     if has_fine:
         fill_fine(record, framing)
     _fill_noise(record, hop, params)
+    record["level_voiced"] = np.interp(framing.span / framing.sample_rate, _SPANS_SECONDS, _VOICED)
     bin_hz = framing.sample_rate / framing.frame
-    record["level_bins"] = [min(round(hz / bin_hz), framing.n_bins) for hz in _LEVEL_HZ]
+    record["level_bins"] = [min(round(hz / bin_hz), framing.n_bins - 1) for hz in (*_LEVEL_HZ, *_VOICE_HZ)]
     return state
 
 
 def _fill_noise(record: Any, hop: float, params: SpectralParams) -> None:
     noise = params.noise
-    record["level_fall"] = power_from_db(-_LEVEL_FALL_DB_PER_SECOND * hop)
-    record["level_smoothing"] = smoothing_per_hop(_LEVEL_SECONDS, hop)
+    record["n_judge"] = max(1, round(_JUDGE_SECONDS / hop))
+    step = hop * record["n_judge"]
+    record["n_near"] = max(1, round(_NEAR_SECONDS / step))
+    record["n_level_window"] = max(1, round(_WINDOW_SECONDS / step))
+    record["level_fall"] = power_from_db(-_LEVEL_FALL_DB_PER_SECOND * step)
+    record["level_smoothing"] = smoothing_per_hop(_LEVEL_SECONDS, step)
     record["tracker"] = ("presence", "minimum", "beginning").index(noise.tracker)
     record["n_learnt"] = max(1, round(noise.beginning_seconds / hop))
     record["smoothing_recent"] = smoothing_per_hop(_RECENT_SECONDS, hop)

@@ -88,6 +88,15 @@ def test_live_audio_is_watched(server):
     assert all(re.search(r": -\d.* dBFS, [\d.]+ % of the time there is, \d+ samples lost$", line) for line in lines[1:])
 
 
+def test_a_session_is_changed_watched_and_recorded(server, tmp_path):
+    with VirtualCard(server.name):
+        code, out, err = run("session.py", 3, "mic:virtual", "speaker:virtual", tmp_path / "takes")
+    assert code == 0, err
+    lines = [line for line in out.splitlines() if "ms from input to output" in line]
+    assert len(lines) == 3 and lines[0].startswith("WF: ") and lines[-1].startswith("SS: ")
+    assert len({soundfile.info(path).frames for path in (tmp_path / "takes").iterdir()}) == 1
+
+
 def test_a_tiny_network_is_trained_and_used(data_folder, tmp_path):
     pytest.importorskip("tensorflow", reason="training needs TensorFlow")
     code, out, err = run("train_tiny.py", data_folder, tmp_path / "tiny", 4)

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +54,10 @@ def test_the_service_gives_every_sample_back_whatever_the_packets():
         assert process.stdout is not None
         port = int(process.stdout.readline().rpartition(" ")[2])
         with socket.create_connection(("localhost", port), timeout=60) as client:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for start_at in range(0, 2 * len(noisy), 333):  # odd: half a sample at the end of every other packet
                 client.sendall(noisy.tobytes()[start_at : start_at + 333])
+                time.sleep(0.003)  # so that it arrives alone
             client.shutdown(socket.SHUT_WR)
             received = b"".join(iter(lambda: client.recv(65536), b""))
     finally:

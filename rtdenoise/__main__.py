@@ -1,4 +1,4 @@
-"""``python -m rtdenoise`` is ``rtdenoise``."""
+"""Entry point for ``python -m rtdenoise``, the same program as ``rtdenoise``."""
 
 from __future__ import annotations
 

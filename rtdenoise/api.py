@@ -1,4 +1,4 @@
-"""The three calls most programs need: a stream, a whole signal, and the bare denoiser."""
+"""The Python API: `stream` for chunks, `denoise` for whole signals, `build` for a bare denoiser."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def build(
     attenuation_limit_db: float | None = None,
     mix: float | None = None,
 ) -> Denoiser:
-    """A bare denoiser: fixed hops, preallocated arrays, nothing between you and the method.
+    """Build a bare denoiser: fixed hops and preallocated arrays, no adapters for chunk size or dtype.
 
     Parameters and errors as for `stream`.
     """
@@ -79,16 +79,16 @@ def stream(
     model : str or path, optional
         A network by its name ("can-small") or folder; implies "CAN".
     channel_mode : "linked", "each" or "downmix", optional
-        One gain for whatever several channels hear alike (with networks: each), every channel on its own, or the mean
-        of all on each.
+        "linked": coherent channels share one gain (networks treat it as "each"); "each": every channel is processed
+        separately; "downmix": the enhanced mean of all channels is written to each.
     attenuation_limit_db : float, optional
-        The most that is taken away, 0 to 100 dB.
+        Maximum attenuation, 0 to 100 dB.
     mix : float, optional
         Enhanced share of the output, 0 to 1.
     channels_first : bool, optional
-        Whether chunks are ``(channels, n)``; without it their shape decides.
+        Whether chunks are ``(channels, n)``; inferred from their shape if not given.
 
-    The last five are stronger than `config`.
+    `model`, `channel_mode`, `attenuation_limit_db` and `mix` override `config`.
 
     Returns
     -------
@@ -136,38 +136,38 @@ def denoise(
 ) -> Audio:
     """Denoise a whole signal.
 
-    Equal to what `stream` gives without its first ``latency_samples``, to the bit: aligned with the input.  (But for
-    networks that normalise a whole signal with its own statistics, as published in 2018.)
+    Bit-identical to the output of `stream` with its first ``latency_samples`` dropped, hence aligned with the input.
+    (Exception: networks that normalise a whole signal with its own statistics, as published in 2018.)
 
     Parameters
     ----------
     signal : (n,), (n, channels) or (channels, n), read
-        float32, float64 or float16 of full scale 1.0, or int16, int32, int8 or uint8 of their own (32768 for int16;
-        uint8 lies around 128).  Any byte order and memory layout.  NaN and infinite samples count as 0, and a warning
+        float32, float64 or float16 with full scale 1.0, or int16, int32, int8 or uint8 with the full scale of the type
+        (32768 for int16; uint8 is centred on 128).  Any byte order and memory layout.  NaN and infinite samples count as 0, and a warning
         is logged.
     sample_rate : int
         8 to 192 kHz.
     method, preset, config, model, channel_mode, attenuation_limit_db, mix
         As for `stream`.
     channels_first : bool, optional
-        Whether `signal` is ``(channels, n)``.  Without it more than 64 columns are samples, as they cannot be channels.
+        Whether `signal` is ``(channels, n)``.  If not given, more than 64 columns are taken as samples.
 
     Returns
     -------
     same shape, dtype and byte order as `signal`
-        Integers are rounded and limited to their range.
+        Integers are rounded and clipped to their range.
 
     Raises
     ------
     SignalError
-        For another shape or dtype, or a shape that could mean two things.
+        For an unsupported shape or dtype, or an ambiguous shape.
     ConfigError
         As for `stream`.
 
     Warns
     -----
     SignalWarning
-        If the samples have the scale of another dtype, or cancel each other in a downmix.
+        If the samples appear to be scaled for another dtype, or cancel each other in a downmix.
     """
     signal = as_signal(signal)
     first = is_channels_first(signal.shape, channels_first)

@@ -1,4 +1,4 @@
-"""YAML and mappings into validated parameters; an unknown key is an error that lists the valid ones."""
+"""Parse YAML files and mappings into validated settings; an unknown key is an error that lists the valid ones."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _ALIASES = {"ML": "CAN"}
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CanParams:
-    """Context aggregation network (CAN): the model's name or folder, the engine that runs it, and where.
+    """Context aggregation network (CAN): the name or folder of the model, its engine, precision and device.
 
-    `attenuation_limit_db`: the most it takes away; None leaves that to the model.
+    `attenuation_limit_db`: maximum attenuation; None uses the limit of the model.
     """
 
     model: str = "can-live"
@@ -51,11 +51,11 @@ class CanParams:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One complete set-up; `preset` is the name of the one it started from.
+    """Complete settings of a denoiser; `preset` is the name of the preset they are based on.
 
-    `channel_mode`: "linked" one gain for whatever several channels hear alike (SS and WF; a network hears each on its
-    own), "each" every channel on its own, "downmix" their mean on all.
-    `processing_rate_hz`: work at this rate behind resamplers; None works at the rate of the stream (SS and WF can).
+    `channel_mode`: "linked": coherent channels share one gain (SS and WF; a network processes each separately),
+    "each": every channel is processed separately, "downmix": the mean of all channels is enhanced and written to each.
+    `processing_rate_hz`: resample to this rate and back; None: the rate of the stream (SS, WF) or of the network.
     """
 
     method: str = "WF"
@@ -73,13 +73,13 @@ class Settings:
 
 
 def preset_names() -> list[str]:
-    """Names of the shipped presets for SS and WF, longest delay first."""
+    """Return the names of the shipped presets for SS and WF, longest delay first."""
     names = [path.stem for path in data_folder("configs").glob("*.yaml") if "framing" in _read(path)]
     return sorted(names, key=lambda name: -float(_read(_preset_path(name))["framing"]["span_seconds"]))
 
 
 def method_name(name: str) -> str:
-    """The method's own spelling for any spelling a person may use ("wf", "ML").
+    """Return the canonical name of a method given in any case or as an alias ("wf", "ML").
 
     Raises
     ------
@@ -95,12 +95,12 @@ def method_name(name: str) -> str:
 
 
 def is_network(name: object) -> bool:
-    """Whether this is the name of a shipped network."""
+    """Whether `name` is a shipped network."""
     return name in {path.parent.name for path in data_folder("models").glob("*/spec.json")}
 
 
 def network_hint(name: object) -> str:
-    """How a network is chosen, in the words of both Python and the command line."""
+    """Return a hint on how to select a network, for both Python and the command line."""
     return f"for the network give method='CAN', model={name!r} (--method CAN --model {name})"
 
 
@@ -111,7 +111,7 @@ def keyword_overrides(
     attenuation_limit_db: float | None = None,
     mix: float | None = None,
 ) -> dict[str, Any]:
-    """Overrides for `load_settings` from what is common enough to have keywords of its own; None is not given."""
+    """Collect the overrides for `load_settings` from the keyword arguments of the API; None means not given."""
     given = {"channel_mode": channel_mode, "attenuation_limit_db": attenuation_limit_db, "mix": mix}
     overrides: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     network: dict[str, Any] = {}
@@ -123,12 +123,12 @@ def keyword_overrides(
 
 
 def method_with(model: str | Path | None, method: str | None) -> str | None:
-    """The method if a network is named, too: "CAN" unless the caller says so.
+    """Return `method`, or "CAN" if only a network is given.
 
     Raises
     ------
     ConfigError
-        If the caller says another one.
+        If `model` is combined with another method.
     """
     if model is None or (method is not None and method_name(method) == "CAN"):
         return method
@@ -145,7 +145,7 @@ def load_settings(
     overrides: Mapping[str, Any] | None = None,
     default_preset: str = "balanced",
 ) -> Settings:
-    """Settings from a preset, changed by a configuration, changed by overrides, in that order.
+    """Load a preset, then apply a configuration and the overrides, in that order.
 
     Parameters
     ----------
@@ -154,11 +154,11 @@ def load_settings(
     preset : str, optional
         Wins over the one in `config`.
     config : path or mapping, optional
-        YAML with any of the keys of a preset, and ``method`` and ``preset``.
+        Path of a YAML file, or a mapping: any keys of a preset, plus ``method`` and ``preset``.
     overrides : mapping, optional
         Nested like a configuration.
     default_preset : str
-        If nobody names one.
+        Used if neither `preset` nor `config` names one.
 
     Raises
     ------
@@ -183,13 +183,13 @@ def load_settings(
     own = {key: merged.pop(key) for key in list(merged) if key in top}
     spectral = from_mapping(SpectralParams, merged, also_valid=["method", "preset", "can", *sorted(top)])
     can = from_mapping(CanParams, network, "can")
-    if can.attenuation_limit_db is None and "attenuation_limit_db" in merged_given:  # said, not a preset's
+    if can.attenuation_limit_db is None and "attenuation_limit_db" in merged_given:  # explicit, not from a preset
         can = dataclasses.replace(can, attenuation_limit_db=merged_given["attenuation_limit_db"])
     return Settings(method=chosen, preset=str(name), spectral=spectral, can=can, **own)
 
 
 def _given(config: object) -> dict[str, Any]:
-    """What a caller gives as a configuration, as a mapping of its own."""
+    """Return the configuration given by the caller as a new dict."""
     if config is None:
         return {}
     if isinstance(config, Mapping):
@@ -200,7 +200,7 @@ def _given(config: object) -> dict[str, Any]:
 
 
 def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of `base` with the values of `change`, sections merged key by key."""
+    """Return a copy of `base` updated with `change`; nested sections are merged key by key."""
     merged = dict(base)
     for key, value in change.items():
         old = merged.get(key)
@@ -209,7 +209,7 @@ def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
-    """``("noise.tracker=minimum", "mix=.5")`` as nested mappings; values are YAML.
+    """Parse ``("noise.tracker=minimum", "mix=.5")`` into nested mappings; values are YAML.
 
     Raises
     ------
@@ -239,7 +239,7 @@ def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def _number(value: Any) -> Any:
-    """``1e-3`` as a number, which YAML 1.1 takes for text."""
+    """Convert text such as ``1e-3``, which YAML 1.1 reads as a string, to a number."""
     if isinstance(value, str):
         try:
             return float(value)
@@ -271,7 +271,7 @@ def from_mapping(kind: type[T], values: Any, where: str = "", also_valid: list[s
 
 
 def unknown_key(path: str, key: str, valid: list[str]) -> str:
-    """The message for a key that does not exist, with the nearest that does."""
+    """Return the error message for an unknown key, with the closest valid key as a suggestion."""
     near = difflib.get_close_matches(key, valid, 1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return (

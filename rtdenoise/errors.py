@@ -1,4 +1,4 @@
-"""The errors and the warning callers can cause; every message names the value, what is allowed and the remedy."""
+"""Exceptions and the warning that callers can cause; messages name the value, the allowed range and the remedy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 
 def shortened(value: object, length: int = 60) -> str:
-    """``repr(value)`` in one line of at most `length` characters, for a message."""
+    """Return ``repr(value)`` on one line, truncated to `length` characters, for a message."""
     try:
         text = " ".join(repr(value).split())
     except Exception:  # noqa: BLE001 - somebody else's __repr__
@@ -31,7 +31,7 @@ class SignalError(RtDenoiseError, ValueError):
 
 
 class DeviceError(RtDenoiseError, RuntimeError):
-    """An audio device that is missing, busy or refuses what was asked of it."""
+    """An audio device that is missing, busy or rejects the requested configuration."""
 
 
 class ModelError(RtDenoiseError, ValueError):
@@ -39,11 +39,11 @@ class ModelError(RtDenoiseError, ValueError):
 
 
 class MissingExtraError(RtDenoiseError, ImportError):
-    """A feature whose packages are not installed; the message names the extra that brings them."""
+    """A feature whose packages are not installed; the message names the extra to install."""
 
 
 def reason(error: BaseException) -> str:
-    """What went wrong in one line: without the system's numbers and, where the error is ours, without its class."""
+    """Describe an error on one line: without errno and, for the errors of this package, without the class name."""
     if isinstance(error, RtDenoiseError):
         text = str(error)
     elif isinstance(error, OSError) and error.strerror:
@@ -57,4 +57,4 @@ def reason(error: BaseException) -> str:
 
 
 class SignalWarning(UserWarning):
-    """Samples that can be processed but are hardly what was meant: of the wrong scale, or cancelled by a downmix."""
+    """Samples that can be processed but are probably a mistake: wrongly scaled, or cancelled by a downmix."""

@@ -1,4 +1,4 @@
-"""A picture of what was done: spectrograms before and after, level and gain over time, whatever the length."""
+"""Plot a denoising result: spectrograms before and after, level and gain over time, for recordings of any length."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ _BLOCK_VALUES = 1 << 19
 _ROWS_MAX = 320
 _RANGE_DB = 70.0
 _FLOOR_POWER = 1e-14
-_BEFORE, _AFTER = "#E69F00", "#0072B2"  # orange and blue of Okabe & Ito, told apart by everyone
-_COLOURS = "magma"  # even in lightness, also in grey and for the colour-blind
+_BEFORE, _AFTER = "#E69F00", "#0072B2"  # orange and blue of Okabe & Ito, safe for colour blindness
+_COLOURS = "magma"  # monotonic lightness: readable in greyscale and with colour blindness
 
 
 def picture_path(audio: Path) -> Path:
-    """``clean.png`` beside ``clean.wav``."""
+    """Return ``clean.png`` next to ``clean.wav``."""
     return audio.with_suffix(".png")
 
 
 def plot_report(report: FileReport, *, overwrite: bool = False) -> Path:
-    """Draw what `denoise_file` did, beside its output.
+    """Plot the result of `denoise_file` next to its output file.
 
     Returns
     -------
     Path
-        Of the PNG.
+        The PNG file.
 
     Raises
     ------
@@ -59,14 +59,14 @@ def plot_report(report: FileReport, *, overwrite: bool = False) -> Path:
 
 
 def plot_pair(noisy: Path, clean: Path, picture: Path, *, title: str, overwrite: bool = False) -> None:
-    """Draw two aligned recordings of equal rate into a PNG.
+    """Plot two aligned recordings of equal sample rate to a PNG file.
 
     Parameters
     ----------
     noisy, clean : Path
     picture : Path
     title : str
-        What was done, for the heading of the second spectrogram.
+        Description of the processing, for the heading of the second spectrogram.
     overwrite : bool
 
     Raises
@@ -86,9 +86,9 @@ def plot_pair(noisy: Path, clean: Path, picture: Path, *, title: str, overwrite:
 
 @dataclass(frozen=True, slots=True)
 class _Overview:
-    """A recording of any length as a picture's worth of numbers.
+    """A recording of any length reduced to plot resolution.
 
-    `power` is (columns, bins), mean over the channels; `level` mean square per equal stretch of time.
+    `power` is (columns, bins), the mean over the channels; `level` is the mean square in equal intervals of time.
     """
 
     seconds: float
@@ -98,7 +98,7 @@ class _Overview:
 
 
 class _Gatherer:
-    """Collects an overview from consecutive blocks."""
+    """Accumulates an overview from consecutive blocks."""
 
     def __init__(self, n_samples: int, rate: int) -> None:
         self.frame = 2 * max(8, round(_FRAME_SECONDS * rate / 2))
@@ -141,13 +141,13 @@ class _Gatherer:
         self._next += 1
 
     def finish(self) -> None:
-        """Take what is shorter than a frame."""
+        """Add a final frame if the recording is shorter than one."""
         if self._held is not None and self._next < len(self._starts):
             self._add_frame(0)
 
 
 def _count(path: Path) -> int:
-    """Samples per channel; where a header only estimates them, all are decoded to know."""
+    """Return samples per channel; decodes the whole file if the header holds only an estimate."""
     with open_source(path) as source:
         if isinstance(source, Source) and source.n_samples is not None and source.encoding.container not in GUESSED:
             return source.n_samples
@@ -174,7 +174,7 @@ def _overview(path: Path) -> _Overview:
 
 
 def _fewer_rows(power: F64) -> F64:
-    """Neighbouring bins averaged until a picture can show each."""
+    """Average neighbouring bins down to at most `_ROWS_MAX` rows."""
     group = -(-power.shape[1] // _ROWS_MAX)
     rows: F64 = np.add.reduceat(power, np.arange(0, power.shape[1], group), axis=1) / group
     return rows

@@ -1,4 +1,4 @@
-"""The sample rates that a stream may have."""
+"""Supported sample rates and their validation."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ RATE_MIN_HZ, RATE_MAX_HZ = 8_000, 192_000
 
 
 def check_rate(sample_rate: Any, name: str = "sample_rate") -> int:
-    """Return `sample_rate` as an int if a stream may have it.
+    """Return `sample_rate` as an int if it is supported.
 
     Parameters
     ----------
     sample_rate : number
-        A numpy scalar or 0-d array does, too.
+        Numpy scalars and 0-d arrays are accepted.
     name : str
-        Of the parameter, for the message.
+        Name of the parameter, for the message.
 
     Raises
     ------
     ConfigError
         Outside 8 to 192 kHz, or not a whole number.
     """
-    if getattr(sample_rate, "shape", None) == ():  # as np.load gives it
+    if getattr(sample_rate, "shape", None) == ():  # as returned by np.load
         sample_rate = sample_rate.item()
     number = isinstance(sample_rate, numbers.Real) and not isinstance(sample_rate, bool)
     if number and RATE_MIN_HZ <= sample_rate <= RATE_MAX_HZ and sample_rate == math.floor(sample_rate):

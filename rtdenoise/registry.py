@@ -1,4 +1,4 @@
-"""From settings to a `Denoiser`: the right method, at the right rate, for the right number of channels."""
+"""Build a `Denoiser` from settings: method, rate conversion and channel handling."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ PROCESSING_RATES_HZ = (
     176400,
     192000,
 )
-"""What a spectral method can be told to work at: each rate costs its own compilation, and an odd one gains nothing."""
+"""Processing rates of the spectral methods: each needs its own compilation, so arbitrary rates are not offered."""
 
 
 def build(settings: Settings, sample_rate: int, channels: int = 1) -> Denoiser:
-    """A new denoiser.
+    """Build a new denoiser.
 
     Parameters
     ----------
     settings : Settings
     sample_rate : int
-        Of the stream, in Hz.
+        Sample rate of the stream, in Hz.
     channels : int
         1 to 64.
 
     Raises
     ------
     ConfigError
-        If the settings, the rate and the channels do not fit each other.
+        If the settings, the rate and the number of channels are incompatible.
     ModelError, MissingExtraError
-        If the method needs a network or a package that is not there.
+        If the method needs a network or a package that is missing.
     """
     sample_rate, channels = check_rate(sample_rate), _check_channels(channels)
     _check_processing_rate(settings, sample_rate)
@@ -68,7 +68,7 @@ def build(settings: Settings, sample_rate: int, channels: int = 1) -> Denoiser:
 def _check_processing_rate(settings: Settings, sample_rate: int) -> None:
     rate = settings.processing_rate_hz
     if settings.method not in ("SS", "WF") or rate in (None, sample_rate, *PROCESSING_RATES_HZ):
-        return  # a network says itself what it works at
+        return  # a network defines its own rate
     valid = ", ".join(map(str, PROCESSING_RATES_HZ))
     raise ConfigError(
         f"processing_rate_hz={rate} must be one of {valid}, or left out to work at the rate of the signal"
@@ -119,7 +119,7 @@ def _network(settings: Settings) -> Denoiser:
     if rate not in (None, network.sample_rate):
         raise ConfigError(f"processing_rate_hz={rate}: {chosen.model} works at {network.sample_rate} Hz; leave it out")
     share = settings.spectral.mix
-    if limit_db is not None and not hasattr(network, "gain_min"):  # samples have no gain that could be limited
+    if limit_db is not None and not hasattr(network, "gain_min"):  # waveform networks have no gain to limit
         share *= 1.0 - 10.0 ** (-limit_db / 20.0)
     return network if share == 1.0 else Mixed(network, share)
 

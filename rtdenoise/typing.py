@@ -11,16 +11,16 @@ F32: TypeAlias = npt.NDArray[np.float32]
 F64: TypeAlias = npt.NDArray[np.float64]
 C64: TypeAlias = npt.NDArray[np.complex64]
 Audio: TypeAlias = npt.NDArray[Any]
-"""Samples as the user has them: float32, float64 or int16, ``(n,)`` or ``(n, channels)``."""
+"""Samples as supplied by the user: float32, float64 or int16, ``(n,)`` or ``(n, channels)``."""
 Record: TypeAlias = Any
 """One element of a structured array, as nopython code sees it (attribute access)."""
 
 
 @runtime_checkable
 class Denoiser(Protocol):
-    """Takes the noise out of one stream of speech, one hop at a time.
+    """Removes noise from one stream of speech, one hop at a time.
 
-    The seven laws (proved by ``tests/contract``): *length*, *alignment*, *causality*, *reset*, *aliasing*, *sanity*,
+    The seven laws (checked by ``tests/contract``): *length*, *alignment*, *causality*, *reset*, *aliasing*, *sanity*,
     *real time*.  See the README's "The contract".
     """
 
@@ -38,7 +38,7 @@ class Denoiser(Protocol):
 
     @property
     def latency_samples(self) -> int:
-        """By how many samples the output is later than the input; exact and constant."""
+        """Delay of the output relative to the input, in samples; exact and constant."""
 
     def process(self, block: F32, out: F32) -> None:
         """Enhance one hop.
@@ -48,8 +48,8 @@ class Denoiser(Protocol):
         block : (hop,) or (hop, channels) float32, read
             The next samples, full scale 1.0.
         out : same shape, float32, written
-            The enhanced signal of `latency_samples` ago.  May be `block` itself.
+            The enhanced signal, delayed by `latency_samples`.  May be `block` itself.
         """
 
     def reset(self) -> None:
-        """Forget the signal: afterwards indistinguishable from a new object."""
+        """Clear the state: afterwards indistinguishable from a new object."""

@@ -1,4 +1,4 @@
-"""Conversions between what people say (dB, seconds) and what kernels compute with (ratios, hops)."""
+"""Conversions from user units (dB, seconds) to kernel units (ratios, per-hop smoothing factors) and back."""
 
 from __future__ import annotations
 

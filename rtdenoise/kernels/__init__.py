@@ -1,1 +1,1 @@
-"""Pure nopython functions on float32 arrays."""
+"""Numerical kernels: nopython functions on float32 arrays."""

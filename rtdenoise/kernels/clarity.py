@@ -1,7 +1,7 @@
-"""Clear recordings are left alone: where little was to be taken away, what was taken from speech is given back.
+"""Preserve clean recordings: where a mask removes little, restore what it removed from speech.
 
-A network errs by 25 dB below the voice whatever it hears.  Above that SNR its errors are all that it adds, so the more
-the kept energy exceeds the removed energy, the more of each bin that is mostly kept is passed as it came.
+The errors of a network lie about 25 dB below the voice whatever the input.  Above that SNR it adds nothing but errors,
+so the more the kept energy exceeds the removed energy, the closer the bins that are mostly kept stay to the input.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from rtdenoise.typing import C64, F32
 _ZERO, _ONE, _TWO, _THREE = np.float32(0), np.float32(1), np.float32(2), np.float32(3)
 _TINY = np.float32(1e-12)
 LOWEST_DB, HIGHEST_DB = 16.0, 22.0
-"""Kept over removed energy: up to the first nothing is given back, from the second on all of it."""
+"""Ratio of kept to removed energy: nothing is restored up to the first, everything from the second."""
 SMOOTHING_SECONDS = 2.0
-"""Of both energies: longer than a pause between sentences."""
+"""Time constant of both energies: longer than a pause between sentences."""
 GAIN_KEPT = 0.3
-"""A gain from which on a bin counts as speech altogether."""
+"""Gain above which a bin counts entirely as speech."""
 _LOWEST = np.float32(LOWEST_DB * np.log(10.0) / 10.0)
 _PER_RANGE = np.float32(10.0 / (np.log(10.0) * (HIGHEST_DB - LOWEST_DB)))
 _GAIN_KEPT = np.float32(GAIN_KEPT)
@@ -27,7 +27,7 @@ _GAIN_KEPT = np.float32(GAIN_KEPT)
 
 @kernel
 def keep_clear(heard: C64, spectrum: C64, energies: F32, smoothing: np.float32, gain_min: np.float32) -> None:
-    """Give back part of what a mask took away.
+    """Restore part of what a mask removed.
 
     ``out = M + s w (X - M)``, ``s = clip((SNR - 16 dB) / 6 dB, 0, 1)`` from the smoothed energies of ``M`` and of
     ``X - M``, ``w = u u (3 - 2 u)``, ``u = clip((|M| / |X| - gain_min) / (.3 (1 - gain_min)), 0, 1)``.
@@ -43,7 +43,7 @@ def keep_clear(heard: C64, spectrum: C64, energies: F32, smoothing: np.float32, 
     smoothing : float32 in [0, 1)
         Per frame.
     gain_min : float32
-        The lowest gain of the mask.
+        Lowest gain of the mask.
     """
     kept, removed = _ZERO, _ZERO
     for k in range(heard.size):
@@ -70,6 +70,6 @@ def keep_clear(heard: C64, spectrum: C64, energies: F32, smoothing: np.float32, 
 def keep_clear_each(
     heard: C64, records: np.ndarray, energies: F32, smoothing: np.float32, gain_min: np.float32
 ) -> None:
-    """`keep_clear` for many streams: (streams, n_bins), records with a field ``spectrum``, (streams, 2)."""
+    """`keep_clear` for many streams: (streams, n_bins), records with the field ``spectrum``, (streams, 2)."""
     for stream in range(records.size):
         keep_clear(heard[stream], records[stream].spectrum, energies[stream], smoothing, gain_min)

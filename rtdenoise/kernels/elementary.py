@@ -1,4 +1,4 @@
-"""Small functions the kernels share, written as plain arithmetic so that loops over them vectorise."""
+"""Elementary functions shared by the kernels, in plain arithmetic so that loops over them vectorise."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from rtdenoise.kernels.jit import kernel
 from rtdenoise.typing import F32
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
-_E_RANGE = np.float32(30)  # exp(-30) is nothing against 1 in float32
+_E_RANGE = np.float32(30)  # 1 + exp(-30) == 1 in float32
 _LN_2 = np.float32(0.6931471805599453)
-_ROOT_HALF = 0x3F3504F3  # the bits of sqrt(1/2): mantissas run from there to sqrt(2)
+_ROOT_HALF = 0x3F3504F3  # bits of sqrt(1/2): mantissas range from there to sqrt(2)
 
 if numba.config.DISABLE_JIT:
 
@@ -56,7 +56,7 @@ else:
 def exponential(x: np.float32) -> np.float32:
     """``exp(x)`` for x limited to -30..30, to 5e-6 relative within 8 of 0, as plain arithmetic that vectorises.
 
-    Taylor's series of ``exp(x / 64)`` to the fifth power, squared six times.
+    Taylor series of ``exp(x / 64)`` up to the fifth power, squared six times.
     """
     y = min(max(x, -_E_RANGE), _E_RANGE) * np.float32(1.0 / 64.0)
     cubic = np.float32(1 / 6) + y * (np.float32(1 / 24) + y * np.float32(1 / 120))
@@ -73,7 +73,7 @@ def exponential(x: np.float32) -> np.float32:
 def logarithm(x: np.float32) -> np.float32:
     """``ln(x)`` of a positive normal float32, to 2e-7 absolute near 1 and one rounding elsewhere.
 
-    ``ln(m 2**e) = e ln 2 + 2 artanh((m - 1) / (m + 1))`` with Taylor's series of artanh to the seventh power.
+    ``ln(m 2**e) = e ln 2 + 2 artanh((m - 1) / (m + 1))`` with the Taylor series of artanh up to the seventh power.
     """
     s = (_mantissa(x) - _ONE) / (_mantissa(x) + _ONE)
     square = s * s
@@ -83,12 +83,12 @@ def logarithm(x: np.float32) -> np.float32:
 
 @kernel
 def running_mean(values: F32, reach: int, means: F32) -> None:
-    """Mean of each value and its neighbours, `reach` to either side, fewer at the ends.
+    """Moving average over `reach` neighbours to either side, fewer at the ends.
 
     Parameters
     ----------
     values : (n,) float32, read
-        If n is not above ``2 * reach``, the reach is ``(n - 1) // 2``.
+        If n <= ``2 * reach``, the reach is reduced to ``(n - 1) // 2``.
     means : (n,) float32, written; not `values`
     """
     n = values.size
@@ -147,7 +147,7 @@ def mean_of_17(values: F32, means: F32) -> None:
 
 @kernel
 def dense(inputs: F32, table: F32, offset: F32, outputs: F32) -> None:
-    """``outputs = offset + inputs . table``; four rows a pass, so that the sums are loaded and stored less often.
+    """``outputs = offset + inputs . table``; four rows per pass, so that the sums are loaded and stored less often.
 
     Parameters
     ----------

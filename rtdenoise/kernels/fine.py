@@ -1,8 +1,8 @@
-"""The a priori SNR of every bin from its neighbourhood in time and frequency: a small regression shared by all bins.
+"""A priori SNR of every bin from its neighbourhood in time and frequency: a small regression shared by all bins.
 
-It refines ``ln xi = 1/2 ln(xi_dd + .001) + c`` of `rtdenoise.kernels.prior` with what a band cannot say: harmonics,
-onsets, how steady a bin is.  48 inputs, two hidden layers, one output per bin; inputs are logarithms of power ratios,
-so they do not depend on the level, and bins are the same number of hertz apart at every sample rate.
+It refines ``ln xi = 1/2 ln(xi_dd + .001) + c`` of `rtdenoise.kernels.prior` with what bands cannot resolve: harmonics,
+onsets, the steadiness of a bin.  48 inputs, two hidden layers, one output per bin.  Inputs are logarithms of power
+ratios, hence independent of the level, and the spacing of bins in hertz is the same at every sample rate.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from rtdenoise.typing import F32, Record
 
 _ZERO, _ONE, _HALF = np.float32(0), np.float32(1), np.float32(0.5)
 _TINY = np.float32(1e-20)
-_RATIO_MIN = np.float32(0.03)  # added before a logarithm: below it a ratio says nothing more
+_RATIO_MIN = np.float32(0.03)  # added before a logarithm: smaller ratios carry no information
 _DECISION_MIN = np.float32(0.178)  # -15 dB: floor of the gain inside the decision-directed recursion
 
 N_MAPS = 16
 REACH = 8
-"""Bins that every map has beyond each end, copies of the last one."""
+"""Padding of every map at each end, in bins: copies of the outermost bin."""
 
 (
     NOW,
@@ -61,7 +61,7 @@ PLACES: tuple[tuple[int, tuple[int, ...]], ...] = (
     (CONTEXT, (0,)),
     (BASE, (0,)),
 )
-"""Which maps a bin reads, and how many bins away."""
+"""Maps that each bin reads, with the offsets in bins."""
 
 N_SCALARS = 3
 N_COSINES = 3
@@ -69,13 +69,13 @@ N_INPUTS = sum(len(offsets) for _, offsets in PLACES) + N_SCALARS + N_COSINES
 COMB_BINS = 129
 COMB_LENGTH = 512
 _COMB_FIRST = 3
-_LAG_MIN, _LAG_MAX = 40, 231  # of COMB_LENGTH: pitch from 400 Hz down to 70 Hz
+_LAG_MIN, _LAG_MAX = 40, 231  # out of COMB_LENGTH: pitch from 400 Hz down to 70 Hz
 _MEAN_FIRST, _MEAN_END = 6, 130  # 190 to 4060 Hz
 
 
 @kernel
 def bin_averages(state: Record) -> None:
-    """Update ``fine_averages``, ``fine_lowest``, ``fine_mean``, ``fine_variance``; write the maps that need no others.
+    """Update ``fine_averages``, ``fine_lowest``, ``fine_mean``, ``fine_variance``; write the per-bin maps.
 
     Parameters
     ----------
@@ -125,13 +125,13 @@ def bin_averages(state: Record) -> None:
 
 @kernel
 def bin_surroundings(state: Record) -> None:
-    """Write the maps and scalars that look along the frequency axis: means, tilt, peaks and the comb of a voice.
+    """Write the maps and scalars computed along frequency: means, tilt, peaks and the comb of a voice.
 
     Parameters
     ----------
     state : record, read and written
         Reads ``power``, ``noise_psd`` and the maps of `bin_averages`; writes ``fine_maps`` and ``fine_scalars``:
-        strength of the comb, mean of the short ratio up to 4 kHz, and its average over time.
+        comb strength, mean of the SHORT map up to 4 kHz, and the average of this mean over time.
     """
     power, noise_psd, maps, scalars = state.power, state.noise_psd, state.fine_maps, state.fine_scalars
     level, means = state.scratch, state.root
@@ -164,7 +164,7 @@ def bin_surroundings(state: Record) -> None:
 
 @kernel
 def comb(state: Record) -> None:
-    """The strongest pitch of the frame as a comb: cepstral peak of the flattened log spectrum below 4 kHz.
+    """Comb of the strongest pitch in the frame: cepstral peak of the flattened log spectrum below 4 kHz.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def comb(state: Record) -> None:
 
 @kernel
 def dense_rows(weights: F32, offset: F32, inputs: F32, outputs: F32) -> None:
-    """``outputs = offset + weights . inputs`` for many columns at once, eight inputs a pass.
+    """``outputs = offset + weights . inputs`` for many columns at once, eight inputs per pass.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def dense_rows(weights: F32, offset: F32, inputs: F32, outputs: F32) -> None:
 
 @kernel
 def gather_inputs(state: Record) -> None:
-    """From ``fine_maps`` and ``fine_scalars`` to ``fine_inputs``; its last rows, cosines of place, never change."""
+    """Copy ``fine_maps`` and ``fine_scalars`` to ``fine_inputs``, whose last rows (positional cosines) are constant."""
     inputs, maps, n_bins = state.fine_inputs, state.fine_maps, state.power.size
     for i in range(state.fine_rows.size):
         row, shift = state.fine_rows[i], REACH + state.fine_shifts[i]
@@ -235,8 +235,8 @@ def gather_inputs(state: Record) -> None:
 def wiener_fine(state: Record) -> None:
     """Wiener gain from the refined a priori SNR, with a soft floor.
 
-    ``ln xi = BASE + regression``, ``gain = gain_min + (1 - gain_min) xi / (1 + xi)``; while the averages have no past,
-    at least the decision-directed gain; in a clear recording at least that of power subtraction, as in
+    ``ln xi = BASE + regression``, ``gain = gain_min + (1 - gain_min) xi / (1 + xi)``; at least the decision-directed
+    gain until the averages have settled, and in a clean recording at least the gain of power subtraction, as in
     `rtdenoise.kernels.prior.wiener_by_context`.
 
     Parameters

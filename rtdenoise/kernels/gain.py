@@ -1,4 +1,4 @@
-"""Spectral gains.  One frame in, one gain per bin out; symbols follow Loizou (2013).
+"""Spectral gain rules: one frame in, one gain per bin out; symbols follow Loizou (2013).
 
 ==========  =============================  ==========
 ``gamma``   a posteriori SNR               power ratio
@@ -56,7 +56,7 @@ def wiener_decision_directed(
 
 @kernel
 def exponential_integral(x: np.float32) -> np.float32:
-    """``E1(x)`` for x > 0, to 2e-5: the integral of ``exp(-t) / t`` from x on.
+    """``E1(x)`` for x > 0, to 2e-5: the integral of ``exp(-t) / t`` from x to infinity.
 
     Abramowitz & Stegun (1964), 5.1.53 below 1 and 5.1.56 above.
     """

@@ -1,10 +1,10 @@
-"""Products with matrices of 16-bit floats: half the memory to read, which is what a large matrix times one row costs.
+"""Vector-matrix products with 16-bit float weights, which halve the memory traffic that dominates their cost.
 
-A processor that cannot convert such floats calls a function for each of them, which costs fifty times the product: for
-it the same numbers stand in the table as 32-bit floats, and the sums are the same.
+On a processor without a conversion instruction each 16-bit float takes a function call, fifty times the cost of the
+product; there the table holds the same numbers as 32-bit floats, with identical sums.
 
-Columns lie in panels of 64, one panel after another, so that the sums of a panel stay in the processor's registers
-while its rows go by in the order in which they lie in memory.
+Columns are stored in panels of 64, one panel after another, so that the sums of a panel stay in registers while its
+rows are read in memory order.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Table = npt.NDArray[np.uint16] | npt.NDArray[np.float32]
 """Bits of 16-bit floats, or the same numbers as 32-bit floats."""
 
 PANEL = 64
-"""Columns of a panel: sums that fit the registers of every processor with 256-bit vectors."""
+"""Columns per panel: the sums fit the registers of every processor with 256-bit vectors."""
 _VECTOR = 16
 
 if numba.config.DISABLE_JIT:
 
     def converts_halves() -> bool:
-        """Whether compiled code converts 16-bit floats by an instruction; here nothing is compiled."""
+        """Whether compiled code converts 16-bit floats by an instruction; nothing is compiled here."""
         return True
 
     def _add_panel(inputs: F32, panel: Table, outputs: F32, first: int) -> None:
@@ -46,7 +46,7 @@ else:
     _I32, _I64 = ir.IntType(32), ir.IntType(64)
     _FLOATS = ir.VectorType(ir.FloatType(), _VECTOR)
     _HALVES = ir.VectorType(ir.HalfType(), _VECTOR)
-    _ROUTINES = ("gnu_h2f_ieee", "extendhfsf2", "aeabi_h2f")  # what compilers call instead, by runtime library
+    _ROUTINES = ("gnu_h2f_ieee", "extendhfsf2", "aeabi_h2f")  # conversion functions by runtime library
     _N_SUMS = PANEL // _VECTOR
     _FIRST = ir.Constant(ir.VectorType(_I32, _VECTOR), [0] * _VECTOR)
 
@@ -58,8 +58,8 @@ else:
     def instructions_convert(triple: str, name: str, features: str) -> bool:
         """Whether a processor converts 16-bit floats by an instruction.
 
-        The compiler is asked, by a function that does nothing else: names of processors and of their features would
-        have to be listed for every architecture.
+        Detected by compiling a function that does nothing else; the alternative is a list of processors and features
+        for every architecture.
         """
         module = ir.Module()
         function = ir.Function(module, ir.FunctionType(_FLOATS, [_HALVES]), "widen")
@@ -93,7 +93,7 @@ else:
                     weights = builder.load(at, align=4 if wide else 2)
                     weights = weights if wide else builder.fpext(weights, _FLOATS)
                     product = builder.fmul(number, weights, flags=("contract",))
-                    # one rounding instead of two where the processor can
+                    # allows a fused multiply-add: one rounding instead of two
                     builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
             for place, total in zip(places, sums, strict=True):
                 builder.store(builder.load(total), place, align=4)
@@ -121,17 +121,17 @@ def dense_half(inputs: F32, table: Table, offset: F32, outputs: F32) -> None:
 
 
 def padded(n: int) -> int:
-    """`n` columns in whole panels."""
+    """Round `n` columns up to whole panels."""
     return -(-n // PANEL) * PANEL
 
 
 def table_dtype() -> np.dtype[Any]:
-    """What a table holds on this processor: bits of 16-bit floats, or 32-bit floats where those cannot be read."""
+    """Table dtype on this processor: uint16 (bits of 16-bit floats), or float32 if those cannot be converted."""
     return np.dtype(np.uint16 if converts_halves() else np.float32)
 
 
 def panels(matrix: F32, dtype: np.dtype[Any] | None = None) -> Table:
-    """A matrix as `dense_half` reads it, rounded to 16-bit floats.
+    """Round a matrix to 16-bit floats and arrange it in panels for `dense_half`.
 
     Parameters
     ----------

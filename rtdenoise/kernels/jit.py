@@ -1,4 +1,4 @@
-"""The one place where compiler flags are chosen."""
+"""Numba compilation of kernels, with one set of flags and an on-disk cache."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def quieten_numba() -> None:
-    """Keep numba's account of every compilation, tens of thousands of lines, out of an application's debug log.
+    """Keep numba's compilation log, tens of thousands of lines, out of an application's debug log.
 
-    A level that somebody has set on numba's logger stays, before and after.
+    A level set on numba's logger by the application is respected, whether set before or after.
     """
     logger = logging.getLogger("numba")
     if logger.level == logging.NOTSET:
@@ -30,9 +30,9 @@ quieten_numba()
 def kernel(function: F) -> F:
     """Compile `function` with the flags every real-time kernel shares.
 
-    ``nogil`` lets a worker run beside Python; ``error_model="numpy"`` removes the division check that stops the loop
-    vectorising; ``fastmath`` stays off because it licenses the compiler to delete our NaN guards.  Compiled code is
-    kept on disk (`rtdenoise.cache`), so only the first use after an installation compiles.
+    ``nogil`` lets a worker run alongside Python; ``error_model="numpy"`` removes the division check that prevents
+    vectorisation; ``fastmath`` stays off because it lets the compiler remove our NaN guards.  Compiled code is kept on
+    disk (`rtdenoise.cache`), so compilation happens only at first use after installation.
     """
     dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
     if not numba.config.DISABLE_JIT:

@@ -1,11 +1,11 @@
-"""One gain for channels that hear the same, each its own for channels that do not: decided bin by bin, by coherence.
+"""Share gains between coherent channels, per bin; incoherent channels keep their own gains.
 
 ==============  ==================================================================  ===============
 ``auto``        smoothed ``|X|**2`` of one channel                                  power
-``cross``       smoothed ``X Y*`` of two                                            power, complex
+``cross``       smoothed ``X Y*`` of two channels                                   power, complex
 ``coherence``   ``|cross|**2 / (auto_x auto_y)``                                    0 to 1
 ``weight``      how far two channels share their gains                              0 to 1
-``certainty``   ``auto / noise_psd``: how much a channel has to say                 power ratio
+``certainty``   ``auto / noise_psd``: weight of a channel in the shared gain        power ratio
 ==============  ==================================================================  ===============
 """
 
@@ -17,14 +17,14 @@ from rtdenoise.kernels.jit import kernel
 from rtdenoise.typing import C64, F32
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
-_TINY = np.float32(1e-30)  # keeps what only decays out of the denormals; far below any noise
+_TINY = np.float32(1e-30)  # keeps decaying values from becoming denormal; far below any noise
 _NOISE_LEAST = np.float32(1e-20)  # as in `rtdenoise.kernels.gain`
 _CERTAINTY_LEAST, _CERTAINTY_MOST = np.float32(1e-3), np.float32(1e8)
-# Channels without anything in common show .05 to .15 with this smoothing and the mean over five bins; a voice 10 dB
-# above the noise of one channel and level with that of the other shows .45.
+# With this smoothing and the mean over five bins, unrelated channels have a coherence of .05 to .15; a voice 10 dB
+# above the noise of one channel and level with the noise of the other gives .45.
 _COHERENCE_NONE, _COHERENCE_FULL = np.float32(0.15), np.float32(0.35)
 _PER_COHERENCE = _ONE / (_COHERENCE_FULL - _COHERENCE_NONE)
-_SHARE = _ONE / np.float32(5)  # of one of five bins: a harmonic's main lobe
+_SHARE = _ONE / np.float32(5)  # of each of five bins, the main lobe of a harmonic
 _TWO, _THREE = np.float32(2), np.float32(3)
 
 
@@ -32,7 +32,7 @@ _TWO, _THREE = np.float32(2), np.float32(3)
 def start_sharing(
     power: F32, noise_psd: F32, gain: F32, auto: F32, smoothing: np.float32, certainty: F32, total: F32, shared: F32
 ) -> None:
-    """Follow the power of one channel, and begin its shared gain with its own.
+    """Update the smoothed power of one channel and initialise its shared gain with its own gain.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def pair_coherence(
     ----------
     spectrum, other : (n_bins,) complex64, read
     auto, other_auto : (n_bins,) float32, read
-        With this frame in them.
+        Already updated with this frame.
     cross : (n_bins,) complex64, read and written
     smoothing : float32 in [0, 1)
         Per frame, as for `auto`.
@@ -71,7 +71,7 @@ def pair_coherence(
 
     Notes
     -----
-    Carter (1987), eq. 2, with exponential averages.  Divided before it is squared, so that no power overflows.
+    Carter (1987), eq. 2, with exponential averages.  Divides before squaring to avoid overflow.
     """
     fresh = _ONE - smoothing
     for k in range(coherence.size):
@@ -90,9 +90,9 @@ def link_weight(coherence: F32, trust: np.float32, weight: F32) -> None:
     Parameters
     ----------
     coherence : (n_bins,) float32, read
-        Of five bins at least.
+        At least five bins.
     trust : float32 from 0 to 1
-        Less than 1 while the averages are young: every average of one frame is coherent.
+        Less than 1 until the averages have settled: averages over a single frame are always fully coherent.
     weight : (n_bins,) float32, written
     """
     last = coherence.size - 1
@@ -119,7 +119,7 @@ def share_gains(
     shared: F32,
     other_shared: F32,
 ) -> None:
-    """Add to the sums of two channels what each hears in the other's place, as far as they are coherent.
+    """Add the gain of each of two channels to the sums of the other, weighted by coherence and certainty.
 
     Parameters
     ----------
@@ -137,6 +137,6 @@ def share_gains(
 
 @kernel
 def finish_sharing(total: F32, shared: F32) -> None:
-    """From the sums of `share_gains` to the gain; (n_bins,) float32 read, (n_bins,) float32 read and written."""
+    """Normalise the sums of `share_gains` to gains; (n_bins,) float32 read, (n_bins,) float32 read and written."""
     for k in range(shared.size):
         shared[k] /= total[k]

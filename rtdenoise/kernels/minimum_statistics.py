@@ -1,4 +1,4 @@
-"""Noise power per bin as the minimum of the smoothed power over a window (Martin 2001).
+"""Noise PSD tracking by minimum statistics: the minimum of the smoothed power over a window (Martin 2001).
 
 R. Martin, "Noise power spectral density estimation based on optimal smoothing and minimum statistics", IEEE Trans.
 Speech and Audio Processing 9(5).  All times arrive as smoothing factors per hop, converted from seconds by the caller.
@@ -17,7 +17,7 @@ _TINY = np.float32(1e-20)  # float32-normal; far below a 24-bit noise floor
 
 @kernel
 def smooth_for_minimum(power: F32, noise_psd: F32, smoothed: F32, correction: F32, times: F32, alpha: F32) -> None:
-    """First half of minimum statistics: smooth the power with the factor that is best for each bin.
+    """First half of minimum statistics: smooth the power with the optimal factor for each bin.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def smooth_for_minimum(power: F32, noise_psd: F32, smoothed: F32, correction: F3
 def minimum_bias(
     noise_psd: F32, smoothed: F32, mean: F32, square: F32, alpha: F32, times: F32, inverse_dof: F32
 ) -> np.float32:
-    """Second half of minimum statistics: how far below the mean a minimum of this bin lies.
+    """Second half of minimum statistics: the inverse degrees of freedom, on which the bias of the minimum depends.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def track_minimum(
     counters: np.ndarray,
     windows: F32,
 ) -> None:
-    """Search the minimum over the window, in sub-windows, and set the noise PSD.
+    """Search for the minimum over the window, in sub-windows, and set the noise PSD.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def track_minimum(
     counters : (3,) int64, read and written
         Frame in the sub-window, ring position, frames per sub-window (read).
     windows : (4,) float32, read
-        Length and table value of the whole window, of a sub-window.
+        Length and table value of the whole window, then of a sub-window.
 
     Notes
     -----
@@ -149,7 +149,7 @@ def track_minimum(
 
 @kernel
 def _slope(mean_inverse_dof: np.float32) -> np.float32:
-    """By what factor the noise may rise at once (Martin 2001, fig. 5)."""
+    """Largest factor by which the noise may rise in one step (Martin 2001, fig. 5)."""
     if mean_inverse_dof < np.float32(0.03):
         return np.float32(8)
     if mean_inverse_dof < np.float32(0.05):

@@ -1,7 +1,7 @@
-"""Noise power per bin, followed while speech goes on.
+"""Noise PSD tracking per bin, also during speech.
 
-Speech-presence MMSE (the default) with what keeps it within bounds, and the textbook's average of the beginning; the
-third tracker is `rtdenoise.kernels.minimum_statistics`.  All times arrive as smoothing factors per hop, converted from
+Speech-presence MMSE (the default) with its upper and lower limits, and the textbook mean of the first frames; the third
+tracker is `rtdenoise.kernels.minimum_statistics`.  All times arrive as smoothing factors per hop, converted from
 seconds by the caller.
 """
 
@@ -15,13 +15,13 @@ from rtdenoise.typing import F32
 
 _ONE = np.float32(1)
 _TINY = np.float32(1e-20)  # float32-normal; far below a 24-bit noise floor
-_CAP = np.float32(0.99)  # certainty that a bin may have, so that its noise is never frozen
-_RATIO_MAX = np.float32(60)  # an a posteriori SNR that is certain speech
-_WIDE_REACH = 8  # bins to either side, a quarter of a kilohertz; `mean_of_17` knows it
+_CAP = np.float32(0.99)  # largest speech probability of a bin, so that its noise estimate never freezes
+_RATIO_MAX = np.float32(60)  # an a posteriori SNR that is speech for certain
+_WIDE_REACH = 8  # bins to either side, 250 Hz; fixed in `mean_of_17`
 _PRIOR, _OWN, _LOCAL, _WIDE = np.float32(-4.07), np.float32(0.5), np.float32(0.354), np.float32(0.4)  # fitted
-_START_REACH = 16  # bins to either side, half a kilohertz: wider than the gaps between harmonics
-_GROUP = 3  # windows whose smallest power is kept together
-_START_PEAK = np.float32(0.35)  # share of a peak that may be noise at the start: hum and engines have peaks too
+_START_REACH = 16  # bins to either side, 500 Hz: wider than the gaps between harmonics
+_GROUP = 3  # windows that share one stored minimum
+_START_PEAK = np.float32(0.35)  # share of a peak taken as noise at the start: hum and engines have peaks too
 
 
 @kernel
@@ -48,18 +48,18 @@ def track_presence(
     ratio : (n_bins,) float32, read and written
         A posteriori SNR ``gamma``, at most 60, smoothed over time.
     evidence : (n_bins,) float32, written
-        ``q``, the logarithm of the odds of speech.
+        ``q``, the log odds of speech.
     smoothing_noise, smoothing_ratio : float32 in [0, 1)
         Per hop.
     leak_max : float32
-        Power over noise beyond which a bin teaches nothing more.
+        Limit of power over noise in the update of a bin.
 
     Notes
     -----
     Gerkmann & Hendriks (2012), "Unbiased MMSE-based noise power estimation with low complexity and low tracking delay",
     eqs. 18 and 22.  Theirs is ``q = -ln(1 + xi) + gamma xi / (1 + xi)`` with xi = 15 dB, that is ``-3.48 + .97 gamma``;
-    a single bin is little evidence.  P never exceeds .99, so that no bin stays speech for ever: their eq. 23 lets it
-    until its smoothed value does.
+    a single bin is weak evidence.  P never exceeds .99, so no bin counts as speech forever; their eq. 23 limits P only
+    once its smoothed value exceeds the limit.
     """
     n_bins, last = power.size, power.size - 1
     for k in range(n_bins):
@@ -82,7 +82,7 @@ def track_presence(
 def _weigh(
     k: int, local: np.float32, power: F32, noise_psd: F32, evidence: F32, smoothing: np.float32, leak_max: np.float32
 ) -> None:
-    """The odds of speech in bin `k`, and the noise that follows from them; `evidence` holds `wide` and gets ``q``."""
+    """Update the log odds of speech and the noise of bin `k`; `evidence` holds `wide` on entry, ``q`` on exit."""
     gamma = min(power[k] / max(noise_psd[k], _TINY), _RATIO_MAX)
     evidence[k] = _PRIOR + _OWN * gamma + _WIDE * evidence[k] + _LOCAL * local
     p = _CAP / (_ONE + exponential(-evidence[k]))
@@ -99,11 +99,11 @@ def smooth_power(power: F32, recent: F32, smoothing: np.float32) -> None:
 
 @kernel
 def limit_noise(recent: F32, noise_psd: F32, lowest: F32, floor: F32) -> None:
-    """Keep the estimate between what the power has not fallen below for long and what it has fallen below now.
+    """Limit the estimate: from below by the minimum power of the last windows, from above by the recent power.
 
-    It falls at once where the power has been 6 dB below it for a while: recursive smoothing falls only 4.3 dB in a time
-    constant, which is long after a voice was taken for noise.  It rises at once to `floor`, which `raise_floor` takes
-    from the lowest power of the last windows, so a fan that was switched on is known within a second or two.
+    It drops at once where the recent power is more than 6 dB below it: recursive smoothing falls only 4.3 dB per time
+    constant, which is slow after speech was mistaken for noise.  It rises at once to `floor`, which `raise_floor`
+    derives from the minimum power of the last windows, so a fan that starts is learnt within a second or two.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def limit_noise(recent: F32, noise_psd: F32, lowest: F32, floor: F32) -> None:
     lowest : (n_bins,) float32, read and written
         Smallest `recent` of this window so far.
     floor : (n_bins,) float32, read
-        What past windows say; not more than `lowest` counts.
+        Lower limit from past windows; itself limited by `lowest`.
 
     Notes
     -----
@@ -128,12 +128,12 @@ def limit_noise(recent: F32, noise_psd: F32, lowest: F32, floor: F32) -> None:
 def raise_floor(
     recent: F32, lowest: F32, stored: F32, floor: F32, inverse_root: F32, window: int, sparing: bool
 ) -> None:
-    """At the end of a window: what the power has not fallen below, without what may be a held vowel.
+    """Update the floor at the end of a window: the minimum power of the window, less what may be a sustained vowel.
 
-    Noise that has been there for one window rises between the harmonics as well; a voice rises only at them.  So one
-    window raises the floor no higher than the power mean of exponent -1/2 over 33 neighbouring bins, which peaks hardly
-    move.  What peaks have held through `stored.shape[0]` groups of windows is no voice: nobody has so much breath.
-    Where the recording is not clear, a hum costs more than a vowel is worth: one window raises the floor altogether.
+    Noise that has lasted one window also raises the power between harmonics; a voice raises it only at harmonics.  So a
+    single window raises the floor no higher than the power mean of exponent -1/2 over 33 neighbouring bins, which peaks
+    hardly affect.  A peak that lasts through `stored.shape[0]` groups of windows is too long for a vowel, hence noise.
+    In a recording that is not clean, residual hum is worse than a damaged vowel: one window raises the floor fully.
 
     Parameters
     ----------
@@ -141,14 +141,14 @@ def raise_floor(
     lowest : (n_bins,) float32, read and written
         In: the smallest `recent` of the window that ends.  Out: `recent`, for the next one.
     stored : (n_groups, n_bins) float32, read and written
-        Smallest power of each of the last groups of windows, a ring.
+        Ring of the smallest power in each of the last groups of windows.
     floor : (n_bins,) float32, written
     inverse_root : (n_bins,) float32, written
         Scratch.
     window : int
-        Windows before this one.
+        Number of windows before this one.
     sparing : bool
-        Peaks are spared.
+        Whether peaks are spared as possible vowels.
     """
     n_groups = stored.shape[0]
     group, first = window // _GROUP % n_groups, window % _GROUP == 0
@@ -168,11 +168,11 @@ def raise_floor(
 
 @kernel
 def start_noise(recent: F32, noise_psd: F32, inverse_root: F32) -> None:
-    """A first noise estimate while there is no past to follow: recent power, limited by its own local floor.
+    """Initial noise estimate, while there is no history: recent power, limited by its own local floor.
 
-    The floor is the power mean of exponent -1/2 over 33 neighbouring bins, which peaks hardly move.
-    So noise is known from the first frame on, and the harmonics of a voice that is already there are not
-    taken for it.
+    The floor is the power mean of exponent -1/2 over 33 neighbouring bins, which peaks hardly affect.
+    So there is a noise estimate from the first frame, and the harmonics of a voice that is already present
+    are not mistaken for noise.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def start_noise(recent: F32, noise_psd: F32, inverse_root: F32) -> None:
 
 @kernel
 def track_beginning(power: F32, noise_psd: F32, n_frames: int, n_learnt: int) -> None:
-    """One step of the textbook's estimate: the mean power of the first frames, then never changed.
+    """One step of the textbook estimate: the mean power of the first frames, constant afterwards.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def track_beginning(power: F32, noise_psd: F32, n_frames: int, n_learnt: int) ->
 
     Notes
     -----
-    Loizou (2013), sec. 5.1.  It learns speech as noise if speech is there at the start; for teaching and comparison.
+    Loizou (2013), sec. 5.1.  Speech in the first frames is learnt as noise; for teaching and comparison.
     """
     if n_frames >= n_learnt:
         return

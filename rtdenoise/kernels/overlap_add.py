@@ -1,7 +1,7 @@
-"""Analysis and synthesis of a short-time spectrum, one hop at a time, over a record of state.
+"""Short-time spectral analysis and synthesis by overlap-add, one hop at a time, over a state record.
 
-Both work on any record that has the fields of `rtdenoise.streaming.overlap_add.overlap_add_fields`; what stands between
-them (a gain, a network) sees ``state.spectrum`` and changes it in place.
+Both work on any record that has the fields of `rtdenoise.streaming.overlap_add.overlap_add_fields`; the processing in
+between (a gain, a network) modifies ``state.spectrum`` in place.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ def analyse(block: F32, state: Record) -> None:
     Parameters
     ----------
     block : (hop,) float32, read
-        Unusable samples (NaN, infinite) count as 0, so that one bad sample cannot silence a stream for ever.
+        Unusable samples (NaN, infinite) count as 0, so that one bad sample cannot corrupt the stream for good.
     state : record, read and written
-        Reads ``analysis``; shifts ``history``; writes ``windowed`` (scratch), ``spectrum`` and ``n_silent``, the length
-        of the digital silence that the input ends with.
+        Reads ``analysis``; shifts ``history``; writes ``windowed`` (scratch), ``spectrum`` and ``n_silent``, the number
+        of consecutive zero samples at the end of the input, in whole blocks.
     """
     history, analysis, windowed = state.history, state.analysis, state.windowed
     kept = history.size - block.size
     for n in range(kept):
         windowed[n] = history[n + block.size]
-    for n in range(kept):  # by way of another array, so that both loops become vector copies
+    for n in range(kept):  # via another array, so that both loops vectorise
         history[n] = windowed[n]
     sounding = 0
     for n in range(block.size):
@@ -59,12 +59,12 @@ def analyse(block: F32, state: Record) -> None:
 
 @kernel
 def synthesise(out: F32, state: Record) -> None:
-    """Transform the spectrum back, add it to what earlier frames left, and hand out the finished hop.
+    """Inverse-transform the spectrum, overlap-add it and output the finished hop.
 
     Parameters
     ----------
     out : (hop,) float32, written
-        Complete now: no later frame reaches it.
+        Complete: no later frame contributes to it.
     state : record, read and written
         Reads ``spectrum`` and ``synthesis``; writes ``windowed`` (scratch); shifts ``overlap``.
     """

@@ -1,8 +1,8 @@
-"""The a priori SNR from its context: what recent averages in 20 bands say beyond one bin's own past.
+"""A priori SNR from context: a correction of the decision-directed estimate by recent averages in 20 bands.
 
 ``ln xi(k) = 1/2 ln(xi_dd(k) + .001) + c(k)``, where ``xi_dd`` is the decision-directed estimate and ``c`` is a fitted
 function of seven features of every band, interpolated between band centres.  All features are logarithms of recursive
-averages of power ratios, so they do not depend on the level.
+averages of power ratios, hence independent of the level.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rtdenoise.typing import F32
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _TINY = np.float32(1e-20)
 _RATIO_MAX = np.float32(1e4)
-_RATIO_MIN = np.float32(0.05)  # added before a logarithm: below it a ratio says nothing more
+_RATIO_MIN = np.float32(0.05)  # added before a logarithm: smaller ratios carry no information
 _XI_MIN = np.float32(0.001)
 _DECISION_MIN = np.float32(0.178)  # -15 dB: floor of the gain inside the decision-directed recursion
 
@@ -41,31 +41,31 @@ def band_features(
     root: F32,
     n_frames: int,
 ) -> None:
-    """Seven logarithms per band.
+    """Compute seven log features per band.
 
-    0 power over noise; 1-3 its averages over three times; 4 mean ratio over squared mean root ratio (how peaky);
-    5 power against the band's own recent peak; 6 noise against the mean of all bands.
+    0 power over noise; 1-3 its averages with three time constants; 4 mean ratio over squared mean root ratio
+    (peakiness); 5 power relative to the recent peak of the band; 6 noise relative to the mean of all bands.
 
     Parameters
     ----------
     power, noise_psd : (n_bins,) float32, read
     share_above : (n_bins,) float32, read
-        A bin belongs with this share to the band above it and with the rest to the one below.
+        Share with which a bin belongs to the band above it; the rest belongs to the band below.
     first_bin : (n_bands + 1,) int32, read
         Bins ``first_bin[b]`` to ``first_bin[b + 1]`` lie between the centres of bands ``b`` and ``b + 1``.
     inverse_width : (n_bands,) float32, read
-        One over the sum of shares; 0 for a band above half the sample rate, which copies the one below.
+        Reciprocal of the sum of shares; 0 for a band above half the sample rate, which copies the one below.
     averages : (3, n_bands) float32, read and written
     peak : (n_bands,) float32, read and written
     smoothing : (4,) float32, read
-        Per hop: of the three averages and of the falling peak.
+        Per hop: for the three averages and for the decay of the peak.
     features : (7, n_bands) float32, written
     sums : (4, n_bands) float32, written
         Scratch.
     ratio, root : (n_bins,) float32, written
-        Power over noise and its root, at most 1e4 and 100.
+        Power over noise and its square root, at most 1e4 and 100.
     n_frames : int
-        Frames seen before this one; the averages start at the first one's values.
+        Frames before this one; the averages start at the values of the first frame.
     """
     n_bands = peak.size
     for k in range(power.size):
@@ -126,7 +126,7 @@ def band_features(
 def band_regression(
     features: F32, table: F32, offset: F32, value_table: F32, value_offset: F32, hidden: F32, value: F32
 ) -> None:
-    """What the features say, at the band centres: one hidden layer.
+    """Regression from the features to one value per band centre: one hidden layer.
 
     ``value = value_offset + leaky(offset + features . table) . value_table``
 
@@ -140,11 +140,11 @@ def band_regression(
     hidden : (n_hidden,) float32, written
         Scratch.
     value : (n_values,) float32, written
-        Of every band: ``c``, the logarithm of a power ratio, or an SNR in dB, as the constants were fitted.
+        Per band: ``c``, the logarithm of a power ratio, or an SNR in dB, depending on the constants.
 
     Notes
     -----
-    Regression through a small multilayer perceptron; its constants come from `benchmarks/fit_prior`.
+    A small multilayer perceptron; its constants come from `benchmarks/fit_prior`.
     """
     dense(features.reshape(features.size), table, offset, hidden)
     leak(hidden)
@@ -153,7 +153,7 @@ def band_regression(
 
 @kernel
 def spread(value: F32, share_above: F32, first_bin: np.ndarray, spread_value: F32) -> None:
-    """Interpolate from band centres to bins; the last band holds up to half the sample rate.
+    """Interpolate from band centres to bins; the value of the last band extends to half the sample rate.
 
     Parameters
     ----------
@@ -181,16 +181,16 @@ def wiener_by_context(
     starting: bool,
     clearness: np.float32,
 ) -> None:
-    """Wiener gain from the a priori SNR in its context, with a soft floor.
+    """Wiener gain from the contextual a priori SNR, with a soft floor.
 
     ``xi = sqrt(xi_dd + .001) exp(c)``, ``gain = gain_min + (1 - gain_min) xi / (1 + xi)``;
-    in a clear recording at least ``sqrt(xi_dd / (1 + xi_dd))``
+    in a clean recording at least ``sqrt(xi_dd / (1 + xi_dd))``
 
     Parameters
     ----------
     power, noise_psd : (n_bins,) float32, read
     clean_psd : (n_bins,) float32, read and written
-        The decision-directed recursion's own estimate, as in `rtdenoise.kernels.gain.wiener_decision_directed`.
+        Estimate of the decision-directed recursion, as in `rtdenoise.kernels.gain.wiener_decision_directed`.
     gain : (n_bins,) float32, read and written
         In: ``c``.  Out: amplitude gain in ``[gain_min, 1]``.
     alpha : float32 in [0, 1)
@@ -198,11 +198,11 @@ def wiener_by_context(
     gain_min : float32 in [0, 1]
         Attenuation limit.
     starting : bool
-        The averages have no past yet and call a voice that is already there noise: give no less than the
-        decision-directed gain.
+        Whether the averages have not settled yet and mistake a voice in the first frames for noise; the gain is then
+        at least the decision-directed gain.
     clearness : float32 in [0, 1]
-        How far the gain is raised to that of power subtraction: what the constants were fitted on, mixtures at -5 to
-        15 dB mostly, has taught them that a sudden consonant is noise.
+        How far the gain is raised towards that of power subtraction: fitted mostly on mixtures at -5 to 15 dB, the
+        constants treat a sudden consonant as noise.
     """
     trust = _ONE if starting else _ZERO
     for k in range(gain.size):
@@ -227,9 +227,9 @@ def subtract_by_context(
     floor: np.float32,
     gain_min: np.float32,
 ) -> None:
-    """Power spectral subtraction whose over-subtraction follows the SNR in its context, per bin.
+    """Power spectral subtraction with over-subtraction from the contextual SNR, per bin.
 
-    ``a = clip(3 - .35 SNR_dB, 1, 12.5)``; then as `rtdenoise.kernels.gain.subtract_power`:
+    ``a = clip(3 - .35 SNR_dB, 1, 12.5)``, then as in `rtdenoise.kernels.gain.subtract_power`:
     ``S = max(Y - a N, floor N)``, ``gain = sqrt(S / Y)``.
 
     Parameters
@@ -249,7 +249,7 @@ def subtract_by_context(
 
     Notes
     -----
-    Berouti, Schwartz & Makhoul (1979), eqs. 4-6, with a steeper and wider rule because the SNR is known better.
+    Berouti, Schwartz & Makhoul (1979), eqs. 4-6, with a steeper and wider rule because the SNR estimate is better.
     """
     for k in range(gain.size):
         smoothed[k] = smoothing_power * smoothed[k] + (_ONE - smoothing_power) * power[k]

@@ -1,8 +1,8 @@
-"""How clear a recording is: the level of its voice over that of all else in it, from the power of whole frames.
+"""Estimate how clean a recording is: the level of the voice over noise and bursts, from the power of whole frames.
 
-The noise estimate of single bins cannot tell: what it learns from a voice it takes off this ratio.  Levels of whole
-frames need no decision bin by bin: the loudest voiced frames are the voice, the quietest of some seconds are the noise,
-and what is loud without any voice near it is noise that comes in bursts (a clap, a keystroke, a door).
+The noise PSD per bin is unsuitable for this: any speech that leaks into it lowers the ratio.  Whole-frame levels need
+no decision per bin: the loudest voiced frames are the voice, the quietest frames of the last seconds are the noise, and
+loud frames with no voice nearby are bursts of noise (a clap, a keystroke, a door).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from rtdenoise.typing import F32
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _TINY = np.float32(1e-20)
-_QUIET = np.float32(4)  # power over the quietest frame up to which a frame is noise
-_QUIET_MEAN = np.float32(8)  # and up to which the mean of such frames may lag behind: who begins inside a word has none
-_RANGE = np.float32(0.01)  # of the loudest voice: what is quieter is no voice that could be mistaken for a burst
+_QUIET = np.float32(4)  # a frame below this power ratio to the quietest one is noise
+_QUIET_MEAN = np.float32(8)  # limit of the mean of such frames, for a stream that starts inside a word
+_RANGE = np.float32(0.01)  # of the loudest voice; quieter frames are not accepted as voice
 _CLEAR_FROM = np.float32(27.0)  # dB; mixtures at 15 dB SNR have less
 _CLEAR_TO = np.float32(30.0)  # dB; mixtures at 24 dB SNR have more
 _BURSTS_FROM = np.float32(12.0)  # dB; bursts of mixtures up to 10 dB SNR have less
@@ -25,15 +25,15 @@ _BURSTS_TO = np.float32(20.0)  # dB; lone consonants of clear recordings have mo
 _DB = np.float32(10.0 / np.log(10.0))
 
 PEAK, NOISE, BURST, NEW, PENDING, LOWEST, N_LEVELS = 0, 1, 2, 3, 4, 5, 17
-"""Places in ``levels``; behind `LOWEST` stand the smallest powers of the last windows."""
+"""Indices into ``levels``; the entries after `LOWEST` are the smallest powers of the last windows."""
 
 SINCE, STEP = 0, 1
-"""Places in ``counts``."""
+"""Indices into ``counts``."""
 
 
 @kernel
 def frame_level(recent: F32, first: int, end: int) -> np.float32:
-    """Sum of bins `first` to before `end`; four sums at a time, so that none waits for another."""
+    """Sum of bins `first` to ``end - 1``, in four independent partial sums to shorten the dependency chain."""
     a, b, c, d = _TINY, _ZERO, _ZERO, _ZERO
     last = first + (end - first) // 4 * 4
     for k in range(first, last, 4):
@@ -48,9 +48,9 @@ def frame_level(recent: F32, first: int, end: int) -> np.float32:
 
 @kernel
 def roughness(recent: F32, first: int, end: int) -> np.float32:
-    """How much neighbouring bins differ: the mean of ``|a - b| / (a + b)`` over bins `first` to before `end`.
+    """How much neighbouring bins differ: the mean of ``|a - b| / (a + b)`` over bins `first` to ``end - 1``.
 
-    Harmonics stand out of the smoothed power for as long as a vowel lasts; what is rough in noise is smoothed away.
+    Harmonics stand out in the smoothed power throughout a vowel, whereas smoothing removes the roughness of noise.
     """
     total = _ZERO
     for k in range(first, end):
@@ -72,10 +72,10 @@ def follow_recording(
     starting: bool,
     window: int,
 ) -> np.float32:
-    """Loudest voiced frames, quietest frames and loudest bursts so far, and from their ratios how clear it all is.
+    """Track the levels of voice, noise and bursts, and derive from their ratios how clean the recording is.
 
-    A burst is a frame without a voice in the last `near` steps and in the `near` that follow: consonants are close to a
-    vowel.  So it counts one to two times `near` after it was heard.
+    A burst is a frame with no voice in the `near` steps before it and after it; consonants are always close to a vowel.
+    It therefore takes effect `near` to ``2 * near`` steps after it occurs.
 
     Parameters
     ----------
@@ -84,26 +84,26 @@ def follow_recording(
     rough : float32
         `roughness` of the frame, where harmonics are strong.
     levels : (17,) float32, read and written
-        Loudest voice, falling slowly; mean of the quiet frames; loudest burst, falling as slowly; loudest that may be
-        one, of these `near` steps and of the `near` before; lowest of this window and of the last eleven.
+        Loudest voice, decaying slowly; mean of the quiet frames; loudest burst, decaying as slowly; loudest burst
+        candidates of the current and of the previous `near` steps; lowest level of this window and of the last eleven.
     counts : (2,) int64, read and written
-        Steps since a voice was heard; steps of the present `near`.
+        Steps since the last voiced frame; steps in the current period of `near`.
     fall, smoothing : float32
-        Per step: of the loudest and of the mean.
+        Per step: decay of the loudest levels and smoothing of the mean.
     voiced : float32
-        Roughness of a voice: most vowels have more, most claps, clicks and knocks less.
+        Roughness threshold: most vowels are above it, most claps, clicks and knocks below.
     near : int
-        Steps.
+        In steps.
     starting : bool
-        `level` has no past yet.
+        Whether this is still the start of the stream, where `level` has no history.
     window : int
-        Place of the window that begins with this frame, counted for ever; negative if none begins.
+        Number of the window that begins with this frame, counted from the start; negative if none begins.
 
     Returns
     -------
     float32
-        The smaller of two: 0 for a voice up to 27 dB over its noise, at its loudest, 1 from 30 dB on, linear in dB
-        between; and the same from 12 to 20 dB over its bursts.
+        Minimum of two scores: 0 if the loudest voice is up to 27 dB above the noise, 1 from 30 dB, linear in dB in
+        between; and likewise from 12 to 20 dB above the bursts.
     """
     if starting:
         levels[:] = level

@@ -1,4 +1,4 @@
-"""Rational sample-rate conversion, one output at a time from a bank of filter phases."""
+"""Rational sample-rate conversion with a polyphase filter bank, one output sample at a time."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def resample(
 ) -> None:
     """Compute consecutive output samples of a polyphase interpolator.
 
-    Time is counted in ticks of the least common multiple of both rates.  Output ``j`` is the input, low-passed, at
-    ``j * ticks_out + shift - half`` where ``half`` is half the filter; its newest input is
+    Time is counted in ticks at the least common multiple of both rates.  Output ``j`` is the input, low-passed, at
+    ``j * ticks_out + shift - half`` where ``half`` is half the filter length; its newest input is
     ``(j * ticks_out + shift) // ticks_in``.
 
     Parameters
@@ -23,9 +23,9 @@ def resample(
     bank : (ticks_in, n_taps) float32, read
         ``bank[phase, m]`` weighs the input `m` samples before the newest.
     recent : (n,) float32, read
-        Inputs from number `first_input` on; inputs before the first count as 0 and need not be there.
+        Inputs from number `first_input` on; inputs before the first count as 0 and may be missing.
     first_input, first_output : int
-        Number of ``recent[0]`` and of ``out[0]``.
+        Sample numbers of ``recent[0]`` and ``out[0]``.
     ticks_in, ticks_out : int
         Ticks per input and output sample.
     shift : int

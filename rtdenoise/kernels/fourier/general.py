@@ -11,11 +11,11 @@ from rtdenoise.typing import C64, F32
 if numba.config.DISABLE_JIT:
 
     def rfft(signal: F32, spectrum: C64, axes: np.ndarray) -> None:
-        """See the compiled form."""
+        """See the compiled version."""
         spectrum[:] = np.fft.rfft(signal)
 
     def irfft(spectrum: C64, signal: F32, axes: np.ndarray) -> None:
-        """See the compiled form."""
+        """See the compiled version."""
         signal[:] = np.fft.irfft(spectrum, signal.size)
 
 else:
@@ -35,7 +35,7 @@ else:
 
         Notes
         -----
-        DUCC's transform through rocket-fft: 0.8 us for n = 512 and, after its first call in a thread, no allocation and
+        DUCC via rocket-fft: 0.8 us for n = 512 and, after its first call in a thread, no allocation and
         no lock (``benchmarks/allocations.py`` counts both).
         """
         r2c(signal, spectrum, axes, True, np.float32(1.0), 1)

@@ -143,8 +143,8 @@ def denoise(
     ----------
     signal : (n,), (n, channels) or (channels, n), read
         float32, float64 or float16 with full scale 1.0, or int16, int32, int8 or uint8 with the full scale of the type
-        (32768 for int16; uint8 is centred on 128).  Any byte order and memory layout.  NaN and infinite samples count as 0, and a warning
-        is logged.
+        (32768 for int16; uint8 is centred on 128).  Any byte order and memory layout.  NaN and infinite samples count
+        as 0, and a warning is logged.
     sample_rate : int
         8 to 192 kHz.
     method, preset, config, model, channel_mode, attenuation_limit_db, mix

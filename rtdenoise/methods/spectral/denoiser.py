@@ -1,4 +1,4 @@
-"""SS and WF as a `Denoiser`, at any sample rate, full band, for one channel or several that are linked."""
+"""SS and WF as a `Denoiser`: any sample rate, full band, one channel or several linked ones."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ from rtdenoise.typing import F32
 
 
 class SpectralDenoiser:
-    """A stream of SS or WF.
+    """One stream through SS or WF.
 
-    Runs natively at `sample_rate`: the windows keep their length in time, and every bin to half the rate is enhanced.
+    Runs natively at `sample_rate`: window lengths are constant in seconds, and every bin is enhanced.
 
     Parameters
     ----------
     method : "SS", "WF" or "bypass"
-        "bypass" goes through the same transforms and the same latency with a gain of one.
+        "bypass" runs the same transforms with the same latency and a gain of one.
     params : SpectralParams
     sample_rate : int
         8 to 192 kHz.
     channels : int
-        More than one: one gain for whatever several of them hear alike, so that its direction stays.
+        If more than one, coherent channels share one gain, which preserves the direction of sources.
 
     Attributes
     ----------
     framing : Framing
     state : (channels,) record array
-        The whole memory; fields that are scalars may be written while audio runs.
+        The complete state; scalar fields may be written while audio runs.
 
     Raises
     ------
     ConfigError
-        For a rate or a number of channels that cannot be.
+        For an unsupported sample rate or number of channels.
     """
 
     def __init__(self, method: str, params: SpectralParams, sample_rate: int, channels: int = 1) -> None:
@@ -67,7 +67,7 @@ class SpectralDenoiser:
         self._warm_up()
 
     def _warm_up(self) -> None:
-        """Compile now, so that no later call does."""
+        """Compile now, so that no later call has to."""
         silence = np.zeros(self._shape, np.float32)
         self.process(silence, silence)
         self.reset()
@@ -80,7 +80,7 @@ class SpectralDenoiser:
             out[...] = target
 
     def process_hops(self, signal: F32, out: F32) -> None:
-        """Enhance a whole number of hops in one call without the interpreter.
+        """Enhance a whole number of hops in one compiled call.
 
         Parameters
         ----------
@@ -98,7 +98,7 @@ class SpectralDenoiser:
 
 
 def rule_of(method: str, params: SpectralParams) -> int:
-    """Value of the record's field ``rule`` for a method and its parameters."""
+    """Return the value of the record field ``rule`` for a method and its parameters."""
     if method == "WF":
         rules = {"context": CONTEXT, "fine": FINE, "decision-directed": DECISION_DIRECTED, "log-mmse": LOG_MMSE}
         return rules[params.wiener.rule]

@@ -12,7 +12,7 @@ from rtdenoise.streaming.overlap_add import Framing
 from rtdenoise.units import smoothing_per_hop
 
 AVERAGE_SECONDS = (0.02, 0.06, 0.25)
-_RISE_PER_SECOND = 0.7  # of the logarithm of the lowest power
+_RISE_PER_SECOND = 0.7  # of the logarithm of the minimum power
 _UNREST_SECONDS = 0.3
 _MEAN_SECONDS = 0.1
 N_HIDDEN, N_SECOND = 48, 16
@@ -43,7 +43,7 @@ def fine_fields(n_bins: int) -> list[tuple[Any, ...]]:
 
 
 def fine_shapes() -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the constants of `rtdenoise.kernels.fine.wiener_fine`, and of the bands it was fitted on."""
+    """Names and shapes of the constants of `rtdenoise.kernels.fine.wiener_fine`, with those of its band regression."""
     return {
         **{f"band_{name}": shape for name, shape in context_shapes().items()},
         "table": (N_HIDDEN, fine.N_INPUTS),
@@ -56,7 +56,7 @@ def fine_shapes() -> dict[str, tuple[int, ...]]:
 
 
 def fill_fine(record: Any, framing: Framing) -> None:
-    """Write everything that never changes into a record that has the fields."""
+    """Write the constants into a record that has these fields."""
     hop = framing.hop_seconds
     record["fine_smoothing"] = [
         *(smoothing_per_hop(seconds, hop) for seconds in AVERAGE_SECONDS),
@@ -76,7 +76,7 @@ def fill_fine(record: Any, framing: Framing) -> None:
 
 
 def place_cosines(framing: Framing) -> np.ndarray:
-    """Three cosines over the mel scale to 8 kHz, by which a bin knows where it is; (3, n_bins) float64."""
+    """Positional encoding of bins: three cosines over the mel scale up to 8 kHz; (3, n_bins) float64."""
     hz = np.minimum(np.arange(framing.n_bins) * framing.sample_rate / framing.frame, 8000.0)
     place = np.log10(1.0 + hz / 700.0) / np.log10(1.0 + 8000.0 / 700.0)
     return np.asarray(np.cos(np.pi * np.arange(1, fine.N_COSINES + 1)[:, None] * place))

@@ -1,4 +1,4 @@
-"""The compiled hop of SS and WF: what Python, the loop over a file and an audio callback all call."""
+"""Compiled hops of SS and WF, shared by the Python API, file processing and the audio callback."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def hops(signal: F32, out: F32, hop_samples: int, states: np.ndarray) -> None:
 
     Notes
     -----
-    A single hop is a short signal: a function of its own, called from the loop here, would be compiled once for
-    itself and once more within the loop, and each takes seconds.
+    A single hop is processed as a short signal: a separate function for one hop would be compiled twice, by itself
+    and inlined into this loop, at several seconds each.
     """
     state = states[0]
     for start in range(0, signal.size - hop_samples + 1, hop_samples):
@@ -40,7 +40,7 @@ def hops(signal: F32, out: F32, hop_samples: int, states: np.ndarray) -> None:
 def hop_of_each(blocks: F32, outs: F32, states: np.ndarray) -> None:
     """Enhance one hop of many independent streams; (n_streams, hop) float32 read and written, (n_streams,) records.
 
-    The fitted constants are the first record's: read from one place they stay in the processor's cache.
+    Uses the fitted constants of the first record for all streams, so that they stay in the processor's cache.
     """
     for stream in range(states.size):
         state = states[stream]
@@ -53,7 +53,7 @@ def hop_of_each(blocks: F32, outs: F32, states: np.ndarray) -> None:
 
 @kernel
 def hops_linked(signal: F32, out: F32, hop_samples: int, states: np.ndarray) -> None:
-    """Enhance hops of several channels, with one gain for whatever they hear alike (see `linking`).
+    """Enhance hops of several channels, with one gain for coherent channels (see `linking`).
 
     Parameters
     ----------
@@ -61,12 +61,12 @@ def hops_linked(signal: F32, out: F32, hop_samples: int, states: np.ndarray) -> 
     out : (n, channels) float32, written; may be `signal`
     hop_samples : int
     states : (channels,) record array, read and written
-        ``rule``, ``gain_min``, ``mix`` and the fitted constants are those of the first record.
+        ``rule``, ``gain_min``, ``mix`` and the fitted constants are taken from the first record.
 
     Notes
     -----
-    One gain for all keeps the direction a listener hears.  Each channel follows its own noise: a noisy one would take
-    the speech of a good one for noise, if they had one estimate.
+    A common gain preserves the perceived direction.  Each channel tracks its own noise: with a common estimate, the
+    speech in a good channel would be treated as noise because of a noisy one.
     """
     first = states[0]
     for start in range(0, signal.shape[0] - hop_samples + 1, hop_samples):

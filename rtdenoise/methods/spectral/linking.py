@@ -1,4 +1,4 @@
-"""Several channels of SS or WF: whatever two of them hear alike gets one gain, so that its direction stays."""
+"""Channel linking for SS and WF: coherent channels share one gain, which preserves the direction of sources."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from rtdenoise.typing import Record
 from rtdenoise.units import smoothing_per_hop
 
 SMOOTHING_SECONDS = 0.2
-"""Of coherence: longer than a syllable's gaps, shorter than a talker's turn."""
+"""Smoothing of coherence: longer than the gaps between syllables, shorter than a turn of a talker."""
 
-_TRUST_SECONDS = 0.1  # how long the averages need a past
+_TRUST_SECONDS = 0.1  # until the averages have settled
 _FEW, _SEVERAL = 3, 9
 _ONE = np.float32(1)
 
 
 def link_reach(channels: int) -> int:
-    """How many cross-spectra each of `channels` channels keeps: with those behind it in a ring of all.
+    """Number of cross-spectra that each of `channels` channels keeps: with the channels that follow it in a ring.
 
-    Up to three channels, and up to nine, have one layout, so that they run the same compiled code.
+    Up to three channels share one layout, as do four to nine, so that they run the same compiled code.
     """
     return 1 if channels <= _FEW else _SEVERAL // 2 if channels <= _SEVERAL else channels // 2
 
 
 def link_fields(n_bins: int, reach: int) -> list[tuple[Any, ...]]:
-    """Record fields of a channel that may be linked with others, with `link_reach` cross-spectra."""
+    """Record fields for linking a channel with others; `reach` as from `link_reach`."""
     return [
         ("link_cross", "c8", (reach, n_bins)),
         *((f"link_{name}", "f4", (n_bins,)) for name in ("auto", "certainty", "total", "shared", "weight")),
@@ -39,16 +39,16 @@ def link_fields(n_bins: int, reach: int) -> list[tuple[Any, ...]]:
 
 
 def fill_link(record: Any, framing: Framing) -> None:
-    """Write what never changes into a record that has the fields."""
+    """Write the constants into a record that has these fields."""
     record["link_smoothing"] = smoothing_per_hop(SMOOTHING_SECONDS, framing.hop_seconds)
     record["link_trust"] = framing.hop_seconds / _TRUST_SECONDS
 
 
 @kernel
 def link(states: np.ndarray) -> None:
-    """From each channel's ``gain`` to ``link_shared``: its own where it is alone, a common one where others hear alike.
+    """Compute ``link_shared`` from the ``gain`` of each channel: shared where channels are coherent, else its own.
 
-    A channel in digital silence has nothing to say about the others; what was known of it stays.
+    A channel in digital silence does not contribute, and its averages are left unchanged.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def is_silent(state: Record) -> bool:
 
 @kernel
 def link_pair(state: Record, other: Record, place: int) -> None:
-    """Share the gains of two channels; `place` of `state`'s cross-spectra is theirs."""
+    """Share the gains of two channels; `place` is the index of their cross-spectrum in `state`."""
     if is_silent(state) or is_silent(other):
         return
     pair_coherence(

@@ -1,4 +1,4 @@
-"""What a user may choose about SS and WF, in seconds and dB, checked once."""
+"""User parameters of SS and WF, in seconds and dB, validated on construction."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def require_choice(name: str, value: object, choices: tuple[object, ...]) -> Non
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FramingParams:
-    """Windows as times, so that one preset serves every sample rate."""
+    """Window lengths in seconds, so that one preset serves every sample rate."""
 
     frame_seconds: float = 0.032
     span_seconds: float = 0.016
@@ -44,7 +44,7 @@ class FramingParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseParams:
-    """How the noise PSD is followed; `smoothing_seconds` belongs to the presence tracker."""
+    """Noise PSD tracking; `smoothing_seconds` applies to the presence tracker."""
 
     tracker: str = "presence"
     smoothing_seconds: float = 0.22
@@ -62,9 +62,9 @@ class NoiseParams:
 class WienerParams:
     """Wiener filter (WF): the rule for a priori SNR and gain, and the decision-directed smoothing.
 
-    "decision-directed", "context" and "fine" are estimates of the a priori SNR before a Wiener gain: from the bin's own
-    past, from 20 bands as well, and from the bin's neighbourhood on top of that, each a few times the cost of the one
-    before; "log-mmse" is the log-spectral amplitude gain after the decision-directed one.
+    "decision-directed", "context" and "fine" are estimators of the a priori SNR for a Wiener gain: from the past of the
+    bin, from 20 bands as well, and from the neighbourhood of the bin in addition, each a few times as expensive as the
+    one before; "log-mmse" is the log-spectral amplitude gain with the decision-directed estimate.
     """
 
     rule: str = "context"
@@ -77,7 +77,7 @@ class WienerParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubtractionParams:
-    """Spectral subtraction (SS): what the over-subtraction follows.
+    """Spectral subtraction (SS): `rule` selects the SNR that controls over-subtraction.
 
     "context": the fitted SNR of every bin; "band": the SNR of `n_bands` bands, one for Berouti's method, more for
     Kamath and Loizou's.
@@ -98,7 +98,7 @@ class SubtractionParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpectralParams:
-    """Everything about SS and WF.  `mix` is the enhanced share: 1 enhanced only, 0 the delayed input."""
+    """All parameters of SS and WF.  `mix` is the enhanced share: 1 enhanced only, 0 the delayed input."""
 
     framing: FramingParams = field(default_factory=FramingParams)
     noise: NoiseParams = field(default_factory=NoiseParams)

@@ -1,4 +1,4 @@
-"""Bands and fitted constants of the a priori SNR in its context, for any sample rate."""
+"""Bands and fitted constants of the contextual a priori SNR, for any sample rate."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LOWEST_HZ, _HIGHEST_HZ = 62.5, 8000.0  # centres of the first and the last band
 
 
 def prior_fields(n_bins: int) -> list[tuple[Any, ...]]:
-    """Record fields of the a priori SNR in its context."""
+    """Record fields of the contextual a priori SNR."""
     return [
         ("share_above", "f4", (n_bins,)),
         ("first_bin", "i4", (N_BANDS + 1,)),
@@ -47,7 +47,7 @@ def prior_fields(n_bins: int) -> list[tuple[Any, ...]]:
 
 
 def fill_prior(record: Any, framing: Framing) -> None:
-    """Write bands, smoothing and the fitted constants into a record that has the fields."""
+    """Write bands, smoothing and the fitted constants into a record that has these fields."""
     hz = np.arange(framing.n_bins) * framing.sample_rate / framing.frame
     place = np.clip(np.interp(_mel(hz), _mel(band_centres_hz()), np.arange(N_BANDS)), 0, N_BANDS - 1)
     heard = np.count_nonzero(hz <= _HIGHEST_HZ)
@@ -56,7 +56,7 @@ def fill_prior(record: Any, framing: Framing) -> None:
     record["first_bin"] = [*first, heard]
     width = np.bincount(np.floor(place[:heard]).astype(int), 1 - (place[:heard] % 1), N_BANDS + 1)
     width[1:] += np.bincount(np.floor(place[:heard]).astype(int), place[:heard] % 1, N_BANDS)
-    present = band_centres_hz() <= framing.sample_rate / 2 + 1.0  # the last centre is 8000 Hz but for rounding
+    present = band_centres_hz() <= framing.sample_rate / 2 + 1.0  # the last centre is 8000 Hz up to rounding
     record["inverse_width"] = np.where(present, 1.0 / np.maximum(width[:N_BANDS], 1e-6), 0.0)
     times = (*AVERAGE_SECONDS, PEAK_SECONDS)
     record["band_smoothing"] = [smoothing_per_hop(seconds, framing.hop_seconds) for seconds in times]
@@ -85,19 +85,19 @@ def context_shapes() -> dict[str, tuple[int, ...]]:
 
 
 def snr_shapes() -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the second output of the same hidden layer: the SNR that over-subtraction follows."""
+    """Names and shapes of the second output of the same hidden layer: the SNR that controls over-subtraction."""
     return {"snr_table": (N_HIDDEN, N_BANDS), "snr_offset": (N_BANDS,)}
 
 
 def load_constants(name: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, F32]:
-    """The fitted constants `name`.
+    """Load the fitted constants `name`.
 
     Parameters
     ----------
     name : str
-        Of a file in ``models/wf-prior``.
+        Name of a file in ``models/wf-prior``, without suffix.
     shapes : dict
-        What it must hold.
+        Required arrays and their shapes.
 
     Returns
     -------
@@ -106,7 +106,7 @@ def load_constants(name: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, F
     Raises
     ------
     ModelError
-        If it is missing, damaged or of another shape.
+        If the file is missing or damaged, or an array has another shape.
     """
     path = data_folder("models") / "wf-prior" / f"{name}.npz"
     constants = _read(path)

@@ -1,4 +1,4 @@
-"""From the power of a frame to its gain: the noise followed, then the rule that the record names."""
+"""Compute the gain of a frame from its power: track the noise, then apply the selected gain rule."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from rtdenoise.typing import Record
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _TINY = np.float32(1e-20)
-_LEAK = np.float32(5)  # of a clear recording; certain speech raises its noise by 1 dB a second
+_LEAK = np.float32(5)  # in a clean recording; bins that are certainly speech raise the noise by 1 dB/s
 
 
 @kernel
@@ -68,7 +68,7 @@ def judge_recording(state: Record) -> None:
 
 @kernel
 def track_noise(state: Record) -> None:
-    """Update ``noise_psd`` from ``power`` by the tracker that the record names."""
+    """Update ``noise_psd`` from ``power`` with the tracker selected by ``tracker``."""
     smooth_power(state.power, state.recent, state.smoothing_recent)
     judge_recording(state)
     if state.n_frames < state.n_start and state.tracker != BEGINNING:
@@ -130,7 +130,7 @@ def track_noise(state: Record) -> None:
 
 @kernel
 def read_bands(state: Record) -> None:
-    """From ``power`` and ``noise_psd`` to ``band_features``."""
+    """Compute ``band_features`` from ``power`` and ``noise_psd``."""
     band_features(
         state.power,
         state.noise_psd,
@@ -150,7 +150,7 @@ def read_bands(state: Record) -> None:
 
 @kernel
 def context_gain(state: Record, fitted: Record) -> None:
-    """Gain of WF from the a priori SNR in its context; `fitted` holds the constants, `state` itself or its like."""
+    """Gain of WF from the contextual a priori SNR; `fitted` is the record that holds the constants, often `state`."""
     read_bands(state)
     band_regression(
         state.band_features,
@@ -176,7 +176,7 @@ def context_gain(state: Record, fitted: Record) -> None:
 
 @kernel
 def context_subtraction_gain(state: Record, fitted: Record) -> None:
-    """Gain of SS by the SNR in its context; while that has no past, at least the decision-directed gain."""
+    """Gain of SS from the contextual SNR; at least the decision-directed gain until the averages have settled."""
     read_bands(state)
     band_regression(
         state.band_features,
@@ -206,14 +206,14 @@ def context_subtraction_gain(state: Record, fitted: Record) -> None:
 
 
 def fine_gain(state: Record) -> None:
-    """Gain of WF refined per bin; does nothing in a record without the fields, whose rule never asks for it."""
+    """Gain of WF refined per bin; does nothing if the record lacks the fields, as it then has another rule."""
     if "fine_maps" in state.dtype.names:
         refine(state)
 
 
 @overload(fine_gain)  # type: ignore[untyped-decorator]
 def _fine_gain(state: Any) -> Any:
-    """The same for compiled code, decided when the record's type is known."""
+    """Compiled version of `fine_gain`, resolved at compile time from the record type."""
 
     def refined(state: Any) -> Any:
         refine(state)
@@ -226,7 +226,7 @@ def _fine_gain(state: Any) -> Any:
 
 @kernel
 def refine(state: Record) -> None:
-    """``c`` of the bands, spread, then the regression per bin."""
+    """Compute ``c`` per band, spread it to bins and run the regression per bin."""
     read_bands(state)
     band_regression(
         state.band_features,
@@ -243,11 +243,11 @@ def refine(state: Record) -> None:
 
 @kernel
 def gain_frame(state: Record, fitted: Record) -> None:
-    """From ``power`` to ``gain``: follow the noise, apply the rule that the record names, mix.
+    """Compute ``gain`` from ``power``: track the noise, apply the selected gain rule, mix.
 
-    `fitted` is a record whose fitted constants are read, `state` itself or another of its kind.
+    `fitted` is the record that holds the fitted constants: `state` itself or another one of the same dtype.
 
-    In digital silence nothing changes: a muted microphone says nothing about the room.
+    Digital silence leaves the state unchanged: a muted microphone carries no information about the noise.
     """
     if state.n_silent >= state.history.size:
         return

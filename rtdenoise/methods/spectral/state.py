@@ -1,4 +1,4 @@
-"""The one record that is the whole memory of a spectral stream, and its first value."""
+"""State record of a spectral stream: dtype and initial values."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ PRESENCE, MINIMUM, BEGINNING = range(3)
 """Values of the field ``tracker``."""
 
 N_SUB_WINDOWS = 8  # of the minimum search; Martin (2001) uses 8
-N_GROUPS = 4  # of three windows each: what holds so long, 6 to 7.2 s, is no vowel
-_START_SECONDS = 0.06  # how long the first estimate is a mean
-_WINDOW_SECONDS = 0.6  # of the smallest power: longer than a vowel
-_TRUST_SECONDS = 0.5  # how long the averages of the context need a past
+N_GROUPS = 4  # of three windows each: 6 to 7.2 s, longer than any vowel
+_START_SECONDS = 0.06  # duration of the initial noise estimate
+_WINDOW_SECONDS = 0.6  # of the minimum power: longer than a vowel
+_TRUST_SECONDS = 0.5  # until the context averages have settled
 _RECENT_SECONDS = 0.03
-_LEVEL_HZ = (90.0, 7000.0)  # without the rumble that a voice does not reach
+_LEVEL_HZ = (90.0, 7000.0)  # excludes rumble below the voice
 _VOICE_HZ = (90.0, 1000.0)  # where harmonics are strong
-_JUDGE_SECONDS = 0.008  # between judgements of the recording: a quarter of a window
+_JUDGE_SECONDS = 0.008  # between updates of the recording estimate: a quarter of a window
 _NEAR_SECONDS = 0.25  # from a vowel to the last of its consonants
-_SPANS_SECONDS, _VOICED = (0.004, 0.008, 0.016), (0.32, 0.36, 0.4)  # short spans have windows that blur harmonics
-_LEVEL_FALL_DB_PER_SECOND = 0.3  # a pause of half a minute takes 9 dB off the loudest frame
+_SPANS_SECONDS, _VOICED = (0.004, 0.008, 0.016), (0.32, 0.36, 0.4)  # the windows of short spans blur harmonics
+_LEVEL_FALL_DB_PER_SECOND = 0.3  # a pause of 30 s lowers the loudest level by 9 dB
 _LEVEL_SECONDS = 0.5
 _RATIO_SECONDS = 0.02
-_MARTIN_HOP_SECONDS = 0.016  # the hop his bias table and smoothing factors belong to
+_MARTIN_HOP_SECONDS = 0.016  # the hop for which his bias table and smoothing factors hold
 _MARTIN_LENGTHS = (1, 2, 5, 8, 10, 15, 20, 30, 40, 60, 80, 120, 140, 160)
 _MARTIN_TABLE = (0, 0.26, 0.48, 0.58, 0.61, 0.668, 0.705, 0.762, 0.8, 0.841, 0.865, 0.89, 0.9, 0.91)
 
 
 @lru_cache(maxsize=64)
 def spectral_dtype(framing: Framing, n_bands: int, has_fine: bool, reach: int = 1) -> np.dtype[Any]:
-    """Everything one channel of SS or WF remembers or may be told while it runs: one record.
+    """Record dtype of one channel of SS or WF: its state and the parameters that may change while it runs.
 
-    The fields of the per-bin regression are there only if `has_fine`; `reach` is
-    `rtdenoise.methods.spectral.linking.link_reach`.  Equal arguments give the same object: to find
-    that two of them are equal costs a compiled function's caller more than half a hop.
+    The fields of the per-bin regression are present only if `has_fine`; `reach` is
+    `rtdenoise.methods.spectral.linking.link_reach`.  Equal arguments return the same object, because
+    comparing two dtypes at the call of a compiled function takes longer than half a hop.
 
     Fields without a shape may be written by another thread while audio runs; each is read once per hop.
     """
@@ -55,7 +55,7 @@ def spectral_dtype(framing: Framing, n_bands: int, has_fine: bool, reach: int = 
     minimum = ("minimum_mean", "minimum_square", "minimum_smoothed", "minimum", "minimum_sub", "inverse_dof", "scratch")
     fields = np.dtype(
         [
-            ("n_frames", "i8"),  # first: numba takes a record whose first fields are another's whole for that one
+            ("n_frames", "i8"),  # first: numba confuses a record with another whose fields are its leading fields
             *overlap_add_fields(framing),
             *((name, "f4", (n,)) for name in (*bins, *minimum)),
             *prior_fields(n),
@@ -97,11 +97,11 @@ def spectral_dtype(framing: Framing, n_bands: int, has_fine: bool, reach: int = 
         ],
         align=True,
     )
-    return np.dtype((np.record, fields))  # fields as attributes in plain Python too, when numba is switched off
+    return np.dtype((np.record, fields))  # attribute access also in plain Python, with numba disabled
 
 
 def initial_state(framing: Framing, params: SpectralParams, rule: int, channels: int = 1) -> np.ndarray:
-    """The record of one of `channels` channels before the first sample.
+    """Return the initial record of one of `channels` channels.
 
     Returns
     -------
@@ -150,7 +150,7 @@ def _fill_noise(record: Any, hop: float, params: SpectralParams) -> None:
     record["ratio"] = 1.0
     record["minimum"] = record["minimum_sub"] = record["minimum_stored"] = np.inf
     record["minimum_correction"] = 1.0
-    # .96, .3, .7 and .8 per 16 ms hop, as times: 0.392, 0.0133, 0.0449 and 0.0717 s
+    # .96, .3, .7 and .8 per 16 ms hop, i.e. time constants of 0.392, 0.0133, 0.0449 and 0.0717 s
     record["minimum_times"] = [
         smoothing_per_hop(-_MARTIN_HOP_SECONDS / float(np.log(per_hop)), hop) for per_hop in (0.96, 0.3, 0.7, 0.8)
     ]
@@ -166,7 +166,7 @@ def _fill_noise(record: Any, hop: float, params: SpectralParams) -> None:
 
 
 def _fill_bands(record: Any, framing: Framing, n_bands: int) -> None:
-    """Bands of equal width up to 8 kHz, the last one to the end, weighted as Kamath & Loizou (2002), eq. 6."""
+    """Bands of equal width up to 8 kHz, the last one extended to the top; weights of Kamath & Loizou (2002), eq. 6."""
     top_hz = min(8000.0, framing.sample_rate / 2)
     edges_hz = np.linspace(0.0, top_hz, n_bands + 1)
     edges = np.round(edges_hz * framing.frame / framing.sample_rate).astype(np.int32)

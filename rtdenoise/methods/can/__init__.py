@@ -1,1 +1,1 @@
-"""CAN: the context aggregation network, causal, as a stream; everything heavy is imported when first used."""
+"""CAN: causal, streaming context aggregation networks; heavy packages are imported at first use."""

@@ -1,4 +1,4 @@
-"""Quiet for native libraries: what they announce on standard error and have no switch for."""
+"""Suppress notices that native libraries print to standard error and that have no switch."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import threading
 from collections.abc import Iterator
 from types import ModuleType
 
-_STANDARD_ERROR = threading.Lock()  # the descriptor is the process's: two threads must not save it at once
+_STANDARD_ERROR = threading.Lock()  # the descriptor is per process: two threads must not redirect it at once
 
 
 @contextlib.contextmanager
 def no_notices() -> Iterator[None]:
-    """Standard error leads nowhere for a moment."""
+    """Redirect standard error to the null device within the context."""
     with _STANDARD_ERROR:
         try:
             kept = os.dup(2)
-        except OSError:  # a program without standard error
+        except OSError:  # the process has no standard error
             yield
             return
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -33,19 +33,19 @@ def no_notices() -> Iterator[None]:
 
 
 def import_quietly(name: str) -> ModuleType:
-    """Import Keras or TensorFlow without what their native parts announce meanwhile; errors are raised as ever.
+    """Import Keras or TensorFlow without the notices of their native parts; errors are raised as usual.
 
-    They are heard where ``TF_CPP_MIN_LOG_LEVEL`` is 0.
+    Notices are shown if ``TF_CPP_MIN_LOG_LEVEL`` is 0.
 
     Raises
     ------
     ImportError
-        If it is not there.
+        If the module is not installed.
     """
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") == "0" or name in sys.modules:
         return importlib.import_module(name)
     with no_notices():
         module = importlib.import_module(name)
-        if "tensorflow" in sys.modules:  # of a GPU it tells once it looks for one
+        if "tensorflow" in sys.modules:  # triggers the notices about GPUs now
             sys.modules["tensorflow"].config.list_physical_devices()
     return module

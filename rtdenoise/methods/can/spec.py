@@ -1,4 +1,4 @@
-"""What a context aggregation network looks like: one frozen description, valid by construction, saved as JSON."""
+"""Specification of a context aggregation network: a frozen dataclass, validated on construction, saved as JSON."""
 
 from __future__ import annotations
 
@@ -19,59 +19,59 @@ _CHOICES = {
     "statistics": ("running", "file"),
 }
 
-_DILATION_MAX = 1 << 20  # rows: a minute of samples at 16 kHz
+_DILATION_MAX = 1 << 20  # in rows; about a minute of samples at 16 kHz
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CanSpec:
     """A stack of dilated convolutions over samples (``wave``), learnt frames (``framed``) or spectra (``spectral``).
 
-    A *row* is what the stack sees at one instant: one sample, one frame or one spectrum.
+    A *row* is the input of the stack at one instant: one sample, one frame or one spectrum.
 
     Attributes
     ----------
     name : str
     domain : {"wave", "framed", "spectral"}
-        ``framed``: a learnt analysis turns `frame` samples into a row every `stride` samples, a learnt synthesis turns
-        rows into frames that are overlapped and added.
+        ``framed``: a learnt analysis turns `frame` samples into a row every `stride` samples; a learnt synthesis turns
+        rows into frames for overlap-add.
     channels : int
         Width of every intermediate layer.
     dilations : tuple of int
-        One convolution each, in rows.
+        One per convolution, in rows.
     kernel : int
         Taps of each convolution.
     normalisation : {"none", "adaptive"}
         ``adaptive``: ``w0 * x + w1 * batchnorm(x)`` before the activation (Germain et al. 2018, section 2.1).
     statistics : {"running", "file"}
-        Mean and variance that an adaptive network normalises with when it is used on a whole file: those kept while it
-        was trained, or the file's own.  Streams always use kept ones.
+        Mean and variance with which an adaptive network normalises a whole file: the running ones from training, or
+        those of the file.  Streams always use the running ones.
     residual : bool
         ``h + scale * activation(conv(h))`` in place of ``activation(conv(h))``.
     causal : bool
-        All taps in the past; otherwise centred: its stream is later than the input by `lookahead_samples`.
+        All taps in the past; otherwise centred, which delays the stream by `lookahead_samples`.
     slope : float
-        Of the leaky rectifier, for negative input.
+        Slope of the leaky rectifier for negative input.
     mask : {"none", "magnitude", "complex"}
-        What the last layer means: the signal itself, a gain per bin, a gain and a rotation per bin.
+        Meaning of the output: the signal itself, a gain per bin, or a gain and a rotation per bin.
     mask_power : float
-        Exponent of the gain when the network is used; below 1 it suppresses less than it was trained to.
+        Exponent applied to the gain at inference; values below 1 suppress less than in training.
     gain_min_db : float
-        Lowest gain a mask applies when the network is used.
+        Lowest gain of the mask at inference.
     sample_rate : int
         In Hz.
     hop : int
         Samples per step of the stream.
     frame, span : int
         Analysis and synthesis windows of the spectral domain; see `rtdenoise.streaming.windows.window_pair`.  With
-        ``span == hop`` nothing is delayed, and the network listens through another window (`listening_span`).  In the
-        framed domain `frame` is the length of both and `span` is not used.
+        ``span == hop`` there is no delay, and the network input uses another window (`listening_span`).  In the framed
+        domain `frame` is the length of both and `span` is unused.
     stride : int
         Samples between rows of the framed domain.
     mean_rows : int
-        Rows after which the running means that a spectral network reads have taken as much of a new spectrum as they
-        are meant to take of one: with a shorter hop, more, so that they last as long.
+        Divisor of the update steps of the running means that a spectral network reads; larger for shorter hops, to
+        keep their time constants.
     fine_channels : int
-        Width of the layers behind the stack that look at each bin's gain beside those of its neighbours
+        Width of the layers after the stack that refine the gain of each bin from its neighbours
         (`rtdenoise.methods.can.fine`); 0: none.
     """
 
@@ -124,9 +124,9 @@ class CanSpec:
             raise ConfigError(f"gain_min_db={self.gain_min_db} must not amplify")
 
     def _check_spectra(self) -> None:
-        """What only spectra have, or ask for."""
+        """Check the fields that apply only to the spectral domain."""
         if self.domain == "spectral":
-            window_pair(self.frame, self.span, self.hop)  # refuses lengths that have no windows
+            window_pair(self.frame, self.span, self.hop)  # raises for lengths without a window pair
             if self.frame % self.hop:
                 raise ConfigError(f"frame={self.frame} must be a multiple of hop={self.hop}")
         elif self.fine_channels:
@@ -139,41 +139,41 @@ class CanSpec:
 
     @property
     def listens_apart(self) -> bool:
-        """Whether what the network reads is another spectrum than the one its mask is for."""
+        """Whether the network reads another spectrum than the one it masks."""
         return self.domain == "spectral" and self.span == self.hop
 
     @property
     def listening_span(self) -> int:
-        """Span of the windows through which the network listens."""
+        """Span of the windows of the spectrum that the network reads."""
         return 2 * self.hop if self.listens_apart else self.span
 
     @property
     def n_inputs(self) -> int:
-        """Numbers per row that the stack reads: sample, frame, or three (complex masks: five) of every bin."""
+        """Inputs of the stack per row: a sample, a frame, or three (complex masks: five) values per bin."""
         one = self.frame if self.domain == "framed" else 1
         return {"none": one, "magnitude": 3 * self.n_bins, "complex": 5 * self.n_bins}[self.mask]
 
     @property
     def n_outputs(self) -> int:
-        """Numbers per row that the stack writes: sample, frame, or gain (and rotation, two numbers) per bin."""
+        """Outputs of the stack per row: a sample, a frame, or a gain (plus two values for rotation) per bin."""
         one = self.frame if self.domain == "framed" else 1
         return {"none": one, "magnitude": self.n_bins, "complex": 3 * self.n_bins}[self.mask]
 
     @property
     def rows_per_hop(self) -> int:
-        """Rows the stack takes in per step of the stream."""
+        """Rows the stack consumes per step of the stream."""
         return {"wave": self.hop, "framed": self.hop // self.stride, "spectral": 1}[self.domain]
 
     @property
     def receptive_rows(self) -> int:
-        """Rows one output row of the stack depends on, its own included."""
+        """Rows one output row of the stack depends on, including the current one."""
         return 1 + (self.kernel - 1) * sum(self.dilations)
 
     @property
     def receptive_field(self) -> int:
         """Input samples one output sample depends on.
 
-        The running means that a spectral network reads besides are not counted: they fade, over about a second.
+        Excludes the running means that a spectral network also reads; they decay over about a second.
         """
         if self.domain == "wave":
             return self.receptive_rows
@@ -185,17 +185,17 @@ class CanSpec:
 
     @property
     def lookahead_samples(self) -> int:
-        """Samples of the future one output sample depends on; a stream waits for them."""
+        """Future samples one output sample depends on; they delay the stream."""
         return 0 if self.causal else (self.kernel - 1) // 2 * sum(self.dilations)
 
     @property
     def latency_samples(self) -> int:
-        """By how many samples the output is later than the input, `lookahead_samples` apart."""
+        """Delay of the output relative to the input, in samples, excluding `lookahead_samples`."""
         return {"wave": 0, "framed": self.frame - self.stride, "spectral": self.span - self.hop}[self.domain]
 
     @property
     def multiplications_per_second(self) -> int:
-        """Multiply-adds per second of sound in the stack."""
+        """Multiply-adds per second of audio."""
         c, k = self.channels, self.kernel
         inner = k * c * c * (len(self.dilations) - (self.domain == "wave"))
         first = k * c if self.domain == "wave" else self.n_inputs * c
@@ -205,17 +205,17 @@ class CanSpec:
         ) * rows_per_second
 
     def as_json(self) -> str:
-        """The specification as readable JSON."""
+        """Return the specification as indented JSON."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
 def spec_from_mapping(values: dict[str, Any]) -> CanSpec:
-    """A specification from parsed JSON or YAML.
+    """Create a specification from parsed JSON or YAML.
 
     Raises
     ------
     ConfigError
-        If a key is unknown or missing, or a value cannot work.
+        If a key is unknown or missing, or a value is invalid.
     """
     known = [f.name for f in fields(CanSpec)]
     unknown = sorted(set(values) - set(known))
@@ -232,12 +232,12 @@ def spec_from_mapping(values: dict[str, Any]) -> CanSpec:
 
 
 def load_spec(path: Path) -> CanSpec:
-    """Read a specification that `CanSpec.as_json` wrote.
+    """Read a specification written by `CanSpec.as_json`.
 
     Raises
     ------
     ModelError
-        If the file is missing or is no specification.
+        If the file is missing or is not a specification.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

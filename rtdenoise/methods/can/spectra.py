@@ -1,4 +1,4 @@
-"""Blocks of samples to the spectra that a network reads, and its answer back to samples: of one stream or many."""
+"""Overlap-add analysis and synthesis around a spectral network, for one or many streams."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Spectra:
     Attributes
     ----------
     inputs : dict of array
-        What a step of the network reads, written by `analyse`: `tensorflow.graph.spectra`, each ``(streams, n_bins)``
+        Inputs of a network step, written by `analyse`: `tensorflow.graph.spectra`, each ``(streams, n_bins)``
         float32, and ``gain_min`` ``(1,)``, an amplitude that may be written while audio runs.
     """
 
@@ -62,7 +62,7 @@ class Spectra:
         self.inputs["gain_min"] = np.full(1, self._gain_start, np.float32)
 
     def analyse(self, blocks: F32) -> None:
-        """Take in the next ``(streams, hop)`` samples."""
+        """Analyse the next ``(streams, hop)`` samples."""
         for records, prefix in zip(self._records, ("", "heard_"), strict=False):
             analyse_each(blocks, records)
             spectrum = records["spectrum"]
@@ -70,7 +70,7 @@ class Spectra:
             self.inputs[prefix + "imag"][...] = spectrum.imag
 
     def synthesise(self, answer: Mapping[str, F32], outs: F32) -> None:
-        """Write the finished ``(streams, hop)`` samples of a step's ``real`` and ``imag``."""
+        """Synthesise the next ``(streams, hop)`` samples from the ``real`` and ``imag`` outputs of a step."""
         spectrum = self._records[0]["spectrum"]
         self._heard[...] = spectrum
         spectrum.real = answer["real"]
@@ -87,7 +87,7 @@ class Spectra:
 
 
 def _records(spec: CanSpec, span: int, streams: int) -> np.ndarray:
-    """Overlap-add records at their start."""
+    """Return overlap-add records in their initial state."""
     framing = Framing(sample_rate=spec.sample_rate, frame=spec.frame, span=span, hop=spec.hop)
     records = np.zeros(streams, np.dtype(overlap_add_fields(framing), align=True))
     for record in records:

@@ -1,4 +1,4 @@
-"""CAN as a `Denoiser`: one stream through a trained network, hop by hop."""
+"""CAN as a `Denoiser`: run a trained network on one stream, hop by hop."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEFAULT_MODEL = "can-live"
 
 
 class SpectralCan:
-    """A network over spectra between the package's own analysis and synthesis.
+    """A spectral network between overlap-add analysis and synthesis.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class SpectralCan:
 
 
 class WaveCan:
-    """A network that reads and writes samples: no delay but the block, learnt frames, and what it looks ahead.
+    """A network that reads and writes samples; its delay comes from the block, learnt frames and lookahead only.
 
     Parameters
     ----------
@@ -96,13 +96,13 @@ class WaveCan:
 
 
 class WholeFileCan(WaveCan):
-    """A network that normalises a file with the file's own statistics, and a stream with kept ones.
+    """A network that normalises whole files with their own statistics, and streams with stored ones.
 
     Parameters
     ----------
     network : WholeNetwork
     engine : StepEngine
-        The same network, its statistics folded in.
+        The same network with stored statistics folded in.
     """
 
     def __init__(self, network: WholeNetwork, engine: StepEngine) -> None:
@@ -110,19 +110,19 @@ class WholeFileCan(WaveCan):
         self._network = network
 
     def denoise_whole(self, signal: F32) -> F32:
-        """Enhance all of a signal, ``(n,)`` in and out, aligned; see `rtdenoise.streaming.whole.whole_of`."""
+        """Enhance a whole signal, ``(n,)`` in and out, aligned; see `rtdenoise.streaming.whole.whole_of`."""
         return self._network.run(np.where(np.isfinite(signal), signal, np.float32(0.0)))
 
 
 @kernel
 def copy_usable(block: F32, rows: F32) -> None:
-    """Copy `block` ``(hop,)`` to `rows` ``(hop,)``; what is no usable sample (NaN, infinite) counts as 0."""
+    """Copy `block` ``(hop,)`` to `rows` ``(hop,)``; unusable samples (NaN, infinite) count as 0."""
     for n in range(block.size):
         rows[n] = usable(block[n])
 
 
 def _warm_up(denoiser: SpectralCan | WaveCan) -> None:
-    """Compile and allocate now, so that no later call does."""
+    """Compile and allocate now, so that no later call has to."""
     silence = np.zeros(denoiser.hop, np.float32)
     denoiser.process(silence, np.empty_like(silence))
     denoiser.reset()
@@ -136,27 +136,27 @@ def build_can(
     device: str = "cpu",
     attenuation_limit_db: float | None = None,
 ) -> CompiledCan | SpectralCan | WaveCan:
-    """A denoiser from a trained model.
+    """Build a denoiser from a trained model.
 
     Parameters
     ----------
     model : str or Path
-        Name of a shipped model, or a model's folder.
+        Name of a shipped model, or the folder of a model.
     engine : {"auto", "numba", "litert", "tf"}
         See `engine_for` for "auto".
     precision : {"float", "int8"}
-        Of LiteRT's products; int8 costs half and differs slightly from all other forms.
+        Precision of the LiteRT engine; int8 halves the cost, with slightly different output from all other engines.
     device : {"cpu", "gpu", "auto"}
-        Of the TensorFlow engine.
+        Device of the TensorFlow engine.
     attenuation_limit_db : float, optional
-        The most a spectral network takes away; the model's own limit if not given.
+        Maximum attenuation of a spectral network; the limit of the model if not given.
 
     Raises
     ------
     ConfigError
         For an unknown engine or precision, or a limit below 0 dB.
     ModelError, MissingExtraError, DeviceError
-        If the model, a package or a device is not there or cannot be used.
+        If the model, a package or a device is missing or unusable.
     """
     if engine not in ENGINES:
         raise ConfigError(f"engine={engine!r} must be one of {', '.join(ENGINES)}")
@@ -183,7 +183,7 @@ def build_can(
 
 
 def engine_for(spec: CanSpec, engine: str = "auto", precision: str = "float") -> str:
-    """The engine that "auto" stands for: the compiled hop for spectra, the fastest; LiteRT for samples and 8 bits."""
+    """Resolve "auto": the compiled hop, the fastest, for spectral networks; LiteRT for the others and for int8."""
     if engine != "auto":
         return engine
     return "numba" if spec.domain == "spectral" and precision == "float" else "litert"

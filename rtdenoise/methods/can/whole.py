@@ -1,4 +1,4 @@
-"""A waveform network that normalises with the statistics of the file it is given, as published, without a framework."""
+"""Waveform network normalised with the statistics of the whole input file, as published; plain numpy."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from rtdenoise.methods.can.weights import Network
 from rtdenoise.typing import F32, F64
 
 SECONDS_MAX = 600.0
-"""Longest signal: two rows of all channels per sample must fit into memory, 5 GB for ten minutes of 64 channels."""
+"""Longest signal: two rows per sample must fit in memory, 5 GB for ten minutes with 64 channels."""
 
 
 @dataclass(frozen=True, slots=True)
 class WholeNetwork:
-    """Weights before anything is folded; Germain et al. (2018), section 2.1.
+    """Weights before normalisation is folded in; Germain et al. (2018), section 2.1.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class WholeNetwork:
 
     @property
     def n_weights(self) -> int:
-        """Numbers that are trained."""
+        """Number of trained parameters."""
         arrays = (*self.kernels, self.passing, self.normalising, *self.offsets, *self.last)
         return sum(a.size for a in arrays)
 
@@ -62,7 +62,7 @@ class WholeNetwork:
         Raises
         ------
         SignalError
-            If it is longer than `SECONDS_MAX`.
+            If the signal is longer than `SECONDS_MAX`.
         """
         if len(signal) > SECONDS_MAX * self.spec.sample_rate:
             raise SignalError(
@@ -74,7 +74,7 @@ class WholeNetwork:
         return out
 
     def statistics(self, signal: F32) -> F64:
-        """Means and variances that normalise this signal, ``(n_layers, 2, channels)``."""
+        """Return the means and variances that normalise this signal, ``(n_layers, 2, channels)``."""
         return self._layers(signal)[1]
 
     def _layers(self, signal: F32) -> tuple[F32, F64]:
@@ -92,14 +92,14 @@ class WholeNetwork:
         return rows, found
 
     def _folded(self, number: int, statistics: F64) -> tuple[F64, F64]:
-        """What a layer's rows are multiplied with, and what is added, ``(channels,)`` each."""
+        """Return scale and offset of the rows of a layer, ``(channels,)`` each."""
         mean, variance = statistics
         w0, w1 = float(self.passing[number]), float(self.normalising[number])
         inverse = 1.0 / np.sqrt(variance + features.BATCHNORM_EPSILON)
         return w0 + w1 * inverse, w1 * (self.offsets[number] - mean * inverse)
 
     def frozen(self, statistics: F64) -> Network:
-        """The network that streams: these statistics, ``(n_layers, 2, channels)``, folded into the convolutions."""
+        """Return the streaming network: `statistics`, ``(n_layers, 2, channels)``, folded into the convolutions."""
         kernels, biases = [], []
         for number, kernel in enumerate(self.kernels):
             scale, shift = self._folded(number, statistics[number])
@@ -108,7 +108,7 @@ class WholeNetwork:
         return Network(self.spec, None, tuple(kernels), tuple(biases), self.last)
 
     def as_bytes(self) -> bytes:
-        """An ``.npz`` file of 32-bit weights."""
+        """Return an ``.npz`` file of the 32-bit weights."""
         named: dict[str, Any] = {f"kernel{i}": a for i, a in enumerate(self.kernels)}
         named |= {f"offset{i}": a for i, a in enumerate(self.offsets)}
         named |= {"passing": self.passing, "normalising": self.normalising}
@@ -119,9 +119,9 @@ class WholeNetwork:
 
 
 def dilated(rows: F32, kernel: F32, dilation: int, *, causal: bool) -> F32:
-    """Dilated convolution of ``(n, n_in)`` rows, silence around them: ``y[t] = sum_k x[t + (k - c) d] W[k]``.
+    """Dilated convolution of ``(n, n_in)`` rows, zero-padded: ``y[t] = sum_k x[t + (k - c) d] W[k]``.
 
-    ``c`` is the last tap of a causal convolution, else the middle one.
+    ``c`` is the last tap of a causal convolution, otherwise the middle one.
     """
     taps, n = len(kernel), len(rows)
     present = taps - 1 if causal else taps // 2
@@ -137,7 +137,7 @@ def dilated(rows: F32, kernel: F32, dilation: int, *, causal: bool) -> F32:
 
 
 def load_whole(content: bytes, spec: CanSpec) -> WholeNetwork:
-    """Read what `WholeNetwork.as_bytes` made.
+    """Read weights written by `WholeNetwork.as_bytes`.
 
     Raises
     ------
@@ -156,12 +156,12 @@ def load_whole(content: bytes, spec: CanSpec) -> WholeNetwork:
         raise ModelError(f"weights do not fit the specification {spec.name!r} (no array {error})") from error
     except ModelError:
         raise
-    except Exception as error:  # zip and numpy raise many kinds for a damaged file
+    except Exception as error:  # zipfile and numpy raise many types for a damaged file
         raise ModelError(f"cannot be read as weights ({error})") from error
 
 
 def whole_from_keras(spec: CanSpec, model: Any) -> WholeNetwork:
-    """The weights of a Keras network as they were trained."""
+    """Extract the weights of a trained Keras network, without folding."""
 
     def arrays(name: str) -> list[F32]:
         return [w.numpy().astype(np.float32) for w in model.get_layer(name).weights]

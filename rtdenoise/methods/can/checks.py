@@ -1,4 +1,4 @@
-"""Checks of what a configuration gives: numbers of the right kind in their range, or one line that says which."""
+"""Validation of configuration values: type and range, with one-line error messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rtdenoise.errors import ConfigError
 
 
 def require_whole(name: str, value: Any, least: int) -> None:
-    """Refuse what is not a whole number of at least `least`.
+    """Raise unless `value` is an integer of at least `least`.
 
     Raises
     ------
@@ -23,7 +23,7 @@ def require_whole(name: str, value: Any, least: int) -> None:
 
 
 def require_number(name: str, value: Any) -> None:
-    """Refuse what is not a finite number.
+    """Raise unless `value` is a finite number.
 
     Raises
     ------
@@ -36,7 +36,7 @@ def require_number(name: str, value: Any) -> None:
 
 
 def require_between(name: str, value: Any, low: float, high: float) -> None:
-    """Refuse what is not a number from `low` to `high`.
+    """Raise unless `value` is a number from `low` to `high`.
 
     Raises
     ------
@@ -48,12 +48,12 @@ def require_between(name: str, value: Any, low: float, high: float) -> None:
 
 
 def require_keys(values: Any, known: list[str], where: str) -> dict[str, Any]:
-    """A copy of a mapping whose keys are all known.
+    """Return a copy of a mapping, after checking that all its keys are known.
 
     Raises
     ------
     ConfigError
-        If it is no mapping, or holds another key.
+        If it is not a mapping, or has an unknown key.
     """
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where} must be a mapping of keys to values, not {values!r}")

@@ -1,4 +1,4 @@
-"""What runs one step of a network and keeps its past: the protocol, and the LiteRT engine."""
+"""Step engines, which run a network step by step and keep its state: the protocol and the LiteRT engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class StepEngine(Protocol):
-    """One step of a causal network over one or several streams; remembers the past rows."""
+    """Runs a causal network step by step on one or several streams and keeps the past rows."""
 
     def step(self, inputs: Mapping[str, F32]) -> Mapping[str, F32]:
         """Compute one step.
@@ -30,7 +30,7 @@ class StepEngine(Protocol):
         Returns
         -------
         mapping
-            ``rows``, or ``real`` and ``imag``; arrays are the caller's until the next step.
+            ``rows``, or ``real`` and ``imag``; arrays are valid until the next step.
         """
 
     def reset(self) -> None:
@@ -38,20 +38,20 @@ class StepEngine(Protocol):
 
 
 class LiteRtEngine:
-    """A LiteRT file on one CPU thread; its rings lie outside, in numpy.
+    """A LiteRT model on one CPU thread, with its ring buffers in numpy.
 
     Parameters
     ----------
     spec : CanSpec
     content : bytes
-        The file.
+        Content of the file.
     streams : int
-        As many as the file was converted for.
+        Number of streams the file was converted for.
 
     Raises
     ------
     MissingExtraError
-        Without the package ai-edge-litert.
+        If ai-edge-litert is not installed.
     ModelError
         If `content` is damaged or belongs to another specification.
     """
@@ -102,7 +102,7 @@ class LiteRtEngine:
 
 
 def _interpreter(content: bytes) -> Any:
-    """A LiteRT interpreter with its tensors allocated."""
+    """Create a LiteRT interpreter and allocate its tensors."""
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
@@ -110,7 +110,7 @@ def _interpreter(content: bytes) -> Any:
             "networks over samples, 8 bits and engine='litert' need LiteRT: pip install 'rtdenoise[litert]'"
         ) from error
     try:
-        with no_notices():  # LiteRT announces its CPU kernels
+        with no_notices():  # LiteRT prints notices about its CPU kernels
             interpreter = Interpreter(model_content=content, num_threads=1)
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:

@@ -1,39 +1,39 @@
-"""The layers behind the stack that see fine structure: harmonics, their valleys, and what lasts from frame to frame.
+"""Shapes of the refinement layers after the stack, which resolve harmonics, the valleys between them and continuity.
 
-The stack has a few hundred numbers for all bins together.  Behind it, four bins at a time, a few convolutions along
-frequency see the gain it proposes for each bin beside the levels of this bin and its neighbours, now and in the last
-frames, and correct it.  They are the same for all groups of bins.
+The stack has a few hundred channels for all bins together.  After it, a few convolutions along frequency, four bins at
+a time, refine the gain of each bin from the proposed gains and the levels of this bin and its neighbours, in the
+current and the last frames.  Their weights are shared by all groups of bins.
 """
 
 from __future__ import annotations
 
 BINS = 4
-"""Bins of a group."""
+"""Bins per group."""
 KINDS = 4
-"""Numbers per bin that they read: the gain's logit, log power, its heights above its running mean and its floor."""
+"""Inputs per bin: the gain's logit, log power, its heights above its running mean and its floor."""
 FRAMES = 3
-"""Frames that the first layer sees: the present one is the last."""
+"""Frames that the first layer reads; the current one is the last."""
 REACH = 1
-"""Groups to either side that each layer sees."""
+"""Groups to either side that each layer reads."""
 LAYERS = 2
 """Residual layers between the first and the last."""
 LOGIT_SCALE = 0.5
-"""Logits have about unit spread then, as the levels have with `rtdenoise.methods.can.features.LOG_SCALE`."""
+"""Scales logits to about unit spread, as `rtdenoise.methods.can.features.LOG_SCALE` does the levels."""
 
 WIDTH = 2 * REACH + 1
 N_INPUTS = BINS * KINDS
 
 
 def groups(n_bins: int) -> int:
-    """Groups of bins; bins beyond the last one count as zero."""
+    """Number of groups of bins; the last one is zero-padded."""
     return -(-n_bins // BINS)
 
 
 def shapes(channels: int) -> list[tuple[int, ...]]:
-    """Kernels and biases in their order; none without these layers (no channels).
+    """Shapes of kernels and biases, in order; empty for 0 channels (no such layers).
 
-    Kernels are ``(frames, groups, n_inputs, n_outputs)``, oldest frame and lowest group first; of the last layer
-    ``(n_inputs, n_outputs)``.
+    Kernels are ``(frames, groups, n_inputs, n_outputs)``, oldest frame and lowest group first; that of the last layer
+    is ``(n_inputs, n_outputs)``.
     """
     if not channels:
         return []

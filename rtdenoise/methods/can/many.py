@@ -1,4 +1,4 @@
-"""Many independent streams through one network in one step: for files, servers and GPUs."""
+"""Batched inference: many independent streams per network step, for files, servers and GPUs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rtdenoise.typing import F32
 
 
 class ManyStreams:
-    """As many streams as the engine was built for, in step with each other.
+    """Processes a fixed number of streams in lockstep.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class ManyStreams:
         Raises
         ------
         ValueError
-            For arrays of another shape or type.
+            If an array has another shape or dtype.
         """
         shape = (self.streams, self.hop)
         for array in (blocks, outs):
@@ -74,14 +74,14 @@ class ManyStreams:
 
 
 def build_many(streams: int, model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> ManyStreams:
-    """Streams through a trained model, computed by TensorFlow.
+    """Build many streams through a trained model, computed by TensorFlow.
 
     Raises
     ------
     ConfigError
-        For less than one stream.
+        For fewer than one stream.
     ModelError, MissingExtraError, DeviceError
-        If the model, TensorFlow or the device is not there.
+        If the model, TensorFlow or the device is missing.
     """
     if streams < 1:
         raise ConfigError(f"streams={streams} must be at least 1")

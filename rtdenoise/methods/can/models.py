@@ -1,4 +1,4 @@
-"""Model folders: which there are, what is in one, and proof that its files are whole."""
+"""Model folders: lookup, contents, and files verified by checksums."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from rtdenoise.methods.can.whole import WholeNetwork, load_whole
 SPEC, WEIGHTS, WHOLE, CHECKSUMS = "spec.json", "weights.npz", "whole.npz", "SHA256SUMS"
 LITERT, LITERT_INT8 = "model.tflite", "model-int8.tflite"
 START = "start.npz"
-"""Trained weights to begin another run with; no engine reads them."""
+"""Trained weights from which another training run may start; no engine reads them."""
 SERVING = "serving"
-"""Folder of networks for model servers, one folder each."""
+"""Subfolder with networks exported for model servers, one folder each."""
 _LEFT_OUT = {LITERT: "--engine", LITERT_INT8: "can.precision"}
-"""What the wheel leaves out of networks over spectra (pyproject.toml), with what asks for it."""
+"""Files of spectral networks that the wheel omits (pyproject.toml), with the option that needs them."""
 _SERVED = "config.pbtxt"
 
 
@@ -39,7 +39,7 @@ class Model:
     spec: CanSpec
 
     def litert(self) -> bytes:
-        """The LiteRT file, checked.
+        """Return the LiteRT file, verified.
 
         Raises
         ------
@@ -49,19 +49,19 @@ class Model:
         return read_checked(self.folder, LITERT)
 
     def litert_int8(self) -> bytes:
-        """The LiteRT file that multiplies in 8 bits, checked.
+        """Return the LiteRT file with 8-bit multiplications, verified.
 
         Raises
         ------
         ModelError
-            If the model comes without one, or it is damaged.
+            If the model has none, or it is damaged.
         """
         if LITERT_INT8 not in _checksums(self.folder):
             raise ModelError(f"{self.folder}: no {LITERT_INT8} (precision='int8'); this model comes in float only")
         return read_checked(self.folder, LITERT_INT8)
 
     def network(self) -> Network:
-        """The weights, checked.
+        """Return the network with its weights, verified.
 
         Raises
         ------
@@ -72,7 +72,7 @@ class Model:
         return load_weights(self.folder / WEIGHTS, self.spec)
 
     def whole_network(self) -> WholeNetwork:
-        """The network that normalises with a file's own statistics, checked.
+        """Return the network that normalises with the statistics of the whole file, verified.
 
         Raises
         ------
@@ -83,19 +83,19 @@ class Model:
 
 
 def models_folder() -> Path:
-    """Where the shipped models are, in a checkout or an installation."""
+    """Return the folder of the shipped models, in a checkout or an installation."""
     package = Path(__file__).resolve().parents[2]
     inside = package / "models"
     return inside if inside.is_dir() else package.parent / "models"
 
 
 def model_names() -> list[str]:
-    """The shipped models."""
+    """Return the names of the shipped models."""
     return sorted(path.parent.name for path in models_folder().glob(f"*/{SPEC}"))
 
 
 def open_model(name: str | Path) -> Model:
-    """A shipped model by name, or any model by its folder.
+    """Open a shipped model by name, or any model by its folder.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def read_checked(folder: Path, name: str) -> bytes:
-    """The content of one file of a model, compared with its checksum.
+    """Read one file of a model and verify its checksum.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def _is_shipped(folder: Path) -> bool:
 
 
 def _checksums(folder: Path) -> dict[str, str]:
-    """Digest by file name, as ``sha256sum`` writes them."""
+    """Read digests by file name, in the format of ``sha256sum``."""
     try:
         lines = (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines()
     except OSError as error:
@@ -166,9 +166,9 @@ def _checksums(folder: Path) -> dict[str, str]:
 
 
 def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """A model's files, by name, in place of any model that is there: first all of them, then their names.
+    """Write the files of a model, replacing any model in the folder: all to temporary files first, then renamed.
 
-    What another model left behind, and this one does not have, is removed: it belongs to other weights.
+    Optional files of the previous model that are not in `contents` are removed: they belong to other weights.
     """
     parts = {folder / f".{name}.part": folder / name for name in contents}
     try:
@@ -183,13 +183,13 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
         (folder / name).unlink(missing_ok=True)
     for described in list((folder / SERVING).glob(f"*/{_SERVED}")):
         shutil.rmtree(described.parent)
-    with contextlib.suppress(OSError):  # it is not there, or holds something else
+    with contextlib.suppress(OSError):  # missing, or not empty
         (folder / SERVING).rmdir()
     write_checksums(folder)
 
 
 def write_checksums(folder: Path) -> None:
-    """Digests of everything but the card."""
+    """Write the digests of all files except the model card."""
     names = [name for name in (SPEC, WEIGHTS, WHOLE, LITERT, START) if (folder / name).is_file()]
     names += sorted(path.name for path in folder.glob("model-*.tflite"))
     lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}" for name in names]

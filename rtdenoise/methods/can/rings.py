@@ -1,4 +1,4 @@
-"""Where each layer's past lies: rings of slots for deep layers, a few rows for shallow ones."""
+"""Memory layout of past rows: ring buffers of slots for deep layers, a few rows for shallow ones."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ I32 = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class RingPlan:
-    """The memory of a causal stack that takes `block` rows per step, and which part of it a step reads and writes.
+    """Memory layout of a causal stack that takes `block` rows per step, and the slots that each step reads and writes.
 
     A layer whose dilation is a multiple of the block keeps whole blocks in a ring of ``(kernel - 1) * dilation /
-    block`` slots: no block ever wraps, each row is computed once.  A layer with a shorter dilation keeps its last
+    block`` slots: no block ever wraps and each row is computed once.  A layer with a shorter dilation keeps its last
     ``(kernel - 1) * dilation`` rows.
 
     Attributes
@@ -27,13 +27,13 @@ class RingPlan:
     block : int
         Rows per step.
     deep : tuple of int
-        Layers with rings, by number.
+        Indices of layers with rings.
     shallow : tuple of int
-        Layers with rows.
+        Indices of layers with rows.
     bases, lengths : (n_deep,) int32
         First slot and number of slots of each ring.
     ages : (n_deep, kernel - 1) int32
-        How many steps ago each past tap was written, oldest first.
+        Age of each past tap in steps, oldest first.
     """
 
     block: int
@@ -45,12 +45,12 @@ class RingPlan:
 
     @property
     def n_slots(self) -> int:
-        """Slots of all rings."""
+        """Total number of slots."""
         return int(self.lengths.sum())
 
     @property
     def period(self) -> int:
-        """Steps after which the slots repeat: a counter may begin again there."""
+        """Steps after which the slots repeat, so that a step counter may wrap."""
         return int(np.lcm.reduce(self.lengths.astype(np.int64), initial=1))
 
     def reads(self, step: Any) -> Any:
@@ -58,22 +58,22 @@ class RingPlan:
         return self.bases[:, None] + (step - self.ages) % self.lengths[:, None]
 
     def writes(self, step: Any) -> Any:
-        """Slots that step number `step` writes, ``(n_deep,)``; to be written after they were read."""
+        """Slots that step number `step` writes, ``(n_deep,)``; write only after reading."""
         return self.bases + step % self.lengths
 
 
 def plan_rings(spec: CanSpec, block: int | None = None) -> RingPlan:
-    """The plan for steps of `block` rows, by default those of one hop.
+    """Plan the memory for steps of `block` rows, by default the rows of one hop.
 
-    A centred convolution that answers later by its reach is a causal one: a network that looks ahead streams as any
-    other, later by `CanSpec.lookahead_samples`.
+    A centred convolution delayed by its reach is causal, so a network with lookahead streams like any other, delayed by
+    `CanSpec.lookahead_samples`.
 
     Raises
     ------
     ConfigError
-        If the network is residual and not causal, or a dilation is longer than the block and no multiple of it.
+        If the network is residual and not causal, or a dilation is longer than the block and not a multiple of it.
     """
-    if not spec.causal and spec.residual:  # rows that go around a layer would have to wait for it
+    if not spec.causal and spec.residual:  # the skipped rows would have to be delayed
         raise ConfigError(f"{spec.name} is residual and looks into the future (causal=False): it cannot stream")
     rows = spec.rows_per_hop if block is None else block
     past = spec.kernel - 1
@@ -90,7 +90,7 @@ def plan_rings(spec: CanSpec, block: int | None = None) -> RingPlan:
 
 
 class RingMemory:
-    """The past rows of one engine that keeps them outside its graph; many streams are more rows of each slot.
+    """Past rows for an engine that keeps them outside its graph; streams are additional rows in each slot.
 
     Parameters
     ----------
@@ -108,18 +108,18 @@ class RingMemory:
         self._step = 0
 
     def gather(self) -> None:
-        """Copy what this step reads into `taps`."""
+        """Copy the rows that this step reads into `taps`."""
         if self._plan.deep:
             np.take(self._slots, self._plan.reads(self._step).ravel(), axis=0, out=self._taps_by_slot, mode="clip")
 
     def scatter(self, written: npt.NDArray[np.float32]) -> None:
-        """Keep what this step wrote, ``(n_deep, streams * block, channels)``, and go on to the next."""
+        """Store the output rows of this step, ``(n_deep, streams * block, channels)``, and advance to the next."""
         if self._plan.deep:
             self._slots[self._plan.writes(self._step)] = written
         self._step += 1
 
     def reset(self) -> None:
-        """Silence, step 0."""
+        """Clear all rows and return to step 0."""
         self._slots.fill(0.0)
         self.taps.fill(0.0)
         self._step = 0

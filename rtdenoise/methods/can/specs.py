@@ -1,4 +1,4 @@
-"""The specifications that have a name: what configurations and shipped models are made from."""
+"""Named network specifications, used by training configurations and shipped models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rtdenoise.methods.can.spec import CanSpec
 _DOUBLING = tuple(2**k for k in range(13))
 _PYRAMID = (1, 2, 4, 8, 16, 32)
 
-# Every sample is heard four times: windows of 16 ms at a hop of 4 ms.
+# Each sample is covered by four windows: 16 ms at a hop of 4 ms.
 _LIVE = CanSpec(
     name="can-live",
     domain="spectral",
@@ -40,10 +40,10 @@ SPECS: dict[str, CanSpec] = {
         CanSpec(
             name="germain2018-causal", domain="wave", channels=64, dilations=(*_DOUBLING, 1), normalisation="adaptive"
         ),
-        # No delay but the block: the newest hop is given out as it is masked, nothing overlaps.
+        # No delay beyond the block: the newest hop is output as soon as it is masked, without overlap.
         replace(_LIVE, name="can-wave", span=128, hop=128, dilations=_PYRAMID * 2, mean_rows=1),
         _LIVE,
-        # The same with windows of 8 ms behind it, every 2 ms: half the delay, twice the cost.
+        # As can-live with synthesis windows of 8 ms every 2 ms: half the delay, twice the cost.
         replace(_LIVE, name="can-ultra", span=128, hop=32, dilations=tuple(4 * d for d in _PYRAMID) * 2, mean_rows=4),
         CanSpec(
             name="can-small",
@@ -58,12 +58,12 @@ SPECS: dict[str, CanSpec] = {
 
 
 def shipped_spec(name: str) -> CanSpec:
-    """The specification called `name`.
+    """Return the specification called `name`.
 
     Raises
     ------
     ConfigError
-        If there is none; the message lists them.
+        If there is none; the message lists the valid names.
     """
     if name not in SPECS:
         raise ConfigError(f"no network specification {name!r}; known are {', '.join(SPECS)}")

@@ -1,4 +1,4 @@
-"""A trained network as plain arrays: what every engine computes with, and how it is kept on disk."""
+"""Weights of a trained network as plain arrays, shared by all engines, and their file format."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Network:
     ----------
     spec : CanSpec
     first : tuple of (n_inputs, channels) and (channels,) float32, or None
-        The layer in front of a stack over spectra or frames.
+        The layer before a stack over spectra or frames.
     kernels : tuple of (kernel, n_in, channels) float32
-        One for each of the specification's dilations; the last tap is the present row of a causal network.
+        One per dilation of the specification; the last tap is the current row of a causal network.
     biases : tuple of (channels,) float32
     last : tuple of (channels, n_outputs) and (n_outputs,) float32
     skip : (2, n_bins) float32, or None
-        How much a bin's heights above its running mean and its floor count for its own gain, around the stack.
+        Weights with which the heights of a bin above its running mean and floor bypass the stack to its gain logit.
     fine : tuple of float32 arrays
-        Of the layers behind the stack, see `rtdenoise.methods.can.fine.shapes`; empty without them.
+        Layers after the stack, see `rtdenoise.methods.can.fine.shapes`; empty without them.
     """
 
     spec: CanSpec
@@ -63,7 +63,7 @@ class Network:
 
     @property
     def n_weights(self) -> int:
-        """Numbers in all arrays."""
+        """Number of weights in all arrays."""
         return sum(a.size for a in self.arrays())
 
 
@@ -75,7 +75,7 @@ def _difference(found: list[Any], expected: list[Any]) -> str:
 
 
 def from_keras(spec: CanSpec, model: Any) -> Network:
-    """The weights of a Keras network, its running statistics, offsets and residual share folded in.
+    """Extract the weights of a Keras network; folds in running statistics, offsets and residual scale.
 
     ``w0 x + w1 ((x - mean) / sqrt(var + eps) + beta) = g x + w1 (beta - mean / sqrt(var + eps))``, ``g = w0 + w1 /
     sqrt(var + eps)``.
@@ -93,7 +93,7 @@ def from_keras(spec: CanSpec, model: Any) -> Network:
             scale = 1.0 / np.sqrt(variance + features.BATCHNORM_EPSILON)
             kernel = (kernel * (w0 + w1 * scale)).astype(np.float32)
             bias = [(w1 * (beta - mean * scale)).astype(np.float32)]
-        # the leaky rectifier is homogeneous: a share of its output is the output of a share of its input
+        # the leaky rectifier is positively homogeneous: scaling its output equals scaling its input
         share = np.float32(features.RESIDUAL_SCALE if spec.residual else 1.0)
         kernels.append(kernel * share)
         biases.append(bias[0] * share)
@@ -109,7 +109,7 @@ def _fine_names(spec: CanSpec) -> list[str]:
 
 
 def _fine(spec: CanSpec, arrays: list[F32]) -> tuple[F32, ...]:
-    """The layers behind the stack, reading logits and logarithms with the training's scales folded in."""
+    """Layers after the stack, with the scales used in training folded in, so that they read unscaled inputs."""
     if not arrays:
         return ()
     scales = np.tile(np.array([fine.LOGIT_SCALE, *[features.LOG_SCALE] * (fine.KINDS - 1)], np.float32), fine.BINS)
@@ -117,7 +117,7 @@ def _fine(spec: CanSpec, arrays: list[F32]) -> tuple[F32, ...]:
 
 
 def _first(spec: CanSpec, kernel: F32, bias: F32) -> tuple[F32, F32]:
-    """The first layer, reading frames, or log power and heights with the training's offset and scale folded in."""
+    """First layer; over spectra with the offset and scale used in training folded in."""
     kernel = kernel.copy()
     if spec.domain == "framed":
         return kernel, bias
@@ -133,7 +133,7 @@ def _normalisation_arrays(model: Any, index: int) -> list[F32]:
 
 
 def rounded(network: Network) -> Network:
-    """The network with every weight rounded to 16-bit floats, which is how it is stored: half the size, same sound."""
+    """Round every weight to a 16-bit float, the storage format: half the size, same sound."""
 
     def pair(arrays: tuple[F32, F32]) -> tuple[F32, F32]:
         return _round(arrays[0]), _round(arrays[1])
@@ -141,7 +141,7 @@ def rounded(network: Network) -> Network:
     first = None if network.first is None else pair(network.first)
     kernels = tuple(_round(a) for a in network.kernels)
     skip = None if network.skip is None else _round(network.skip)
-    spec = replace(network.spec, mask_power=float(np.float16(network.spec.mask_power)))  # a constant of the graph, too
+    spec = replace(network.spec, mask_power=float(np.float16(network.spec.mask_power)))  # also a constant of the graph
     behind = tuple(_round(a) for a in network.fine)
     return Network(spec, first, kernels, tuple(_round(a) for a in network.biases), pair(network.last), skip, behind)
 
@@ -151,7 +151,7 @@ def _round(array: F32) -> F32:
 
 
 def weights_as_bytes(network: Network) -> bytes:
-    """An ``.npz`` file with 16-bit weights; exact for a `rounded` network."""
+    """Return an ``.npz`` file with 16-bit weights; exact for a `rounded` network."""
     named = {f"kernel{i}": a for i, a in enumerate(network.kernels)}
     named |= {f"bias{i}": a for i, a in enumerate(network.biases)}
     named |= {"last_kernel": network.last[0], "last_bias": network.last[1]}
@@ -166,7 +166,7 @@ def weights_as_bytes(network: Network) -> bytes:
 
 
 def load_weights(path: Path, spec: CanSpec) -> Network:
-    """Read what `weights_as_bytes` made.
+    """Read weights written by `weights_as_bytes`.
 
     Raises
     ------
@@ -187,5 +187,5 @@ def load_weights(path: Path, spec: CanSpec) -> Network:
         raise ModelError(f"{path}: does not fit the specification {spec.name!r} (no array {error})") from error
     except ModelError:
         raise
-    except Exception as error:  # zip and numpy raise many kinds for a damaged file
+    except Exception as error:  # zipfile and numpy raise many types for a damaged file
         raise ModelError(f"{path}: cannot be read as weights ({error})") from error

@@ -1,1 +1,1 @@
-"""Spectral networks as one compiled hop: samples in, samples out, nothing of Python between."""
+"""Spectral networks with a fully compiled hop, from samples to samples."""

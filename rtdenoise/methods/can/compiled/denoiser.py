@@ -1,4 +1,4 @@
-"""A spectral network as a `Denoiser` whose hop is compiled."""
+"""Spectral network as a `Denoiser` with a compiled hop."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from rtdenoise.typing import F32
 
 
 class CompiledCan:
-    """One stream of a network over spectra, 16-bit weights, 32-bit arithmetic; no framework beside numpy and numba.
+    """One stream of a network over spectra, 16-bit weights, 32-bit arithmetic; no framework other than numpy and numba.
 
     Parameters
     ----------
     network : Network
-        Weights are rounded to 16-bit floats, which those of shipped models are already.
+        Weights are rounded to 16-bit floats; those of shipped models already are.
     gain_min_db : float, optional
         Lowest gain; the specification's if not given.
 
     Attributes
     ----------
     state : (1,) record array
-        The whole memory, weights included.
+        The complete state, including weights.
     gain_min : (1,) float32
         Amplitude; may be written while audio runs.
 
@@ -47,7 +47,7 @@ class CompiledCan:
         self.state, self._listening = (records.copy() for records in self._initial)
         self.gain_min: F32 = self.state["gain_min"]
         silence = np.zeros(self.hop, np.float32)
-        self.process(silence, silence)  # compiles now, so that no later call does
+        self.process(silence, silence)  # compiles now, so that no later call has to
         self.reset()
 
     def process(self, block: F32, out: F32) -> None:
@@ -58,7 +58,7 @@ class CompiledCan:
             out[...] = target
 
     def process_hops(self, signal: F32, out: F32) -> None:
-        """Enhance a whole number of hops, ``(n * hop,)`` float32 in and out, in one call without the interpreter."""
+        """Enhance a whole number of hops, ``(n * hop,)`` float32 in and out, in one compiled call."""
         signal, target = fit_blocks(signal, out, (len(signal),))
         compiled.hops(signal, target, self.hop, self.state, self._listening)
         if target is not out:

@@ -1,4 +1,4 @@
-"""One hop of a spectral network in nopython code; the same arithmetic as `rtdenoise.methods.can.tensorflow.graph`."""
+"""Compiled hop of a spectral network, with the same arithmetic as `rtdenoise.methods.can.tensorflow.graph`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def hops(signal: F32, out: F32, hop_samples: int, states: np.ndarray, listening:
 
     Notes
     -----
-    A single hop is a short signal, as in `rtdenoise.methods.spectral.hop.hops`.
+    A single hop is processed as a short signal, as in `rtdenoise.methods.spectral.hop.hops`.
     """
     state = states[0]
     for start in range(0, signal.size - hop_samples + 1, hop_samples):
@@ -58,13 +58,13 @@ def hops(signal: F32, out: F32, hop_samples: int, states: np.ndarray, listening:
 
 @kernel
 def read_spectrum(spectrum: np.ndarray, state: Record) -> None:
-    """What the network reads of a spectrum: log power, its heights above its running mean and floor, and its phase.
+    """Compute the network inputs from a spectrum: log power, its heights above running mean and floor, and phase.
 
     Parameters
     ----------
     spectrum : (n_bins,) complex64, read
     state : record, read and written
-        Reads and writes ``means`` (of log power; of its negative power) and ``ages`` (the same means of ones); writes
+        Updates ``means`` (of log power; of a negative power of the power) and ``ages`` (the same means of ones); writes
         ``inputs`` and ``heights``.
     """
     inputs, mean, floor = state.inputs, state.means[0], state.means[1]
@@ -92,7 +92,7 @@ def read_spectrum(spectrum: np.ndarray, state: Record) -> None:
 
 @kernel
 def stack(state: Record) -> None:
-    """The dilated layers: reads ``inputs``, keeps each layer's row in its ring, writes ``outputs``."""
+    """Run the dilated layers: reads ``inputs``, stores the row of each layer in its ring, writes ``outputs``."""
     rows, taps, layer, slots = state.rows, state.taps, state.layer, state.slots
     width = rows.size
     past = taps.size // width - 1
@@ -116,7 +116,7 @@ def stack(state: Record) -> None:
 
 @kernel
 def propose(state: Record) -> None:
-    """Logits of the gain, from ``outputs`` and ``heights`` to ``gain``."""
+    """Write the logits of the gain to ``gain``, computed from ``outputs`` and ``heights``."""
     outputs, gain, skip, heights = state.outputs, state.gain, state.skip, state.heights
     for k in range(gain.size):
         gain[k] = outputs[k] + heights[0, k] * skip[0, k] + heights[1, k] * skip[1, k]
@@ -124,7 +124,7 @@ def propose(state: Record) -> None:
 
 @kernel
 def refine(state: Record) -> None:
-    """Correct the logits in ``gain`` by the layers behind the stack (see `fine`); keeps the last frames."""
+    """Refine the logits in ``gain`` with the layers after the stack (see `fine`); stores the last frames."""
     frames, rows, layer, taps = state.fine_frames, state.fine_rows, state.fine_layer, state.fine_taps
     inputs, heights, gain = state.inputs, state.heights, state.gain
     n, slope = gain.size, state.slope
@@ -166,7 +166,7 @@ def refine(state: Record) -> None:
 
 @kernel
 def mask(state: Record) -> None:
-    """Multiply ``spectrum`` by the gain whose logits are in ``gain``, and turn it by the rotation in ``outputs``."""
+    """Multiply ``spectrum`` by the gain with logits in ``gain``, and rotate it by the rotation in ``outputs``."""
     spectrum, outputs, gain = state.spectrum, state.outputs, state.gain
     n, power, gain_min = gain.size, -state.mask_power, state.gain_min
     for k in range(n):
@@ -188,5 +188,5 @@ def mask(state: Record) -> None:
 
 @kernel
 def tangent(x: np.float32) -> np.float32:
-    """Hyperbolic tangent, to 5e-6."""
+    """Hyperbolic tangent, accurate to 5e-6."""
     return _ONE - _TWO / (_ONE + exponential(_TWO * x))

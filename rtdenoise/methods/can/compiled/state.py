@@ -1,4 +1,4 @@
-"""The one record that is the whole memory of a compiled network: its weights, its past, its place in time."""
+"""State record of a compiled network: weights, past rows and step counter."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from rtdenoise.units import amplitude_from_db, smoothing_per_hop
 
 @lru_cache(maxsize=16)
 def network_dtype(spec: CanSpec) -> np.dtype[Any]:
-    """One stream of a spectral network; equal specifications give the same object.
+    """Record dtype of one stream of a spectral network; equal specifications return the same object.
 
-    Widths are padded to whole panels (`rtdenoise.kernels.half`): what is beyond them stays zero.  ``gain_min`` may be
+    Widths are padded to whole panels (`rtdenoise.kernels.half`): the padding stays zero.  ``gain_min`` may be
     written while audio runs; it is read once per hop.
     """
     n, layers = spec.n_bins, len(spec.dilations)
@@ -29,7 +29,7 @@ def network_dtype(spec: CanSpec) -> np.dtype[Any]:
     plan, table = plan_rings(spec), table_dtype()
     fields = np.dtype(
         [
-            ("step", "i8"),  # first: numba takes a record whose first fields are another's whole for that one
+            ("step", "i8"),  # first: numba confuses a record with another whose fields are its leading fields
             *overlap_add_fields(_framing(spec, spec.span)),
             ("first", table, (wide // PANEL, spec.n_inputs, PANEL)),
             ("first_bias", "f4", (wide,)),
@@ -69,7 +69,7 @@ def network_dtype(spec: CanSpec) -> np.dtype[Any]:
 
 
 def _fine_fields(spec: CanSpec) -> list[tuple[Any, ...]]:
-    """Of the layers behind the stack, groups of bins between zeros; empty without them."""
+    """Fields of the layers after the stack, groups of bins zero-padded at both ends; of size 0 without them."""
     c = spec.fine_channels
     there = int(c > 0)
     beside = there * (fine.groups(spec.n_bins) + 2 * fine.REACH)
@@ -89,7 +89,7 @@ def _fine_fields(spec: CanSpec) -> list[tuple[Any, ...]]:
 
 @lru_cache(maxsize=16)
 def listening_dtype(spec: CanSpec) -> np.dtype[Any]:
-    """The analysis through which a network listens that masks another spectrum."""
+    """Record dtype of the separate analysis for a network that reads another spectrum than it masks."""
     return np.dtype([("unused", "i4"), *overlap_add_fields(_framing(spec, spec.listening_span))], align=True)
 
 
@@ -98,13 +98,13 @@ def _framing(spec: CanSpec, span: int) -> Framing:
 
 
 def initial_state(network: Network, gain_min_db: float) -> tuple[np.ndarray, np.ndarray]:
-    """Both records of a stream that has heard nothing.
+    """Return the initial records of a stream.
 
     Returns
     -------
     states : (1,) record array of `network_dtype`
     listening : record array of `listening_dtype`
-        (1,), or (0,) if the network listens to the spectrum that it masks.
+        (1,), or (0,) if the network reads the spectrum that it masks.
     """
     spec = network.spec
     states = np.zeros(1, network_dtype(spec))

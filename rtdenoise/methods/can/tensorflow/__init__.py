@@ -1,1 +1,1 @@
-"""One step of the network in TensorFlow."""
+"""TensorFlow engine and step graph of the networks."""

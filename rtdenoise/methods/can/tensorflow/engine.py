@@ -1,4 +1,4 @@
-"""The same step in TensorFlow, on CPU or GPU, its rings variables updated in place."""
+"""TensorFlow step engine, on CPU or GPU, with ring buffers in variables that are updated in place."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ DEVICES = ("cpu", "gpu", "auto")
 
 
 class TensorFlowEngine:
-    """A network in a TensorFlow session that runs in the caller's thread, so the caller's priority covers it.
+    """A network in a TensorFlow session that runs in the caller's thread, and thus with its priority.
 
     One variable holds the rings of all deep layers, read by one gather at the start of the step and written by one
-    scatter at its end; shallow layers have a variable each.  A step is fed one array and answers with one: each more
-    costs as much as several operations (on a CPU 16 us, a tenth of a small network's step).
+    scatter at its end; each shallow layer has its own variable.  A step takes one array and returns one: each further
+    array costs as much as several operations (on a CPU 16 us, a tenth of the step of a small network).
 
     Parameters
     ----------
@@ -36,19 +36,19 @@ class TensorFlowEngine:
     streams : int
         Independent streams computed in one step.
     device : {"cpu", "gpu", "auto"}
-        "auto" takes a GPU if there is one.
+        "auto" uses a GPU if available.
 
     Attributes
     ----------
     crossing_bytes : tuple of int
-        Sizes of the arrays that a step is given and gives back.
+        Sizes of the input and output array of a step.
 
     Raises
     ------
     MissingExtraError
-        Without TensorFlow.
+        If TensorFlow is not installed.
     DeviceError
-        If a GPU is asked for and there is none.
+        If a GPU is requested and none is available.
     """
 
     def __init__(self, network: Network, streams: int = 1, device: str = "cpu") -> None:
@@ -72,7 +72,7 @@ class TensorFlowEngine:
         self._initialise()
 
     def _build(self, tf: Any, network: Network, streams: int) -> tuple[Any, list[Any]]:
-        """The placeholder to feed; the tensor and the updates to fetch."""
+        """Build the graph; return the placeholder to feed, and the output tensor and updates to fetch."""
         v1, spec, plan = tf.compat.v1, network.spec, self._plan
         shapes = input_shapes(spec, plan, streams)
         given = ["rows"] if spec.domain != "spectral" else [*spectra(spec), "gain_min"]
@@ -95,7 +95,7 @@ class TensorFlowEngine:
             pasts[name] = v1.get_variable(name, shape, tf.float32, v1.zeros_initializer(), use_resource=True)
             inputs[name] = pasts[name].read_value()
         answer = network_step(tf, network, plan, inputs)
-        # What a layer keeps may not depend on what it kept before: without this a write may come before the read.
+        # The new past of a layer may not depend on the old one, so without this a write could precede the read.
         with tf.control_dependencies([now, past_taps, *(inputs[name] for name in pasts)]):
             updates = [pasts[name].assign(answer[name], read_value=False) for name in pasts]
             updates.append(number.assign((now + 1) % plan.period, read_value=False))
@@ -123,12 +123,12 @@ class TensorFlowEngine:
         self._initialise()
 
     def close(self) -> None:
-        """Give the session's memory back; no step after it."""
+        """Release the memory of the session; no step may follow."""
         self._session.close()
 
 
 def _packed(shapes: dict[str, tuple[int, ...]]) -> tuple[F32, dict[str, F32]]:
-    """One flat array, and the parts of it that hold arrays of these shapes, by name."""
+    """Return a flat array and, by name, views of its parts with these shapes."""
     sizes = [int(np.prod(shape)) for shape in shapes.values()]
     flat = np.zeros(sum(sizes), np.float32)
     parts = np.split(flat, np.cumsum(sizes)[:-1])
@@ -136,7 +136,7 @@ def _packed(shapes: dict[str, tuple[int, ...]]) -> tuple[F32, dict[str, F32]]:
 
 
 def import_tensorflow() -> ModuleType:
-    """TensorFlow, quiet, or a one-line error that names the extra."""
+    """Import TensorFlow without its notices; raise `MissingExtraError` if it is not installed."""
     try:
         return import_quietly("tensorflow")
     except ImportError as error:
@@ -144,7 +144,7 @@ def import_tensorflow() -> ModuleType:
 
 
 def _device(tf: Any, device: str) -> str:
-    """TensorFlow's name of the device to use."""
+    """Return the TensorFlow name of the device to use."""
     if device not in DEVICES:
         raise ConfigError(f"device={device!r} must be one of {', '.join(DEVICES)}")
     if device == "cpu":

@@ -1,6 +1,6 @@
-"""One step of a causal network in TensorFlow operations, without state: past rows in, new rows out.
+"""One step of a causal network as a stateless TensorFlow graph: past rows in, new rows out.
 
-The LiteRT file is this function converted; the TensorFlow engine puts variables around it.
+The LiteRT file is a conversion of this graph; the TensorFlow engine adds variables for the state.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Tensor = Any
 def stack_step(
     tf: Any, network: Network, plan: RingPlan, rows: Tensor, taps: Tensor | list[Tensor], pasts: list[Tensor]
 ) -> tuple[Tensor, Tensor, list[Tensor]]:
-    """All dilated layers for one block.
+    """Run all dilated layers on one block.
 
     Parameters
     ----------
@@ -27,16 +27,16 @@ def stack_step(
     plan : RingPlan
     rows : (streams * block, n_inputs) tensor
     taps : (n_deep * (kernel - 1) * streams * block, channels) tensor
-        What the plan's rings hold for this step, layer by layer, oldest first.  Flat, because LiteRT takes two and a
-        half times as long for the whole step when it cuts blocks out of four dimensions.  Or a list of the blocks.
+        Contents of the rings for this step, layer by layer, oldest first.  Flat, because slicing blocks out of four
+        dimensions makes the whole step 2.5 times as slow in LiteRT.  Or a list of the blocks.
     pasts : list of (streams, (kernel - 1) * dilation, n_in) tensor
-        Last rows of the shallow layers; of one stream also without the first dimension, which takes fewer operations.
+        Last rows of the shallow layers; for one stream optionally without the first dimension: fewer operations.
 
     Returns
     -------
     outputs : (streams * block, n_outputs) tensor
     written : (n_deep, streams * block, channels) tensor
-        To be written to the rings.
+        Rows to write to the rings.
     pasts : list like `pasts`
     """
     spec = network.spec
@@ -67,7 +67,7 @@ def stack_step(
 def _shallow_parts(
     tf: Any, spec: CanSpec, plan: RingPlan, index: int, rows: Tensor, past: Tensor
 ) -> tuple[list[Tensor], Tensor]:
-    """The past taps of a layer whose dilation is shorter than the block, and its rows for the next step."""
+    """Return the past taps of a layer with a dilation shorter than the block, and its rows for the next step."""
     dilation = spec.dilations[index]
     reach = (spec.kernel - 1) * dilation
     width = rows.shape[-1]
@@ -86,9 +86,9 @@ def _shallow_parts(
 def masked_spectrum(
     tf: Any, spec: CanSpec, logits: Tensor, outputs: Tensor, real: Tensor, imag: Tensor, gain_min: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The spectrum after the gain that `logits` stand for, raised to a power and floored, and the stack's rotation.
+    """Apply the gain given by `logits`, raised to a power and floored, and the rotation from the stack.
 
-    The nearer a gain is to its floor, the less it turns: a floor of one leaves the spectrum as it is.
+    The nearer a gain is to its floor, the less it rotates: a floor of one leaves the spectrum unchanged.
     """
     n = spec.n_bins
     gain = tf.sigmoid(logits)
@@ -107,18 +107,18 @@ def masked_spectrum(
 def spectral_rows(
     tf: Any, spec: CanSpec, real: Tensor, imag: Tensor, means: Tensor
 ) -> tuple[Tensor, list[Tensor], Tensor]:
-    """What the network reads of one spectrum per stream.
+    """Compute the network inputs from one spectrum per stream.
 
     Parameters
     ----------
     means : (streams, 2, n_bins + 1) tensor
-        Recursive means of log power and of its negative power, and in the last column of ones: what the others are
-        divided by, so that they start with the first frame.
+        Recursive means of the log power and of a negative power of the power; the last column holds the same means of
+        ones, which normalise the others so that they start at the first frame.
 
     Returns
     -------
     rows : (streams, n_inputs) tensor
-        Log power, its height above its mean and above its floor; for complex masks the compressed spectrum too.
+        Log power, its heights above its mean and its floor; for complex masks also the compressed spectrum.
     heights : list of two (streams, n_bins) tensors
     means : tensor like `means`
         For the next step.
@@ -142,7 +142,7 @@ def spectral_rows(
 def fine_step(
     tf: Any, network: Network, logits: Tensor, log_power: Tensor, heights: list[Tensor], past: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The gain's logits, corrected by the layers behind the stack.
+    """Refine the logits of the gain with the layers after the stack.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def fine_step(
 
 
 def cut_frames(tf: Any, spec: CanSpec, samples: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-    """Samples ``(streams * hop, 1)`` as frames ``(streams * block, frame)``, and what the next step's frames need."""
+    """Samples ``(streams * hop, 1)`` cut into frames ``(streams * block, frame)``; also returns the new past."""
     together = tf.concat([past, tf.reshape(samples, (-1, spec.hop))], 1)
     starts = range(0, spec.hop, spec.stride)
     frames = tf.stack([together[:, start : start + spec.frame] for start in starts], 1)
@@ -183,7 +183,7 @@ def cut_frames(tf: Any, spec: CanSpec, samples: Tensor, past: Tensor) -> tuple[T
 
 
 def add_frames(tf: Any, spec: CanSpec, frames: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-    """Frames ``(streams * block, frame)`` overlapped and added to samples ``(streams * hop, 1)``, and the rest."""
+    """Overlap-add frames ``(streams * block, frame)`` to samples ``(streams * hop, 1)``; also returns the rest."""
     frames = tf.reshape(frames, (-1, spec.rows_per_hop, spec.frame))
     total = tf.pad(past, [[0, 0], [0, spec.hop]])
     for number in range(spec.rows_per_hop):
@@ -193,14 +193,14 @@ def add_frames(tf: Any, spec: CanSpec, frames: Tensor, past: Tensor) -> tuple[Te
 
 
 def network_step(tf: Any, network: Network, plan: RingPlan, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """One whole step: signal or spectrum in, signal or spectrum out.
+    """Run one complete step: signal or spectrum in, signal or spectrum out.
 
     Parameters
     ----------
     inputs : dict
         ``taps`` and ``past0..`` as in `stack_step`; samples as ``rows`` ``(streams * hop, 1)`` (wave and framed; framed
         also ``past_samples``, ``past_overlap`` ``(streams, frame - stride)``), or ``real``, ``imag`` ``(streams,
-        n_bins)`` and what `spectra` names besides, ``gain_min`` ``(1,)`` and ``past_means`` (spectral).
+        n_bins)`` and any others that `spectra` names, ``gain_min`` ``(1,)`` and ``past_means`` (spectral).
 
     Returns
     -------
@@ -222,7 +222,7 @@ def network_step(tf: Any, network: Network, plan: RingPlan, inputs: dict[str, Te
         heard = (inputs["heard_real"], inputs["heard_imag"]) if spec.listens_apart else (real, imag)
         rows, heights, means = spectral_rows(tf, spec, *heard, inputs["past_means"])
         outputs, written, kept = stack_step(tf, network, plan, rows, inputs["taps"], pasts)
-        assert network.skip is not None  # spectral networks have it: checked when they are made
+        assert network.skip is not None  # spectral networks have it: checked on construction
         around = heights[0] * network.skip[0] + heights[1] * network.skip[1]
         logits = outputs[:, : spec.n_bins] + around
         answer = {"past_means": means}
@@ -235,12 +235,12 @@ def network_step(tf: Any, network: Network, plan: RingPlan, inputs: dict[str, Te
 
 
 def spectra(spec: CanSpec) -> tuple[str, ...]:
-    """Spectra that a step reads: the one that is masked, and the one it listens to where that is another."""
+    """Names of the spectra that a step reads: the one to mask and, if different, the one the network reads."""
     return ("real", "imag", "heard_real", "heard_imag") if spec.listens_apart else ("real", "imag")
 
 
 def input_shapes(spec: CanSpec, plan: RingPlan, streams: int = 1) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of a step's inputs, all float32."""
+    """Return names and shapes of the inputs of a step, all float32."""
     n_rows = streams * plan.block
     shapes: dict[str, tuple[int, ...]] = {"taps": (len(plan.deep) * (spec.kernel - 1) * n_rows, spec.channels)}
     for number, index in enumerate(plan.shallow):

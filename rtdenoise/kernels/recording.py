@@ -21,7 +21,7 @@ _RANGE = np.float32(0.01)  # of the loudest voice; quieter frames are not accept
 _CLEAR_FROM = np.float32(27.0)  # dB; mixtures at 15 dB SNR have less
 _CLEAR_TO = np.float32(30.0)  # dB; mixtures at 24 dB SNR have more
 _BURSTS_FROM = np.float32(12.0)  # dB; bursts of mixtures up to 10 dB SNR have less
-_BURSTS_TO = np.float32(20.0)  # dB; lone consonants of clear recordings have more
+_BURSTS_TO = np.float32(20.0)  # dB; isolated consonants of clean recordings have more
 _DB = np.float32(10.0 / np.log(10.0))
 
 PEAK, NOISE, BURST, NEW, PENDING, LOWEST, N_LEVELS = 0, 1, 2, 3, 4, 5, 17

@@ -1,4 +1,4 @@
-"""A session with everything that hangs on it: a file that is played, a file or pipe that is written, recordings."""
+"""A session with its attachments: a played file, a written file or pipe, recordings."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Assembly:
     ----------
     plan : LivePlan
     tell : callable
-        Gets one line for everything a user should know.
+        Called with one line for each event the user should know about.
     folder : Path
         Where recordings go.
     microphone : VirtualMicrophone, optional
-        What the session plays goes into it.
+        Receives the session's output.
 
     Attributes
     ----------
@@ -61,18 +61,18 @@ class Assembly:
         self.played = PlayedFile(self.session, path, self._tell, self._stack)
 
     def write(self, to: Destination) -> None:
-        """Carry the session's sound to a file or a pipe."""
+        """Write the session's output to a file or a pipe."""
         self._to, self.output = to, Output(self.session, to, self._tell, self._stack)
 
     def step(self) -> bool:
-        """Look after everything once; False when the session is over, or when nobody reads its pipe any more.
+        """Supervise everything once; False when the session is over or the reader of its pipe is gone.
 
         Raises
         ------
         DeviceError, ConfigError, ModelError, MissingExtraError
-            If it cannot even start.
+            If the session cannot start.
         AudioFileError
-            If the file that the sound goes to cannot be written.
+            If the output file cannot be written.
         """
         goes_on = self.session.step()
         failed = self.output.failed if self.output is not None else None
@@ -86,17 +86,17 @@ class Assembly:
 
     @property
     def incomplete(self) -> str:
-        """Why a file that was to be played or written is not whole; empty if all are."""
+        """Why a played or written file is incomplete; empty if all are complete."""
         ends = [end.incomplete for end in (self.output, self.played) if end is not None]
         return next((why for why in ends if why), "")
 
     def close(self, hurried: Callable[[], bool] = lambda: False) -> None:
-        """End the session, then all that it wrote to; fine to call twice.
+        """End the session, then all its outputs; may be called twice.
 
         Parameters
         ----------
         hurried : callable
-            Whether what a pipe does not take at once is left out.
+            Whether to drop samples that a pipe does not accept at once.
         """
         if self._feeding is not None:
             self._feeding.stop()

@@ -1,4 +1,4 @@
-"""Whether the name of a source or target means a device or a file."""
+"""Tell whether the name of a source or target means a device or a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether this machine can do live audio: checks, each with its finding and its remedy."""
+"""Check whether this machine can run live audio; each check yields a finding and a remedy."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OPEN_SECONDS, _LISTEN_SECONDS = 300.0, 0.5  # the first start at a rate compile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One check: `state` is "ok", "warning" or "failed"; `remedy` is empty where there is nothing to do."""
+    """One check: `state` is "ok", "warning" or "failed"; `remedy` is empty if none is needed."""
 
     name: str
     state: str
@@ -39,12 +39,12 @@ class Finding:
 
 
 def examine(methods: tuple[str, ...], seconds: float = _PACED_SECONDS) -> Iterator[Finding]:
-    """All checks, one after the other, as they finish.
+    """Run all checks in turn, yielding each finding as it completes.
 
     Parameters
     ----------
     methods : tuple of str
-        To be run paced for `seconds` each.
+        Methods to run in real time for `seconds` each.
     """
     for name, check in _CHECKS.items():
         yield _safely(name, check, "restart the sound server and try again")
@@ -53,7 +53,7 @@ def examine(methods: tuple[str, ...], seconds: float = _PACED_SECONDS) -> Iterat
 
 
 def _safely(name: str, check: Callable[[], Finding], remedy: str) -> Finding:
-    """What a check finds, or that it failed; the remedy is the error's own if it names one, behind its semicolon."""
+    """Finding of a check, or of its failure; the error's remedy, after its semicolon, overrides `remedy`."""
     try:
         return check()
     except (RtDenoiseError, OSError, ImportError) as error:
@@ -66,7 +66,7 @@ def _safely(name: str, check: Callable[[], Finding], remedy: str) -> Finding:
 def _portaudio() -> Finding:
     about = about_portaudio()
     apis = [f"{name} ({n or 'no'} device{'s' * (n != 1)})" for name, n in about["host_apis"].items()]
-    version = about["version"].partition(",")[0].removeprefix("PortAudio ")  # behind it stands a commit
+    version = about["version"].partition(",")[0].removeprefix("PortAudio ")  # followed by a commit hash
     if apis:
         return Finding(name="PortAudio", state=OK, found=f"{version}, host APIs: {', '.join(apis)}")
     remedy = "install one that knows a sound system of this machine (Debian, Ubuntu: apt install libportaudio2)"
@@ -74,7 +74,7 @@ def _portaudio() -> Finding:
 
 
 def _permissions() -> Finding:
-    """Whether the user may open what the sound system needs; others than Linux ask when a program first listens."""
+    """Whether the user may open the sound devices; other systems than Linux ask when a program first records."""
     name = "permissions"
     if sys.platform in _MICROPHONE_SETTINGS:
         remedy = f"where the microphone gives only silence: {_MICROPHONE_SETTINGS[sys.platform]}"
@@ -99,7 +99,7 @@ def _devices() -> Finding:
 
 
 def _streams() -> Finding:
-    """Whether the default devices open and call, for half a second and without a sound."""
+    """Whether the default devices open and deliver callbacks; runs for half a second, silently."""
     from rtdenoise.live_audio.plan import LivePlan
     from rtdenoise.live_audio.session import Session
 
@@ -151,7 +151,7 @@ def _memory() -> Finding:
 
 
 def _clock() -> Finding:
-    """How late a sleep of one millisecond ends, at the worst of three hundred."""
+    """Worst overrun of a 1 ms sleep, out of 300."""
     worst = 0
     for _ in range(300):
         began = time.monotonic_ns()
@@ -177,7 +177,7 @@ def _compiler() -> Finding:
 
 
 def _compiled_code() -> Finding:
-    """Whether compiled code is kept, so that only the first start is slow, and where."""
+    """Whether and where compiled code is cached, so that only the first start is slow."""
     name = "compiled code"
     folder, first, by_user = entries.writable(), folders.chosen(), folders.named()
     remedy = f"set {folders.VARIABLE} to a folder that you can write"
@@ -196,7 +196,7 @@ def _compiled_code() -> Finding:
 
 
 def _weights() -> Finding:
-    """The form in which compiled networks read their weights on this processor."""
+    """Number format of the weights of compiled networks on this processor."""
     from rtdenoise.kernels.half import converts_halves
 
     if converts_halves():
@@ -207,7 +207,7 @@ def _weights() -> Finding:
 
 
 def _engines() -> Finding:
-    """What networks run in; what is missing is needed by few of them."""
+    """Inference engines for networks; LiteRT is optional and needed by only a few."""
     name = "network engines"
     if find_spec("ai_edge_litert") is not None:
         return Finding(name=name, state=OK, found=f"compiled code, LiteRT {metadata.version('ai-edge-litert')}")
@@ -229,7 +229,7 @@ def _desktop() -> Finding:
 
 
 def _sound_server() -> Finding:
-    """PulseAudio behind ALSA is the one host that PortAudio cannot serve well."""
+    """Warn about PulseAudio through ALSA, the one host that PortAudio does not handle well."""
     if server_name() == "pulseaudio":
         return Finding(
             name="sound server",
@@ -241,7 +241,7 @@ def _sound_server() -> Finding:
 
 
 def paced(method: str, seconds: float) -> Finding:
-    """Run a method at 48 kHz at the pace of a device, and look how much of each hop's time it takes."""
+    """Run a method at 48 kHz in real time and measure the share of each hop's duration it takes."""
     import numpy as np
 
     from rtdenoise import registry

@@ -1,4 +1,4 @@
-"""Reads the record of a running stream and says what it means; writes nothing into it."""
+"""Read-only monitoring of a running stream: levels, timing statistics, dropouts and latency from its record."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _LEVEL_SECONDS = 0.1
 _QUIET_SHARE = 0.2
 _QUIET_MEMORY = 100  # readings, 10 s
 _PATH = ("wet_target", "share_target", "rule", "gain_min", "engine_gain_min", "mix")
-"""What is heard: levels measured under other values say nothing of it."""
+"""Fields that define the audible path; levels measured under other values do not apply to it."""
 _MAXIMA = {"compute_us": "compute_max_ns", "jitter_us": "jitter_max_ns", "engine_us": "engine_max_ns"}
-_SETTLED = 20  # callbacks; the first ones meet cold memory and say nothing of the rest
+_SETTLED = 20  # callbacks; the first ones run with cold caches and are not representative
 
 
 @dataclass(slots=True)
 class Reading:
-    """Counters and histograms of one moment, or their difference between two; summable."""
+    """Counters and histograms at one instant, or the difference between two; can be added."""
 
     seconds: float = 0.0
     lost: int = 0
@@ -55,11 +55,11 @@ class Reading:
     energy_out: float = 0.0
 
     def minus(self, other: Reading) -> Reading:
-        """What happened between `other` and this."""
+        """Difference between this reading and the earlier `other`."""
         return self._combined(other, -1)
 
     def plus(self, other: Reading) -> Reading:
-        """Both together."""
+        """Sum of both."""
         return self._combined(other, 1)
 
     def _combined(self, other: Reading, sign: int) -> Reading:
@@ -78,7 +78,7 @@ class Reading:
 
 
 def take_reading(live: Any) -> Reading:
-    """The record's counters now; `live` is (1,) `LIVE`."""
+    """Current counters of the record; `live` is (1,) `LIVE`."""
     record = live[0]
     return Reading(
         seconds=time.monotonic(),
@@ -94,9 +94,9 @@ def take_reading(live: Any) -> Reading:
 
 
 class Monitor:
-    """Follows one stream after another through their records, so that sums go on over reopenings.
+    """Follows successive streams through their records, accumulating totals across reopenings.
 
-    Call `update` about ten times a second; `interval` and `total` then say what happened since the last `interval`, and
+    Call `update` about ten times a second; `interval` and `total` then report on the time since the last `interval` and
     since the start.
     """
 
@@ -114,7 +114,7 @@ class Monitor:
         self.level_in_db = self.level_out_db = -200.0
 
     def open(self, live: Any, devices: dict[str, Any]) -> None:
-        """A stream runs: follow this record from now on."""
+        """Follow this record from now on; called when a stream starts running."""
         if self._live is not None:
             self._past, self._past_max_us = self._sum(), self._max_us()
         self._live = live
@@ -124,12 +124,12 @@ class Monitor:
         self._lost.restart()
 
     def freeze(self) -> None:
-        """The stream ended: keep its sums, forget its record."""
+        """Keep a copy of the record when the stream ends, and release the shared one."""
         if self._live is not None:
             self._live = self._live.copy()
 
     def _max_us(self) -> dict[str, float]:
-        """The longest times since the start, to the nanosecond, which histograms tell to 2 %."""
+        """The exact longest times since the start; the histograms resolve them only to 2 %."""
         if self._live is None:
             return self._past_max_us
         now = {name: float(self._live[of][0]) / 1e3 for name, of in _MAXIMA.items()}
@@ -142,7 +142,7 @@ class Monitor:
         return replace(now, lost=self.lost)
 
     def update(self) -> None:
-        """Look at the levels and at the clock."""
+        """Update the levels and the count of lost samples."""
         if self._live is None:
             return
         self._lost.look(self._live[0])
@@ -159,7 +159,7 @@ class Monitor:
             self._at_level = now
 
     def _follow_path(self) -> None:
-        """Forget the levels of another method, of another limit, and of before a bypass."""
+        """Discard levels measured with another method or limit, or before a bypass."""
         path = tuple(float(self._live[name][0]) for name in _PATH)
         if path != self._path:
             self._path = path
@@ -168,7 +168,7 @@ class Monitor:
 
     @property
     def lost(self) -> int:
-        """Input samples that passed and no callback brought, since the start."""
+        """Input samples lost since the start: those no callback delivered."""
         return self._lost.count
 
     def noise_reduction_db(self) -> float | None:
@@ -179,14 +179,14 @@ class Monitor:
         return float(np.median([before - after for before, after in ordered]))
 
     def budget(self) -> dict[str, float]:
-        """The latency in parts, in ms; "measured" would be their sum."""
+        """The latency budget by component, in ms; "total" is their sum."""
         if self._live is None:
             return {}
         record = self._live[0]
         per_ms = float(record["rate"]) / 1000.0
         block = int(record["block"])
         algorithm = int(record["engine_latency" if record["share_target"] > 0.0 else "latency"])
-        second_clock = max(0.0, float(record["play_target"]) - block)  # its lead holds the block, too
+        second_clock = max(0.0, float(record["play_target"]) - block)  # its lead includes the block
         parts = {
             "device_in": 1000.0 * float(self.devices.get("latency_in_seconds") or 0.0),
             "block": block / per_ms,
@@ -199,14 +199,14 @@ class Monitor:
         return {name: round(value, 3) for name, value in parts.items()}
 
     def interval(self) -> dict[str, Any]:
-        """Everything since the last call."""
+        """Report on the time since the last call."""
         now = self._sum()
         report = self._report(now.minus(self._at_interval))
         self._at_interval = now
         return report
 
     def total(self) -> dict[str, Any]:
-        """Everything since the start."""
+        """Report on the time since the start."""
         report = self._report(self._sum())
         for name, longest in self._max_us().items():
             if name in report:
@@ -250,12 +250,12 @@ class Monitor:
 
 
 def count_xruns(report: dict[str, Any]) -> int:
-    """Over- and underflows of a report; what the host plays before the first block is none."""
+    """Over- and underflows in a report, not counting the host's priming output before the first block."""
     return sum(count for name, count in report["xruns"].items() if name != "priming_output")
 
 
 def _filled(histogram: np.ndarray) -> list[list[float]]:
-    """What is in a histogram: pairs of time, in us, and count."""
+    """Non-empty bins of a histogram: pairs of time, in us, and count."""
     return [[round(histogram_value_ns(int(k)) / 1e3, 2), int(histogram[k])] for k in np.flatnonzero(histogram)]
 
 
@@ -266,5 +266,5 @@ def _times(histogram: np.ndarray) -> dict[str, float]:
 
 
 def _up_to(longest: float, times: dict[str, float]) -> dict[str, float]:
-    """Times out of a histogram, with the longest as it was measured."""
+    """Times from a histogram, limited by the exactly measured maximum."""
     return {**{name: min(us, round(longest, 1)) for name, us in times.items()}, "max": round(longest, 1)}

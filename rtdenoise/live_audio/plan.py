@@ -1,4 +1,4 @@
-"""What a live session is asked to do: one frozen value that the command line fills and every process gets."""
+"""The configuration of a live session: one frozen value, passed to every process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LivePlan:
     the best the host offers. `latency`: "low", "safe" or seconds. `engine`: "module:function" that builds the
     denoiser of an engine process from settings, rate and channels; `engine_always` uses it for every method.
     `two_clocks`: input and output as two streams joined by a resampler that follows their drift; None decides by
-    the devices. `silent`: play nothing until somebody sets the record's "loudness". `channels_out`: of the output
+    the devices. `silent`: play nothing until the record's "loudness" is set. `channels_out`: of the output
     device; None: two, or as many as are processed.
     """
 
@@ -53,7 +53,7 @@ class LivePlan:
 
     @property
     def uses_engine(self) -> bool:
-        """Whether the method runs in a process of its own."""
+        """Whether the method runs in a separate process."""
         settings = self.settings
         if self.engine_always or settings.method not in COMPILED_METHODS:
             return True

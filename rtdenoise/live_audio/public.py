@@ -1,4 +1,4 @@
-"""Live audio from Python: a session that is opened, run and ended by a ``with`` statement."""
+"""Live audio from Python: a session as a context manager."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _LIMIT_NONE_DB = 100.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveStatus:
-    """What a live session's monitor says at one moment; counters are of the whole session.
+    """Snapshot of a live session's measurements; counters cover the whole session.
 
     `state`: "starting", "running", "waiting" (for a device to come back) or "finished".  `latency_ms`: the parts of the
     delay from input to output and their "total".  `level_in_dbfs`, `level_out_dbfs`: of the last tenth of a second.
-    `noise_reduction_db`: of the pauses in the last ten seconds; None while it is not known.  `compute_us`: percentiles
+    `noise_reduction_db`: in the pauses of the last ten seconds; None while unknown.  `compute_us`: percentiles
     of a callback's time ("p50", "p99.9", "max" ...); `late_blocks`: callbacks that took longer than their block lasts.
-    `lost_samples`: input that no callback brought.  `missing_samples`: of a file that is played, what came too late.
+    `lost_samples`: input that no callback delivered.  `missing_samples`: samples of a played file that came too late.
     `details`: the whole report, as ``rtdenoise live --json`` prints it.
     """
 
@@ -65,7 +65,7 @@ class LiveStatus:
 
 
 class LiveSession(AbstractContextManager["LiveSession"]):
-    """Live audio that runs beside your program, in processes of its own; see `rtdenoise.live`.
+    """Live audio in separate processes, alongside your program; see `rtdenoise.live`.
 
     All attributes and methods may be used from any thread.
 
@@ -73,13 +73,13 @@ class LiveSession(AbstractContextManager["LiveSession"]):
     ----------
     plan : LivePlan
     source : Path, optional
-        A file that is played where the plan names no input device.
+        A file to play if the plan names no input device.
     target : Destination, optional
-        A file that is written where the plan names no output device.
+        A file to write if the plan names no output device.
     virtual : bool
-        Whether the sound goes into a microphone that other programs can pick.
+        Whether to output to a virtual microphone that other programs can select.
     tell : callable, optional
-        Gets one line for everything a user should know; without it these lines are logged.
+        Called with one line for each event the user should know about; by default they are logged.
     """
 
     def __init__(
@@ -102,12 +102,12 @@ class LiveSession(AbstractContextManager["LiveSession"]):
         self._bypass = plan.settings.method == "bypass"
 
     def open(self) -> LiveSession:
-        """Open the devices and begin; returns when sound runs.
+        """Open the devices and start; returns once audio is running.
 
         Raises
         ------
         DeviceError, ConfigError, ModelError, MissingExtraError, AudioFileError
-            If it cannot begin.
+            If it cannot start.
         """
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="rtdenoise-live", daemon=True)
@@ -117,12 +117,12 @@ class LiveSession(AbstractContextManager["LiveSession"]):
         return self
 
     def close(self) -> None:
-        """Fade out and end everything; files and recordings are whole afterwards.  Fine to call twice.
+        """Fade out and end everything; files and recordings are then complete.  May be called twice.
 
         Raises
         ------
         DeviceError, AudioFileError ...
-            What ended the session, if it had ended by itself and nobody was told.
+            The error that ended the session, if it has not been raised before.
         """
         self._ask_end.set()
         if self._thread is not None:
@@ -130,19 +130,19 @@ class LiveSession(AbstractContextManager["LiveSession"]):
         self._raise()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Until the session is over (a file was played to its end), or for so long; returns whether it is over.
+        """Wait until the session ends (a file was played to its end), or for a time; returns whether it has ended.
 
         Raises
         ------
         DeviceError, AudioFileError ...
-            What ended it.
+            The error that ended it.
         """
         over = self._over.wait(seconds)
         self._raise()
         return over
 
     def status(self) -> LiveStatus:
-        """The monitor's numbers."""
+        """The current measurements."""
         with self._lock:
             live = self._running()
             session, monitor = live.session, live.session.monitor
@@ -174,7 +174,7 @@ class LiveSession(AbstractContextManager["LiveSession"]):
 
     @property
     def method(self) -> str:
-        """What is heard: "WF", "SS", "CAN" or "bypass".  Setting it cross-fades, as soon as the method is ready."""
+        """Audible method: "WF", "SS", "CAN" or "bypass".  Setting it cross-fades, as soon as the method is ready."""
         with self._lock:
             return self._running().session.method
 
@@ -188,7 +188,7 @@ class LiveSession(AbstractContextManager["LiveSession"]):
 
     @property
     def bypass(self) -> bool:
-        """Whether the dry signal is heard, equally late; setting it cross-fades."""
+        """Whether the time-aligned dry signal is audible; setting it cross-fades."""
         return self._bypass
 
     @bypass.setter
@@ -199,7 +199,7 @@ class LiveSession(AbstractContextManager["LiveSession"]):
 
     @property
     def attenuation_limit_db(self) -> float | None:
-        """How far noise may be lowered by the method that is heard, in dB; None: no limit."""
+        """The most that the audible method may lower noise, in dB; None: no limit."""
         with self._lock:
             limit = self._running().session.attenuation_limit_db
         return None if limit >= _LIMIT_NONE_DB else limit
@@ -213,7 +213,7 @@ class LiveSession(AbstractContextManager["LiveSession"]):
             self._running().session.set_attenuation_limit_db(limit)
 
     def record(self, folder: str | Path) -> Recording:
-        """Record noisy and enhanced sound side by side, aligned to the sample, from now until the recording is stopped.
+        """Record noisy and enhanced sound, sample-aligned, until the recording is stopped.
 
         Returns
         -------
@@ -225,7 +225,7 @@ class LiveSession(AbstractContextManager["LiveSession"]):
         AudioFileError
             If the folder cannot be made or written.
         ConfigError
-            If a recording is being made already.
+            If a recording is already running.
         """
         with self._lock:
             recorder = self._running().recorder
@@ -263,7 +263,7 @@ class LiveSession(AbstractContextManager["LiveSession"]):
             raise failure
 
     def _run(self) -> None:
-        """The whole life of the session in one thread: on Linux its processes end with the thread that started them."""
+        """Run the whole session in one thread: on Linux its processes end with the thread that started them."""
         try:
             if self._target is not None:
                 self._target.check()
@@ -304,20 +304,20 @@ class LiveSession(AbstractContextManager["LiveSession"]):
 
 
 class Recording(AbstractContextManager["Recording"]):
-    """A recording that is being made.
+    """A running recording.
 
     Attributes
     ----------
     folder : Path
     failed : str
-        After `stop`: why it is not whole; empty if it is.
+        After `stop`: why it is incomplete; empty if it is complete.
     """
 
     def __init__(self, stop: Callable[[], str], folder: Path) -> None:
         self._stop, self.folder, self.failed = stop, folder, ""
 
     def stop(self) -> None:
-        """Finish both files; fine to call twice."""
+        """Finish both files; may be called twice."""
         self.failed = self._stop()
 
     def __exit__(self, *_error: object) -> None:
@@ -355,23 +355,23 @@ def live(
     channels : int
         How many of the input's channels are processed.
     block : int, optional
-        Samples that the device hands over at once; the host's best without.
+        Samples per device block; by default the host's best.
     latency : "low", "safe" or float
-        What the host is asked for; a number is seconds.
+        Latency requested from the host; a number is in seconds.
     overwrite : bool
-        Whether an output file that is there is replaced.
+        Whether to replace an existing output file.
     tell : callable, optional
-        Gets one line for everything a user should know; without it they are logged.
+        Called with one line for each event the user should know about; by default they are logged.
 
     Returns
     -------
     LiveSession
-        It begins with ``with`` or `LiveSession.open`.
+        Started by ``with`` or `LiveSession.open`.
 
     Raises
     ------
     ConfigError
-        As for `stream`, and for files at both ends.  Devices are looked for when the session is opened.
+        As for `stream`, and for files at both ends.  Devices are looked up when the session is opened.
 
     Examples
     --------

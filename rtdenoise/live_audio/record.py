@@ -1,4 +1,4 @@
-"""The record and the rings that the audio thread, the engine and the program that watches them share."""
+"""The record and ring buffers shared by the audio thread, the engine process and the supervising session."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ BINS_PER_OCTAVE = 16
 HISTOGRAM_FLOOR_NS = 500
 HISTOGRAM_BINS = 24 * BINS_PER_OCTAVE  # 0.5 us to 8 s
 RINGS = ("noisy", "wet", "answers", "clean", "source")
-"""`noisy` what came in, `wet` what the compiled hop made of it, `answers` what an engine process made of it, `clean`
-what went out, `source` what a file feeds."""
+"""`noisy`: the input; `wet`: output of the compiled hop; `answers`: output of an engine process; `clean`: what is
+played; `source`: samples fed from a file."""
 
 FLAGS = ("input_underflow", "input_overflow", "output_underflow", "output_overflow", "priming_output")
 """PortAudio's status bits, lowest first."""
 
 NO_TONE = 9.0
-"""Value of the field ``howl_spared`` that no tone has."""
+"""Value of the field ``howl_spared`` that cannot occur for a tone."""
 
 RUNNING, STOPPING, FINISHED = range(3)
 """Values of the field ``phase``."""
 
-# One meaning for every position: sample number p of the stream, counted from the first callback.  The noisy sample p is
-# what came in; the wet sample q is the compiled hop's q-th output; the clean sample p plays ``wet[p - wait]``, and the
-# dry signal of equal age is ``noisy[p - wait - latency]``.  An engine process has a path of its own beside this one,
-# with `engine_wait` and `engine_latency`; `share` says how much of it is heard.
+# Every position is a sample number p of the stream, counted from the first callback.  Noisy sample p is the input; wet
+# sample q is the compiled hop's q-th output; clean sample p plays ``wet[p - wait]``, and the time-aligned dry signal is
+# ``noisy[p - wait - latency]``.  An engine process has a separate, parallel path with `engine_wait` and
+# `engine_latency`; `share` is the weight of that path in the output.
 _SET_UP = [
     ("rate", "f8"),  # Hz
     ("noisy", "i8"),  # addresses of the rings, each (capacity, channels) float32
@@ -55,51 +55,51 @@ _PARAMETERS = [
     ("phase", "i8"),
     ("rule", "i8"),  # of a spectral method
     ("gain_min", "f4"),  # amplitude
-    ("mix", "f4"),  # enhanced share
+    ("mix", "f4"),  # share of the enhanced signal
     ("wet_target", "f4"),  # 1 enhanced, 0 bypass
-    ("share_target", "f4"),  # 1 the engine is heard, 0 the compiled hop
+    ("share_target", "f4"),  # 1: the engine is audible, 0: the compiled hop
     ("loudness", "f4"),  # output gain, amplitude
     ("source_end", "i8"),  # total length of the source, -1 while unknown
     ("n_source", "i8"),  # samples written to the source ring
     ("howl_guard", "i8"),  # 0 switches the howl detector off
 ]
 _ENGINE = [
-    ("engine_on", "i8"),  # 1: it is woken for every block and expected to answer
+    ("engine_on", "i8"),  # 1: it is woken for every block and must deliver output
     ("engine_hop", "i8"),
     ("engine_latency", "i8"),  # of its method
-    ("engine_queue", "i8"),  # samples it has to answer
-    ("engine_wait", "i8"),  # as `wait`, for its answers; -1 before the first block
+    ("engine_queue", "i8"),  # samples of time it has to deliver its output
+    ("engine_wait", "i8"),  # like `wait`, for its output; -1 before the first block
     ("engine_block", "i8"),  # samples of the block that `engine_wait` was decided for
-    ("engine_gain_min", "f4"),  # amplitude; the user's limit for what it takes away
-    ("engine_limits", "i8"),  # 1: the method itself keeps to that limit; 0: that much of the dry signal is added
-    ("engine_n", "i8"),  # answers ready
+    ("engine_gain_min", "f4"),  # amplitude; the user's attenuation limit
+    ("engine_limits", "i8"),  # 1: the method itself respects that limit; 0: that much of the dry signal is added
+    ("engine_n", "i8"),  # output samples ready
     ("engine_from", "i8"),  # first of them that is valid (an engine that fell behind skips)
     ("engine_steps", "i8"),
-    ("engine_skipped", "i8"),  # samples it jumped over to catch up
+    ("engine_skipped", "i8"),  # samples it skipped to catch up
     ("engine_heartbeat_ns", "i8"),
     ("engine_histogram", "i8", (HISTOGRAM_BINS,)),
     ("engine_max_ns", "i8"),
 ]
 _COUNTERS = [
-    ("n_in", "i8"),  # samples that came in so far
-    ("n", "i8"),  # samples that went out so far
+    ("n_in", "i8"),  # samples received so far
+    ("n", "i8"),  # samples output so far
     ("n_taken", "i8"),  # samples taken from the source ring
-    ("n_wet", "i8"),  # samples the compiled hop has made
-    ("drained", "i8"),  # samples played after the last of the source
-    ("wait", "i8"),  # samples by which the wet signal is held back to have whole blocks; -1 before the first
+    ("n_wet", "i8"),  # samples produced by the compiled hop
+    ("drained", "i8"),  # samples played after the end of the source
+    ("wait", "i8"),  # samples by which the wet signal is delayed so that blocks are complete; -1 before the first
     ("block", "i8"),  # samples of the last callback
     ("callbacks", "i8"),
     ("thread_id", "i8"),
-    ("first_ns", "i8"),  # monotonic time of the first, and of the last callback
+    ("first_ns", "i8"),  # monotonic time of the first and of the last callback
     ("last_ns", "i8"),
     ("flag_counts", "i8", (len(FLAGS),)),
     ("late_blocks", "i8"),  # callbacks that took longer than their block lasts
-    ("dry_blocks", "i8"),  # callbacks in which the engine's answer was not there in time
+    ("dry_blocks", "i8"),  # callbacks in which the engine's output was late
     ("dry_samples", "i8"),
     ("inserted", "i8"),  # samples by which the wait had to grow after the start
-    ("missing", "i8"),  # source samples that were not there in time
+    ("missing", "i8"),  # source samples that were late
     ("bad_samples", "i8"),  # NaN or infinite input
-    ("zero_run", "i8"),  # exact zeros at the input, in a row, up to now
+    ("zero_run", "i8"),  # current run of exact zeros at the input
     ("compute_histogram", "i8", (HISTOGRAM_BINS,)),
     ("compute_max_ns", "i8"),
     ("compute_sum_ns", "i8"),
@@ -112,21 +112,21 @@ _COUNTERS = [
     ("limited", "i8"),  # samples the limiter lowered
     ("adc_seconds", "f8"),  # PortAudio's time of the last block's input
 ]
-_PLAYBACK = [  # only where input and output are two streams, each with its own clock
+_PLAYBACK = [  # only when input and output are two streams with separate clocks
     ("play_table", "i8"),  # address of the (PHASES + 1, TAPS) float32 interpolator
     ("play_channels", "i8"),
     ("play_scratch", "i8", (2,)),  # for the clock
     ("play_rate", "f8"),  # Hz, nominal
     ("play_position", "f8"),  # in the clean stream; 0 before the first block
-    ("play_target", "f8"),  # samples between the newest input and the one that plays
-    ("play_base", "f8"),  # the target before anything starved; it grows where a device delivers in bursts
+    ("play_target", "f8"),  # samples between the newest input and the playback position
+    ("play_base", "f8"),  # initial target; the target grows if a device delivers in bursts
     ("play_grown_ns", "i8"),
-    ("play_error", "f8"),  # smoothed distance from it
-    ("play_drift", "f8"),  # the output clock against the input clock, relative
-    ("play_ratio", "f8"),  # input samples per output sample now
+    ("play_error", "f8"),  # smoothed distance from the target
+    ("play_drift", "f8"),  # output clock relative to the input clock
+    ("play_ratio", "f8"),  # current input samples per output sample
     ("play_callbacks", "i8"),
     ("play_flag_counts", "i8", (len(FLAGS),)),
-    ("play_starved", "i8"),  # output samples for which nothing was there
+    ("play_starved", "i8"),  # output samples for which no input was available
     ("play_jumps", "i8"),
     ("play_block", "i8"),
     ("play_last", "f4", (CHANNELS_MAX,)),
@@ -134,25 +134,25 @@ _PLAYBACK = [  # only where input and output are two streams, each with its own 
 _MEMORY = [
     ("fade", "f4"),
     ("weight", "f4"),  # share of wet against dry
-    ("share", "f4"),  # of the engine's path against the compiled hop's
-    ("engine_weight", "f4"),  # share of its answers against dry
-    ("difference", "f4", (CHANNELS_MAX,)),  # what the last sample owed to wet
-    ("offset", "f4", (CHANNELS_MAX,)),  # of it, what is still fading
+    ("share", "f4"),  # of the engine's path relative to the compiled hop's
+    ("engine_weight", "f4"),  # share of its output against dry
+    ("difference", "f4", (CHANNELS_MAX,)),  # contribution of wet to the last sample
+    ("offset", "f4", (CHANNELS_MAX,)),  # part of it that is still fading out
     ("was_wet", "i8"),
     ("limiter", "f4"),
-    ("howl_gain", "f4"),  # what the howl detector wants, and where the output is on its way there
+    ("howl_gain", "f4"),  # the howl detector's target gain, and the current, smoothed gain
     ("howl_now", "f4"),
     ("howls", "i8"),
     ("howl_hz", "f4"),
     ("howl_state", "i8"),
     ("howl_left", "i8"),  # segments until the state ends
-    ("howl_cycles", "i8"),  # times the tone followed the gain down and up
-    ("howl_needed", "i8"),  # of them, for a verdict
-    ("howl_start", "f4"),  # energy of the tone when it began, when the gain was changed, and the lowest since
+    ("howl_cycles", "i8"),  # times the tone followed the gain down and back up
+    ("howl_needed", "i8"),  # number of cycles needed for a decision
+    ("howl_start", "f4"),  # energy of the tone at its onset, at the gain change, and the minimum since
     ("howl_before", "f4"),
     ("howl_lowest", "f4"),
-    ("howl_rises", "i8"),  # segments in a row in which it grew
-    ("howl_spared", "f4"),  # 2 cos(w) and energy of a tone that did not follow: somebody whistles
+    ("howl_rises", "i8"),  # consecutive segments in which it grew
+    ("howl_spared", "f4"),  # 2 cos(w) and energy of a tone that did not follow the gain, such as a whistle
     ("howl_spared_energy", "f4"),
     ("howl_quiet", "i8"),  # segments without a tone
     ("howl_sums", "f8", (4,)),
@@ -164,7 +164,7 @@ _MEMORY = [
     ("howl_energy", "f4"),
 ]
 LIVE = np.dtype([*_SET_UP, *_PARAMETERS, *_ENGINE, *_COUNTERS, *_PLAYBACK, *_MEMORY], align=True)
-"""Everything about one live stream that does not depend on the method, as one record in shared memory."""
+"""All method-independent state of one live stream, as one record in shared memory."""
 
 
 def histogram_value_ns(index: float) -> float:
@@ -173,7 +173,7 @@ def histogram_value_ns(index: float) -> float:
 
 
 def percentile_ns(histogram: np.ndarray, share: float) -> float:
-    """Time that a share of all entries does not exceed, in ns, to 2 %; 0 for an empty histogram.
+    """Quantile of a time histogram, in ns, to within 2 %; 0 for an empty histogram.
 
     Parameters
     ----------
@@ -189,14 +189,14 @@ def percentile_ns(histogram: np.ndarray, share: float) -> float:
 
 
 def ring_capacity(rate: float, hop: int, seconds: float) -> int:
-    """Samples of a ring of at least `seconds`: a multiple of `hop`, so that no hop is cut at its end."""
+    """Samples in a ring of at least `seconds`: a multiple of `hop`, so that no hop wraps around its end."""
     return math.ceil(rate * seconds / hop) * hop
 
 
 def prepare(
     live: Any, *, rate: float, channels: int, channels_in: int, channels_out: int, hop: int, latency: int
 ) -> None:
-    """Fill the set-up of a new record; everything else starts at zero.
+    """Initialize the setup fields of a new record; all other fields start at zero.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ def prepare(
     rate : float
         Hz.
     channels, channels_in, channels_out : int
-        Processed, of the input device (0: none), of the output device (0: none).
+        Channels processed, of the input device (0: none), and of the output device (0: none).
     hop, latency : int
         Samples.
     """
@@ -223,14 +223,14 @@ def prepare(
 
 
 def attach_rings(live: Any, rings: dict[str, F32]) -> None:
-    """Write the addresses and the capacity of the rings of this process into the record."""
+    """Write the addresses and the capacity of this process's rings into the record."""
     for name in RINGS:
         live["wet_ring" if name == "wet" else name] = rings[name].ctypes.data
     live["capacity"] = rings["noisy"].shape[0]
 
 
 def heard_delay(live: Any) -> int:
-    """By how many samples what is heard is later than what came in: the waiting and the latency of the path that plays.
+    """Delay from input to output in samples: the wait plus the latency of the audible path.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def heard_delay(live: Any) -> int:
 
 
 def expect_engine(live: Any, built: Any, latency: str | float) -> None:
-    """Write what an engine process said of itself into the record; switch `engine_on` on afterwards.
+    """Write the properties reported by an engine process into the record; set `engine_on` afterwards.
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ def expect_engine(live: Any, built: Any, latency: str | float) -> None:
     built : mapping
         ``hop``, ``latency``, ``limits`` and ``gain_min``.
     latency : "low", "safe" or float
-        The plan's; "safe" gives the engine three hops to answer instead of one.
+        From the plan; "safe" gives the engine three hops to deliver its output instead of one.
     """
     live["engine_hop"], live["engine_latency"] = built["hop"], built["latency"]
     live["engine_queue"] = built["hop"] * (3 if latency == "safe" else 1)

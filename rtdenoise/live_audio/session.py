@@ -1,4 +1,4 @@
-"""A live session: its processes, its watchdog, and what a user may change while it runs."""
+"""A live session: its processes, its watchdog, and the parameters that can change while it runs."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from rtdenoise.units import amplitude_from_db
 
 _BACKOFF_SECONDS = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
 _LIST_SECONDS = 10.0  # for the process to start and the sound system to list its devices
-_LIST_AGAIN_SECONDS = 30.0  # a synchronous JACK waits 20 s for a client that was killed, and then answers
+_LIST_AGAIN_SECONDS = 30.0  # a synchronous JACK stalls for 20 s after a client is killed
 _OPEN_SECONDS = 10.0
 _COMPILE_SECONDS = 300.0
-_SETTLED_SECONDS = 5.0  # of callbacks; devices that run shorter are opened less and less often
-_FIRST_ATTEMPTS = 3  # to open devices that never ran; later there is no limit
+_SETTLED_SECONDS = 5.0  # of callbacks; devices that fail sooner are reopened with growing delays
+_FIRST_ATTEMPTS = 3  # to open devices that have never run; afterwards there is no limit
 Tell = Callable[[str], None]
 
 
 class Session:
-    """Opens a plan's devices in a process, watches it, and starts over whenever that is needed.
+    """Opens a plan's devices in a process, watches it, and restarts it when needed.
 
     Drive it by calling `step` some twenty times a second until it returns False; then `close`.
 
@@ -42,13 +42,13 @@ class Session:
     ----------
     plan : LivePlan
     tell : callable
-        Gets one line for everything a user should know.
+        Called with one line for each event the user should know about.
 
     Attributes
     ----------
     monitor : Monitor
     region : Region
-        Of the stream that runs now; a new one after every reopening.
+        Of the current stream; a new one after every reopening.
     state : str
         "starting", "running", "waiting" (for a device to come back) or "finished".
     """
@@ -85,16 +85,16 @@ class Session:
 
     @property
     def preparing(self) -> str:
-        """What takes its time before the devices are opened; empty before they are listed, and afterwards."""
+        """The slow step before the devices are opened; empty before they are listed and once they are being opened."""
         return self._stage.preparing(self.plan) if self.state == "starting" else ""
 
     def step(self) -> bool:
-        """Look after everything once; False when the session is over.
+        """Supervise everything once; False when the session is over.
 
         Raises
         ------
         DeviceError, ConfigError, ModelError, MissingExtraError
-            If it cannot even start.
+            If the session cannot start.
         """
         self._departing.look()
         if self.state == "waiting":
@@ -115,11 +115,11 @@ class Session:
         return self.state != "finished"
 
     def _on_silence(self) -> None:
-        """A server that does not even list its devices, before any ever ran, has to be restarted by hand."""
+        """Reopen after a timeout; raise if no device ever ran or was listed: the server needs a manual restart."""
         if self._stage.name == "listing" and not self._ever_ran:
             self.close()
             raise DeviceError(f"the sound system did not answer within {_LIST_SECONDS:.0f} s; restart its server")
-        if self._departing.full:  # this one waits behind them, and so would the next
+        if self._departing.full:  # this process is queued after them, and so would the next be
             self._stage.enter(self._stage.name, _LIST_AGAIN_SECONDS)
             self._tell("the sound system still does not answer")
         else:
@@ -130,14 +130,14 @@ class Session:
         if worker is None:
             return
         ended = not worker.alive
-        time.sleep(0.05 if ended else 0.0)  # its last words are on their way
+        time.sleep(0.05 if ended else 0.0)  # its final messages may still be in transit
         while worker is self._worker and (event := worker.event()) is not None:
             self._on_worker(event)
         if ended and worker is self._worker and self.state in ("starting", "running"):
             self._on_end(worker)
 
     def _on_end(self, worker: Child) -> None:
-        """It ended without a word; PortAudio that crashes where there is no sound system would do so again."""
+        """Handle an unannounced end; a PortAudio crash for lack of a sound system is fatal, as it would recur."""
         if worker.crash and self._stage.name == "listing" and not self._ever_ran:
             self.close()
             raise DeviceError(f"PortAudio cannot list devices: {worker.crash}")
@@ -146,7 +146,7 @@ class Session:
     def _on_worker(self, event: dict[str, Any]) -> None:
         kind = event["event"]
         if kind in ("error", "refused", "finished") and self._worker is not None:
-            self._worker.wait(STOP_SECONDS)  # it says goodbye to the sound server first
+            self._worker.wait(STOP_SECONDS)  # it disconnects from the sound server first
         if kind == "rate":
             self._stage.enter("preparing", _COMPILE_SECONDS)
             self._engines.set_rate(int(event["rate"]))
@@ -182,7 +182,7 @@ class Session:
         self._engines.prepare_spare()
 
     def _settle(self) -> None:
-        """Say that audio is back when it is, if anybody heard that it was gone; forget the failures once it lasts."""
+        """Report that audio is back, if its loss was reported; reset the attempts once it has run long enough."""
         record = self.region.live[0]
         if self._back_untold and record["callbacks"] > 0:
             self._back_untold = False
@@ -211,7 +211,7 @@ class Session:
             self.set_bypass(False)
 
     def _reopen(self, reason: str) -> None:
-        """Abandon the audio process and try again, sooner at first and later less often."""
+        """Abandon the audio process and retry, with growing delays."""
         if not self._ever_ran and self._attempts >= _FIRST_ATTEMPTS:
             words = list(self._worker.words)[-1:] if self._worker is not None else []
             self.close()
@@ -228,16 +228,16 @@ class Session:
         self._not_before = time.monotonic() + delay
 
     def set_parameter(self, name: str, value: float) -> None:
-        """Write a parameter of the record ("wet_target", "rule", "gain_min", "mix" ...); it outlives reopening."""
+        """Write a parameter of the record ("wet_target", "rule", "gain_min", "mix" ...); it survives reopening."""
         self._wanted[name] = value
         self.region.live[name] = value
 
     def set_bypass(self, on: bool) -> None:
-        """Hear the dry signal, of equal age, or the enhanced one; cross-faded."""
+        """Cross-fade to the time-aligned dry signal, or back to the enhanced one."""
         self.set_parameter("wet_target", 0.0 if on else 1.0)
 
     def set_method(self, name: str) -> None:
-        """Hear another method from now on, cross-faded; one that needs an engine process is heard when that answers."""
+        """Cross-fade to another method; one that needs an engine process becomes audible once the engine keeps up."""
         if name == "bypass":
             self.set_bypass(True)
             return
@@ -255,16 +255,16 @@ class Session:
 
     @property
     def method(self) -> str:
-        """What is heard now; while another method is loading, still the old one."""
+        """The method that is audible now; the old one while another is loading."""
         return self._heard
 
     def set_attenuation_limit_db(self, limit_db: float) -> None:
-        """How far noise may be lowered, in dB above 0, by the method that is heard."""
+        """Set the most that the audible method may lower noise, as a positive number of dB."""
         self.set_parameter(self._limit_name, amplitude_from_db(-limit_db))
 
     @property
     def attenuation_limit_db(self) -> float:
-        """The present limit in dB; 100 if there is none."""
+        """The current limit in dB; 100 if there is none."""
         return -20.0 * math.log10(max(float(self.region.live[self._limit_name][0]), 1e-5))
 
     @property
@@ -273,16 +273,16 @@ class Session:
 
     @property
     def engine_restarts(self) -> int:
-        """How often an engine process that had died was replaced."""
+        """How often a dead engine process was replaced."""
         return self._engines.restarts
 
     @property
     def audio_process(self) -> int:
-        """The number of the process that has the devices; 0 if none has."""
+        """PID of the process that holds the devices; 0 if there is none."""
         return self._worker.pid if self._worker is not None and self.state == "running" else 0
 
     def close(self) -> None:
-        """Fade out, end every process, free everything; less than a second."""
+        """Fade out, end every process and free all resources; takes less than a second."""
         worker = self._worker
         if worker is not None and worker.alive and self.state == "running" and self.region.live["phase"][0] != FINISHED:
             fade_out(worker, self.region.live, self._watch)

@@ -1,4 +1,4 @@
-"""Memory shared between the processes of one live session; it vanishes with the last of them, however they end."""
+"""Memory shared by the processes of one live session; freed when the last of them ends, in whatever way."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Region:
     Parameters
     ----------
     handle : str, optional
-        What `handle` of the process that made it says; a new region without.
+        The `handle` of the process that created it; by default a new region.
 
     Attributes
     ----------

@@ -1,1 +1,1 @@
-"""The process that owns the sound devices."""
+"""The audio process, which owns the sound devices."""

@@ -1,4 +1,4 @@
-"""The desktop's sound server as its own tool `pactl` shows it."""
+"""Query and control the desktop's sound server through its tool `pactl`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _PLUGINS = ("pulse", "default", "sysdefault")
 
 
 def pactl(*arguments: str) -> str:
-    """What `pactl` prints.
+    """Run `pactl` and return its output.
 
     Raises
     ------
     DeviceError
-        If there is no server, or it does not answer, or refuses.
+        If there is no server, or it does not respond, or it refuses.
     """
     try:
         done = subprocess.run(
@@ -34,8 +34,8 @@ def pactl(*arguments: str) -> str:
             text=True,
             timeout=_TIMEOUT_SECONDS,
             check=False,
-            env=os.environ | {"LC_ALL": "C"},  # it translates what it prints
-            start_new_session=True,  # Ctrl-C must not keep it from tidying up
+            env=os.environ | {"LC_ALL": "C"},  # its output is localized
+            start_new_session=True,  # Ctrl-C must not interrupt its clean-up
         )
     except subprocess.TimeoutExpired as error:
         raise DeviceError(
@@ -51,7 +51,7 @@ def pactl(*arguments: str) -> str:
 
 
 def unload(modules: Sequence[str]) -> None:
-    """Remove modules, the last first, within a moment: a server that hangs does it when it goes on."""
+    """Unload modules, the last first, with a short timeout: a hung server does it once it resumes."""
     limit = time.monotonic() + _END_SECONDS
     for module in reversed(modules):
         with suppress(OSError, subprocess.TimeoutExpired):
@@ -66,7 +66,7 @@ def unload(modules: Sequence[str]) -> None:
 
 
 def server_name() -> str:
-    """What the desktop's sound server calls itself ("pulseaudio", "PulseAudio (on PipeWire 1.2.3)"); empty for none."""
+    """Name reported by the desktop's sound server ("pulseaudio", "PulseAudio (on PipeWire 1.2.3)"); empty if none."""
     if sys.platform != "linux" or shutil.which("pactl") is None:
         return ""
     try:
@@ -77,13 +77,13 @@ def server_name() -> str:
 
 
 def entries(what: str) -> dict[str, str]:
-    """What `pactl` lists under "clients", "sink-inputs" ..., text by number."""
+    """Entries that `pactl` lists under "clients", "sink-inputs" ...: text by number."""
     parts = re.split(r"^[A-Z][A-Za-z ]* #(\d+)$", pactl("list", what), flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
 def through_pulseaudio(device: Device | None) -> bool:
-    """Whether a device is PulseAudio's, behind ALSA: PortAudio 19.6 loses input there if one stream does both."""
+    """Whether a device is PulseAudio through ALSA: PortAudio 19.6 loses input there in a full-duplex stream."""
     if device is None or device.host_api != "ALSA" or device.name not in _PLUGINS:
         return False
     return server_name() == "pulseaudio"

@@ -1,7 +1,7 @@
-"""Audio devices: what there is, which one a name means, and in words what is wrong when one refuses.
+"""Audio devices: list them, find one by name, and explain errors when opening one fails.
 
-PortAudio can hang when its server dies, so the program that watches asks for the list in a process it can end
-(`list_devices`); only audio processes call the functions with ``_here``.
+PortAudio can hang when its server dies, so the supervising program lists devices in a process that it can kill
+(`list_devices`); only audio processes call the ``_here`` functions.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LATENCY_MAX_SECONDS = 10.0  # PortAudio 19.6 subtracts a JACK period from 0, un
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """One device as PortAudio lists it; latencies in seconds, 0 channels where it has none."""
+    """One device as PortAudio lists it; latencies in seconds, 0 channels for a direction it lacks."""
 
     index: int
     name: str
@@ -40,12 +40,12 @@ class Device:
 
 
 def sane_latency(seconds: float) -> float:
-    """A latency as reported, or 0 where the report cannot be true."""
+    """A reported latency, or 0 if it is implausible."""
     return float(seconds) if 0.0 <= seconds < _LATENCY_MAX_SECONDS else 0.0
 
 
 def list_devices(timeout_seconds: float = _LIST_TIMEOUT_SECONDS) -> list[Device]:
-    """All devices, asked for in a process of their own, which is ended after this time.
+    """All devices, listed in a separate process that is killed after this time.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def list_devices(timeout_seconds: float = _LIST_TIMEOUT_SECONDS) -> list[Device]
 
 
 def about_portaudio() -> dict[str, Any]:
-    """PortAudio's "version" and its "host_apis": names, each with its number of devices; asked as `list_devices`.
+    """PortAudio's "version" and its "host_apis": names with their number of devices; queried like `list_devices`.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def about_portaudio() -> dict[str, Any]:
 
 
 def about_portaudio_here() -> dict[str, Any]:
-    """The same, by PortAudio in this process."""
+    """As `about_portaudio`, by PortAudio in this process."""
     sd = load_portaudio_here()
     apis = {api["name"]: len(api["devices"]) for api in sd.query_hostapis()}
     return {"version": sd.get_portaudio_version()[1], "host_apis": apis}
@@ -132,20 +132,20 @@ def _defaults(sd: Any) -> tuple[int, int]:
 
 
 def find_device(devices: list[Device], wanted: str, kind: str) -> Device:
-    """The device that a person means.
+    """Find the device that matches a name given by the user.
 
     Parameters
     ----------
     devices : list of Device
     wanted : str
         "mic" or "speaker" for the default one; an index; or parts of the name and host API in any case, in order,
-        optionally behind "mic:" or "speaker:".
+        optionally after "mic:" or "speaker:".
     kind : "input" or "output"
 
     Raises
     ------
     DeviceError
-        For no device, no match or several; the message lists what there is.
+        If there is no device, no match or more than one; the message lists the candidates.
     """
     able = [d for d in devices if (d.channels_in if kind == "input" else d.channels_out) > 0]
     if not able:
@@ -174,7 +174,7 @@ def find_device(devices: list[Device], wanted: str, kind: str) -> Device:
 
 
 def why_none() -> str:
-    """What to do where the sound system lists no device."""
+    """Remedy if the sound system lists no device."""
     cards, refused = sound_cards()
     if cards and len(refused) == len(cards):
         return f"you have no permission for {_SOUND}: {how_to_be_allowed(refused[0])}"
@@ -188,7 +188,7 @@ def sound_cards() -> tuple[list[Path], list[Path]]:
 
 
 def how_to_be_allowed(card: Path) -> str:
-    """How this user gets to open a sound device that refuses."""
+    """How this user can get permission to open a sound device."""
     import getpass
     import grp
 
@@ -223,7 +223,7 @@ def explain(error: Exception, what: str, *, one_system: bool = True) -> str:
     what : str
         The devices.
     one_system : bool
-        Whether all of them belong to one host API; PortAudio has the same number for two and for no permission.
+        Whether all of them belong to one host API; PortAudio has one error code for mixed APIs and for no permission.
     """
     text = " ".join(str(error).split())
     permission = (

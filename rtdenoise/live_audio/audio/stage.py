@@ -1,4 +1,4 @@
-"""How far an opening of the devices has come, and how long it may take there."""
+"""The current stage of opening the devices, and its deadline."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from rtdenoise.live_audio.plan import LivePlan
 
 @dataclass(slots=True)
 class Stage:
-    """One of "listing", "preparing" and "opening", and until when it has to be over."""
+    """One of "listing", "preparing" and "opening", with its deadline."""
 
     name: str = ""
     deadline: float = 0.0
-    on_jack: bool = True  # or unknown: then no device is held
+    on_jack: bool = True  # also while unknown: no device is held then
 
     def enter(self, name: str, seconds: float) -> None:
-        """It begins now, and may last that long."""
+        """Enter a stage that may last `seconds`."""
         self.name, self.deadline = name, time.monotonic() + seconds
 
     def begin(self, seconds: float) -> None:
-        """Devices are listed, within so long; nothing is known of them."""
+        """Start listing devices, with a limit of `seconds`; nothing is known of them yet."""
         self.enter("listing", seconds)
         self.on_jack = True
 
     @property
     def overdue(self) -> bool:
-        """Whether it lasts longer than it may."""
+        """Whether the deadline has passed."""
         return time.monotonic() > self.deadline
 
     def preparing(self, plan: LivePlan) -> str:
-        """What takes its time; empty before the devices are listed, and when they are being opened."""
+        """The slow step in progress; empty before the devices are listed and while they are being opened."""
         if self.name != "preparing":
             return ""
         if plan.uses_engine:
@@ -43,7 +43,7 @@ class Stage:
 
 @lru_cache(maxsize=1)
 def _why_it_takes_long() -> str:
-    """Asked for many times while nothing changes; writes to the disk."""
+    """Why compiling takes long; cached because it is polled and writes to the disk."""
     if entries.writable() is not None:
         return "the first use of a method at a rate compiles it for this machine"
     return f"compiling it for this machine; {entries.not_kept()}"

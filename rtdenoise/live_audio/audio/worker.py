@@ -1,7 +1,7 @@
 """The audio process: opens the devices, runs the compiled callback, and does nothing else.
 
-It is a process of its own because PortAudio's calls can hang when a sound server dies: the session then ends it and
-starts another.
+It is a separate process because PortAudio calls can hang when a sound server dies: the session then ends it and starts
+another.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _ENGINE_START_SECONDS = 120.0
 _FIRST_CALLBACK_SECONDS = 5.0
 _POLL_SECONDS = 0.04
 _LOOK_SECONDS = 0.2
-_GOODBYE_SECONDS = 60.0  # the session has less patience
+_GOODBYE_SECONDS = 60.0  # the session's timeout is shorter
 
 
 class Worker:
-    """One opening of the devices, from their names to the end of the stream."""
+    """Opens the devices once and runs their stream to its end."""
 
     def __init__(self, plan: LivePlan, region: Region, wake_fd: int, parent: ChildEnd, goodbye: Goodbye) -> None:
         self._plan, self._region, self._wake_fd, self._parent = plan, region, wake_fd, parent
@@ -71,7 +71,7 @@ class Worker:
         )
         playback = self._prepare_playback(rate, target.rate_hz, channels_out) if apart and target else None
         hosts = [device.host_api for device in (source, target) if device is not None]
-        # from here on the session expects an answer soon: nothing compiles
+        # from here on nothing compiles, and the session's timeout is short
         self._parent.send("opening", rate=rate, host_apis=hosts)
         ports = self._ports_of(target)
         if playback is not None and target is not None:
@@ -89,7 +89,7 @@ class Worker:
         self._watch(ports)
 
     def _apart(self, source: Device | None, target: Device | None) -> bool:
-        """Whether input and output need streams of their own: two clocks, or a host that does not do both in one."""
+        """Whether input and output need separate streams: two clocks, or a host without full-duplex streams."""
         if source is None or target is None:
             return False
         if self._plan.two_clocks is not None:
@@ -101,7 +101,7 @@ class Worker:
         return not same or source.rate_hz != target.rate_hz
 
     def _prepare_playback(self, rate_in: int, rate_out: int, channels: int) -> tuple[Any, np.ndarray]:
-        """Callback and user data of an output stream that plays the clean ring by its own clock."""
+        """Callback and user data of an output stream that plays the clean ring on a separate clock."""
         from rtdenoise.live_audio.callback.interpolator import interpolator
         from rtdenoise.live_audio.callback.programs import playback_callback, playback_userdata
 
@@ -111,7 +111,7 @@ class Worker:
         return playback_callback(), playback_userdata(live.ctypes.data)
 
     def _start(self, opening: Opening, callback: Any, userdata: np.ndarray) -> tuple[float, float]:
-        """Open a stream and start it; the latencies that it reports, in seconds."""
+        """Open and start a stream; return its reported latencies in seconds."""
         from rtdenoise.live_audio.audio.portaudio import open_stream, reported_latency, start_stream
 
         with self._goodbye.talking:
@@ -129,7 +129,7 @@ class Worker:
         return hop if self._plan.latency == "low" else 2 * hop
 
     def _prepare(self, rate: int, channels_in: int, channels_out: int) -> tuple[int, Any, np.ndarray]:
-        """Record, rings, compiled callback and user data for this rate; the hop of what will be heard."""
+        """Prepare record and rings for this rate; return the audible path's hop, the callback and its user data."""
         from rtdenoise.live_audio.callback.programs import process_callback, start_of
 
         start = start_of(self._plan.settings, rate, self._plan.channels)
@@ -141,7 +141,7 @@ class Worker:
         return hop, callback, start.state
 
     def _await_engine(self) -> int:
-        """The engine's part of the record, as soon as it is built."""
+        """Wait for the engine to be built and fill in its part of the record; return its hop."""
         limit = time.monotonic() + _ENGINE_START_SECONDS
         order = None
         while order is None or order.get("order") != "engine":
@@ -173,17 +173,17 @@ class Worker:
         live["wet_target"] = live["weight"] = 0.0 if settings.method == "bypass" else 1.0
         rings = self._region.rings(rate, start.hop, self._plan.channels)
         for ring in rings.values():
-            ring[:] = 0.0  # touched now, so that the audio thread meets no page fault
+            ring[:] = 0.0  # touched now, so that the audio thread takes no page faults
         attach_rings(live, rings)
 
     def _await_callback(self) -> None:
-        """A stream may start and never call; the session's watchdog then decides."""
+        """Wait for the first callback, which may never come; the session's watchdog handles that case."""
         limit = time.monotonic() + _FIRST_CALLBACK_SECONDS
         while self._live["callbacks"][0] == 0 and time.monotonic() < limit:
             time.sleep(0.002)
 
     def _grants(self) -> list[scheduling.Grant]:
-        """After the first callback its thread is known, and may be asked to run first."""
+        """Request real-time priority for the audio thread, known after the first callback, and lock memory."""
         thread = int(self._live["thread_id"][0])
         priority = (
             scheduling.request_priority(thread, scheduling.PRIORITY_AUDIO)
@@ -210,7 +210,7 @@ class Worker:
         self._parent.send("finished")
 
     def _ports_of(self, target: Device | None) -> JackPorts | None:
-        """Before any stream runs: after a refusal JACK's library is mute in this process, goodbyes included."""
+        """Open before any stream: after a refusal, JACK's library fails in this process, even for disconnects."""
         with self._goodbye.talking:
             ports = ports_of(target)
             if ports is not None:
@@ -223,7 +223,7 @@ def _no_device() -> NoReturn:
 
 
 def main() -> None:
-    """Read the plan from the first order, run it, report what went wrong in one line."""
+    """Read the plan from the first order, run it, and report any error in one line."""
     scheduling.end_with_parent()
     goodbye = Goodbye()
 
@@ -243,7 +243,7 @@ def main() -> None:
         worker.run()
     except RefusedError:
         parent.send("refused")
-        os._exit(1)  # without goodbye: nobody would hear it, and PortAudio would abort
+        os._exit(1)  # no orderly disconnect: the server is unreachable, and PortAudio would abort
     except RtDenoiseError as error:
         parent.send("error", kind=type(error).__name__, message=str(error))
         code = 1

@@ -1,1 +1,1 @@
-"""What runs in PortAudio's thread: nopython code, and how it is compiled and kept."""
+"""The audio callback: nopython code for PortAudio's thread, and its compilation and caching."""

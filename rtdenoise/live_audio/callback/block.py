@@ -72,7 +72,7 @@ def _common(a: int, b: int) -> int:
 
 @kernel
 def take_device(live: Record, block: F32, noisy: F32) -> None:
-    """Copy a device's block, (n_block, channels_in) float32, to the noisy ring; what is not a number counts as 0."""
+    """Copy a device's block, (n_block, channels_in) float32, to the noisy ring; NaN and infinite samples count as 0."""
     at = live.n_in % noisy.shape[0]
     share = _ONE / np.float32(block.shape[1])
     last = block.shape[1] - 1

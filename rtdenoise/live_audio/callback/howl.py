@@ -1,7 +1,7 @@
-"""Notice that the microphone hears the speaker, and turn the output down before it howls.  Nopython code.
+"""Acoustic feedback (howl) detection and suppression by lowering the output gain.  Nopython code.
 
-A howl is one loud narrow peak that grows exponentially; so, for a moment, is a whistle.  What tells them apart is the
-loop: a howl follows the output's gain, a whistle does not.  So the output is lowered for a moment when a tone is
+A howl is one loud narrow peak that grows exponentially; so, for a moment, is a whistle.  The loop
+tells them apart: a howl follows the output's gain, a whistle does not.  So the output is lowered briefly when a tone is
 suspicious, and only a tone that falls with it, and rises again with it, is feedback.
 """
 
@@ -21,7 +21,7 @@ _SEGMENT_SECONDS = 0.02
 _ANALYSIS_HZ = 16000.0  # the input is averaged down to about this rate
 _TONAL = 0.02  # residual of the best single sinusoid, relative to what its frequency makes small by itself
 _LOUD = np.float32(3e-4)  # mean square, -35 dBFS: a howl is loud
-_DEAFENING = np.float32(0.4)  # -4 dBFS: nobody's voice; an overdriven microphone makes anything but a sinusoid of it
+_DEAFENING = np.float32(0.4)  # -4 dBFS: louder than any voice; an overdriven microphone distorts the sinusoid
 _STEADY = np.float32(0.04)  # change of 2 cos(w) from one segment to the next; a long loop has many frequencies
 _RISE = np.float32(1.4)  # +1.5 dB a segment: growing
 _RISES, _GROWN = 2, np.float32(4.0)  # that often in a row, and +6 dB since it began: exponential growth
@@ -44,7 +44,7 @@ LISTENING, LOWERED, RAISED, HOLDING = range(4)
 
 @kernel
 def guard_against_howl(live: Record, noisy: F32, start: int, n_block: int) -> None:
-    """Listen for one loud tone that follows the output's gain, and lower ``howl_gain`` while it lasts.
+    """Detect one loud tone that follows the output's gain, and lower ``howl_gain`` while it lasts.
 
     A sinusoid obeys ``x[n] + x[n-2] = 2 cos(w) x[n-1]``; the least-squares ``2 cos(w)`` of a segment and what it leaves
     over tell a tone from speech and noise in four multiplications a sample, without a transform, for every method.
@@ -80,7 +80,7 @@ def guard_against_howl(live: Record, noisy: F32, start: int, n_block: int) -> No
 
 @kernel
 def _judge(live: Record, factor: int) -> None:
-    """One segment is complete: is it a tone, the one of before, growing; and what follows from that."""
+    """Classify a complete segment (a tone? the previous one? growing?) and update the state."""
     sums = live.howl_sums
     energy = np.float32(sums[0] / sums[3])
     cosine = np.float32(sums[1] / max(sums[0], 1e-12))
@@ -138,7 +138,7 @@ def _lower(live: Record, energy: np.float32) -> None:
 
 @kernel
 def _watch_fall(live: Record, energy: np.float32) -> None:
-    """The gain is down: a tone that does not fall is somebody's own."""
+    """The gain is down: a tone that does not fall is not feedback."""
     live.howl_left -= 1
     if energy < _FALL * live.howl_before:
         live.howl_gain, live.howl_lowest = _ONE, energy
@@ -168,7 +168,7 @@ def _watch_return(live: Record, tone: Any, cosine: np.float32, energy: np.float3
 
 @kernel
 def _hold(live: Record, tone: Any) -> None:
-    """Feedback: down while it sounds, then slowly up; what comes back on the way is the same loop."""
+    """Hold the gain down while feedback lasts, then raise it slowly; a tone that returns is the same loop."""
     if tone and live.howl_run > _RISES:
         live.howl_gain = max(live.howl_gain * _STEP, _FLOOR)
         live.howl_left = _HOLD_SEGMENTS

@@ -1,7 +1,7 @@
 """Compiled callbacks kept on disk as plain machine code, so that the audio process starts without the compiler.
 
 numba alone takes longer to import than everything else the audio process does before its first sample.  Its compiled
-code needs little of it to run: a handful of C functions, which stand in extension modules that load by themselves.
+code needs little of it to run: a handful of C functions, found in extension modules that can be loaded on their own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rtdenoise.cache import sources
 from rtdenoise.live_audio.callback import kept_files
 
 _HELPERS = {"numba_": "numba._helperlib", "NRT_": "numba.core.runtime._nrt_python"}
-"""Where numba's C functions stand, by the prefix they have in compiled code."""
+"""Extension modules with numba's C functions, by their prefix in compiled code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ def stamp() -> str:
 
 
 def keep(name: str, code: MachineCode) -> None:
-    """Write `code` to disk under a name; a disk that cannot take it only makes the next start slower."""
+    """Write `code` to disk under a name; if that fails, only the next start is slower."""
     kept_files.keep(f"code {stamp()} {name}", code)
 
 
@@ -69,7 +69,7 @@ def load_kept(name: str) -> Loaded | None:
 
 
 def load(code: MachineCode) -> Loaded | None:
-    """Put machine code into memory; None where something that it needs is not here."""
+    """Load machine code into memory; None if a dependency is missing."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     for path in code.libraries:

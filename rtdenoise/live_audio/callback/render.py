@@ -1,4 +1,4 @@
-"""What is heard, in nopython code: the compiled method, the engine's answers, the dry signal, and the ways between."""
+"""Render the output block: compiled method, engine output, dry signal and cross-fades.  Nopython code."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _ZERO, _ONE = np.float32(0), np.float32(1)
 
 @kernel
 def render(live: Record, n_block: int, noisy: F32, wet: F32, answers: F32, clean: F32) -> None:
-    """Write the next block of the output to the clean ring: one path, the other, or the way from one to the other.
+    """Write the next block of the output to the clean ring: one path, the other, or a cross-fade.
 
-    Each path is wet, dry of equal age, or between the two.
+    Each path is wet, time-aligned dry, or a mix of the two.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def _follow_engine(live: Record, q: int, n_answers: int) -> bool:
 
 @kernel
 def _answer(live: Record, q: int, channel: int, noisy: F32, answers: F32) -> Any:
-    """What the engine's path plays: its answer, the dry signal of equal age, or what lies between."""
+    """Output of the engine's path: its answer, the time-aligned dry signal, or a mix."""
     capacity = noisy.shape[0]
     age = q - live.engine_latency
     dry = noisy[age % capacity, channel] if age >= 0 else _ZERO

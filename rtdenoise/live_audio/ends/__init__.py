@@ -1,1 +1,1 @@
-"""Samples into and out of a running session that belong to no device."""
+"""Non-device inputs and outputs of a running session: files, pipes, recordings."""

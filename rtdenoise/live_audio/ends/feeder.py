@@ -1,4 +1,4 @@
-"""Samples into a running session without an input device, by a thread at the session's pace: files, pipes."""
+"""Feed a file or pipe to a running session without an input device, from a thread at the session's pace."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Feeder:
             return None
 
     def _take_back(self, n_taken: int) -> None:
-        """What the stream that ended did not take is for the next one."""
+        """Keep samples that the ended stream did not take for the next one."""
         self._again.extendleft(block for block, stop in reversed(self._given) if stop > n_taken)
         self._given.clear()
 

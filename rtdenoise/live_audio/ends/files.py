@@ -1,4 +1,4 @@
-"""The ends of a live run that are no devices: a file that is played, a file or a pipe that is written."""
+"""File input, and file or pipe output, of a live run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples out of a running session, by threads that cannot disturb the audio: recordings, files, pipes."""
+"""Copy samples from a running session to recordings, files and pipes, in threads that cannot disturb the audio."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _behind(taps: Sequence[Tap], oldest: int) -> int:
 
 
 class Gaps:
-    """Adds up what is missing from a stream and tells it: the first at once, more of them every ten seconds.
+    """Sums up gaps in a stream and reports them: the first at once, later ones every ten seconds.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ class Gaps:
         self._due = -math.inf
 
     def add(self, seconds: float, at: float) -> None:
-        """So much is missing there."""
+        """Add a gap."""
         if not self._untold:
             self._at = at
         self.seconds += seconds
@@ -142,7 +142,7 @@ class Gaps:
             self.tell()
 
     def tell(self) -> None:
-        """Say what has not been said yet."""
+        """Report gaps not reported yet."""
         if self._untold:
             self._tell(self._words.format(missing=f"{self._untold:.2f}", at=f"{self._at:.1f}"))
             self._untold, self._due = 0.0, time.monotonic() + _TELL_SECONDS
@@ -176,7 +176,7 @@ class TapThread:
         self._carry()
 
     def _carry(self) -> None:
-        """What is left of a stream that ended comes first."""
+        """Handle the rest of an ended stream first."""
         before, self._region = self._region, self._session.region
         for region in (before, self._region) if before is not self._region else (before,):
             if self._pairs and not self._abandoned:

@@ -1,4 +1,4 @@
-"""A microphone that other programs can pick and that speaks enhanced sound: a source of PipeWire or PulseAudio."""
+"""A virtual microphone with the enhanced sound: a PipeWire or PulseAudio source that other programs can select."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The process that runs methods which are no compiled hop."""
+"""The engine process, for methods that do not run as a compiled hop."""

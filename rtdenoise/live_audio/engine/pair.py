@@ -1,4 +1,4 @@
-"""The engine processes of a session: one works, one waits; and the change from one method to another."""
+"""Manage a session's engine processes (one active, one spare) and switch between methods."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from rtdenoise.live_audio.plan import LivePlan
 from rtdenoise.live_audio.record import expect_engine
 from rtdenoise.live_audio.shared_memory import Region
 
-_PROVE_SECONDS = 5.0  # an engine that has not caught up within this cannot
-_BACKOFF_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # before one that died is replaced, the first time and later
-_LONG_LIFE_SECONDS = 60.0  # an engine that worked so long may die as if it were the first
+_PROVE_SECONDS = 5.0  # an engine that has not caught up by then is too slow
+_BACKOFF_SECONDS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # before a dead engine is replaced: first death, second, ...
+_LONG_LIFE_SECONDS = 60.0  # a death after running this long counts as the first again
 _TELL_EVERY = 10  # deaths
 _LAST_WORD_SECONDS = 0.05
 
 
 class Engines:
-    """Starts, replaces and ends engine processes; everything they need to know of each other is in the record.
+    """Starts, replaces and ends engine processes; they share state only through the record.
 
     Parameters
     ----------
     tell : callable
-        Gets one line for everything a user should know.
+        Called with one line for each event the user should know about.
     wake_fd : int
-        The eventfd that wakes the one that works; -1 if there is none.
+        The eventfd that wakes the active engine; -1 if there is none.
 
     Attributes
     ----------
     restarts : int
-        How often one that had died was replaced.
+        How often a dead engine was replaced.
     """
 
     def __init__(self, tell: Callable[[str], None], wake_fd: int) -> None:
@@ -49,17 +49,17 @@ class Engines:
         self._proved_by: float | None = None  # while a switch is under way: when the engine must have caught up
         self._loading = False
         self._deaths = 0  # in a row
-        self._began = 0.0  # when the one that works was told to
-        self._reason = ""  # the last words of one that failed
-        self._due: float | None = None  # when the dead one is replaced; None while none is dead
-        self._built: Child | None = None  # the last one that said that it is: until then it may be silent
+        self._began = 0.0  # when the active engine was ordered to run
+        self._reason = ""  # last error message of a failed engine
+        self._due: float | None = None  # when the dead engine is replaced; None if none is dead
+        self._built: Child | None = None  # last engine that reported being built; before that, silence is normal
         self._progress = Progress()
-        self._slow = ""  # the method of which it was said that this machine does not keep up
+        self._slow = ""  # method already reported as too slow for this machine
 
     # --- processes --------------------------------------------------------------------------------------------
 
     def open(self, plan: LivePlan, region: Region) -> None:
-        """A stream is about to open: have an engine ready if its method needs one."""
+        """Prepare an engine, if the method needs one, before a stream opens."""
         self._plan, self._region = plan, region
         self._loading, self._proved_by, self._due = False, None, None
         if plan.uses_engine:
@@ -81,7 +81,7 @@ class Engines:
         return engine
 
     def set_rate(self, rate: int) -> None:
-        """The rate of the devices is known."""
+        """Build the engine for the sample rate of the devices, now that it is known."""
         before, self._rate = self._rate, rate
         if self._working is None or before == rate:
             return
@@ -92,19 +92,19 @@ class Engines:
             self._working.order("build", rate=rate)
 
     def run(self) -> None:
-        """The rings stand: work."""
+        """Order the active engine to run; the rings are ready."""
         if self._working is not None and self._region is not None:
             self._working.order("run", region=self._region.handle, wake_fd=self._wake_fd)
             self._began, self._due = time.monotonic(), None
             self._progress.begin()
 
     def prepare_spare(self) -> None:
-        """Have another one built, so that one that dies is replaced at once."""
+        """Build a spare engine, so that a dead one can be replaced at once."""
         if self._plan is not None and self._plan.uses_engine and self._spare is None:
             self._spare = self._new()
 
     def end(self) -> None:
-        """End all of them; they hold the memory of the stream that ends."""
+        """End all engine processes; they still map the memory of the ending stream."""
         for child in (self._working, self._spare):
             if child is not None:
                 child.end()
@@ -113,12 +113,12 @@ class Engines:
     # --- while audio runs -------------------------------------------------------------------------------------
 
     def step(self, live: Any, worker: Child | None, wanted: Mapping[str, float]) -> str:
-        """Hear what the engine says, replace it if it died, go on with a switch.
+        """Handle the engine's events, replace it if it died, and continue a pending switch.
 
         Returns
         -------
         str
-            Why a switch failed; empty if none did.
+            The reason a switch failed; empty otherwise.
 
         Raises
         ------
@@ -143,13 +143,13 @@ class Engines:
         return self._prove(live)
 
     def _on_error(self, live: Any, event: Mapping[str, Any]) -> None:
-        """Before the first block it is the end; later `_replace` counts it with the death that follows."""
+        """Raise before the first block; later, keep the message for the death that `_replace` then handles."""
         if not live["callbacks"][0]:
             raise getattr(errors, event["kind"], RtDenoiseError)(event["message"])
         self._reason = str(event["message"])
 
     def _look_after(self, engine: Child, live: Any) -> None:
-        """Replace it if it died or hangs; say once that it is too slow."""
+        """Replace the engine if it died or hangs; report once if it is too slow."""
         if not engine.alive:
             self._replace(engine, "ended")
         elif engine is self._built:
@@ -159,7 +159,7 @@ class Engines:
                 self._tell_slow(share)
 
     def _replace(self, dead: Child, fate: str) -> None:
-        """Put another one in the place of one that died: at once the first time, later and later if they go on."""
+        """Replace a dead engine: immediately the first time, with growing delays after repeated deaths."""
         now = time.monotonic()
         if self._due is None:
             dead.end()
@@ -198,7 +198,7 @@ class Engines:
     # --- switching --------------------------------------------------------------------------------------------
 
     def switch_to(self, plan: LivePlan, live: Any) -> None:
-        """Bring the engine of `plan` in: it is heard, cross-faded, as soon as it answers in time."""
+        """Switch to the engine of `plan`, cross-fading as soon as it keeps up."""
         if live["share_target"][0] > 0.0 or self._loading or self._proved_by is not None:
             return
         known = self._plan is not None and self._plan.uses_engine and self._plan.settings.can == plan.settings.can
@@ -227,7 +227,7 @@ class Engines:
         live["engine_on"] = 1
 
     def _prove(self, live: Any) -> str:
-        """Let the engine be heard once it keeps up; switch one off that is no longer heard."""
+        """Make the engine audible once it keeps up; switch it off once it is inaudible."""
         if self._proved_by is not None:
             if live["was_wet"][0] and live["engine_weight"][0] >= live["wet_target"][0]:
                 live["share_target"] = 1.0
@@ -241,7 +241,7 @@ class Engines:
         return ""
 
     def leave(self, live: Any) -> None:
-        """Hear the compiled hop from now on; the engine stays, asleep."""
+        """Cross-fade to the compiled hop; the engine stays alive, idle."""
         self._loading, self._proved_by = False, None
         live["share_target"] = 0.0
 

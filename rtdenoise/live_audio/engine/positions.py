@@ -1,7 +1,7 @@
-"""Positions in the rings that two processes share, read and written in an order that every processor keeps.
+"""Ring positions shared by two processes, read and written with memory fences.
 
-Python has no memory fence, and a lock is none for what was stored before it was taken: ARM may show another processor
-the new position before the samples.
+Python has no memory fence, and acquiring a lock does not order earlier stores: on ARM another processor may see the
+new position before the samples.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rtdenoise.live_audio.record import LIVE
 
 @kernel
 def samples_in(live: np.ndarray) -> int:
-    """How many noisy samples are in the ring; those before are seen whole.
+    """Number of noisy samples in the ring; all samples before it are visible.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def samples_in(live: np.ndarray) -> int:
 
 @kernel
 def publish(live: np.ndarray, position: int) -> None:
-    """Say that answers are in the ring up to `position`, after they are.
+    """Publish that the ring holds output up to `position`; call after writing it.
 
     Parameters
     ----------
@@ -40,6 +40,6 @@ def publish(live: np.ndarray, position: int) -> None:
 
 
 def prepare_positions() -> None:
-    """Compile both, or load them, before audio runs."""
+    """Compile both kernels, or load them from the cache, before audio runs."""
     live = np.zeros(1, LIVE)
     publish(live, samples_in(live))

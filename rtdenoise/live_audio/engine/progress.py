@@ -1,33 +1,33 @@
-"""Whether the engine that works goes on, and whether it keeps up: read from the record alone."""
+"""Detect a hung or too slow engine from the record alone."""
 
 from __future__ import annotations
 
 from typing import Any
 
-_PATIENCE_SECONDS = 1.0  # of sound that came in while the engine showed no sign of life
-_LOOK_SECONDS = 0.25  # no look counts for more: where the whole machine stood still, several must agree
+_PATIENCE_SECONDS = 1.0  # of input received without a sign of life from the engine
+_LOOK_SECONDS = 0.25  # most that one check counts, so that a stall of the whole machine does not suffice
 _WINDOW_SECONDS = 3.0
 _MANY = 0.5  # of all blocks
 
 
 class Progress:
-    """Follows one engine from `begin` on; call both questions whenever it is expected to work.
+    """Follows one engine from `begin` on; call both checks regularly while it is expected to work.
 
-    Time is counted in the sound that came in: where audio stands still, nobody asked the engine for anything.
+    Time is measured in received input: while audio is stalled, the engine has nothing to do.
     """
 
     def __init__(self) -> None:
         self.begin()
 
     def begin(self) -> None:
-        """An engine begins, or begins anew: what was before says nothing of it."""
+        """Reset, for an engine that starts or restarts."""
         self._signs: tuple[int, int] | None = None
         self._heard_until = 0
         self._silent_seconds = 0.0
         self._window: tuple[int, int, int] | None = None
 
     def hung(self, live: Any) -> bool:
-        """Whether it has shown no sign of life for too long; `live` is the (1,) record."""
+        """Whether the engine has shown no sign of life for too long; `live` is the (1,) record."""
         record = live[0]
         n_in, signs = int(record["n_in"]), (int(record["engine_steps"]), int(record["engine_heartbeat_ns"]))
         if signs != self._signs:
@@ -38,7 +38,7 @@ class Progress:
         return self._silent_seconds > _PATIENCE_SECONDS
 
     def unprocessed(self, live: Any) -> float:
-        """The share of blocks for which its answer came too late, at the end of a window where that were most; else 0.
+        """Share of blocks with late output, at the end of a window in which most were late; otherwise 0.
 
         Parameters
         ----------

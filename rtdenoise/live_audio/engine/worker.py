@@ -22,11 +22,11 @@ from rtdenoise.live_audio.shared_memory import Region
 from rtdenoise.typing import F32, Denoiser
 
 _IDLE_SECONDS = 0.1
-_BACKLOG_HOPS = 8  # further behind than this it jumps ahead: those samples have been played dry
+_BACKLOG_HOPS = 8  # further behind than this it skips ahead: those samples have been played dry
 
 
 def build_denoiser(plan: LivePlan, rate: int) -> Denoiser:
-    """The denoiser of a plan at the device's rate, by the function the plan names, warm."""
+    """Build a plan's denoiser at the device's rate with the function the plan names, and warm it up."""
     module, _, function = plan.engine.partition(":")
     whole = replace(plan.settings, spectral=replace(plan.settings.spectral, mix=1.0))  # the callback mixes
     denoiser: Denoiser = getattr(import_module(module), function)(whole, rate, plan.channels)
@@ -40,7 +40,7 @@ def build_denoiser(plan: LivePlan, rate: int) -> Denoiser:
 
 
 class Engine:
-    """Turns noisy samples into answers as long as the process lives; sleeps while the record says that it is not on."""
+    """Denoises noisy samples into the answers ring until the process ends; sleeps while `engine_on` is 0."""
 
     def __init__(self, denoiser: Denoiser, region: Region, wake_fd: int) -> None:
         self._denoiser, self._region, self._wake_fd = denoiser, region, wake_fd
@@ -51,7 +51,7 @@ class Engine:
         if self._poller is not None:
             self._poller.register(wake_fd, select.POLLIN)
         self._hop = denoiser.hop
-        self._cut = np.zeros((self._hop, *self._noisy.shape[1:]), np.float32)  # a hop that the ring's end cuts
+        self._cut = np.zeros((self._hop, *self._noisy.shape[1:]), np.float32)  # a hop that wraps around the ring's end
         self._limits = gain_limits(denoiser)
         self._limit = float(self._limits[0][0]) if self._limits else 0.0
         self._nap_seconds = self._hop / denoiser.sample_rate / 4
@@ -68,7 +68,7 @@ class Engine:
 
     def _wait(self) -> None:
         if self._poller is None:
-            time.sleep(self._nap_seconds)  # no eventfd here: look four times a hop
+            time.sleep(self._nap_seconds)  # no eventfd here: poll four times per hop
         elif self._poller.poll(_IDLE_SECONDS * 1000):
             os.read(self._wake_fd, 8)
 
@@ -98,7 +98,7 @@ class Engine:
         self._answers[at:], self._answers[: self._hop - head] = self._cut[:head], self._cut[head:]
 
     def _follow_limit(self) -> None:
-        """What the user allows to be taken away, if the method keeps to a limit itself."""
+        """Pass on the user's attenuation limit, if the method applies one itself."""
         wanted = float(self._live["engine_gain_min"])
         if wanted != self._limit:
             self._limit = wanted
@@ -106,9 +106,9 @@ class Engine:
                 limit.fill(wanted)
 
     def _catch_up(self, position: int) -> None:
-        """Continue at `position`; nothing between the last answer and it will ever be valid.
+        """Continue at `position`; the output between the last answer and it will never be valid.
 
-        Nor is what the method gives out before it has heard so much as its latency: that is silence, or of before.
+        The first `latency` samples of output are invalid too: they are silence or belong to earlier input.
         """
         live = self._live
         skipped = position - int(live["engine_n"])
@@ -126,7 +126,7 @@ class Engine:
 
 
 def gain_limits(denoiser: Any) -> list[F32]:
-    """The arrays ``gain_min`` of a denoiser or of those inside its adapters: lowest gains, to be written any time."""
+    """The arrays ``gain_min`` of a denoiser or of those inside its adapters: lowest gains, writable any time."""
     limit = getattr(denoiser, "gain_min", None)
     if isinstance(limit, np.ndarray):
         return [limit]
@@ -159,7 +159,7 @@ def _serve(parent: ChildEnd) -> None:
 
 
 def main() -> None:
-    """Build when told the rate, run when told that the rings stand; report what went wrong in one line."""
+    """Build on the order with the rate, run once the rings are ready, and report any error in one line."""
     scheduling.end_with_parent()
     parent = ChildEnd()
     try:

@@ -1,7 +1,7 @@
-"""End a session's audio process: in order if it can answer, soon in any case.
+"""End a session's audio process: gracefully if it responds, and promptly in any case.
 
-A synchronous JACK stands still for 20 s when one of its clients is killed.  Who is killed while it stands makes it
-stand as long again, and whoever waits for it with less patience than that is the next to be killed.
+A synchronous JACK server stalls for 20 s when one of its clients is killed.  Killing another client during the stall
+restarts the 20 s, so a timeout shorter than the stall would kill one waiting client after another.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from rtdenoise.live_audio.supervise.watch import Watch, block_seconds
 
 STOP_SECONDS = 0.75
 _STEP_SECONDS = 0.01
-_LEAVE_SECONDS = 0.7  # for a process that may be in the midst of a word to the sound server
-_ANSWER_SECONDS = 8.0  # for a process to say that it heard the order; one that is itself stopped says nothing
-_PATIENCE_SECONDS = 45.0  # a server that waits twice for somebody else, and then some
-_MOST = 2  # that leave at the same time; more would only wait behind them
-_CEASED_SECONDS = 0.2  # without a callback, and two blocks: nobody is there to end in order
+_LEAVE_SECONDS = 0.7  # for a process that may be in the middle of a call to the sound server
+_ANSWER_SECONDS = 8.0  # for a process to acknowledge the order; a stopped process never does
+_PATIENCE_SECONDS = 45.0  # two stalls of the server, plus a margin
+_MOST = 2  # leaving at the same time; more would only queue up after them
+_CEASED_SECONDS = 0.2  # without a callback (and two blocks): no graceful shutdown is possible
 
 
 @dataclass(slots=True)
@@ -32,12 +32,12 @@ class _Leaving:
 
 
 def goes_on(live: Any, watch: Watch) -> bool:
-    """Whether callbacks come; a server that hangs answers nobody."""
+    """Whether callbacks are still arriving; they stop when the server hangs."""
     return watch.still_seconds(live) <= max(_CEASED_SECONDS, 2.0 * block_seconds(live))
 
 
 def fade_out(worker: Child, live: Any, watch: Watch) -> None:
-    """Let it fade out and say goodbye, as long as its callbacks come; `live` is the (1,) record, read and written."""
+    """Let it fade out and disconnect while its callbacks keep arriving; `live` is the (1,) record, read and written."""
     live["phase"], limit = STOPPING, time.monotonic() + STOP_SECONDS
     while worker.alive and time.monotonic() < limit:
         if live["phase"][0] != FINISHED and not goes_on(live, watch):
@@ -46,27 +46,27 @@ def fade_out(worker: Child, live: Any, watch: Watch) -> None:
 
 
 def dismiss(worker: Child) -> None:
-    """End it, in order if it can: cut off from the sound server without a word it would make that wait for it."""
+    """End it, gracefully if possible: a client that vanishes without disconnecting stalls the sound server."""
     worker.order("leave")
     worker.end(_LEAVE_SECONDS)
 
 
 class Departing:
-    """Audio processes that were told to leave and take their time, while another has their place."""
+    """Audio processes that have been ordered to leave and are still shutting down after being replaced."""
 
     def __init__(self) -> None:
         self._leaving: list[_Leaving] = []
 
     def part(self, worker: Child | None, *, on_jack: bool, running: bool) -> None:
-        """End one that others shall replace: on JACK in the time that it needs, elsewhere it would hold its devices.
+        """End a process that is being replaced: JACK clients may take their time, others must release their devices.
 
         Parameters
         ----------
         worker : Child
         on_jack : bool
-            All its devices are JACK's, or it has none yet.
+            Whether all its devices are JACK's, or it has none yet.
         running : bool
-            Whether its callbacks come.
+            Whether its callbacks are arriving.
         """
         if worker is None:
             return
@@ -78,7 +78,7 @@ class Departing:
         worker.end()
 
     def _add(self, worker: Child) -> None:
-        """Tell it to leave, or to finish leaving, and wait no longer than a moment."""
+        """Order it to leave, or to finish leaving, and wait briefly."""
         worker.order("leave", patience_seconds=_PATIENCE_SECONDS)
         worker.wait(_LEAVE_SECONDS)
         now = time.monotonic()
@@ -86,7 +86,7 @@ class Departing:
 
     @property
     def full(self) -> bool:
-        """Whether to wait for one of them rather than send another one after them."""
+        """Whether the next one must wait until one of these has left."""
         return len(self._leaving) >= _MOST
 
     def look(self) -> None:

@@ -1,21 +1,21 @@
-"""Our own count of input samples that no callback brought, by the device's clock."""
+"""Count lost input samples, which no callback delivered, from the device's clock."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import Any
 
-_SECONDS = 3.0  # a server that is late makes up for it within this; what it does not make up for is lost
-_DRIFT = 3e-4  # relative: clocks may differ by this without losing anything
+_SECONDS = 3.0  # a late server catches up within this; samples still missing then are lost
+_DRIFT = 3e-4  # relative: clocks may differ by this without any loss
 _BLOCKS = 2.0
 
 
 class LostSamples:
-    """Compares the time of the device's input with the samples that came.
+    """Compares the device's input time with the number of samples received.
 
-    PortAudio says of every block when its first sample was taken.  Where that time runs ahead of the samples and stays
-    ahead, samples passed that nobody got.  A server that was late and catches up loses nothing: its time runs back.
-    The computer's own clock must say the same: some hosts' times jump, and some have none.
+    PortAudio reports when the first sample of every block was captured.  If that time runs ahead of the sample count
+    and stays ahead, samples were lost.  A late server that catches up loses nothing: the lead disappears again.
+    The computer's clock must agree, because the times of some hosts jump, and some hosts report none.
 
     Attributes
     ----------
@@ -28,14 +28,14 @@ class LostSamples:
         self.restart()
 
     def restart(self) -> None:
-        """Another stream begins; the count goes on."""
+        """Start following another stream; the count continues."""
         self._leads: deque[tuple[float, float]] = deque()
         self._level: float | None = None
         self._adc_start: float | None = None
         self._now = 0.0
 
     def look(self, record: Any) -> None:
-        """Compare once; call it some times a second.
+        """Compare once; call a few times per second.
 
         Parameters
         ----------

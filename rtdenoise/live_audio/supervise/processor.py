@@ -1,4 +1,4 @@
-"""Processor time of this program: all its processes, as far as the system tells of other processes than our own."""
+"""Processor time of this program and, where the system reports it, of its child processes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _TASKS = Path("/proc/self/task")
-_SHORTEST_SECONDS = 0.5  # the system counts in ticks of 10 ms: in less time one of them is a share of its own
+_SHORTEST_SECONDS = 0.5  # the system counts in ticks of 10 ms, which are too coarse for a shorter interval
 
 
 class Processor:
@@ -17,7 +17,7 @@ class Processor:
     Attributes
     ----------
     whole : bool
-        Whether the audio and engine processes are in it; only Linux tells of them.
+        Whether the audio and engine processes are included; only Linux reports them.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Processor:
         self._percent = 0.0
 
     def percent(self) -> float:
-        """Of one core, since the last call; the same as then if that was only just now."""
+        """Percent of one core since the last call; repeats the last value if that call was too recent."""
         at = time.monotonic()
         if at - self._at >= _SHORTEST_SECONDS:
             used = _used_seconds()
@@ -36,7 +36,7 @@ class Processor:
 
 
 def _used_seconds() -> float:
-    """Of this process, of its children that ended, and of those that run."""
+    """Of this process, its ended children and its running children."""
     return sum(os.times()[:4]) + sum(_of_child(number) for path in _TASKS.glob("*/children") for number in _pids(path))
 
 

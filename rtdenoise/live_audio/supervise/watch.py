@@ -1,4 +1,4 @@
-"""The watchdog: what tells a stream that runs from one that only seems to."""
+"""The watchdog: detects a stream that has stalled, lost its device or receives only zeros."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from rtdenoise.live_audio.audio.devices import list_devices
 
 _SILENT_SECONDS = 0.5  # without a callback
 _SILENT_BLOCKS = 10
-_STARTING_SECONDS, _STARTING_SILENT_SECONDS = 4.0, 1.5  # PulseAudio may begin with a pause and a burst
+_STARTING_SECONDS, _STARTING_SILENT_SECONDS = 4.0, 1.5  # PulseAudio may start with a pause and a burst
 _ZERO_SECONDS = 3.0
-_LOOK_SECONDS = 10.0  # between two looks for a source that gives zeros; so long they must last for a new opening
-_TARGET_SECONDS = 10.0  # between two looks for an output that may go without a word; a look costs 0.1 s of a core
-_LOOK_PATIENCE_SECONDS = 60.0  # nobody waits for a look, and a synchronous JACK stands still if it is cut off
+_LOOK_SECONDS = 10.0  # between checks for a source that delivers zeros; zeros this long cause a reopening
+_TARGET_SECONDS = 10.0  # between checks for an output that may vanish silently; a check costs 0.1 s of a core
+_LOOK_PATIENCE_SECONDS = 60.0  # a check blocks nothing, and killing it would stall a synchronous JACK
 _SUSPEND_SECONDS = 2.0
 
 
 @dataclass(slots=True)
 class Zeros:
-    """What is known of a run of exact zeros at the input, over the openings that it outlasts."""
+    """State of a run of exact zeros at the input, kept across reopenings."""
 
     told: bool = False
     reopened: bool = False
 
 
 class Watch:
-    """Looks at the heartbeat, the zeros, the clock and the devices of one opening.
+    """Checks the heartbeat, runs of zeros, clock and devices of one opening.
 
     Parameters
     ----------
     source, target : mapping, optional
         The devices as the audio process reported them.
     zeros : Zeros, optional
-        Of the opening before, read and written.
+        From the previous opening, read and written.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class Watch:
         self._asleep = _suspended_seconds()
         self._look: threading.Thread | None = None
         self._looked = self._opened
-        self._missing: set[str] | None = None  # of "source" and "target"; None before the first answer
+        self._missing: set[str] | None = None  # of "source" and "target"; None before the first result
 
     def trouble(self, live: Any, tell: Any) -> str:
-        """Why the devices must be opened again, or nothing; `live` is the (1,) record, `tell` gets remarks."""
+        """Why the devices must be reopened, or an empty string; `live` is the (1,) record, `tell` receives messages."""
         now, record = time.monotonic(), live[0]
         still = self.still_seconds(live)
         patience = _STARTING_SILENT_SECONDS if now - self._opened < _STARTING_SECONDS else _SILENT_SECONDS
@@ -70,11 +70,11 @@ class Watch:
         return self._target_trouble(now) or self._zeros_trouble(record, now, tell)
 
     def leave_out_target(self) -> None:
-        """Somebody else looks after the output device, at a smaller price."""
+        """Leave the output device to a cheaper check elsewhere."""
         self._target = None
 
     def still_seconds(self, live: Any) -> float:
-        """For how long there has been no callback of one of the clocks; `live` is the (1,) record."""
+        """Seconds since the last callback of the slower of the clocks; `live` is the (1,) record."""
         now, record = time.monotonic(), live[0]
         for clock, name in enumerate(("callbacks", "play_callbacks")):
             if int(record[name]) != self._callbacks[clock] or (clock == 1 and record["play_rate"] == 0.0):
@@ -82,7 +82,7 @@ class Watch:
         return now - min(self._moved)
 
     def _target_trouble(self, now: float) -> str:
-        """A client of JACK may go: whoever played to it goes on, unheard."""
+        """Detect a vanished JACK client: a stream that plays to it keeps running, unheard."""
         if self._target is None or "JACK" not in self._target["host_api"]:
             return ""
         if "target" in (self._missing or ()):
@@ -117,14 +117,14 @@ class Watch:
         return ""
 
     def _look_every(self, seconds: float, now: float) -> None:
-        """See which devices are still there, unless that was done within this time or is being done."""
+        """Check which devices still exist, unless a check is running or was started within this time."""
         if now - self._looked >= seconds and (self._look is None or not self._look.is_alive()):
             self._looked = now
             self._look = threading.Thread(target=self._look_for_devices, daemon=True)
             self._look.start()
 
     def _look_for_devices(self) -> None:
-        """Ask, in a process that may hang; a sound system that lists nothing of its own says nothing of a device."""
+        """List devices in a separate process, which may hang; a host API that lists none is not conclusive."""
         try:
             listed = list_devices(_LOOK_PATIENCE_SECONDS)
         except DeviceError:
@@ -141,12 +141,12 @@ class Watch:
 
 
 def block_seconds(live: Any) -> float:
-    """How long the last block lasts; `live` is the (1,) record."""
+    """Duration of the last block; `live` is the (1,) record."""
     return float(live["block"][0]) / max(1.0, float(live["rate"][0]))
 
 
 def _suspended_seconds() -> float:
-    """How long this computer has slept since it started; 0 where the system does not say."""
+    """How long this computer has been suspended since boot; 0 if the system does not report it."""
     if not hasattr(time, "CLOCK_BOOTTIME"):
         return 0.0
     return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)

@@ -1,1 +1,1 @@
-"""Processes of our own: how they start, are asked, are scheduled and end."""
+"""Child processes: start, communication, scheduling and termination."""

@@ -1,4 +1,4 @@
-"""The signals by which a process is asked to end: all of them, so that all lead to the same clean end."""
+"""Handle every termination signal, so that all of them lead to the same clean exit."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _NAMES = (
     "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGPOLL", "SIGPWR", "SIGXCPU",
 )  # fmt: skip
 ENDING_SIGNALS = tuple(dict.fromkeys(getattr(signal, name) for name in _NAMES if hasattr(signal, name)))
-"""Every signal whose default is to end a process, but those that mean a crash or cannot be caught."""
+"""Every signal that ends a process by default, except those that mean a crash or cannot be caught."""
 
 
 def end_in_order() -> None:
     """Let every ending signal but Ctrl-C, which is Python's own, raise ``SystemExit`` with the shell's exit code.
 
-    What the caller of this program had ignored (``nohup``, a shell's background job) stays ignored.  The second
+    Signals that the caller ignored (``nohup``, a shell's background job) stay ignored.  The second
     SIGQUIT ends the process at once, whatever it is doing.
     """
     for number in ENDING_SIGNALS:
@@ -39,9 +39,9 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def spawning() -> Iterator[None]:
-    """Processes started inside hear no ending signal until `follow_parent`; what comes meanwhile reaches us afterwards.
+    """Block termination signals in processes started inside until `follow_parent`; ours are delivered afterwards.
 
-    A terminal sends Ctrl-C and its closing to all processes of a command; ending them is the parent's work.
+    A terminal signals Ctrl-C and hang-up to all processes of a command; ending them is the parent's job.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -60,16 +60,16 @@ def spawning() -> Iterator[None]:
 
 
 def follow_parent(before_end: Callable[[], object], *, hears_sigterm: bool = False, stop: Any = None) -> None:
-    """In a worker of `multiprocessing`: leave signals to the parent, and end when it has ended, by whatever cause.
+    """In a worker of `multiprocessing`: leave signals to the parent, and end when it ends, for whatever reason.
 
     Parameters
     ----------
     before_end : callable
         Called before the process ends because the parent is gone or SIGTERM came.
     hears_sigterm : bool
-        End at SIGTERM too, by which a pool ends its workers after one of them crashed.
+        Also end on SIGTERM, with which a pool ends its workers after one has crashed.
     stop : multiprocessing.Event, optional
-        End when it is set, in the midst of whatever is done: for work that cannot look at it itself.
+        End when it is set, even in the middle of work: for code that cannot poll it.
     """
 
     def end(*_: Any) -> None:
@@ -100,14 +100,14 @@ def _wait_for_event(stop: Any, end: Callable[[], object]) -> None:
 
 
 def end_with_pipe(descriptor: int, before_end: Callable[[], object] = lambda: None) -> None:
-    """End this process when the pipe is closed whose other end only the parent holds."""
+    """End this process when the parent, sole holder of the pipe's other end, closes it."""
 
     def watch() -> None:
         try:
             while os.read(descriptor, 4096):
                 pass
         except OSError:
-            pass  # a pipe that cannot be read tells as much as a closed one
+            pass  # an unreadable pipe means the same as a closed one
         before_end()
         os._exit(1)
 

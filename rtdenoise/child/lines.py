@@ -1,4 +1,4 @@
-"""Lines of JSON between the program and the processes that do its audio."""
+"""JSON-lines protocol between the program and its audio processes."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from typing import Any
 
 
 def encode(value: Any) -> str:
-    """A Python object as text, for a process of this very program."""
+    """Encode a Python object as text, for another process of this program."""
     return base64.b64encode(pickle.dumps(value)).decode("ascii")
 
 
 def decode(text: str) -> Any:
-    """The object behind `encode`'s text."""
+    """Decode the text made by `encode`."""
     return pickle.loads(base64.b64decode(text))
 
 
 class ChildEnd:
     """The child's side: orders come on standard input, events go out where standard output was.
 
-    What libraries print goes to standard error instead.  When standard input ends the parent is gone, and so is this
-    process, at once.
+    Library output goes to standard error instead.  At the end of standard input the parent is gone, and this process
+    ends at once.
     """
 
     def __init__(self, on_order: Callable[[dict[str, Any]], None] | None = None) -> None:
@@ -47,13 +47,13 @@ class ChildEnd:
         os._exit(0)
 
     def send(self, event: str, **fields: Any) -> None:
-        """Tell the parent."""
+        """Send an event to the parent."""
         data = (json.dumps({"event": event, **fields}) + "\n").encode()
         with self._lock:
             os.write(self._events, data)
 
     def wait(self, timeout_seconds: float) -> dict[str, Any] | None:
-        """The next order, or None after the time."""
+        """The next order, or None after the timeout."""
         try:
             return self.orders.get(timeout=timeout_seconds)
         except Empty:

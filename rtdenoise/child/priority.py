@@ -1,7 +1,7 @@
-"""Try for real-time priority in a process that ends with what it got: an ordinary user cannot give it back.
+"""Try real-time priority in a throwaway process, because an ordinary user cannot give it up again.
 
-What the system grants is reset in children, and only a privileged process may clear that again; rtkit wants a limit of
-processor time, which cannot be raised again either and kills a process that computes for longer.
+The grant sets reset-on-fork, which only a privileged process may clear; rtkit also requires a limit on processor time,
+which cannot be raised again and kills a process that exceeds it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ _TIMEOUT_SECONDS = 20.0
 
 
 def try_priority() -> Grant:
-    """What an audio thread would be granted; this process stays as it is.
+    """What an audio thread would be granted; this process is unchanged.
 
     Raises
     ------
     DeviceError
-        If the system does not answer.
+        If the system does not respond.
     """
     found = ask(
         "rtdenoise.child.priority", timeout_seconds=_TIMEOUT_SECONDS, what="real-time priority cannot be asked for"

@@ -1,4 +1,4 @@
-"""A process of ours with its pipes: orders in, events out, its last words kept, and always possible to end."""
+"""A child process with pipes: orders in, events out, last stderr lines kept, and always killable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 from rtdenoise.child.questions import silent_end
 
 _CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGILL, signal.SIGFPE)
-_FLOOD_BYTES = 4 << 20  # a dead server makes PortAudio write without end
+_FLOOD_BYTES = 4 << 20  # a dead server makes PortAudio write endlessly
 _KEPT_LINES = 30
 
 
@@ -27,7 +27,7 @@ class Child:
     ----------
     module : str
     fds : tuple of int
-        Open files it shall have.
+        Open file descriptors to inherit.
     name : str
         For messages.
     """
@@ -51,7 +51,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """The process's number."""
+        """The process ID."""
         return self._process.pid
 
     @property
@@ -61,32 +61,32 @@ class Child:
 
     @property
     def crash(self) -> str:
-        """Why it ended, with a remedy, if a library of its own ended it (an assertion, a bad pointer); else empty."""
+        """Why it ended, with a remedy, if a library crashed it (an assertion, a bad pointer); else empty."""
         code = self._process.poll()
         return silent_end(code) if code is not None and -code in _CRASHES else ""
 
     def order(self, order: str, **fields: Any) -> None:
-        """Tell it something; a process that is gone does not mind."""
+        """Send an order; ignored if the process is gone."""
         assert self._process.stdin is not None
         with suppress(OSError, ValueError):
             self._process.stdin.write((json.dumps({"order": order, **fields}) + "\n").encode())
             self._process.stdin.flush()
 
     def event(self, timeout_seconds: float = 0.0) -> dict[str, Any] | None:
-        """The next thing it says, or None after the time."""
+        """The next event, or None after the timeout."""
         try:
             return self._events.get(timeout=timeout_seconds) if timeout_seconds > 0 else self._events.get_nowait()
         except Empty:
             return None
 
     def wait(self, seconds: float) -> bool:
-        """Wait that long for it to end by itself; whether it has ended."""
+        """Wait that long for it to end by itself; return whether it has ended."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
         return not self.alive
 
     def end(self, patience_seconds: float = 0.0) -> None:
-        """Wait that long for it to end by itself, then end it."""
+        """Wait that long for it to end by itself, then kill it."""
         if not self.wait(patience_seconds):
             self._process.kill()
             with suppress(subprocess.TimeoutExpired):

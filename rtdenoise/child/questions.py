@@ -1,4 +1,4 @@
-"""Ask a process of our own one question, so that a sound system that hangs can be left alone."""
+"""Run one query in a child process, so that a hanging sound system can be abandoned."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rtdenoise.errors import DeviceError
 
 
 def ask(module: str, *arguments: str, timeout_seconds: float, what: str) -> Any:
-    """What ``python -m module arguments`` answers.
+    """Result of the query ``python -m module arguments``.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def ask(module: str, *arguments: str, timeout_seconds: float, what: str) -> Any:
     Raises
     ------
     DeviceError
-        In the words of the process, or that there was no answer in time.
+        With the message of the process, or if there was no answer in time.
     """
     command = [sys.executable, "-m", module, *arguments]
     try:
@@ -46,7 +46,7 @@ def ask(module: str, *arguments: str, timeout_seconds: float, what: str) -> Any:
 
 
 def silent_end(code: int) -> str:
-    """In words, why a process ended that said nothing; `code` is its exit code, negative for a signal."""
+    """Describe why a process ended without output; `code` is its exit code, negative for a signal."""
     if code >= 0:
         return "no reason given"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
@@ -54,7 +54,7 @@ def silent_end(code: int) -> str:
 
 
 def answer(question: Callable[[], Any]) -> None:
-    """Print what `question` returns, or the error it raises, for `ask`; a question that hangs ends with who asked."""
+    """Print what `question` returns, or the error it raises, for `ask`; a hanging query ends with its parent."""
     end_with_parent()
     try:
         said = {"answer": question()}

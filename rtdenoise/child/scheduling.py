@@ -1,4 +1,4 @@
-"""Ask the system for what steady audio needs, and say in words what it granted."""
+"""Request real-time priority and locked memory from the system, and report what it granted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PRIORITY_AUDIO = 70
 PRIORITY_ENGINE = 65
 _RTKIT_PRIORITY = 15
 _RTKIT_CPU_MICROSECONDS = 200_000
-_MCL_CURRENT_FUTURE_ON_FAULT = 7  # what is never touched (most of the region) takes no memory
+_MCL_CURRENT_FUTURE_ON_FAULT = 7  # untouched pages (most of the region) take no memory
 _LIMITS = "/etc/security/limits.d/audio.conf, be in the group audio, and log in again"
 _HOW_PRIORITY = f"install rtkit, or add `@audio - rtprio 80` to {_LIMITS}"
 _HOW_MEMORY = f"add `@audio - memlock unlimited` to {_LIMITS}"
@@ -23,7 +23,7 @@ _HOW_MEMORY = f"add `@audio - memlock unlimited` to {_LIMITS}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """One thing asked for: its name, whether it was granted, and how, or how to get it."""
+    """One request: its name, whether it was granted, and how, or how to obtain it."""
 
     name: str
     granted: bool
@@ -36,7 +36,7 @@ def request_priority(thread: int, priority: int) -> Grant:
     Parameters
     ----------
     thread : int
-        The system's thread number; 0 is the caller.
+        The system's thread ID; 0 is the caller.
     priority : int
         1 to 99; higher runs first.
     """
@@ -89,7 +89,7 @@ def unlock_memory() -> None:
 
 
 def freeze_garbage() -> Grant:
-    """No garbage collection from now on; what exists is never looked at again."""
+    """Disable garbage collection from now on, and exempt existing objects for good."""
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -97,7 +97,7 @@ def freeze_garbage() -> Grant:
 
 
 def end_with_parent() -> None:
-    """Linux ends this process when its parent goes, however it goes; elsewhere the closed pipe does."""
+    """On Linux, end this process when its parent ends, for whatever reason; elsewhere the closed pipe does."""
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL

@@ -45,7 +45,7 @@ class Commands(StrictGroup):
         return command
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Options under headings that say what they are for, then the commands."""
+        """Options grouped under headings, then the commands."""
         left = {param.name: param for param in self.get_params(ctx)}
         for title, names in _SECTIONS.items():
             self._write_options(ctx, formatter, title, [left.pop(name) for name in names])
@@ -64,7 +64,7 @@ class Commands(StrictGroup):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command of an argument; somebody who names a file there is told how it is done."""
+        """Find the command of an argument; if it names a file, explain the correct usage."""
         name = args[0]
         if name not in self.list_commands(ctx) and (is_there(name) or name == STDIO or is_live(name)):
             raise click.UsageError(f"{name} is no command; to denoise it: rtdenoise --input {name}")
@@ -162,7 +162,7 @@ def _refuse_options(ctx: click.Context) -> None:
 
 
 def _refuse_devices_name(source: str) -> None:
-    """A name that is no file's, and looks like none, may be meant for a microphone."""
+    """Raise with a hint at mic:NAME if a missing file may be meant as a microphone."""
     if not is_device(source):
         return
     from rtdenoise.errors import AudioFileError, DeviceError
@@ -182,7 +182,7 @@ def _refuse_devices_name(source: str) -> None:
 
 
 def _run(options: Options) -> int:
-    """Hand over to what the source and the target are."""
+    """Dispatch on the kinds of source and target."""
     if _plays_live(options):
         from rtdenoise.cli.live.route import run_live
 

@@ -1,4 +1,4 @@
-"""What appears on the terminal while something takes long; never on standard output."""
+"""Progress display for slow operations on the terminal; never on standard output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOADING_PATIENCES = 6  # loading is slow on few machines, and compiling may fol
 
 
 class _Console(Console):
-    """A console that leaves a reader who has gone to `rtdenoise.cli.entry`, as every other output does."""
+    """A console that leaves a closed pipe to `rtdenoise.cli.entry`, as all other output does."""
 
     def on_broken_pipe(self) -> None:
         raise  # noqa: PLE0704 - rich calls this while it handles the BrokenPipeError
@@ -36,7 +36,7 @@ def stderr_console(*, quiet: bool) -> Console:
 
 
 class Preparing:
-    """Says that the method is being prepared, if that takes long enough for someone to wonder.
+    """Reports that the method is being prepared, if that takes noticeably long.
 
     On a terminal a spinner, elsewhere one line; nothing for the identity, which needs no preparation.  Compiling is
     named only where something was not found in the cache.

@@ -1,4 +1,4 @@
-"""From arguments to an exit code: every error a person can cause becomes one line on stderr."""
+"""Entry point: maps arguments to an exit code; every user error becomes one line on stderr."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run(arguments: Sequence[str]) -> int:
     -------
     exit code
         0, 1 after an error, 2 for a wrong command line, 130 after Ctrl-C, 141 if whoever read standard output has
-        closed it before the end (as shells say of a program that SIGPIPE ended), 143 after SIGTERM.
+        closed it before the end (as shells report for SIGPIPE), 143 after SIGTERM.
     """
     _have_standard_streams()
     _print_every_name()
@@ -37,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def finish(work: Callable[[], int]) -> int:
-    """Do the work, then write out what standard output still holds, so that its end is known while it can be told.
+    """Do the work, then flush standard output, so that a failure can still be reported.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def finish(work: Callable[[], int]) -> int:
     except KeyboardInterrupt:  # before or after the work itself
         code = INTERRUPTED
     failure = _flush(sys.stdout)
-    if failure is not None and code == 0:  # else it was told already
+    if failure is not None and code == 0:  # else it was reported already
         code = NOBODY_READS if isinstance(failure, BrokenPipeError) else FAILED
         if code == FAILED:
             complain(_message(failure))
@@ -60,7 +60,7 @@ def finish(work: Callable[[], int]) -> int:
 
 
 def _flush(stream: Any) -> OSError | None:
-    """Write out what a stream holds; where that fails, forget it, so that Python does not try again at its end."""
+    """Flush a stream; if that fails, discard its buffer, so that Python does not retry at exit."""
     try:
         stream.flush()
     except ValueError:  # closed
@@ -76,7 +76,7 @@ def _flush(stream: Any) -> OSError | None:
 
 
 def _have_standard_streams() -> None:
-    """Give what the caller closed to nobody: else the next file or ring gets its number, and a child its contents."""
+    """Reopen closed standard streams on the null device: the next file would otherwise take their numbers."""
     for number in (0, 1, 2):
         try:
             os.fstat(number)

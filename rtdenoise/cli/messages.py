@@ -1,4 +1,4 @@
-"""What a command says on standard error, in one line each, and the exit codes it ends with."""
+"""One-line messages on standard error, and exit codes."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def as_options(message: str) -> str:
 def complain(message: str, kind: str = "error") -> None:
     """Write ``rtdenoise: error: message`` on stderr, in one line whatever the message holds.
 
-    A standard error that takes nothing is no reason to stop: nobody could be told of it.
+    An unwritable standard error is ignored: it could not be reported.
     """
     with contextlib.suppress(OSError):
         click.echo(f"{PROGRAM}: {kind}: {one_line(as_options(message))}", err=True)
 
 
 def one_line(message: str) -> str:
-    """A message with every stretch of blanks as one, and what a terminal would not show or would obey written out."""
+    """Collapse white space in a message and escape control and unprintable characters."""
     return shown(" ".join(message.split()))
 
 

@@ -1,4 +1,4 @@
-"""What the user asked for: the options that several commands share, and how they become settings."""
+"""Options shared by several commands, and their conversion to settings."""
 
 from __future__ import annotations
 

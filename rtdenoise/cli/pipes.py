@@ -1,4 +1,4 @@
-"""Standard input and output on the command line: audio alone on stdout, every word on stderr."""
+"""Standard input and output on the command line: only audio on stdout, all messages on stderr."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command lines that mean what they say: an option given twice, or a value that is empty, is an error.
+"""Strict option parsing: repeated options and empty values are errors.
 
 The parser that click builds for each command is the only place that sees both; this is the one module that touches it.
 """

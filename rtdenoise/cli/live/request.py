@@ -1,4 +1,4 @@
-"""What live audio needs of a command line, whichever command it was given to."""
+"""The request for a live run, as parsed from any command."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LiveRequest:
 
 
 def from_root(options: Options) -> LiveRequest:
-    """What the root command was told."""
+    """The request given to the root command."""
     return LiveRequest(
         source=options.source,
         target=options.target,

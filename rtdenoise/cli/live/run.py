@@ -41,7 +41,7 @@ class LiveRun:
     Attributes
     ----------
     live : Assembly
-        Whoever drives it attaches what there is beside the devices.
+        The caller attaches files and pipes to it.
     """
 
     def __init__(
@@ -225,5 +225,5 @@ class LiveRun:
         self.live.close(self._in_a_hurry)
 
     def _in_a_hurry(self) -> bool:
-        """A pipe must not keep those who want to stop; a file is to be whole."""
+        """Whether to drop pending output: a pipe must not delay stopping, but a file must be complete."""
         return self._stop.asked and self._options.target == STDIO

@@ -75,7 +75,7 @@ class Screen:
             self._live.update(self.render(), refresh=True)
 
     def press(self, key: str) -> None:
-        """Do what a key says."""
+        """Handle a key."""
         session = self._session
         if key == "q":
             self._quit()
@@ -150,7 +150,7 @@ class Screen:
         return Group(head, table, Text(_KEYS, style="dim"), *(Text(line) for line in self._lines[-_LINES:]))
 
     def close(self) -> None:
-        """Give the terminal back; what was told stays on it."""
+        """Give the terminal back; its messages stay on it."""
         with suppress(OSError, ValueError):
             self._live.stop()
             for line in self._lines:

@@ -37,7 +37,7 @@ class StopSignals:
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
         first, self.asked = not self.asked, True
-        if self._at_once and first:  # not in the midst of clearing up
+        if self._at_once and first:  # not in the middle of cleaning up
             raise SystemExit(0)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""The terminal a person sits at: whose it is, and its keys."""
+"""The controlling terminal: foreground check and key input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a live run says of itself in one line: its report, and where devices and options do not fit each other."""
+"""One-line messages of a live run: its report, and mismatches between devices and options."""
 
 from __future__ import annotations
 

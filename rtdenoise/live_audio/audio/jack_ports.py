@@ -1,4 +1,4 @@
-"""Whether the JACK client that plays our output is still the same: a look into JACK's memory, a word to its server."""
+"""Detect when the JACK client that plays our output vanishes or is replaced."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _LIBRARY = "libjack.0.dylib" if sys.platform == "darwin" else "libjack.so.0"  # 
 
 
 class RefusedError(Exception):
-    """JACK took no client of ours; its library now takes the server for dead, for every other client of this process.
+    """JACK refused our client; its library now considers the server dead for all clients of this process.
 
-    Who closes a running stream then sees PortAudio try for ever to disconnect it, and the server wait for its client.
+    Closing a running stream then makes PortAudio retry the disconnect forever, while the server waits for its client.
     """
 
 
 class JackPorts:
-    """The ports that a device plays, as they are now.
+    """The ports that a device currently plays.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class JackPorts:
     OSError
         If there is no JACK, or the device has no ports there.
     RefusedError
-        If the server takes no client: it stands still, or has too many.
+        If the server accepts no client: it is stalled, or has too many.
     """
 
     def __init__(self, client: str) -> None:
@@ -66,7 +66,7 @@ class JackPorts:
         return [name for name in names if name.startswith(client.encode() + b":")]
 
     def _number_of(self, client: bytes) -> bytes:
-        """JACK's number of a client, which no later one gets; empty if the server does not say."""
+        """JACK's unique ID of a client, never reused; empty if the server does not report it."""
         found = self._jack.jack_get_uuid_for_client_name(self._client, client)
         if not found:
             return b""

@@ -1,4 +1,4 @@
-"""Measure the true round trip: a chirp out of the speaker, back through a cable or a virtual card, found again."""
+"""Measure the true round-trip latency with a chirp played through a cable or a virtual card."""
 
 from __future__ import annotations
 

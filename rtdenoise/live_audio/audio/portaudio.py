@@ -1,4 +1,4 @@
-"""Open a PortAudio stream on a compiled callback, and know what it reports about itself."""
+"""Open a PortAudio stream on a compiled callback, and read its reported latency."""
 
 from __future__ import annotations
 

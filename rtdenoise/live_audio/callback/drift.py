@@ -1,4 +1,4 @@
-"""Play one clock's samples by another clock: an interpolator whose ratio follows the drift.  Nopython code."""
+"""Clock-drift compensation: an adaptive resampler between two device clocks.  Nopython code."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def play_block(live: Record, now: int, table: F32, clean: F32, out: F32) -> None
 
 @kernel
 def _adapt_target(live: Record, now: int) -> None:
-    """A lead that had to grow, because a device delivers in bursts, shrinks again when nothing starved for a while."""
+    """Shrink a lead that grew because a device delivers in bursts, after a while without starvation."""
     if live.play_target > live.play_base and now - live.play_grown_ns > _SHRINK_NS:
         live.play_target = max(live.play_target - _SHRINK_SECONDS * live.rate, live.play_base)
         live.play_grown_ns = now - _SHRINK_NS + _SHRINK_EVERY_NS

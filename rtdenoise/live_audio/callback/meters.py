@@ -1,4 +1,4 @@
-"""What the audio thread counts: times into histograms, levels, zeros, samples the clock missed.  Nopython code."""
+"""Measurements in the audio thread: time histograms, levels, zeros and lost samples.  Nopython code."""
 
 from __future__ import annotations
 

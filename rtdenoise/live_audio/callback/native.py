@@ -1,4 +1,4 @@
-"""What an audio thread needs from outside numba: clock, wake-up, memory fence, records and arrays by address."""
+"""System functions for the audio thread: clock, wake-up, memory fence, records and arrays by address."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ def start_of(settings: Settings, rate: int, channels: int) -> Start:
     Parameters
     ----------
     settings : Settings
-        A method that is no compiled hop gets a Wiener filter, which runs unheard: who switches to it finds the noise
-        known.
+        A method that is not a compiled hop gets an inaudible Wiener filter, so that the noise estimate is ready after a
+        switch.
     rate : int
         Of the device, in Hz.
     channels : int

@@ -83,7 +83,7 @@ class Recorder:
         )
 
     def stop(self) -> None:
-        """Finish the files; fine if there are none."""
+        """Finish the files, if there are any."""
         if self._thread is not None and self._take is not None:
             self._take.close(left=self._thread.finish(_FINISH_SECONDS))
             self._failed = self.failed
@@ -125,7 +125,7 @@ class _Take:
 
     @property
     def missing_seconds(self) -> float:
-        """What nobody read in time."""
+        """Samples that were not read in time."""
         return self._gaps.seconds
 
     @property
@@ -141,7 +141,7 @@ class _Take:
             self._append(side, samples)
 
     def miss(self, n: int, channels: int) -> None:
-        """Append silence of `n` samples to both files, for what nobody read in time."""
+        """Append `n` samples of silence to both files, for samples that were not read in time."""
         with self._lock:
             at = self._length_seconds()
             for start in range(0, n, _SILENCE):
@@ -221,7 +221,7 @@ class _Take:
         if whole:
             place(whole, self._folder, self._stem, self._method)
         if hidden is not None:
-            with suppress(OSError):  # somebody else put something into it
+            with suppress(OSError):  # something else put a file into it
                 hidden.rmdir()
         if errors:
             raise errors[0]

@@ -1,1 +1,1 @@
-"""The contract of a stream, overlap-add, and adapters for blocks, rates and channels."""
+"""Streams, overlap-add framing, and adapters for blocks, rates and channels."""

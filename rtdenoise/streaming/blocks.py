@@ -1,4 +1,4 @@
-"""Blocks as compiled code takes them: a wrong one is an error in one line, an odd one is copied."""
+"""Check blocks for compiled code: wrong ones raise a one-line error, non-contiguous ones are copied."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FLOAT = np.dtype(np.float32)
 
 
 def check_block(block: F32, out: F32, shape: tuple[int, ...]) -> None:
-    """Raise unless both are float32 arrays of `shape`, and `out` can be written.
+    """Raise unless both are float32 arrays of `shape` and `out` is writable.
 
     Raises
     ------
@@ -27,7 +27,7 @@ def check_block(block: F32, out: F32, shape: tuple[int, ...]) -> None:
 
 
 def fit_blocks(block: F32, out: F32, shape: tuple[int, ...]) -> tuple[F32, F32]:
-    """Both as compiled code takes them without compiling anew: contiguous, aligned and writable.
+    """Return both as contiguous, aligned, writable arrays, which compiled code takes without recompiling.
 
     Parameters
     ----------
@@ -37,12 +37,12 @@ def fit_blocks(block: F32, out: F32, shape: tuple[int, ...]) -> tuple[F32, F32]:
     Returns
     -------
     block, out : float32 arrays of `shape`
-        The same objects, or a copy of `block` and a new array that the caller copies to its `out`.
+        The same objects, or a copy of `block` and a new array that the caller must copy to its `out`.
 
     Raises
     ------
     SignalError
-        If one is no float32 array of `shape`, or `out` is read-only.
+        If one is not a float32 array of `shape`, or `out` is read-only.
     """
     check_block(block, out, shape)
     return (

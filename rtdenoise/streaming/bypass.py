@@ -11,7 +11,7 @@ from rtdenoise.typing import F32
 
 
 class Bypass:
-    """Hands out the input, unchanged, `latency_samples` later.
+    """Returns the input unchanged, delayed by `latency_samples`.
 
     Parameters
     ----------
@@ -20,12 +20,12 @@ class Bypass:
     hop : int
     channels : int
     latency_samples : int
-        0 copies; more makes a comparison at equal latency possible.
+        0 copies; more allows comparison at equal latency.
 
     Raises
     ------
     ConfigError
-        If a number cannot be.
+        If an argument is out of range.
     """
 
     def __init__(self, sample_rate: int, hop: int, channels: int = 1, latency_samples: int = 0) -> None:

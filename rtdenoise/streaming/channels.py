@@ -1,4 +1,4 @@
-"""Several channels through mono denoisers: each on its own, or their mean through one."""
+"""Run mono denoisers on several channels: one per channel, or one on their mean."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from rtdenoise.typing import F32, Denoiser
 
 
 class PerChannel:
-    """One mono denoiser a channel, each on its own.
+    """One independent mono denoiser per channel.
 
     Parameters
     ----------
     denoisers : sequence of Denoiser
-        Two or more mono ones of equal rate, hop and latency.
+        Two or more mono denoisers of equal rate, hop and latency.
 
     Raises
     ------
@@ -58,7 +58,7 @@ class PerChannel:
 
 
 class Downmix:
-    """The mean of all channels through one mono denoiser, handed out on every channel.
+    """One mono denoiser on the mean of all channels; its output goes to every channel.
 
     Parameters
     ----------

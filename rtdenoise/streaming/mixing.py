@@ -1,4 +1,4 @@
-"""Part of the input beside what a denoiser makes of it, both equally late."""
+"""Dry/wet mixing of a denoiser's output with the equally delayed input."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Mixed:
     inner : Denoiser
         Mono.
     share : float
-        From 0, the delayed input alone, to 1.
+        Wet share, from 0 (the delayed input alone) to 1.
 
     Raises
     ------
     ConfigError
-        If `inner` is not mono or the share is none.
+        If `inner` is not mono or `share` is out of range.
     """
 
     channels = 1
@@ -33,7 +33,7 @@ class Mixed:
         self.inner, self.share = inner, share
         self._share = np.float32(share)
         self.sample_rate, self.hop, self.latency_samples = inner.sample_rate, inner.hop, inner.latency_samples
-        self._line = np.zeros(inner.latency_samples + inner.hop, np.float32)  # what waits, then the block
+        self._line = np.zeros(inner.latency_samples + inner.hop, np.float32)  # delayed samples, then the block
 
     def process(self, block: F32, out: F32) -> None:
         """Enhance one hop; see `rtdenoise.typing.Denoiser`."""

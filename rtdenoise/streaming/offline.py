@@ -1,4 +1,4 @@
-"""Whole signals through a streaming denoiser: the same samples, aligned with the input."""
+"""Run a streaming denoiser on a whole signal; same samples, aligned with the input."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from rtdenoise.typing import F32, Denoiser
 
 @runtime_checkable
 class RunsManyHops(Protocol):
-    """A denoiser that takes many hops in one call, without the interpreter between them."""
+    """A denoiser that processes many hops in one compiled call."""
 
     def process_hops(self, signal: F32, out: F32) -> None:
         """Like `process` over consecutive hops."""
 
 
 def process_hops(denoiser: Denoiser, signal: F32, out: F32) -> None:
-    """Enhance a whole number of hops, by the denoiser's own loop if it has one.
+    """Enhance a whole number of hops, with the denoiser's `process_hops` if it has one.
 
     Parameters
     ----------
@@ -35,12 +35,12 @@ def process_hops(denoiser: Denoiser, signal: F32, out: F32) -> None:
 
 
 def run_offline(denoiser: Denoiser, signal: F32) -> F32:
-    """Enhance a whole signal: the stream's output without its first `latency_samples`, to the bit.
+    """Enhance a whole signal: bit-identical to the stream's output without its first `latency_samples`.
 
     Parameters
     ----------
     denoiser : Denoiser
-        New or reset.  It is left as the signal's end left it.
+        New or reset.  It is not reset afterwards.
     signal : (n,) or (n, channels) float32, read
 
     Returns

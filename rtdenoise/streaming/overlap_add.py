@@ -1,4 +1,4 @@
-"""Where frames, hops and windows of an overlap-add method lie in time, for every preset and sample rate."""
+"""Framing of overlap-add methods: frame, hop and window lengths for any preset and sample rate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rtdenoise.streaming.windows import window_pair
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Framing:
-    """One overlap-add scheme in samples of one rate.
+    """One overlap-add scheme, in samples at one rate.
 
     `frame` is the analysis window, `span` the synthesis window; ``span == frame`` is the symmetric scheme.
     """
@@ -26,21 +26,21 @@ class Framing:
 
     def __post_init__(self) -> None:
         check_rate(self.sample_rate)
-        window_pair(self.frame, self.span, self.hop)  # raises if there are none
+        window_pair(self.frame, self.span, self.hop)  # raises if no windows exist
 
     @property
     def latency_samples(self) -> int:
-        """By how much the output is later than the input; gathering a hop is not in it."""
+        """Delay of the output against the input, excluding the time to collect a hop."""
         return self.span - self.hop
 
     @property
     def delay_samples(self) -> int:
-        """The method's own delay: latency plus the hop that must be gathered first, equal to the synthesis span."""
+        """Algorithmic delay: latency plus the hop that must be collected first, equal to the synthesis span."""
         return self.latency_samples + self.hop
 
     @property
     def n_bins(self) -> int:
-        """Frequency bins from 0 to half the sample rate, both included."""
+        """Number of frequency bins from 0 to half the sample rate, inclusive."""
         return self.frame // 2 + 1
 
     @property
@@ -50,7 +50,7 @@ class Framing:
 
 
 def fast_even_length(samples: float) -> int:
-    """The even length nearest to `samples` whose only prime factors are 2, 3, 5 and 7 (fast to transform)."""
+    """Even length nearest to `samples` whose only prime factors are 2, 3, 5 and 7 (fast to transform)."""
     candidates = range(max(2, int(samples * 0.9)) & ~1, int(samples * 1.1) + 4, 2)
     return min((n for n in candidates if _is_smooth(n)), key=lambda n: (abs(n - samples), n))
 
@@ -63,7 +63,7 @@ def _is_smooth(n: int) -> bool:
 
 
 def scaled_framing(sample_rate: int, *, frame_seconds: float, span_seconds: float, overlap: int) -> Framing:
-    """The scheme nearest to the given times at `sample_rate`.
+    """Framing nearest to the given durations at `sample_rate`.
 
     Parameters
     ----------
@@ -71,12 +71,12 @@ def scaled_framing(sample_rate: int, *, frame_seconds: float, span_seconds: floa
     frame_seconds, span_seconds : float
         Analysis and synthesis windows.
     overlap : int
-        How many synthesis windows cover each sample: ``span / hop``, at least 2.
+        Number of synthesis windows that cover each sample: ``span / hop``, at least 2.
 
     Raises
     ------
     ConfigError
-        If the times do not fit each other or the rate is out of range.
+        If the durations are incompatible or the rate is out of range.
     """
     check_rate(sample_rate)
     hop_exact = span_seconds * sample_rate / overlap

@@ -1,4 +1,4 @@
-"""Run a denoiser of one sample rate inside a stream of another, with a constant delay known to the sample."""
+"""Run a denoiser inside a stream of another sample rate, with a constant delay known to the sample."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from rtdenoise.streaming.blocks import check_block
 from rtdenoise.streaming.resampler import Resampler
 from rtdenoise.typing import F32, Denoiser
 
-_HOPS_AT_ONCE = 1 << 16  # rates without a common factor take millions of hops until their grids meet again
+_HOPS_AT_ONCE = 1 << 16  # with coprime rates the pattern repeats only after millions of hops
 
 
 class RateAdapter:
-    """A mono denoiser behind two streaming resamplers.
+    """A mono denoiser between two streaming resamplers.
 
-    What comes out covers the band of both rates: nothing above .9 of half the inner rate.
+    The output covers the band common to both rates: nothing above 0.9 of half the inner rate.
 
     Parameters
     ----------
     inner : Denoiser
         Mono.
     sample_rate : int
-        Of the stream outside, 8 to 192 kHz.
+        Rate of the outer stream, 8 to 192 kHz.
 
     Raises
     ------
@@ -54,7 +54,7 @@ class RateAdapter:
         self.reset()
 
     def _longest_wait(self) -> int:
-        """By how many samples the output of whole inner hops can fall behind the input: over a full period, exactly."""
+        """Largest lag, in samples, of whole inner hops behind the input, computed exactly over a full period."""
         inner_hop = self.inner.hop
         hop_ticks = self.hop * self._down.ticks_in
         period = math.lcm(hop_ticks, inner_hop * self._down.ticks_out) // hop_ticks

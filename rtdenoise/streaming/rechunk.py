@@ -1,4 +1,4 @@
-"""Run a denoiser with blocks of another length than its hop."""
+"""Run a denoiser with a block length other than its hop."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from rtdenoise.typing import F32, Denoiser
 
 
 class Rechunked:
-    """A denoiser whose blocks have any length, at the smallest constant latency that allows it.
+    """Adapts a denoiser to any block length, at the smallest possible constant latency.
 
-    That is ``inner.hop - gcd(inner.hop, hop)`` samples more than the inner one's.
+    That is ``inner.hop - gcd(inner.hop, hop)`` samples more than the latency of `inner`.
 
     Parameters
     ----------
     inner : Denoiser
     hop : int
-        Block length outside.
+        Outer block length.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A streaming sample-rate converter whose delay is short, constant and known to the tick."""
+"""Streaming sample-rate converter with a short, constant, exactly known delay."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from rtdenoise.typing import F32, F64
 Count = TypeVar("Count", int, npt.NDArray[np.int64])
 
 PASSBAND = 0.9
-"""Share of the lower Nyquist band that passes unchanged; what folds back stays above it."""
+"""Fraction of the lower Nyquist band that passes unchanged; aliases stay above it."""
 
 _STOPBAND_DB = 80.0
-_BLOCK = 4096  # inputs kept between calls beyond the filter's own
-_PHASES_AT_ONCE = 2048  # of a filter bank while it is computed: rates without a common factor have 100,000
+_BLOCK = 4096  # input samples buffered between calls, beyond the filter length
+_PHASES_AT_ONCE = 2048  # computed together, to bound memory: rates without a common factor have 100,000
 
 
 class Resampler:
-    """Rational resampling by a linear-phase filter, causal, any block lengths, exact to the bit.
+    """Causal rational resampler with a linear-phase filter; the output is bit-identical for any block lengths.
 
-    Time is counted in ticks of ``rate_in`` and ``rate_out``'s least common multiple.  Output ``j`` is the input at tick
-    ``j * ticks_out - delay_ticks``.
+    Time is counted in ticks of the least common multiple of ``rate_in`` and ``rate_out``.  Output ``j`` is the input at
+    tick ``j * ticks_out - delay_ticks``.
 
     Parameters
     ----------
     rate_in, rate_out : int
         In Hz.
     extra_ticks : int
-        Delay on top of the filter's half length, to bring a chain to a whole number of samples.
+        Delay added to the filter's half length, to make the delay of a chain a whole number of samples.
 
     Notes
     -----
     Windowed-sinc design by Kaiser's formulas (Oppenheim & Schafer, sec. 7.6): 80 dB, transition from .9 to 1.1 of the
     lower Nyquist frequency.  Its half length is 1.6 ms between 16 and 48 kHz.  The streaming resampler of libsoxr, the
-    obvious library, works in blocks: measured, it holds back up to 37 ms each way (12 to 15 ms in its variable-rate
-    form), which would be most of the delay of the whole program.
+    obvious choice, works in blocks: it was measured to hold back up to 37 ms each way (12 to 15 ms in variable-rate
+    mode), which would be most of the total delay.
     """
 
     def __init__(self, rate_in: int, rate_out: int, extra_ticks: int = 0) -> None:
@@ -52,7 +52,7 @@ class Resampler:
         self._kept = self._bank.shape[1]
         self._recent = np.zeros(self._kept + _BLOCK, np.float32)
         self.reset()
-        self._push(np.zeros(1, np.float32))  # compiles now, so that no later call does
+        self._push(np.zeros(1, np.float32))  # compile now rather than in a later call
         self.reset()
 
     def reset(self) -> None:
@@ -63,12 +63,12 @@ class Resampler:
         self._n_out = 0
 
     def outputs_after(self, n_in: Count) -> Count:
-        """How many outputs exist once `n_in` inputs came in; a number or an array of them."""
+        """Number of outputs available after `n_in` inputs; a scalar or an array."""
         count = (n_in * self.ticks_in - 1 - self._shift) // self.ticks_out + 1
         return count * (count > 0)
 
     def push(self, block: F32) -> F32:
-        """Take any number of inputs, return the outputs that they complete.
+        """Take any number of inputs and return the outputs that they complete.
 
         Parameters
         ----------
@@ -118,7 +118,7 @@ def _filter_bank(rate_in: int, rate_out: int) -> tuple[F32, int]:
         phases = np.arange(start, min(start + _PHASES_AT_ONCE, ticks_in))
         offsets = phases[:, None] + ticks_in * np.arange(n_taps)[None, :] - half
         weights = _lowpass(offsets / common, half / common, nyquist_hz)
-        bank[phases] = weights / weights.sum(axis=1, keepdims=True)  # a constant stays exactly as it is, in every phase
+        bank[phases] = weights / weights.sum(axis=1, keepdims=True)  # unity gain at DC in every phase
     return bank, half
 
 

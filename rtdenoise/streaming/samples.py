@@ -1,4 +1,4 @@
-"""Between the arrays users have and the contiguous float32 of full scale 1.0 that denoisers work on."""
+"""Convert users' arrays to and from the contiguous float32, full scale 1.0, that denoisers work on."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from rtdenoise.errors import SignalError, shortened
 from rtdenoise.typing import F32, Audio
 
 CHANNELS_MAX = 64
-"""Most channels of a stream: more columns than that can only be samples."""
+"""Maximum number of channels in a stream; a longer axis can only be samples."""
 
 _CHANNELS_USUAL = 8
 _FULL_SCALE = {"i1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "u1": 2.0**7}
-"""Of integers, by kind and bytes; unsigned ones lie around their middle, as in a WAV file of 8 bits."""
+"""Full scale of integer dtypes, by kind and size in bytes; unsigned ones are offset binary, as in 8-bit WAV."""
 
 _READABLE = "float16, float32, float64, int8, int16, int32 or uint8"
 _REMEDIES = {
@@ -29,24 +29,24 @@ _REMEDIES = {
 
 
 def as_signal(signal: Any, *, call: str = "denoise") -> Audio:
-    """The array behind what a caller gives as a signal, with its own dtype and byte order.
+    """Return the caller's signal as a numpy array, keeping its dtype and byte order.
 
     Parameters
     ----------
     signal : array_like
-        A numpy array, or what numpy can view as one: a tensor on the CPU, a series, a list of floats.
+        A numpy array, or anything numpy can view as one: a CPU tensor, a series, a list of floats.
     call : str
-        Of this package, for the message.
+        Name of the public function, for error messages.
 
     Raises
     ------
     SignalError
-        For what is no array of samples: None, a path, bytes, an open file, a dtype without a full scale.
+        If it is not an array of samples: None, a path, bytes, an open file, a dtype without a full scale.
     """
     _refuse_what_is_no_array(signal, call)
     try:
         array = np.asarray(signal)
-    except Exception as error:  # ragged lists, tensors on a GPU or with a gradient: each raises its own kind
+    except Exception as error:  # ragged lists, tensors on a GPU or with a gradient: each raises a different exception
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise SignalError(
             f"a signal of type {_type_name(signal)} cannot be read as an array ({shortened_text(why)}); "
@@ -85,7 +85,7 @@ def _refuse_what_is_no_array(signal: Any, call: str) -> None:
 
 
 def _is_pair(first: Any, second: Any) -> bool:
-    """``(rate, samples)`` or ``(samples, rate)``, as some libraries hand audio on."""
+    """Whether this is ``(rate, samples)`` or ``(samples, rate)``, as some libraries return audio."""
     return (isinstance(first, numbers.Real) and hasattr(second, "__len__")) or (
         isinstance(second, numbers.Real) and hasattr(first, "__len__")
     )
@@ -97,13 +97,13 @@ def _type_name(value: Any) -> str:
 
 
 def shortened_text(text: str, length: int = 80) -> str:
-    """`text` in one line of at most `length` characters."""
+    """Collapse `text` to one line of at most `length` characters."""
     text = " ".join(text.split())
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def require_readable(dtype: np.dtype[Any]) -> None:
-    """Raise unless samples of `dtype` have one meaning.
+    """Raise unless samples of `dtype` have a known full scale.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def require_readable(dtype: np.dtype[Any]) -> None:
 
 
 def to_float32(samples: Audio) -> F32:
-    """Samples as contiguous float32 of full scale 1.0; integers are divided by their full scale.
+    """Convert samples to contiguous float32 with full scale 1.0; integers are divided by their full scale.
 
     Parameters
     ----------
@@ -130,18 +130,18 @@ def to_float32(samples: Audio) -> F32:
     """
     require_readable(samples.dtype)
     if samples.dtype.kind == "f":
-        with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite, which denoisers take for 0
+        with np.errstate(over="ignore"):  # a double out of float32 range becomes infinite, which denoisers treat as 0
             return np.ascontiguousarray(samples, np.float32)
     full_scale = _FULL_SCALE[samples.dtype.str[1:]]
     if samples.dtype.kind == "u":
         return np.ascontiguousarray((samples.astype(np.float32) - np.float32(full_scale)) / np.float32(full_scale))
-    if samples.dtype.itemsize > 2:  # by way of float64, so that each is rounded once
+    if samples.dtype.itemsize > 2:  # through float64, so that each sample is rounded only once
         return np.ascontiguousarray(samples / full_scale, np.float32)
     return np.ascontiguousarray(np.divide(samples, full_scale, dtype=np.float32))
 
 
 def from_float32(samples: F32, dtype: np.dtype[Any]) -> Audio:
-    """Samples in the caller's `dtype`; integers are rounded and limited to their range, never wrapped."""
+    """Convert samples to the caller's `dtype`; integers are rounded and clipped, never wrapped."""
     dtype = np.dtype(dtype)
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
@@ -149,7 +149,7 @@ def from_float32(samples: F32, dtype: np.dtype[Any]) -> Audio:
         return converted
     full_scale, limits = _FULL_SCALE[dtype.str[1:]], np.iinfo(dtype)
     middle = full_scale if dtype.kind == "u" else 0.0
-    values = samples.astype(np.float64) if dtype.itemsize > 2 else samples  # 32 bits do not fit into float32
+    values = samples.astype(np.float64) if dtype.itemsize > 2 else samples  # float32 cannot hold 32 bits exactly
     scaled = np.rint(values * full_scale) + middle
     limited: Audio = np.clip(scaled, limits.min, limits.max).astype(dtype)
     return limited
@@ -161,14 +161,14 @@ def is_channels_first(shape: tuple[int, ...], channels_first: bool | None) -> bo
     Parameters
     ----------
     shape : tuple of int
-        Of one or two dimensions.
+        One or two dimensions.
     channels_first : bool, optional
-        What the caller says; without it the shape decides: more than 64 columns can only be samples.
+        The layout the caller gave; if None, the shape decides: more than 64 columns can only be samples.
 
     Raises
     ------
     SignalError
-        If the shape has another number of dimensions, or could be either and both are unusual.
+        If there are not one or two dimensions, or the shape is ambiguous and both readings are unusual.
     """
     if len(shape) not in (1, 2):
         hint = "; one signal at a time" if len(shape) > 2 else ""

@@ -1,4 +1,4 @@
-"""The user's stream: chunks of any length in, what is ready out."""
+"""The public stream: takes chunks of any length, returns the output that is ready."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from rtdenoise.typing import F32, Audio, Denoiser
 class Stream:
     """Denoise a signal that arrives in chunks.
 
-    The output is the enhanced input, `latency_samples` later, whatever the chunks; joined, it is the same to the bit.
+    The output is the enhanced input, `latency_samples` later; joined, it is bit-identical however the input is cut.
 
     Parameters
     ----------
     denoiser : Denoiser
     channels_first : bool, optional
-        Whether chunks are ``(channels, n)``; without it their shape decides.
+        Whether chunks are ``(channels, n)``; if None, their shape decides.
 
     Attributes
     ----------
     tell : callable
-        Takes a remark about the input (`rtdenoise.streaming.watch`); warns with `SignalWarning` unless it is replaced.
+        Called with each remark about the input (`rtdenoise.streaming.watch`); issues a `SignalWarning` by default.
 
     Examples
     --------
@@ -47,8 +47,8 @@ class Stream:
         self._pending = np.zeros((0, *self._tail), np.float32)
         self._dtype: np.dtype[Any] = np.dtype(np.float32)
         self._said_first = channels_first
-        self._first = channels_first  # as the chunks so far were
-        self._columns = False  # whether a mono stream gets two dimensions
+        self._first = channels_first  # layout of the chunks so far
+        self._columns = False  # whether a mono stream receives 2-D chunks
         self._watch = InputWatch(denoiser.sample_rate, downmixed=isinstance(denoiser, Downmix))
         self.tell: Callable[[str], None] = warn_caller
 
@@ -64,22 +64,22 @@ class Stream:
 
     @property
     def hop(self) -> int:
-        """Output comes in whole hops of this many samples."""
+        """The output comes in multiples of this many samples."""
         return self._denoiser.hop
 
     @property
     def latency_samples(self) -> int:
-        """By how many samples the output is later than the input; gathering a hop comes on top."""
+        """Delay of the output against the input, in samples, excluding the time to collect a hop."""
         return self._denoiser.latency_samples
 
     def process(self, chunk: Audio) -> Audio:
-        """Take the next samples, return the enhanced ones that are ready.
+        """Take the next samples and return the enhanced ones that are ready.
 
         Parameters
         ----------
         chunk : (n,), (n, channels) or (channels, n), read
-            float32, float64 or float16 of full scale 1.0, or int16, int32, int8 or uint8 of their own.  NaN and
-            infinite samples count as 0.
+            float32, float64 or float16 with full scale 1.0, or int16, int32, int8 or uint8.  NaN and infinite
+            samples count as 0.
 
         Returns
         -------
@@ -102,9 +102,9 @@ class Stream:
         return self._give(self._advance(to_float32(samples)))
 
     def flush(self) -> Audio:
-        """End the signal: return the rest of it.
+        """End the signal and return the remaining output.
 
-        Zeros are fed until everything has come out; all output is then `latency_samples` longer than the input.
+        Zeros are fed until all output is out; the total output is then `latency_samples` longer than the input.
         Call `reset` before the next signal.
 
         Returns
@@ -116,7 +116,7 @@ class Stream:
         return self._give(self._finish())
 
     def reset(self) -> None:
-        """Forget the signal: afterwards indistinguishable from a new stream."""
+        """Forget the signal; the stream is then indistinguishable from a new one."""
         self._denoiser.reset()
         self._pending = self._pending[:0]
         self._dtype = np.dtype(np.float32)
@@ -124,7 +124,7 @@ class Stream:
         self._watch.reset()
 
     def _take(self, chunk: Audio) -> Audio:
-        """The chunk as ``(n,)`` or ``(n, channels)``, its dtype and layout remembered."""
+        """Return the chunk as ``(n,)`` or ``(n, channels)`` and remember its dtype and layout."""
         chunk = as_signal(chunk, call="process")
         first = self._layout(chunk.shape)
         self._dtype = chunk.dtype
@@ -169,7 +169,7 @@ class Stream:
         return f"a chunk of shape {shape} does not fit this stream; it takes {wanted}{hint}"
 
     def _give(self, samples: F32) -> Audio:
-        """Samples in the dtype and layout of the last chunk."""
+        """Convert samples to the dtype and layout of the last chunk."""
         out = from_float32(samples, self._dtype)
         if self._columns:
             return out[np.newaxis] if self._first else out[:, np.newaxis]

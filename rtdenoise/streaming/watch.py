@@ -1,4 +1,4 @@
-"""What a signal's samples say about a mistake: a scale that is not their type's, channels that cancel in a downmix."""
+"""Detect likely input mistakes: samples scaled for another dtype, channels that cancel in a downmix."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from rtdenoise.typing import Audio
 
 _FULL_SCALES = (2.0**15, 2.0**23, 2.0**31)
 _BITS = {2.0**15: 16, 2.0**23: 24, 2.0**31: 32}
-_OVER = 2.0  # a mix of 16-bit signals may exceed their full scale and is no 24-bit signal for that
-_FLOAT_MOST = 10.0  # 20 dB over full scale: more than any recorder or mix leaves above it
+_OVER = 2.0  # a mix of 16-bit signals may exceed their full scale without being a 24-bit signal
+_FLOAT_MOST = 10.0  # 20 dB over full scale: more than any recorder or mix exceeds it by
 _INT32_LEAST, _INT32_MOST = 2.0**8, 2.0**15  # below: 24-bit silence; above: a recording
-_QUIET_SECONDS = 1.0  # of int32 before it is called too quiet
-_CANCELLED = 0.2  # of the mean's power if nothing cancelled nor added: 7 dB less
+_QUIET_SECONDS = 1.0  # of int32 samples before the signal is reported as too quiet
+_CANCELLED = 0.2  # relative to the power of the mean of uncorrelated channels: 7 dB less
 _CANCELLED_SECONDS = 0.5
 
 
 class InputWatch:
-    """Looks at the samples of one signal as they come; each remark is made once.
+    """Checks the samples of one signal as they arrive; each remark is made once.
 
     Parameters
     ----------
     sample_rate : int
     downmixed : bool
-        Whether the method hears the mean of the channels.
+        Whether the method processes the mean of the channels.
     """
 
     def __init__(self, sample_rate: int, *, downmixed: bool) -> None:
@@ -40,12 +40,12 @@ class InputWatch:
         self._said: set[str] = set()
 
     def take(self, samples: Audio, *, last: bool = False) -> list[str]:
-        """Take the next samples; what should be said now.
+        """Take the next samples and return any new remarks.
 
         Parameters
         ----------
         samples : (n,) or (n, channels), read
-            As the user gave them.
+            As passed by the user.
         last : bool
             Whether the signal ends here, however short it is.
         """
@@ -108,5 +108,5 @@ def _float_remark(peak: float, lowest: float) -> str | None:
 
 
 def warn_caller(remark: str) -> None:
-    """A `SignalWarning` at the line that called the public function which calls this one."""
+    """Issue a `SignalWarning` that points at the line calling the public function."""
     warnings.warn(remark, SignalWarning, stacklevel=3)

@@ -1,4 +1,4 @@
-"""Methods that may look at a whole file first: how files reach them through channels and other rates."""
+"""Whole-signal processing: apply non-streaming methods through the channel and rate adapters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Whole: TypeAlias = Callable[[F32], F32]
 
 
 def whole_of(denoiser: Denoiser) -> Whole | None:
-    """What enhances all of a signal at once, if the method behind the adapters has it (``denoise_whole``)."""
+    """Return the whole-signal function of the method inside the adapters (``denoise_whole``), or None."""
     own: Whole | None = getattr(denoiser, "denoise_whole", None)
     if own is not None:
         return own
@@ -45,7 +45,7 @@ def _each_channel(parts: list[Whole | None]) -> Whole | None:
 
 
 def enhance_whole(denoiser: Denoiser, signal: F32) -> F32:
-    """A whole signal by what the method has for it, else as its stream does; ``(n,)`` or ``(n, channels)``, aligned."""
+    """Enhance a whole signal, by `whole_of` if available, else by streaming; ``(n,)`` or ``(n, channels)``, aligned."""
     whole = whole_of(denoiser)
     return run_offline(denoiser, signal) if whole is None else whole(signal)
 
@@ -55,7 +55,7 @@ def _at_another_rate(inner: Whole, rate: int, inner_rate: int) -> Whole:
     up, down = rate // common, inner_rate // common
 
     def whole(x: F32) -> F32:
-        from scipy import signal as scipy_signal  # half a second that no other start should wait for
+        from scipy import signal as scipy_signal  # takes half a second to import
 
         found = inner(scipy_signal.resample_poly(x, down, up).astype(np.float32))
         back: F32 = scipy_signal.resample_poly(found, up, down).astype(np.float32)
@@ -78,7 +78,7 @@ def _mixed_down(inner: Whole, channels: int) -> Whole:
 
 
 class WholeStream(Stream):
-    """Takes chunks like any stream, and hands out everything, aligned, when it is flushed.
+    """Takes chunks like any stream and returns the whole output, aligned, when flushed.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class WholeStream(Stream):
 
     @property
     def latency_samples(self) -> int:
-        """0: what comes out is aligned."""
+        """0: the output is aligned with the input."""
         return 0
 
     def _advance(self, fresh: F32) -> F32:

@@ -1,4 +1,4 @@
-"""Analysis and synthesis windows with a chosen delay: symmetric, and asymmetric for low delay."""
+"""Analysis and synthesis windows with a chosen delay: symmetric, or asymmetric for low delay."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def window_pair(frame: int, span: int, hop: int) -> tuple[F64, F64]:
     the synthesis window covers only the last `span` samples.  Their product there is a Hann window of `span` samples,
     scaled so that copies a hop apart add up to one.  With ``span == frame`` both are the square-root Hann window.
 
-    With ``span == hop`` nothing overlaps and nothing is delayed: the last hop of each frame is given out as it is, and
-    the analysis window stays at one over it.  Such a window leaks; look at the signal through another one.
+    With ``span == hop`` there is no overlap and no delay: the last hop of each frame is output unchanged, and the
+    analysis window is one over that hop.  Such a window leaks; use a different one for spectral analysis.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def window_pair(frame: int, span: int, hop: int) -> tuple[F64, F64]:
     span : int
         Synthesis window length, even, at most `frame`.
     hop : int
-        Divides `span`; once means no overlap.
+        Must divide `span`; ``hop == span`` means no overlap.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def window_pair(frame: int, span: int, hop: int) -> tuple[F64, F64]:
     Notes
     -----
     Mauler & Martin (2007), "A low delay, variable resolution, perfect reconstruction spectral analysis-synthesis system
-    for speech enhancement", eqs. 6-9, without their trailing zeros (d = 0) and for any overlap, not only one half.
+    for speech enhancement", eqs. 6-9, without their trailing zeros (d = 0) and for any overlap, not only 50 %.
     """
     if hop < 1 or span % 2 or span % hop or span > frame or hop == frame:
         raise ConfigError(

@@ -1,1 +1,1 @@
-"""Files on disk: whole or not at all, their names, and what ships with the package."""
+"""Files on disk: atomic writes, file names, YAML, and the data shipped with the package."""

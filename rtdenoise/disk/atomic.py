@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, written under a hidden name first; and what killed processes left of those."""
+"""Atomic file writes through a hidden temporary file, and cleanup of those left behind by killed processes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from rtdenoise.errors import AudioFileError
 
 try:
     import fcntl
-except ImportError:  # Windows, where a file that is open cannot be removed: it needs no lock
+except ImportError:  # Windows, where an open file cannot be removed: no lock is needed
     fcntl = None  # type: ignore[assignment]
 
 _PREFIX, _SUFFIX = ".rtdenoise-", ".part"
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 _OURS = f"{_PREFIX}{_HOST}."
-_FOREIGN_SECONDS = 86_400.0  # another machine's lock on a shared disk may be invisible here; its files are left so long
+_FOREIGN_SECONDS = 86_400.0  # other machines' locks on a shared disk may be invisible: keep their files this long
 _TRIES = 100
 _living: set[Path] = set()
 _swept: set[Path] = set()
@@ -43,7 +43,7 @@ _REMEDIES = {
 
 
 def require_free(path: Path, *, overwrite: bool) -> None:
-    """Raise unless the name is free, or belongs to a file that may be overwritten.
+    """Raise unless the name is unused or belongs to a file that may be overwritten.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def require_free(path: Path, *, overwrite: bool) -> None:
 
 
 def require_folder(folder: Path) -> None:
-    """Raise, before any work, unless this is a folder that can be written, or one that can be made.
+    """Raise, before any work, unless this is a writable folder or one that can be created.
 
     Raises
     ------
@@ -81,17 +81,17 @@ def require_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> list[Path]:
-    """Make a folder and those above it.
+    """Create a folder and its parents.
 
     Returns
     -------
     list of Path
-        Those that were made, the deepest first; see `remove_empty`.
+        The folders that were created, deepest first; see `remove_empty`.
 
     Raises
     ------
     AudioFileError
-        If it cannot be made.
+        If it cannot be created.
     """
     absent = [path for path in (folder, *folder.parents) if not is_there(path)]
     try:
@@ -102,16 +102,16 @@ def make_folder(folder: Path) -> list[Path]:
 
 
 def remove_empty(folders: Iterable[Path]) -> None:
-    """Remove folders that were made for files which then did not come; others stay."""
+    """Remove those folders that are empty, after the files they were created for failed."""
     for folder in folders:
         try:
             folder.rmdir()
-        except OSError:  # there is something in it
+        except OSError:  # not empty
             return
 
 
 def why_not(error: OSError, path: Path) -> str:
-    """Why a file cannot be written, with the remedy."""
+    """Return why a file cannot be written, with the remedy."""
     if isinstance(error, FileNotFoundError):
         return f"no folder {Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent}"
     text = error.strerror or str(error)
@@ -119,22 +119,22 @@ def why_not(error: OSError, path: Path) -> str:
 
 
 class PartFile:
-    """A hidden file beside `path` that takes its place on `commit` and vanishes on `discard`.
+    """A hidden file next to `path` that replaces it on `commit` and is removed on `discard`.
 
-    It also vanishes when this process ends in any way but being killed; what a killed one left, the next `PartFile` in
-    the same folder removes.  A lock that ends with its process tells the abandoned from those being written.
+    It is also removed when this process ends, unless the process is killed; the next `PartFile` in the same folder
+    removes files left by killed processes.  A lock released when its process ends marks files still being written.
 
     Parameters
     ----------
     path : Path
-        A link is followed: what it points to is replaced.
+        A link is followed: its target is replaced.
     overwrite : bool
         Whether a file of that name may be replaced.
 
     Raises
     ------
     AudioFileError
-        If the place cannot be written or is taken.
+        If `path` cannot be written or already exists.
     """
 
     def __init__(self, path: Path, *, overwrite: bool) -> None:
@@ -149,7 +149,7 @@ class PartFile:
             raise AudioFileError(f"{path}: cannot be written: {why_not(error, path)}") from error
 
     def commit(self) -> None:
-        """Close it and give it its name."""
+        """Close the file and rename it to `path`."""
         lock = os.dup(self.file.fileno()) if fcntl is not None else None
         try:
             self.file.close()
@@ -168,7 +168,7 @@ class PartFile:
                 os.close(lock)
 
     def end(self, finish: Callable[[], object], abandon: Callable[[], object], *, failed: bool) -> None:
-        """End the context of whoever writes it: finish and commit, or abandon after an error, of finishing too."""
+        """Finish and commit, or abandon if the writer, or `finish` itself, failed."""
         if failed:
             abandon()
             return
@@ -180,8 +180,8 @@ class PartFile:
         self.commit()
 
     def discard(self) -> None:
-        """Close and remove it."""
-        with suppress(OSError):  # the disk is full or gone, which the caller is reporting already
+        """Close and remove the file."""
+        with suppress(OSError):  # the disk is full or gone, which the caller already reports
             self.file.close()
         with suppress(OSError):
             self.part.unlink(missing_ok=True)
@@ -190,7 +190,7 @@ class PartFile:
 
 @contextmanager
 def written(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
-    """A binary file to write to; it becomes `path` when the context is left, and vanishes if that is by an error.
+    """Open a binary file that becomes `path` when the context exits, and is removed if it exits with an error.
 
     Raises
     ------
@@ -209,7 +209,7 @@ def written(path: Path, *, overwrite: bool = True) -> Iterator[IO[bytes]]:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write UTF-8, whole or not at all, over what may be there.
+    """Write UTF-8 text atomically, replacing any existing file.
 
     Raises
     ------
@@ -220,7 +220,7 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write bytes, whole or not at all, over what may be there.
+    """Write bytes atomically, replacing any existing file.
 
     Raises
     ------
@@ -234,7 +234,7 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes left in this folder; looked at once per process."""
+    """Remove files left in this folder by killed processes; checked once per process."""
     if folder in _swept:
         return
     _swept.add(folder)
@@ -247,7 +247,7 @@ def remove_abandoned(folder: Path) -> None:
 
 
 def remove_living() -> None:
-    """Remove the unfinished files of this process, which is about to end."""
+    """Remove the unfinished files of this process, which is about to exit."""
     for part in tuple(_living):
         with suppress(OSError):
             part.unlink(missing_ok=True)
@@ -255,13 +255,13 @@ def remove_living() -> None:
 
 atexit.register(remove_living)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_living.clear)  # they are the parent's
+    os.register_at_fork(after_in_child=_living.clear)  # they belong to the parent
 
 
 def _claim(folder: Path) -> tuple[Path, Any]:
     for _ in range(_TRIES):
         part = folder / f"{_OURS}{secrets.token_hex(6)}{_SUFFIX}"
-        _living.add(part)  # before it is there: a signal may come at any time
+        _living.add(part)  # before it exists: a signal may arrive at any time
         try:
             file = part.open("x+b", buffering=0)
         except BaseException:
@@ -269,14 +269,14 @@ def _claim(folder: Path) -> tuple[Path, Any]:
             raise
         if _locked(file.fileno()) and _has_name(file.fileno(), part):
             return part, file
-        file.close()  # somebody who looked for abandoned files was faster than the lock
+        file.close()  # another process took it for abandoned before it was locked
         part.unlink(missing_ok=True)
         _living.discard(part)
     raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
 
 def _locked(descriptor: int) -> bool:
-    """Lock it; whether nobody else holds it, also where there are no locks."""
+    """Lock the file; return False only if another process holds the lock, True where locks are unsupported."""
     if fcntl is None:
         return True
     try:
@@ -303,7 +303,7 @@ def _remove_if_abandoned(path: Path) -> None:
         return
     descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails where a writer lives, or where nobody can tell
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails if a writer is alive or locks are unsupported
         if stat.S_ISREG(os.fstat(descriptor).st_mode) and _has_name(descriptor, path):
             path.unlink()
     finally:

@@ -1,4 +1,4 @@
-"""Names of files as people, JSON readers and libsndfile can take them: a name on disk is bytes, not always text."""
+"""File names for terminals, JSON and libsndfile: a name on disk is bytes and not always valid text."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
-_FIRST_BYTE, _LAST_BYTE = 0xDC80, 0xDCFF  # how Python stands for bytes 0x80 to 0xff that are not UTF-8 (PEP 383)
+_FIRST_BYTE, _LAST_BYTE = 0xDC80, 0xDCFF  # how Python represents bytes 0x80 to 0xff that are not UTF-8 (PEP 383)
 _UNSEEN = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, lone surrogates, line and paragraph separators
 
 
 def shown(name: object) -> str:
-    r"""A name on one line of a terminal: bytes that are no text as ``\xe9``, control characters as ``\n``, ``\x1b``."""
+    r"""Format a name for one terminal line: undecodable bytes as ``\xe9``, control characters as ``\n``, ``\x1b``."""
     return "".join(_escaped(c) if unicodedata.category(c) in _UNSEEN else c for c in str(name))
 
 
 def as_text(name: object) -> str:
-    r"""A name that every encoder takes: bytes that are no text as ``\xe9``, all else as it is."""
+    r"""Make a name encodable: undecodable bytes become ``\xe9``; the rest is unchanged."""
     return "".join(_escaped(c) if unicodedata.category(c) == "Cs" else c for c in str(name))
 
 
@@ -30,7 +30,7 @@ def _escaped(character: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """The same nested mappings and lists, with every text through `as_text`: for JSON, CSV and Parquet."""
+    """Apply `as_text` to every string in nested mappings and lists, for JSON, CSV and Parquet."""
     if isinstance(value, str):
         return as_text(value)
     if isinstance(value, dict):
@@ -41,15 +41,15 @@ def plain(value: Any) -> Any:
 
 
 def for_library(path: str | Path) -> str | bytes:
-    """A path for libsndfile: the file system's own bytes where names are bytes."""
+    """Return a path for libsndfile: as raw bytes on systems where names are bytes."""
     return str(path) if sys.platform == "win32" else os.fsencode(path)
 
 
 def is_there(name: str | Path) -> bool:
-    """Whether there is such a file or folder; a name that no file can have is none."""
+    """Whether the file or folder exists; False for an invalid name."""
     return os.path.exists(name)  # noqa: PTH110 - Path.exists raises for a name that is too long
 
 
 def is_folder(name: str | Path) -> bool:
-    """Whether there is such a folder; a name that no folder can have is none."""
+    """Whether the folder exists; False for an invalid name."""
     return os.path.isdir(name)  # noqa: PTH112 - Path.is_dir raises for a name that is too long

@@ -1,4 +1,4 @@
-"""Where the files are that ship with the package: presets, tables, networks."""
+"""Locate the data files shipped with the package: presets, tables, networks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def data_folder(name: str) -> Path:
-    """Folder `name` ("configs", "models") that ships with the package, in a checkout or an installation."""
+    """Return the shipped folder `name` ("configs", "models"), in a checkout or an installation."""
     package = Path(__file__).resolve().parent.parent
     inside = package / name
     return inside if inside.is_dir() else package.parent / name

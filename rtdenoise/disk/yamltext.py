@@ -1,4 +1,4 @@
-"""YAML text into plain values; a key given twice is an error and not the last one's."""
+"""Load YAML text into plain values; duplicate keys are an error."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import yaml
 
 from rtdenoise.errors import ConfigError
 
-_MERGE = "tag:yaml.org,2002:merge"  # "<<" may stand as often as it likes
+_MERGE = "tag:yaml.org,2002:merge"  # "<<" may be repeated
 
 
 class _OnceLoader(yaml.SafeLoader):
-    """The safe loader, but for keys that stand twice in one mapping."""
+    """The safe loader, except that it rejects duplicate keys in a mapping."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """One mapping, its keys compared."""
+        """Compose one mapping and check its keys for duplicates."""
         node = super().compose_mapping_node(anchor)
         lines: dict[tuple[str, str], int] = {}
         for key, _ in node.value:
@@ -29,22 +29,22 @@ class _OnceLoader(yaml.SafeLoader):
 
 
 class _TwiceError(Exception):
-    """A key in two places of a mapping."""
+    """A duplicate key in a mapping."""
 
 
 def load_yaml(text: str, where: str) -> Any:
-    """The value of a YAML document.
+    """Load a YAML document.
 
     Parameters
     ----------
     text : str
     where : str
-        What it is, for the message of an error.
+        Name of the document, for error messages.
 
     Raises
     ------
     ConfigError
-        If a key stands twice in one mapping.
+        If a key occurs twice in one mapping.
     yaml.YAMLError, ValueError
         If the text is not YAML, or holds a date that does not exist.
     """

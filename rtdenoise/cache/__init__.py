@@ -1,1 +1,1 @@
-"""What is worth keeping on disk between runs: compiled code above all.  Losing it costs time, nothing else."""
+"""Disk cache between runs, mostly for compiled code.  Losing it costs only time."""

@@ -1,8 +1,8 @@
-"""Entries of the cache, one file each: what was kept under a key, unharmed and from a trusted user, or nothing.
+"""Cache entries, one file each: return the content stored under a key if it is intact and from a trusted user.
 
-There is no index and no lock.  An entry is written under a name of its own and moved into place, so that several
-processes never see half of one; a digest over key and content tells every kind of damage.  Whatever goes wrong is a
-miss: the caller makes the content again.
+There is no index and no lock.  An entry is written under a unique temporary name and then renamed, so other processes
+never see a partial one; a digest over key and content detects any damage.  Any failure is a miss: the caller makes the
+content again.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ _TIDY_EVERY = 100  # entries written by one process
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What a folder of the cache holds."""
+    """Contents of a cache folder."""
 
     n_entries: int
     n_bytes: int
 
 
 class _ThisProcess:
-    """What one process remembers: which messages it has logged, as each is worth one line, and how often it worked."""
+    """State of this process: messages logged (each only once), and counts of entries written and missed."""
 
     def __init__(self) -> None:
         self.said: set[str] = set()
         self.n_written = self.n_missed = 0
 
     def warn(self, text: str) -> None:
-        """Log it, unless it was logged or is for the parent process to say."""
+        """Log `text` once, and only in the parent process."""
         if text not in self.said and parent_process() is None:
             self.said.add(text)
             _log.warning("%s", text)
@@ -61,7 +61,7 @@ _this = _ThisProcess()
 
 
 def find(key: str) -> bytes | None:
-    """What was kept under `key`; None if nothing was, or it is damaged, or another user could have changed it."""
+    """Return the content under `key`; None if missing, damaged or modifiable by another user."""
     for folder in _places():
         for user in folders.trusted_users():
             content = _read(folder / _name(key, user), key)
@@ -72,12 +72,12 @@ def find(key: str) -> bytes | None:
 
 
 def missed() -> bool:
-    """Whether this process has looked for something that was not there, and so has to make it."""
+    """Whether any lookup of this process missed, so that it has to make the content."""
     return _this.n_missed > 0
 
 
 def keep(key: str, content: bytes) -> bool:
-    """Keep `content` under `key`, whole or not at all; False if no folder can take it, which is said once."""
+    """Store `content` under `key`, atomically; False, with one warning per process, if no folder is writable."""
     place = next((folder for folder in _places() if _write(folder, key, content)), None)
     if place is None:
         _this.warn(not_kept())
@@ -92,7 +92,7 @@ def keep(key: str, content: bytes) -> bool:
 
 
 def writable() -> Path | None:
-    """The folder that a new entry would go to, found by writing one; None if nothing can be kept."""
+    """Return the folder for new entries, found by writing a probe; None if none is writable."""
     for folder in _places():
         if _write(folder, "probe", b""):
             _remove(folder / _name("probe", folders.trusted_users()[0]))
@@ -101,7 +101,7 @@ def writable() -> Path | None:
 
 
 def not_kept() -> str:
-    """What to tell a user for whom nothing can be kept."""
+    """Return the warning that nothing can be cached, with the remedy."""
     first = folders.chosen()
     where = f"{first} cannot be written" if first is not None else "there is no home folder"
     return (
@@ -111,20 +111,20 @@ def not_kept() -> str:
 
 
 def usage(folder: Path) -> Usage:
-    """How many entries a folder holds, and their size."""
+    """Return the number of entries in a folder and their total size."""
     sizes = [status.st_size for _, status in _files(folder, _ENTRY)]
     return Usage(n_entries=len(sizes), n_bytes=sum(sizes))
 
 
 def tidy(folder: Path) -> None:
-    """Remove what was not used for long, then the longest unused until the rest is small enough.
+    """Remove entries unused for too long, then the least recently used until the rest is small enough.
 
-    Safe beside other processes: an entry that vanishes is a miss.
+    Safe while other processes run: an entry that vanishes is a miss.
     """
     together = folders.all_temporary() if folder == folders.temporary() else [folder]
     now = time.time()
     for path, status in (found for each in together for found in _files(each, _UNFINISHED)):
-        if now - _used_at(status) > _UNFINISHED_DAYS_MAX * _DAY_SECONDS:  # of a process that was killed
+        if now - _used_at(status) > _UNFINISHED_DAYS_MAX * _DAY_SECONDS:  # left by a killed process
             _remove(path)
     total = 0
     kept = [found for each in together for found in _files(each, _ENTRY)]
@@ -143,7 +143,7 @@ def _places() -> Iterator[Path]:
 
 
 def _name(key: str, user: str) -> str:
-    """Users who share a folder have entries of their own: none believes, or may replace, another's."""
+    """Return an entry's file name; it includes the user, so that users sharing a folder have separate entries."""
     return hashlib.sha256(f"{user} {key}".encode()).hexdigest()[:40] + ".kept"
 
 
@@ -155,7 +155,7 @@ def _read(path: Path, key: str) -> bytes | None:
     if path.parent == folders.temporary() and not folders.is_private(path.parent.parent):
         return None
     try:
-        # what is no regular file (a pipe, a device) must not stop us when it is opened
+        # opening something other than a regular file (a pipe, a device) must not block
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(handle, "rb") as file:
             status = os.fstat(file.fileno())
@@ -185,7 +185,7 @@ def _write(folder: Path, key: str, content: bytes) -> bool:
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         with os.fdopen(os.open(unfinished, flags, 0o644), "wb") as file:
-            if folders.may_be_changed_by_others(os.fstat(file.fileno())):  # file systems that know no owners
+            if folders.may_be_changed_by_others(os.fstat(file.fileno())):  # file systems without owners
                 raise PermissionError(f"{folder} gives files to others")
             file.write(_MAGIC + _digest(key, content) + content)
         unfinished.replace(folder / _name(key, folders.trusted_users()[0]))
@@ -197,12 +197,12 @@ def _write(folder: Path, key: str, content: bytes) -> bool:
 
 
 def _used_at(status: os.stat_result) -> float:
-    """When an entry was used last, in seconds; whoever copies a folder may set the time of change at will."""
+    """Return when an entry was last used, in seconds; copying a folder may set mtime to anything, so ctime counts too."""
     return max(status.st_mtime, status.st_ctime)
 
 
 def _mark_used(path: Path, status: os.stat_result) -> None:
-    """Note the use for `tidy`; once a day is enough, and a folder that cannot be written is not ours to tidy."""
+    """Record the use for `tidy`, at most once a day; failures are ignored, as a read-only folder is never tidied."""
     if time.time() - _used_at(status) > _DAY_SECONDS:
         with suppress(OSError):
             os.utime(path)

@@ -1,4 +1,4 @@
-"""Where the cache lies: the folder the user names, else the system's place for caches, else a private temporary one."""
+"""Location of the cache: the user's choice, else the system's cache folder, else a private temporary one."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 
 VARIABLE = "RTDENOISE_CACHE_DIR"
-"""Environment variable that names the folder."""
+"""Environment variable that sets the cache folder."""
 
 _NUMBA_VARIABLE = "NUMBA_CACHE_DIR"
 _PRIVATE = 0o700
 
 
 def named() -> tuple[str, Path] | None:
-    """The variable by which the user chose a folder, and that folder; None if the system's place is to be used."""
+    """Return the variable that sets the folder, and the folder; None to use the system's cache folder."""
     for variable, inside in ((VARIABLE, ""), (_NUMBA_VARIABLE, "rtdenoise")):
         value = os.environ.get(variable)
         if value:
@@ -26,21 +26,21 @@ def named() -> tuple[str, Path] | None:
 
 
 def chosen() -> Path | None:
-    """The first choice, whether or not it can be used; None if there is no home to have a cache in."""
+    """Return the preferred folder, usable or not; None if there is no home folder."""
     by_user = named()
     if by_user is not None:
         return by_user[1]
-    with suppress(OSError, RuntimeError, KeyError):  # a user without a home, or whom the system does not know
+    with suppress(OSError, RuntimeError, KeyError):  # the user has no home, or is unknown to the system
         from platformdirs import user_cache_path
 
         path = user_cache_path("rtdenoise", appauthor=False)
-        if path.is_absolute():  # without a home "~" stays as it is
+        if path.is_absolute():  # without a home, "~" is not expanded
             return path
     return None
 
 
 def temporary_root() -> Path | None:
-    """The user's folder in the system's temporary one; None if the system has none."""
+    """Return the user's folder in the system's temporary folder; None if there is none."""
     try:
         return Path(tempfile.gettempdir()) / f"rtdenoise-{trusted_users()[0]}"
     except OSError:
@@ -48,19 +48,19 @@ def temporary_root() -> Path | None:
 
 
 def temporary() -> Path | None:
-    """The second choice; each first choice has its own, so that a new folder starts empty."""
+    """Return the fallback folder; each preferred folder has a separate one, so that a new folder starts empty."""
     root = temporary_root()
     return None if root is None else root / hashlib.sha256(str(chosen()).encode()).hexdigest()[:12]
 
 
 def all_temporary() -> list[Path]:
-    """Every second choice that this user has had."""
+    """Return all fallback folders of this user."""
     root = temporary_root()
     return [] if root is None or not is_private(root) else [path for path in root.iterdir() if path.is_dir()]
 
 
 def made(folder: Path) -> bool:
-    """Make a folder of the cache if it is missing; whether it is there and may be used.
+    """Create a cache folder if it is missing; return whether it exists and may be used.
 
     A temporary folder is used only if it belongs to this user and nobody else can enter it: its name can be guessed.
     """
@@ -78,25 +78,25 @@ def made(folder: Path) -> bool:
 
 
 def is_private(folder: Path) -> bool:
-    """Whether a folder is a real one, of this user, closed to all others."""
+    """Whether this is a real folder, not a link, owned by this user and inaccessible to others."""
     try:
         status = folder.lstat()
     except OSError:
         return False
-    if not hasattr(os, "geteuid"):  # Windows: the temporary folder is the user's own
+    if not hasattr(os, "geteuid"):  # Windows: the temporary folder is per user
         return stat.S_ISDIR(status.st_mode)
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
 
 
 def may_be_changed_by_others(status: os.stat_result) -> bool:
-    """Whether what has this status belongs to another user than this one and root, or can be written by one."""
+    """Whether the file is owned by a user other than this one and root, or is writable by others."""
     if not hasattr(os, "geteuid"):
         return False
     return status.st_uid not in (0, os.geteuid()) or bool(status.st_mode & 0o022)
 
 
 def others_may_write(folder: Path) -> bool:
-    """Whether others can put files into a folder, or take them away."""
+    """Whether others can add files to a folder or remove them."""
     try:
         return may_be_changed_by_others(folder.stat())
     except OSError:
@@ -104,7 +104,7 @@ def others_may_write(folder: Path) -> bool:
 
 
 def trusted_users() -> tuple[str, ...]:
-    """Names of the users whose entries are believed: this one, then root; Windows keeps users apart by itself."""
+    """Return the users whose entries are trusted: this one, then root; Windows separates users itself."""
     if not hasattr(os, "geteuid"):
         return ("user",)
     return tuple(dict.fromkeys((str(os.geteuid()), "0")))

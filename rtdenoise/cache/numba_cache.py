@@ -1,4 +1,4 @@
-"""numba's compiled functions in our cache: what numba needs to know of `rtdenoise.cache`, and the reverse."""
+"""Store numba's compiled functions in the cache: the adapter between numba and `rtdenoise.cache`."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ _log = logging.getLogger(__name__)
 
 
 def name_apart() -> None:
-    """Let no two processes give compiled code the same name.
+    """Make the names of compiled code unique across processes.
 
-    numba names it by two numbers, one for the function and one for each record type, and every process counts both
-    from the start.  So code kept by one process for one record can have the name of code kept by another for another
-    record; in a process that loads both, the first is called in place of the second (numba's issue 10486): a stream
-    then reads the state of another layout, and its audio is wrong without an error.  Random numbers do not meet.
+    numba builds names from two numbers, one per function and one per record type, and every process counts both from
+    the start.  Code cached by two processes for different records can therefore have the same name; in a process that
+    loads both, the first is called in place of the second (numba issue 10486): a stream then reads state with the
+    wrong layout, and its audio is wrong without an error.  Random numbers do not collide.
     """
     FunctionIdentity._unique_ids = iter(lambda: secrets.randbits(64), None)
 
 
 class DiskCache(_Cache):  # type: ignore[misc]  # numba has no type hints
-    """The compiled forms of one function, each an entry of `rtdenoise.cache.entries`.
+    """The compiled versions of one function, each an entry of `rtdenoise.cache.entries`.
 
-    numba's own cache raises where an entry is damaged, reads what other users wrote, lies beside the sources and does
-    not notice when a function of another file changes.
+    numba's own cache raises on damaged entries, reads entries written by other users, is stored next to the sources
+    and does not notice changes to functions in other files.
 
     Parameters
     ----------
     function : callable
-        As it was written, in Python.
+        The original Python function.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -50,11 +50,11 @@ class DiskCache(_Cache):  # type: ignore[misc]  # numba has no type hints
 
     @property
     def cache_path(self) -> str:
-        """The folder, for numba's statistics."""
+        """The cache folder, for numba's statistics."""
         return str(folders.chosen() or folders.temporary() or "")
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The compiled form for a signature, or None if it must be compiled."""
+        """Return the compiled version for a signature, or None if it must be compiled."""
         target_context.refresh()
         if not self._enabled:
             return None
@@ -66,7 +66,7 @@ class DiskCache(_Cache):  # type: ignore[misc]  # numba has no type hints
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep a compiled form."""
+        """Store a compiled version."""
         if not self._enabled or data.lifted or data.library.has_dynamic_globals:  # these hold addresses
             return
         try:
@@ -77,18 +77,18 @@ class DiskCache(_Cache):  # type: ignore[misc]  # numba has no type hints
         entries.keep(key, content)
 
     def enable(self) -> None:
-        """Read and keep."""
+        """Enable reading and storing."""
         self._enabled = True
 
     def disable(self) -> None:
-        """Neither read nor keep."""
+        """Disable reading and storing."""
         self._enabled = False
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: nothing is buffered."""
 
     def _key(self, sig: Any, codegen: Any) -> str:
-        """Everything the code depends on: sources, function, types, processor, and what a closure holds."""
+        """Return a key of everything the code depends on: sources, function, types, processor, closure contents."""
         function = self._function
         code, closure = function.__code__, function.__closure__ or ()
         held = hashlib.sha256(dumps(tuple(cell.cell_contents for cell in closure))).hexdigest() if closure else ""

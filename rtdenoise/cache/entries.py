@@ -197,7 +197,7 @@ def _write(folder: Path, key: str, content: bytes) -> bool:
 
 
 def _used_at(status: os.stat_result) -> float:
-    """Return when an entry was last used, in seconds; copying a folder may set mtime to anything, so ctime counts too."""
+    """Return when an entry was last used, in seconds; a copied folder may carry any mtime, so ctime counts too."""
     return max(status.st_mtime, status.st_ctime)
 
 

@@ -1,4 +1,4 @@
-"""The one loop under files and pipes: blocks in, enhanced and aligned blocks out, levels on the way."""
+"""Processing loop shared by files and pipes: enhances and aligns blocks, and measures levels."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Flow:
     Attributes
     ----------
     n_samples, non_finite : int
-        How many samples came, and how many values that were NaN or infinite.
+        Number of samples received, and of values that were NaN or infinite.
     remarks : list of str
-        What the samples say about a mistake (`rtdenoise.streaming.watch`).
+        Likely input mistakes (`rtdenoise.streaming.watch`).
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Flow:
         stream.tell = self.remarks.append
 
     def run(self, blocks: Iterable[F32], after_block: Callable[[], None]) -> None:
-        """Take all blocks and what is left at their end; `after_block` is called after each."""
+        """Process all blocks, then flush; `after_block` is called after each block."""
         for block in blocks:
             self.take(block)
             after_block()

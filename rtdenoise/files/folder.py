@@ -1,4 +1,4 @@
-"""A folder in, a folder out: the same tree, in parallel over the cores, every failure named and the rest done."""
+"""Denoise a folder tree in parallel; failures are reported and the other files still processed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from rtdenoise.sound.suffixes import (
 )
 
 FolderProgress = Callable[[int, int], None]
-"""Called with the number of files done and the number there are: first with 0, when the method is ready."""
+"""Called with the number of files done and in total: first with 0, when the method is ready."""
 
 _WORTH_PROCESSES_SECONDS = 3.0  # starting them takes one to two
 
@@ -99,7 +99,7 @@ def denoise_folder(
     method, preset, config, overrides
         As for `denoise_file`.
     overwrite : bool
-        Do those again whose output exists.
+        Redo files whose output exists.
     jobs : int, optional
         Processes; as many as there are cores if there is enough to do for them.
     progress : callable, optional
@@ -138,7 +138,7 @@ def run_folder(
     progress: FolderProgress | None = None,
     after_file: AfterFile | None = None,
 ) -> FolderReport:
-    """Like `denoise_folder`, with settings that are loaded already."""
+    """Like `denoise_folder`, with settings already loaded."""
     started = perf_counter()
     if jobs is not None and jobs < 1:
         raise ConfigError(f"jobs={jobs} must be at least 1")
@@ -240,7 +240,7 @@ def _plan(
 
 
 def _unreadable(error: OSError, target: Path) -> Outcome:
-    """A folder inside that cannot be listed fails as a file does."""
+    """Report a subfolder that cannot be listed as a failed file."""
     folder = Path(error.filename)
     return Outcome(Task(folder, target, 0, overwrite=False), None, f"{folder}: cannot be read: {error.strerror}")
 

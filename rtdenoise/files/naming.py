@@ -1,4 +1,4 @@
-"""Where the output goes if nobody says, and which places are refused."""
+"""Default output names, and checks for invalid targets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rtdenoise.sound.suffixes import result_name
 __all__ = ["DENOISED", "beside", "require_different", "require_free", "target_for"]
 
 DENOISED = "_denoised"
-"""What the names of our own outputs end with."""
+"""Suffix of the default output names."""
 
 _ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):/{1,2}(?P<rest>.*)", re.DOTALL)
 _WEB = ("http", "https", "ftp")
@@ -33,14 +33,14 @@ def beside(source: Path, label: str) -> Path:
 
 
 def target_for(source: Path, target: str | None, label: str) -> Path:
-    """Where one file goes: the named file, or the usual name in the named folder or beside the source.
+    """Return the output path: the given file, or the default name in the given folder or next to the source.
 
-    A source without a suffix that says what it is gets one by what is inside.
+    Without a known suffix in the source, the content decides the suffix.
 
     Raises
     ------
     AudioFileError
-        For a folder that is not there.
+        If the folder does not exist.
     """
     folder = target is not None and is_folder(target)
     if target is not None and not folder:
@@ -52,7 +52,7 @@ def target_for(source: Path, target: str | None, label: str) -> Path:
 
 
 def refuse_address(name: str | Path) -> None:
-    """Raise if that is an address of the web and not a file's name; say how it becomes one.
+    """Raise if this is a URL rather than a file name; the message says how to download it.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def refuse_address(name: str | Path) -> None:
 
 
 def require_different(source: Path, target: Path) -> None:
-    """Raise if both are one file, by whatever name, link or spelling.
+    """Raise if both paths are the same file, by any name, link or spelling.
 
     Raises
     ------

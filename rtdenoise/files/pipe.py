@@ -1,4 +1,4 @@
-"""Denoise what comes through standard input or goes to standard output, hop by hop."""
+"""Denoise from standard input or to standard output, hop by hop."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from rtdenoise.sound.reader import GUESSED, Source
 from rtdenoise.sound.wave import MAGIC_BYTES, is_plain_wave
 
 STDIO = "-"
-"""Stands for standard input or output where a path may stand."""
+"""Stands for standard input or output in place of a path."""
 
 _FILE_BLOCK_SAMPLES = 1 << 14
-_WAVE_HEAD_BYTES = 64  # up to the format of a WAV without anything unusual in front of it
+_WAVE_HEAD_BYTES = 64  # up to the format of a WAV without anything unusual before it
 _WAVE_BYTES_MAX = 0x7FFF_0000  # more is taken for "unknown" by readers, ours among them
 _FORMS = {subtype: form for form, subtype in SUBTYPES.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipeJob:
-    """What `denoise_pipe` is to do.
+    """Job description for `denoise_pipe`.
 
     Attributes
     ----------
@@ -72,11 +72,11 @@ def denoise_pipe(setup: Setup, job: PipeJob, on_ready: Callable[[], None] = lamb
     Raises
     ------
     AudioFileError
-        If what comes cannot be read or the output cannot be written.
+        If the input cannot be read or the output cannot be written.
     BrokenPipeError
-        If nobody reads the output any more.
+        If the reader has closed the output.
     ConfigError
-        If raw input comes without a rate.
+        If raw input has no rate.
     """
     if job.target != STDIO:
         require_free(Path(job.target), overwrite=job.overwrite)
@@ -111,7 +111,7 @@ def denoise_pipe(setup: Setup, job: PipeJob, on_ready: Callable[[], None] = lamb
 
 def _after_block(job: PipeJob, signals: DeferredSignals) -> Callable[[], None]:
     if job.source == STDIO and job.target != STDIO:
-        return lambda: None  # an interruption waits for the next read, which takes it for the end
+        return lambda: None  # an interrupt is deferred to the next read, which treats it as the end
     return signals.check
 
 
@@ -133,7 +133,7 @@ def _open_reader(job: PipeJob, signals: DeferredSignals, stack: ExitStack) -> St
 
 
 def _kind_on(stdin: Stdin) -> Kind | None:
-    """What comes; a pipe of raw samples is not kept waiting for more than its first bytes."""
+    """Detect the input's container; for raw samples, only the first bytes are awaited."""
     head = stdin.peek(MAGIC_BYTES)
     return kind_of(stdin.peek(HEAD_BYTES) if may_be_frames(head) else head)
 

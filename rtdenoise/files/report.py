@@ -1,4 +1,4 @@
-"""What was done to a file, for people and programs."""
+"""Report on a denoised file, as text and as data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class FileReport:
 
     Levels are RMS in dB re full scale, None for digital silence.  `noise_reduction_db` is how much quieter the quietest
     fifth of all 20 ms frames became.  `rtf` is the whole time taken, reading and writing included, over the duration.
-    `incomplete`: sound is missing that the source should hold; `warnings` say where.  `network` and `engine` are those
+    `incomplete`: audio that the source should hold is missing; `warnings` say where.  `network` and `engine` are those
     of a CAN, None for other methods.  `latency_ms` has the method's parts, which a live stream would have; the file
     itself is aligned with its source.
     """
@@ -69,14 +69,14 @@ class FileReport:
 
 
 def latency_parts_ms(denoiser: Denoiser) -> dict[str, float]:
-    """The method's own delay: what it waits for (`algorithm`) and gathering one `hop`."""
+    """Algorithmic delay in two parts: look-ahead (`algorithm`) and collecting one `hop`."""
     to_ms = 1e3 / denoiser.sample_rate
     algorithm, hop = denoiser.latency_samples * to_ms, denoiser.hop * to_ms
     return {"algorithm": round(algorithm, 3), "hop": round(hop, 3), "total": round(algorithm + hop, 3)}
 
 
 def level_fields(meter: LevelMeter) -> dict[str, float | None]:
-    """The levels of a report, rounded to what they mean."""
+    """Levels of a report, rounded to meaningful digits."""
     values = {
         "level_before_dbfs": meter.noisy.level_db(),
         "level_after_dbfs": meter.clean.level_db(),

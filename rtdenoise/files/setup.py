@@ -29,7 +29,7 @@ class Setup:
 
     @property
     def label(self) -> str:
-        """The method's name as it stands in the names of new files."""
+        """The method's name as used in output file names."""
         return self.settings.method.upper()
 
     def network_and_engine(self) -> tuple[str, str] | tuple[None, None]:
@@ -75,7 +75,7 @@ class Streams:
         Parameters
         ----------
         name : str
-            Of the file, for the message of an error.
+            File name, for error messages.
         sample_rate, channels : int
 
         Raises

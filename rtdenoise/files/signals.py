@@ -1,4 +1,4 @@
-"""Let Ctrl-C wait until code that must not be cut in the middle has come to a safe place."""
+"""Defer Ctrl-C until code that must not be interrupted reaches a safe point."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ class DeferredSignals:
             self.check(frame)
 
     def check(self, frame: FrameType | None = None) -> None:
-        """Do now what a signal that came meanwhile would have done; usually raises KeyboardInterrupt."""
+        """Handle any deferred signal now; usually raises KeyboardInterrupt."""
         number, self._pending = self._pending, None
         if number is not None:
             self._previous[number](number, frame)
 
     @contextmanager
     def allowed(self) -> Iterator[None]:
-        """Inside, a signal takes effect at once: for calls that wait."""
+        """Let signals take effect at once inside the context, for blocking calls."""
         self._open = True
         try:
             self.check()

@@ -22,7 +22,7 @@ from rtdenoise.typing import Denoiser
 _log = logging.getLogger(__name__)
 
 Progress = Callable[[float, float], None]
-"""Called with the seconds of audio done and the seconds there are: first with 0 when work begins, then per block."""
+"""Called with the seconds of audio done and in total: first with 0 when work begins, then after each block."""
 
 _BLOCK_SECONDS = 2.0
 _BLOCK_VALUES_MAX = 1 << 20  # all channels together: 4 MB of float32
@@ -45,7 +45,7 @@ def denoise_file(
     bit rate of MP3 and Opus, and the text tags libsndfile knows: title, artist, album, date, genre, comment, copyright,
     licence, software, track number.  Covers are kept where FLAC, MP3 or M4A stays what it is; cue points and
     other chunks are not.  Integers are exact to 24 bits.
-    The file appears when it is whole; after an error there is none.
+    The file appears only when complete; after an error there is none.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def denoise_file(
     target : path, optional
         ``noisy_WF_denoised.wav`` beside ``noisy.wav`` if there is none.  Its suffix chooses the container.
     method, preset, config
-        As for `rtdenoise.stream`; the preset is "quality" if nobody names one.
+        As for `rtdenoise.stream`; the preset defaults to "quality".
     overrides : mapping, optional
         Nested like a configuration, and stronger.
     overwrite : bool

@@ -1,4 +1,4 @@
-"""A container from a pipe, kept in a file for as long as it is read: most cannot be decoded without seeking."""
+"""Spool a container from a pipe to a temporary file: most cannot be decoded without seeking."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _READ_BYTES = 1 << 18
 
 @contextmanager
 def spooled(stdin: Stdin, *, interrupt_ends: bool) -> Iterator[Path]:
-    """All of standard input as a file, which is gone afterwards.
+    """Store all of standard input in a temporary file, removed afterwards.
 
     Parameters
     ----------
     stdin : Stdin
     interrupt_ends : bool
-        Take Ctrl-C for the end of the input.
+        Treat Ctrl-C as the end of the input.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Audio on standard input and standard output: raw samples or WAV, used and passed on as they come."""
+"""Audio on standard input and output: raw samples or WAV, processed as they arrive."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _READ_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipeFormat:
-    """What a pipe carries if nothing in it says so.
+    """Format of a pipe that has no header.
 
     `form` is "s16", "s24", "s32" or "f32" for raw samples, "wav" for a WAV on the output, None for: like the input.
     `sample_rate` and `channels` belong to raw input; a WAV brings its own.
@@ -42,7 +42,7 @@ class PipeFormat:
 
 
 class Stdin:
-    """The bytes of standard input, some of which can be looked at before they are read.
+    """Standard input as bytes, with look-ahead.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Stdin:
         self._ahead = b""
 
     def peek(self, size: int) -> bytes:
-        """The next `size` bytes, or all there are, which stay there."""
+        """Return the next `size` bytes, or all there are, without consuming them."""
         while len(self._ahead) < size:
             more = self._wait(size - len(self._ahead))
             if not more:
@@ -64,7 +64,7 @@ class Stdin:
         return self._ahead[:size]
 
     def read(self, size: int) -> bytes:
-        """What is there, at least one byte; nothing at the end of the input."""
+        """Return the available bytes, at least one; empty only at the end of the input."""
         if self._ahead:
             data, self._ahead = self._ahead[:size], self._ahead[size:]
             return data
@@ -91,7 +91,7 @@ class StdinAudio:
     carried : PipeFormat
     stdin : Stdin
     interrupt_ends : bool
-        Take Ctrl-C for the end of the input, as someone who records expects.
+        Treat Ctrl-C as the end of the input, as is usual when recording.
 
     Attributes
     ----------
@@ -109,9 +109,9 @@ class StdinAudio:
     Raises
     ------
     AudioFileError
-        If it is a WAV that is damaged, or of samples that are not plain.
+        If it is a damaged WAV, or one whose samples are not plain PCM or float.
     ConfigError
-        If it is raw and nobody says its rate, or a WAV whose rate is not the one somebody said.
+        If raw input has no given rate, or the rate of a WAV differs from the given one.
     """
 
     def __init__(self, carried: PipeFormat, stdin: Stdin, *, interrupt_ends: bool) -> None:
@@ -158,10 +158,10 @@ class StdinAudio:
             seconds = left / (SAMPLE_BYTES[self.form] * self.encoding.channels * self.encoding.sample_rate)
             self._warn(f"standard input: ends {left} bytes ({seconds:.2f} s) before the end that its header names")
         while left == 0 and self._stdin.read(_READ_BYTES):
-            pass  # what stands behind the samples: tags; the writer must not find the pipe closed
+            pass  # drain what follows the samples (tags), so that the writer gets no broken pipe
 
     def _goes_on(self) -> bool:
-        """Whether samples, and not chunks, follow the end that the header names."""
+        """Whether samples, not chunks, follow the end given by the header."""
         odd = (self.header.data_bytes or 0) % 2 if self.header is not None else 0
         following = self._stdin.peek(8 + odd)
         if len(following) <= 1 or any(is_chunk_name(following[at : at + 4]) for at in {0, odd}):
@@ -170,7 +170,7 @@ class StdinAudio:
         return True
 
     def blocks(self) -> Iterator[F32]:
-        """All samples, as they come.
+        """Yield all samples as they arrive.
 
         Yields
         ------
@@ -194,7 +194,7 @@ class StdinAudio:
 
 
 class StdoutAudio:
-    """Standard output for samples, without any buffer of ours.
+    """Unbuffered standard output for samples.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ class StdoutAudio:
     Attributes
     ----------
     clipped : int
-        Samples that were beyond full scale and were limited to it.
+        Number of samples clipped to full scale.
     """
 
     def __init__(self, form: str, encoding: Encoding, *, as_wave: bool, data_bytes: int | None) -> None:
@@ -225,7 +225,7 @@ class StdoutAudio:
         Raises
         ------
         BrokenPipeError
-            If nobody reads any more.
+            If the reader has closed the pipe.
         AudioFileError
             If they cannot be sent for another reason.
         """

@@ -1,4 +1,4 @@
-"""Files of a folder, one after the other or in several processes."""
+"""Denoise the files of a folder, sequentially or in several processes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Outcome:
 
 
 class _StoppedError(RtDenoiseError):
-    """The parent wants no more."""
+    """The parent has asked the worker to stop."""
 
 
 def run_here(
@@ -66,7 +66,7 @@ def run_here(
 
 
 def _message(task: Task, error: RtDenoiseError | OSError) -> str:
-    """What an error says, beginning with the file's name or another one."""
+    """Return the error's message, prefixed with a file name."""
     named = isinstance(error, RtDenoiseError) or error.filename
     return reason(error) if named else f"{task.source}: {reason(error)}"
 
@@ -119,7 +119,7 @@ _worker: dict[str, Any] = {}
 
 
 def _begin(setup: Setup, stop: Any, after_file: AfterFile | None) -> None:
-    """Prepare a worker: signals go to the parent alone, and if that dies, so does the worker."""
+    """Prepare a worker: only the parent handles signals, and the worker dies with it."""
     follow_parent(remove_living)
     _worker.update(streams=Streams(setup), stop=stop, after_file=after_file)
 

@@ -52,7 +52,7 @@ def target_for(source: Path, target: str | None, label: str) -> Path:
 
 
 def refuse_address(name: str | Path) -> None:
-    """Raise if this is a URL rather than a file name; the message says how to download it.
+    """Raise if this is a URL rather than a file name; the message gives the remedy.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""Sound in files: reading and writing it, whatever the container."""
+"""Read and write audio files in any supported container."""

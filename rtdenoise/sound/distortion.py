@@ -1,4 +1,4 @@
-"""How far one signal is from another."""
+"""Signal-to-distortion ratio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Levels of a signal before and after, and how much quieter its pauses became, in constant memory."""
+"""Measure levels before and after denoising, and the noise reduction in pauses, in constant memory."""
 
 from __future__ import annotations
 

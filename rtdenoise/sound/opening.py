@@ -1,4 +1,4 @@
-"""Open whatever holds sound: by its first bytes, with libsndfile where that reads it, else with PyAV."""
+"""Open any audio source by its first bytes: with libsndfile if it can read it, else with PyAV."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def open_source(path: Path, name: str | None = None) -> AnySource:
     ----------
     path : Path
     name : str, optional
-        What messages call it.
+        Name used in messages.
 
     Raises
     ------
     AudioFileError
         If it cannot be opened, or holds no sound that can be decoded.
     MissingExtraError
-        If it takes PyAV and that is not there.
+        If PyAV is needed and not installed.
     """
     shown = name if name is not None else str(path)
     regular_file_size(path)
@@ -84,7 +84,7 @@ def open_target(path: Path, source: Recording, tags: Mapping[str, str], *, overw
     AudioFileError
         If the place cannot be written, or the suffix names nothing that can be.
     MissingExtraError
-        If it takes PyAV and that is not there.
+        If PyAV is needed and not installed.
     """
     if path.suffix.lower() in WRITABLE_SUFFIXES:
         return MediaTarget(path, encoding_in(path, source.encoding), tags, source=source, overwrite=overwrite)

@@ -1,4 +1,4 @@
-"""Between the bytes of raw audio and float32 samples."""
+"""Convert raw audio bytes to and from float32 samples."""
 
 from __future__ import annotations
 

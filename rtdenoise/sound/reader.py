@@ -1,4 +1,4 @@
-"""Read an audio file block by block, whatever its length, and say what is wrong with it in one line."""
+"""Read an audio file of any length block by block, with one-line error messages."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Source:
     ----------
     path : Path
     name : str, optional
-        What messages call it.
+        Name used in messages.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Source:
     tags : dict
         Title, artist and so on.
     warnings : list of str
-        What was odd about the file, for the report.
+        Irregularities of the file, for the report.
     incomplete : bool
         Whether sound is missing that the file should hold.
 
@@ -249,7 +249,7 @@ def _silence(n: int, channels: int, block_samples: int) -> Iterator[F32]:
 
 
 def reason(error: BaseException) -> str:
-    """What libsndfile says, without the path it puts in front; never empty."""
+    """Return libsndfile's message without its path prefix; never empty."""
     text = str(getattr(error, "error_string", "") or error).strip().rstrip(".")
     return text or type(error).__name__
 

@@ -1,4 +1,4 @@
-"""The recordings of a folder for whoever reads them whole, as evaluation and training do: which there are, and one."""
+"""Find recordings in a folder and read them whole, for evaluation and training."""
 
 from __future__ import annotations
 

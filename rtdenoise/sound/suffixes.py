@@ -1,4 +1,4 @@
-"""Which names stand for recordings, and which name a new file gets."""
+"""Recognise recordings by suffix, and name new files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The header of a WAV that comes or goes through a pipe: no seeking, length often unknown."""
+"""WAV headers on pipes: no seeking, length often unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write an audio file that appears whole or not at all."""
+"""Write an audio file atomically."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Target:
     Attributes
     ----------
     clipped : int
-        Samples that were beyond full scale and were limited to it.
+        Number of samples clipped to full scale.
     lost_tags : list of str
         Tags the container cannot hold.
     notes : list of str
@@ -154,7 +154,7 @@ class Target:
         Raises
         ------
         AudioFileError
-            If the disk refuses.
+            If writing to disk fails.
         """
         self._before = self.n_written, self._disk.tell()
         try:
@@ -166,14 +166,14 @@ class Target:
         self.n_written += len(samples)
 
     def take_back(self) -> str:
-        """Undo the last `write`, also one that the disk refused, so that what came before it is kept.
+        """Undo the last `write`, even a failed one, keeping everything before it.
 
         For containers that hold plain samples, as a WAV does.
 
         Returns
         -------
         str
-            What the disk had against it; empty if nothing.
+            The write error; empty if there was none.
         """
         error, self._disk.error = self._disk.error, None
         self.n_written, end = self._before

@@ -1,1 +1,1 @@
-"""What the bytes of a container say, where its header lies or libsndfile needs help."""
+"""Container parsing, for files with wrong headers or where libsndfile needs help."""

@@ -1,4 +1,4 @@
-"""FLAC streams: a header that does not say the length, and frames found again behind a damaged place (RFC 9639)."""
+"""FLAC streams: headers without a length, and resynchronisation after damage (RFC 9639)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The frames of an MP3: how many there are, which libsndfile only guesses from the first of them."""
+"""Count the frames of an MP3, which libsndfile only estimates from the first one."""
 
 from __future__ import annotations
 

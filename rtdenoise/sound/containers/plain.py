@@ -1,4 +1,4 @@
-"""Where the samples of a WAV, RF64, AIFF, AU, W64 or CAF end, whatever its header says.
+"""Find where the samples of a WAV, RF64, AIFF, AU, W64 or CAF end, even if its header is wrong.
 
 A program that was killed, or that wrote to a pipe, leaves a header whose lengths are 0, all ones, or what they were a
 while ago.  The samples then go on to the end of the file.  They end where the header says only if nothing follows, or
@@ -19,7 +19,7 @@ from rtdenoise.sound.containers.splice import Piece
 _RIFF_BYTES_MAX = 0xFFFF_FFFF - (1 << 16)
 _UNKNOWN_FROM = 0x7FFF_0000  # programs that cannot know the length write 0x7FFFF000, 0x80000000, 0xFFFFFFFF or so
 _UNKNOWN_64_FROM = 1 << 60
-_HEAD_BYTES_MAX = 1 << 24  # pictures and notes in front of the samples; more is left to libsndfile
+_HEAD_BYTES_MAX = 1 << 24  # pictures and notes before the samples; more is left to libsndfile
 _CHUNK_NAME = re.compile(rb"[A-Za-z0-9 _\-(\xa9.]{4}")
 _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 _W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
@@ -81,7 +81,7 @@ def _find_chunk(file: BinaryIO, at: int, wanted: bytes, layout: str, end: int) -
         found[name] = at + header, length
         if name == wanted:
             return found
-        if length < 0:  # back to where we were, for ever
+        if length < 0:  # would loop forever
             return None
         at += header + length + (length % 2 if header == 8 else 0)
     return None

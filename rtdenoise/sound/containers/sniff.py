@@ -1,4 +1,4 @@
-"""What a file or a pipe carries, by its first bytes: names lie, and pipes have none."""
+"""Detect the container of a file or pipe from its first bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from rtdenoise.sound.containers import mpeg
 
 HEAD_BYTES = 8192
-"""How much of the beginning `kind_of` looks at."""
+"""Number of leading bytes that `kind_of` examines."""
 
 _TS_PACKET_BYTES = 188
 _M2TS_PACKET_BYTES = 192
@@ -114,7 +114,7 @@ _MP4 = Kind("MP4", ".mp4", "mov", streams=False)
 
 
 def _elementary(head: bytes) -> Kind | None:
-    """Streams of frames, which only their repetition tells from anything else."""
+    """Detect streams of bare frames, recognisable only by their repetition."""
     if head.startswith(b"ID3"):
         inside = head[_id3_bytes(head) :]
         return (kind_of(inside) if len(inside) >= 16 else None) or _MP3

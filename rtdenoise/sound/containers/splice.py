@@ -1,4 +1,4 @@
-"""A file made of pieces of another one: its header put right, damaged parts left out, without a copy on the disk."""
+"""A virtual file spliced from pieces of another: header corrected, damage left out, no copy on disk."""
 
 from __future__ import annotations
 

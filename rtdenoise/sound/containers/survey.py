@@ -1,4 +1,4 @@
-"""What an audio file really holds where its header may say otherwise, found before it is decoded."""
+"""Survey an audio file's structure before decoding, as its header may be wrong."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ _LOSSLESS = frozenset({"alac", "flac", "wavpack", "tta", "ape", "mlp", "truehd",
 
 
 def have_media() -> bool:
-    """Whether PyAV is there."""
+    """Whether PyAV is installed."""
     return find_spec("av") is not None
 
 
@@ -49,7 +49,7 @@ def missing_media(name: str, kind_name: str) -> MissingExtraError:
 
 
 STANDARD_INPUT = "standard input"
-"""What messages call it."""
+"""Name used in messages."""
 
 
 class MediaSource:
@@ -61,7 +61,7 @@ class MediaSource:
     kind : Kind
         What its first bytes say it is.
     name : str, optional
-        What messages call it.
+        Name used in messages.
 
     Attributes
     ----------
@@ -319,7 +319,7 @@ def open_container(file: Any, kind: Kind, name: str) -> Any:
     """
     import av
 
-    av.logging.set_level(av.logging.PANIC)  # whatever is wrong with a file is said by us, in one line
+    av.logging.set_level(av.logging.PANIC)  # errors in a file are reported by this package, in one line
     try:
         return av.open(_Bytes(file), format=kind.demuxer, metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
@@ -340,7 +340,7 @@ def is_cover(stream: Any) -> bool:
 
 
 def short(error: BaseException) -> str:
-    """What FFmpeg says, without numbers and names in front."""
+    """Return FFmpeg's message without leading numbers and names."""
     text = getattr(error, "strerror", None) or str(error)
     return text[:1].lower() + text[1:]
 

@@ -1,4 +1,4 @@
-"""Write what libsndfile cannot: the sound of phones and of video, beside pictures that are copied as they are."""
+"""Write what libsndfile cannot, phone recordings and video, copying video streams unchanged."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class MediaTarget:
     Attributes
     ----------
     clipped : int
-        Samples that were beyond full scale and were limited to it.
+        Number of samples clipped to full scale.
     lost_tags : list of str
     notes : list of str
         What of the source could not be copied.
@@ -147,7 +147,7 @@ class MediaTarget:
         Raises
         ------
         AudioFileError
-            If the disk refuses.
+            If writing to disk fails.
         """
         self.clipped += int(np.count_nonzero(np.abs(samples) > 1.0))
         limited = np.clip(samples, -1.0, 1.0)

@@ -69,7 +69,7 @@ class FileReport:
 
 
 def latency_parts_ms(denoiser: Denoiser) -> dict[str, float]:
-    """Algorithmic delay in two parts: look-ahead (`algorithm`) and collecting one `hop`."""
+    """Algorithmic delay in two parts: the method's latency (`algorithm`) and collecting one `hop`."""
     to_ms = 1e3 / denoiser.sample_rate
     algorithm, hop = denoiser.latency_samples * to_ms, denoiser.hop * to_ms
     return {"algorithm": round(algorithm, 3), "hop": round(hop, 3), "total": round(algorithm + hop, 3)}

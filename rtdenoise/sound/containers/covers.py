@@ -112,7 +112,7 @@ def add_covers(file: _File, covers: Covers) -> None:
 
 
 def _add_to_flac(file: _File, pictures: tuple[bytes, ...]) -> None:
-    """Right behind the first block, so that the last one stays the last."""
+    """Insert right after the first block, so that the last one stays the last."""
     file.seek(4)
     first = file.read(1)[0]
     blocks = [bytearray((_PICTURE, *len(body).to_bytes(3, "big"))) + body for body in pictures]

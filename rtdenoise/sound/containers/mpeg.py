@@ -49,7 +49,7 @@ class Frames:
 
 
 def after_id3(file: BinaryIO) -> int:
-    """Position behind the ID3v2 tags that a file begins with."""
+    """Position after the leading ID3v2 tags."""
     at = 0
     while True:
         file.seek(at)

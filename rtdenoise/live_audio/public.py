@@ -27,6 +27,7 @@ VIRTUAL_MICROPHONE = "virtual-mic"
 _METHODS = (*COMPILED_METHODS, "CAN")
 _STEP_SECONDS = 0.05
 _LIMIT_NONE_DB = 100.0
+_ENDED = "the live session has ended; rtdenoise.live() makes a new one"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +110,9 @@ class LiveSession(AbstractContextManager["LiveSession"]):
         DeviceError, ConfigError, ModelError, MissingExtraError, AudioFileError
             If it cannot start.
         """
+        if self._over.is_set():
+            self._raise()
+            raise DeviceError(_ENDED)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="rtdenoise-live", daemon=True)
             self._thread.start()
@@ -183,7 +187,7 @@ class LiveSession(AbstractContextManager["LiveSession"]):
         if name not in _METHODS:
             raise ConfigError(f"method={name!r} must be one of {', '.join(_METHODS)}")
         with self._lock:
-            self._running().session.set_method(name)
+            self._active().session.set_method(name)
             self._bypass = name == "bypass"
 
     @property
@@ -194,14 +198,14 @@ class LiveSession(AbstractContextManager["LiveSession"]):
     @bypass.setter
     def bypass(self, on: bool) -> None:
         with self._lock:
-            self._running().session.set_bypass(bool(on))
+            self._active().session.set_bypass(bool(on))
             self._bypass = bool(on)
 
     @property
     def attenuation_limit_db(self) -> float | None:
         """The most that the audible method may lower noise, in dB; None: no limit."""
         with self._lock:
-            limit = self._running().session.attenuation_limit_db
+            limit = self._active().session.attenuation_limit_db
         return None if limit >= _LIMIT_NONE_DB else limit
 
     @attenuation_limit_db.setter
@@ -210,7 +214,7 @@ class LiveSession(AbstractContextManager["LiveSession"]):
         if not 0.0 <= limit <= _LIMIT_NONE_DB:
             raise ConfigError(f"attenuation_limit_db={limit_db} must be from 0 to {_LIMIT_NONE_DB:.0f} dB, or None")
         with self._lock:
-            self._running().session.set_attenuation_limit_db(limit)
+            self._active().session.set_attenuation_limit_db(limit)
 
     def record(self, folder: str | Path) -> Recording:
         """Record noisy and enhanced sound, sample-aligned, until the recording is stopped.
@@ -228,7 +232,7 @@ class LiveSession(AbstractContextManager["LiveSession"]):
             If a recording is already running.
         """
         with self._lock:
-            recorder = self._running().recorder
+            recorder = self._active().recorder
             if recorder.running:
                 raise ConfigError(f"a recording into {recorder.folder} is being made; stop it first")
             recorder.folder = Path(folder)
@@ -257,6 +261,13 @@ class LiveSession(AbstractContextManager["LiveSession"]):
             raise DeviceError("the live session is not open: use it in a `with` statement, or call open() first")
         return self._live
 
+    def _active(self) -> Assembly:
+        """The assembly while it can be changed: its shared memory is gone once it has ended."""
+        live = self._running()
+        if self._over.is_set() or live.session.state == "finished":
+            raise DeviceError(_ENDED)
+        return live
+
     def _raise(self) -> None:
         failure, self._failure = self._failure, None
         if failure is not None:
@@ -277,7 +288,11 @@ class LiveSession(AbstractContextManager["LiveSession"]):
                 if self._target is not None:
                     live.write(self._target)
                 self._live = live
-                self._drive(live)
+                try:
+                    self._drive(live)
+                finally:
+                    with self._lock:  # nobody may be writing into shared memory that is unmapped
+                        live.close()
                 if live.played is not None and live.played.failed is not None:
                     raise live.played.failed
         except BaseException as error:  # noqa: BLE001 - raised in the thread that asks
@@ -391,6 +406,8 @@ def live(
         overrides=overrides,
         default_preset=DEFAULT_PRESET,
     )
+    if input is None:
+        raise ConfigError("input=None: name a microphone or a file; only output may be None")
     for name, end in (("input", input), ("output", output)):
         if end == STDIO:
             raise ConfigError(f"{name}='-' is for the command line; here push chunks through rtdenoise.stream")

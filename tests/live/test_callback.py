@@ -91,6 +91,9 @@ def test_a_source_that_is_late_or_over_is_silence_and_counted_apart():
     live["source_end"] = 40
     take_source(live[0], 64, source, noisy)
     assert (live["missing"][0], live["drained"][0], live["n_in"][0]) == (24, 64, 128)
+    ending = record(n_source=40, source_end=40)
+    take_source(ending[0], 64, source, ring())
+    assert (ending["missing"][0], ending["drained"][0]) == (0, 24), "the rest of its last block"
 
 
 def test_nothing_is_missing_before_the_source_begins():
@@ -240,13 +243,16 @@ def test_what_is_below_the_ceiling_passes_to_the_bit():
     assert live["limited"][0] == 0
 
 
-def test_no_sample_exceeds_the_ceiling_and_the_limiter_lets_go_afterwards():
+@pytest.mark.parametrize("peak", [1.5, 4.0])
+def test_no_sample_exceeds_the_ceiling_and_the_limiter_lets_go_afterwards(peak):
     clean, live = ring() + np.float32(0.5), record()
-    clean[100:200] = 4.0
+    clean[100:200] = peak
     protect(live[0], 600, clean)
     assert np.max(np.abs(clean)) <= live["ceiling"][0] * (1 + 1e-6)
     assert_array_equal(clean[:100], 0.5)
-    assert clean[201, 0] < 0.2 < clean[599, 0] < 0.5, "it takes hold at once and lets go slowly"
+    assert clean[200, 0] == pytest.approx(0.5 * live["ceiling"][0] / peak, rel=0.01), "it takes hold at once"
+    assert clean[200, 0] < clean[400, 0] < clean[599, 0] < 0.5, "and lets go slowly"
+    assert live["limited"][0] == 500, "every sample from the first loud one on"
     for _ in range(60):
         clean[:] = 0.5
         protect(live[0], 600, clean)

@@ -49,6 +49,15 @@ def test_a_session_is_opened_told_what_to_do_and_ended(server, tmp_path):
     frames = {soundfile.info(path).frames for path in (tmp_path / "takes").iterdir()}
     assert len(frames) == 1 and frames.pop() >= 0.5 * server.rate
     assert session.status().state == "finished" and session.wait(0.0)
+    ended = "the live session has ended; rtdenoise.live"
+    for name, value in (("method", "SS"), ("bypass", False), ("attenuation_limit_db", 3)):
+        with pytest.raises(DeviceError, match=ended):
+            setattr(session, name, value)
+    with pytest.raises(DeviceError, match=ended):
+        session.record(tmp_path / "late")
+    with pytest.raises(DeviceError, match=ended):
+        session.open()
+    assert not (tmp_path / "late").exists()
 
 
 def test_a_file_is_played_to_its_end_and_the_microphone_written_to_a_file(server, tmp_path):
@@ -61,9 +70,16 @@ def test_a_file_is_played_to_its_end_and_the_microphone_written_to_a_file(server
         with rtdenoise.live("bypass", input=ENDS["input"], output=tmp_path / "out.wav") as session:
             until(lambda: session.status().callbacks > 100)
         assert soundfile.info(tmp_path / "out.wav").frames > 0
-        again = rtdenoise.live("bypass", input=ENDS["input"], output=str(tmp_path / "out.wav"))
-        with pytest.raises(AudioFileError, match=r"out\.wav: exists"):
-            again.open()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("there.wav", "there.wav: exists"), ("no/out.wav", "its folder does not exist"), ("a.xyz", "xyz")],
+)
+def test_a_file_that_cannot_be_written_is_refused_before_any_device_is_looked_for(tmp_path, name, message):
+    (tmp_path / "there.wav").touch()
+    with pytest.raises(AudioFileError, match=message):
+        rtdenoise.live("bypass", input="no such microphone", output=tmp_path / name).open()
 
 
 def test_what_fails_at_the_start_is_raised_at_the_start(server, tmp_path):
@@ -86,6 +102,7 @@ def test_an_error_of_the_program_is_not_hidden_and_what_was_heard_is_kept(server
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"input": None}, "input=None: name a microphone or a file; only output may be None"),
         ({"input": "-"}, "input='-' is for the command line; here push chunks through rtdenoise.stream"),
         ({"input": Path("a.wav"), "output": Path("b.wav")}, "live audio needs a microphone or a speaker"),
         ({"method": "wiener"}, "wiener"),

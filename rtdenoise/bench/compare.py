@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.errors import ConfigError
-from rtdenoise.evaluate.report.old_record import load_record
+from rtdenoise.evaluate.report.old_record import load_record, without_nan
 
 SLOWER, FASTER, SAME = "slower", "faster", "same"
 TOLERANCE = 0.05
@@ -38,7 +38,7 @@ class Change:
 
     def as_dict(self) -> dict[str, Any]:
         """All fields; None where undefined."""
-        return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in asdict(self).items()}
+        return without_nan(asdict(self))
 
 
 def load_bench(path: Path, schema: str) -> dict[str, Any]:

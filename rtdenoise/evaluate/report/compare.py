@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rtdenoise.errors import ConfigError
-from rtdenoise.evaluate.report.old_record import load_record
+from rtdenoise.evaluate.report.old_record import load_record, without_nan
 from rtdenoise.evaluate.report.record import SCHEMA
 from rtdenoise.evaluate.report.statistics import paired_interval
 from rtdenoise.evaluate.report.tables import COLUMNS, markdown_table, number
@@ -50,7 +50,7 @@ class Change:
 
     def as_dict(self) -> dict[str, Any]:
         """All fields; None for what is undefined."""
-        return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in asdict(self).items()}
+        return without_nan(asdict(self))
 
 
 def load_evaluation(path: Path) -> dict[str, Any]:

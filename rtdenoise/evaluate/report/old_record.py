@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,3 +33,8 @@ def load_record(path: Path, schema: str, sections: Mapping[str, type]) -> dict[s
     if missing:
         raise ConfigError(f"{path}: is a record of {schema} without {', '.join(missing)}; make it anew")
     return record
+
+
+def without_nan(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a comparison for JSON, which has no NaN: None in its place."""
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}

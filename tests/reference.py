@@ -68,7 +68,7 @@ def roughness(recent, first, end):
 
 
 class Recording:
-    """Loudest voice over quiet frames, 0 below 27 dB and 1 above 30; over bursts, 0 below 12 dB and 1 above 20."""
+    """Loudest voice over quiet frames, 0 below 27 dB and 1 above 30; over bursts, 0 below 16 dB and 1 above 24."""
 
     def __init__(self, level, near):
         self.noise = self.lowest = level
@@ -77,7 +77,7 @@ class Recording:
         self.near, self.since = near, near
         self.unvoiced, self.pending = [], 0.0
 
-    def step(self, level, rough, fall, smoothing, new_window):
+    def step(self, level, rough, fall, smoothing, rise, new_window):
         if new_window:
             self.before = [*self.before[1:], self.lowest]
             self.lowest = level
@@ -88,7 +88,7 @@ class Recording:
         self.noise = min(max(self.noise, lowest), 8 * lowest)
         self.peak, self.burst = fall * self.peak, fall * self.burst
         if rough > 0.4 and level > 0.01 * self.peak:
-            self.peak = max(self.peak, level)
+            self.peak = max(self.peak, rise * self.peak + (1 - rise) * level)
             self.since, self.unvoiced, self.pending = 0, [], 0.0
         else:
             self.since += 1
@@ -98,7 +98,7 @@ class Recording:
                 self.pending, self.unvoiced = max(self.unvoiced), []
         over_noise = 10 * np.log10(max(self.peak / self.noise, 1))
         over_bursts = 10 * np.log10(max(self.peak / max(self.burst, self.noise), 1))
-        return float(np.clip(min((over_noise - 27) / 3, (over_bursts - 12) / 8), 0, 1))
+        return float(np.clip(min((over_noise - 27) / 3, (over_bursts - 16) / 8), 0, 1))
 
 
 def start_noise(recent):

@@ -18,10 +18,6 @@ _TINY = np.float32(1e-20)
 _QUIET = np.float32(4)  # a frame below this power ratio to the quietest one is noise
 _QUIET_MEAN = np.float32(8)  # limit of the mean of such frames, for a stream that starts inside a word
 _RANGE = np.float32(0.01)  # of the loudest voice; quieter frames are not accepted as voice
-_CLEAR_FROM = np.float32(27.0)  # dB; mixtures at 15 dB SNR have less
-_CLEAR_TO = np.float32(30.0)  # dB; mixtures at 24 dB SNR have more
-_BURSTS_FROM = np.float32(12.0)  # dB; bursts of mixtures up to 10 dB SNR have less
-_BURSTS_TO = np.float32(20.0)  # dB; isolated consonants of clean recordings have more
 _DB = np.float32(10.0 / np.log(10.0))
 
 PEAK, NOISE, BURST, NEW, PENDING, LOWEST, N_LEVELS = 0, 1, 2, 3, 4, 5, 17
@@ -67,7 +63,9 @@ def follow_recording(
     counts: np.ndarray,
     fall: np.float32,
     smoothing: np.float32,
+    rise: np.float32,
     voiced: np.float32,
+    edges_db: F32,
     near: int,
     starting: bool,
     window: int,
@@ -88,10 +86,14 @@ def follow_recording(
         candidates of the current and of the previous `near` steps; lowest level of this window and of the last eleven.
     counts : (2,) int64, read and written
         Steps since the last voiced frame; steps in the current period of `near`.
-    fall, smoothing : float32
-        Per step: decay of the loudest levels and smoothing of the mean.
+    fall, smoothing, rise : float32
+        Per step: decay of the loudest levels, smoothing of the mean, and smoothing of the loudest voice where it rises,
+        because one burst on top of a vowel does not say how loud the voice is.
     voiced : float32
         Roughness threshold: most vowels are above it, most claps, clicks and knocks below.
+    edges_db : (4,) float32, read
+        Level of the voice over the noise at which a recording begins to count as clean and counts as clean altogether,
+        and the same over its bursts.
     near : int
         In steps.
     starting : bool
@@ -102,8 +104,7 @@ def follow_recording(
     Returns
     -------
     float32
-        Minimum of two scores: 0 if the loudest voice is up to 27 dB above the noise, 1 from 30 dB, linear in dB in
-        between; and likewise from 12 to 20 dB above the bursts.
+        Minimum of two scores, each 0 below its first edge and 1 above its second, linear in dB in between.
     """
     if starting:
         levels[:] = level
@@ -123,7 +124,7 @@ def follow_recording(
     levels[PEAK] *= fall
     levels[BURST] *= fall
     if rough > voiced and level > _RANGE * levels[PEAK]:
-        levels[PEAK] = max(levels[PEAK], level)
+        levels[PEAK] = max(levels[PEAK], rise * levels[PEAK] + (_ONE - rise) * level)
         levels[NEW] = levels[PENDING] = _ZERO
         counts[SINCE] = counts[STEP] = 0
     else:
@@ -136,8 +137,8 @@ def follow_recording(
             levels[PENDING], levels[NEW] = levels[NEW], _ZERO
             counts[STEP] = 0
     over_noise = _DB * logarithm(max(levels[PEAK] / max(levels[NOISE], _TINY), _ONE))
-    if over_noise <= _CLEAR_FROM:
+    if over_noise <= edges_db[0]:
         return _ZERO
     over_bursts = _DB * logarithm(max(levels[PEAK] / max(levels[BURST], levels[NOISE]), _ONE))
-    clear = min((over_noise - _CLEAR_FROM) / (_CLEAR_TO - _CLEAR_FROM), _ONE)
-    return max(min(clear, (over_bursts - _BURSTS_FROM) / (_BURSTS_TO - _BURSTS_FROM)), _ZERO)
+    clear = min((over_noise - edges_db[0]) / (edges_db[1] - edges_db[0]), _ONE)
+    return max(min(clear, (over_bursts - edges_db[2]) / (edges_db[3] - edges_db[2])), _ZERO)

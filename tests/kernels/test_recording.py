@@ -10,8 +10,9 @@ from rtdenoise.kernels import recording
 from tests import reference
 from tests.tolerances import KERNEL_RTOL
 
-FALL, SMOOTHING, NEAR = np.float32(0.9995), np.float32(0.98), 31
+FALL, SMOOTHING, RISE, NEAR = np.float32(0.9995), np.float32(0.98), np.float32(0.9), 31
 VOICED, UNVOICED = 0.6, 0.3
+EDGES_DB = np.array([27, 30, 16, 24], np.float32)
 
 
 def followed(levels, rough):
@@ -24,7 +25,9 @@ def followed(levels, rough):
             counts,
             FALL,
             SMOOTHING,
+            RISE,
             np.float32(0.4),
+            EDGES_DB,
             NEAR,
             n == 0,
             n // 75 if n % 75 == 0 else -1,
@@ -57,7 +60,7 @@ def test_recording_matches_its_twin(snr_db, clap_db):
     expected = [
         0.0,
         *(
-            twin.step(float(level), r, float(FALL), float(SMOOTHING), n % 75 == 0)
+            twin.step(float(level), r, float(FALL), float(SMOOTHING), float(RISE), n % 75 == 0)
             for n, (level, r) in enumerate(zip(levels, rough, strict=True))
             if n
         ),

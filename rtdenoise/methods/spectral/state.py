@@ -31,9 +31,17 @@ _LEVEL_HZ = (90.0, 7000.0)  # excludes rumble below the voice
 _VOICE_HZ = (90.0, 1000.0)  # where harmonics are strong
 _JUDGE_SECONDS = 0.008  # between updates of the recording estimate: a quarter of a window
 _NEAR_SECONDS = 0.25  # from a vowel to the last of its consonants
-_SPANS_SECONDS, _VOICED = (0.004, 0.008, 0.016), (0.32, 0.36, 0.4)  # the windows of short spans blur harmonics
+_SPANS_SECONDS = (0.004, 0.008, 0.016, 0.032)
+_VOICED = (0.34, 0.36, 0.4, 0.4)  # the windows of short spans blur harmonics
+_EDGES_DB = (
+    (27.0, 27.0, 27.5, 28.0),  # voice over noise: mixtures at 15 dB SNR have less,
+    (30.0, 30.0, 30.5, 31.0),  # mixtures at 24 dB SNR have more
+    (11.0, 15.0, 16.0, 18.0),  # voice over bursts: most mixtures up to 10 dB SNR have less,
+    (19.0, 23.0, 24.0, 27.0),  # isolated consonants of clean recordings have more
+)
 _LEVEL_FALL_DB_PER_SECOND = 0.3  # a pause of 30 s lowers the loudest level by 9 dB
 _LEVEL_SECONDS = 0.5
+_LEVEL_RISE_SECONDS = 0.08  # a good part of a vowel
 _RATIO_SECONDS = 0.02
 _MARTIN_HOP_SECONDS = 0.016  # the hop for which his bias table and smoothing factors hold
 _MARTIN_LENGTHS = (1, 2, 5, 8, 10, 15, 20, 30, 40, 60, 80, 120, 140, 160)
@@ -87,7 +95,9 @@ def spectral_dtype(framing: Framing, n_bands: int, has_fine: bool, reach: int = 
             ("smoothing_ratio", "f4"),
             ("level_fall", "f4"),
             ("level_smoothing", "f4"),
+            ("level_rise", "f4"),
             ("level_voiced", "f4"),
+            ("level_edges_db", "f4", (4,)),
             ("clearness", "f4"),
             ("alpha", "f4"),
             ("smoothing_power", "f4"),
@@ -125,7 +135,9 @@ def initial_state(framing: Framing, params: SpectralParams, rule: int, channels:
     if has_fine:
         fill_fine(record, framing)
     _fill_noise(record, hop, params)
-    record["level_voiced"] = np.interp(framing.span / framing.sample_rate, _SPANS_SECONDS, _VOICED)
+    seconds = framing.span / framing.sample_rate
+    record["level_voiced"] = np.interp(seconds, _SPANS_SECONDS, _VOICED)
+    record["level_edges_db"] = [np.interp(seconds, _SPANS_SECONDS, edges) for edges in _EDGES_DB]
     bin_hz = framing.sample_rate / framing.frame
     record["level_bins"] = [min(round(hz / bin_hz), framing.n_bins - 1) for hz in (*_LEVEL_HZ, *_VOICE_HZ)]
     return state
@@ -138,6 +150,7 @@ def _fill_noise(record: Any, hop: float, params: SpectralParams) -> None:
     record["n_near"] = max(1, round(_NEAR_SECONDS / step))
     record["n_level_window"] = max(1, round(_WINDOW_SECONDS / step))
     record["level_fall"] = power_from_db(-_LEVEL_FALL_DB_PER_SECOND * step)
+    record["level_rise"] = smoothing_per_hop(_LEVEL_RISE_SECONDS, step)
     record["level_smoothing"] = smoothing_per_hop(_LEVEL_SECONDS, step)
     record["tracker"] = ("presence", "minimum", "beginning").index(noise.tracker)
     record["n_learnt"] = max(1, round(noise.beginning_seconds / hop))

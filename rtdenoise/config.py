@@ -55,7 +55,8 @@ class Settings:
 
     `channel_mode`: "linked": coherent channels share one gain (SS and WF; a network processes each separately),
     "each": every channel is processed separately, "downmix": the mean of all channels is enhanced and written to each.
-    `processing_rate_hz`: resample to this rate and back; None: the rate of the stream (SS, WF) or of the network.
+    `processing_rate_hz`: resample to this rate and back; None: the rate of the stream, for networks over samples and
+    those in LiteRT and TensorFlow the rate of the network.
     """
 
     method: str = "WF"

@@ -93,7 +93,7 @@ def _mono(settings: Settings, sample_rate: int) -> Denoiser:
         )
         return Bypass(sample_rate, framing.hop)
     inner = (
-        _network(settings)
+        _network(settings, sample_rate)
         if settings.method == "CAN"
         else _spectral(settings, settings.processing_rate_hz or sample_rate, 1)
     )
@@ -104,18 +104,19 @@ def _mono(settings: Settings, sample_rate: int) -> Denoiser:
     return RateAdapter(inner, sample_rate)
 
 
-def _network(settings: Settings) -> Denoiser:
+def _network(settings: Settings, sample_rate: int) -> Denoiser:
     from rtdenoise.methods.can.streaming import build_can
 
     chosen, limit_db = settings.can, settings.can.attenuation_limit_db
+    rate = settings.processing_rate_hz
     network = build_can(
         chosen.model,
         engine=chosen.engine,
         precision=chosen.precision,
         device=chosen.device,
         attenuation_limit_db=limit_db,
+        sample_rate=rate or sample_rate,
     )
-    rate = settings.processing_rate_hz
     if rate not in (None, network.sample_rate):
         raise ConfigError(f"processing_rate_hz={rate}: {chosen.model} works at {network.sample_rate} Hz; leave it out")
     share = settings.spectral.mix

@@ -18,7 +18,8 @@ class FileReport:
     fifth of all 20 ms frames became.  `rtf` is the whole time taken, reading and writing included, over the duration.
     `incomplete`: audio that the source should hold is missing; `warnings` say where.  `network` and `engine` are those
     of a CAN, None for other methods.  `latency_ms` has the method's parts, which a live stream would have; the file
-    itself is aligned with its source.
+    itself is aligned with its source.  `processing_rate_hz` is the rate at which the method ran; where it is not that
+    of the file, resamplers end the band at `band_hz`.
     """
 
     source: str
@@ -29,6 +30,8 @@ class FileReport:
     engine: str | None
     seconds: float
     sample_rate: int
+    processing_rate_hz: int
+    band_hz: float
     channels: int
     container: str
     subtype: str

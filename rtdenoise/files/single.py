@@ -16,6 +16,7 @@ from rtdenoise.files.signals import DeferredSignals
 from rtdenoise.sound.encoding import BLOCKS, Encoding
 from rtdenoise.sound.levels import LevelMeter
 from rtdenoise.sound.opening import AnySource, AnyTarget, open_source, open_target
+from rtdenoise.streaming.rate import band_hz, processing_rate_hz
 from rtdenoise.streaming.whole import WholeStream, whole_of
 from rtdenoise.typing import Denoiser
 
@@ -189,6 +190,8 @@ def make_report(
         engine=engine,
         seconds=seconds,
         sample_rate=encoding.sample_rate,
+        processing_rate_hz=processing_rate_hz(denoiser),
+        band_hz=band_hz(denoiser),
         channels=encoding.channels,
         container=encoding.container,
         subtype=encoding.subtype,

@@ -12,6 +12,7 @@ from rtdenoise.streaming.blocks import check_block
 from rtdenoise.streaming.resampler import Resampler
 from rtdenoise.typing import F32, Denoiser
 
+_PASSBAND = 0.9  # of half the lower rate: what a resampler lets through
 _HOPS_AT_ONCE = 1 << 16  # with coprime rates the pattern repeats only after millions of hops
 
 
@@ -95,3 +96,16 @@ class RateAdapter:
         self._pending = 0
         self._ready[:] = 0.0
         self._n_ready = self._wait
+
+
+def processing_rate_hz(denoiser: Denoiser) -> int:
+    """Rate at which the method inside all adapters of a denoiser runs."""
+    parts = getattr(denoiser, "parts", ())
+    inner = parts[0] if parts else getattr(denoiser, "inner", None)
+    return denoiser.sample_rate if inner is None else processing_rate_hz(inner)
+
+
+def band_hz(denoiser: Denoiser) -> float:
+    """Highest frequency that comes out: half the rate, or the end of a resampler's band."""
+    rate, inner = denoiser.sample_rate, processing_rate_hz(denoiser)
+    return rate / 2 if inner == rate else _PASSBAND * min(rate, inner) / 2

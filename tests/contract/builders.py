@@ -61,7 +61,15 @@ BUILDERS: dict[str, Builder] = {
     "CAN can-live int8": lambda: network("can-live", precision="int8"),
     "CAN can-wave": lambda: network("can-wave"),
     "CAN can-small": lambda: network("can-small"),
-    "CAN can-small inside 48 kHz": lambda: network("can-small", 48000),
+    "CAN can-live 48 kHz": lambda: network("can-live", 48000),
+    "CAN can-wave 44.1 kHz": lambda: network("can-wave", 44100),
+    "CAN can-small 8 kHz": lambda: network("can-small", 8000),
+    "CAN can-small each of two at 48 kHz": lambda: registry.build(
+        load_settings(method="CAN", overrides={"can": {"model": "can-small"}}), 48000, 2
+    ),
+    "CAN can-small inside 48 kHz": lambda: registry.build(
+        load_settings(method="CAN", overrides={"can": {"model": "can-small"}, "processing_rate_hz": 16000}), 48000
+    ),
     "CAN can-small mixed": lambda: Mixed(network("can-small"), 0.5),
     "mixed": lambda: Mixed(registered("WF", "balanced", 16000), 0.3),
 }

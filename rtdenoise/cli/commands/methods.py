@@ -19,6 +19,7 @@ METHODS = {
     "CAN": "context aggregation network (ML is its older name)",
     "bypass": "the identity: a control for comparisons",
 }
+_FULL_BAND, _RESAMPLED = "full band at 8 to 192 kHz", "at {} kHz: resampled elsewhere, up to {:g} kHz"
 _SEES = {"wave": "samples", "framed": "learnt frames", "spectral": "spectra"}
 _RATE_HZ = 16000
 
@@ -61,8 +62,10 @@ def _others(settings: Settings) -> dict[str, Any]:
 
 
 def _networks() -> dict[str, Any]:
-    """The shipped networks: delay and hop in ms, number of channels."""
+    """The shipped networks: delay and hop in ms, number of channels, the rates they run at in their usual engine."""
     from rtdenoise.methods.can.models import model_names, open_model
+    from rtdenoise.methods.can.streaming import engine_for
+    from rtdenoise.rates import RATE_MAX_HZ, RATE_MIN_HZ
 
     specs = {name: open_model(name).spec for name in model_names()}
     return {
@@ -71,6 +74,7 @@ def _networks() -> dict[str, Any]:
             "hop_ms": 1e3 * spec.hop / spec.sample_rate,
             "sees": _SEES[spec.domain],
             "channels": spec.channels,
+            "rates_hz": [RATE_MIN_HZ, RATE_MAX_HZ] if engine_for(spec) == "numba" else [spec.sample_rate] * 2,
         }
         for name, spec in sorted(specs.items(), key=lambda item: -item[1].multiplications_per_second)
     }
@@ -87,7 +91,9 @@ def text(listing: dict[str, Any]) -> str:
     lines += ["", "Networks of CAN (--model)            delay    hop"]
     for name, network in listing["networks"].items():
         times = f"{network['delay_ms']:7.1f} ms {network['hop_ms']:4.1f} ms"
-        lines.append(f"  {name:<30} {times}  {network['channels']} channels over {network['sees']}")
+        low, high = network["rates_hz"]
+        band = _FULL_BAND if low < high else _RESAMPLED.format(low // 1000, 0.9 * low / 2000)
+        lines.append(f"  {name:<30} {times}  {network['channels']} channels over {network['sees']}, {band}")
     lines += ["", "Parameters (--set KEY=VALUE, or nested in --config FILE)"]
     keys = list(dict.fromkeys(key for values in flat.values() for key in values))
     for key in keys:

@@ -135,6 +135,7 @@ def build_can(
     precision: str = "float",
     device: str = "cpu",
     attenuation_limit_db: float | None = None,
+    sample_rate: int | None = None,
 ) -> CompiledCan | SpectralCan | WaveCan:
     """Build a denoiser from a trained model.
 
@@ -150,6 +151,9 @@ def build_can(
         Device of the TensorFlow engine.
     attenuation_limit_db : float, optional
         Maximum attenuation of a spectral network; the limit of the model if not given.
+    sample_rate : int, optional
+        Rate at which a spectral network in the compiled engine runs; the model's if not given.  All others run at the
+        rate of the model.
 
     Raises
     ------
@@ -173,7 +177,7 @@ def build_can(
     if device == "gpu" and engine != "tf":
         raise ConfigError(f"device='gpu' needs engine='tf' (--engine tf); {engine} runs on the CPU")
     if engine == "numba":
-        return CompiledCan(found.network(), limit_db)
+        return CompiledCan(found.network(), limit_db, sample_rate)
     runner = _engine(found, engine, precision, device)
     if spec.statistics == "file":
         return WholeFileCan(found.whole_network(), runner)

@@ -6,7 +6,9 @@ import numpy as np
 from scipy.signal import lfilter
 
 from rtdenoise.methods.can import features
+from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network
+from rtdenoise.streaming.overlap_add import Framing
 from rtdenoise.streaming.windows import window_pair
 
 
@@ -86,20 +88,40 @@ def kept_clear(heard: np.ndarray, masked: np.ndarray, hop_seconds: float, gain_m
     return masked + share * u**2 * (3 - 2 * u) * (heard - masked)
 
 
-def whole_signal(network: Network, signal: np.ndarray) -> np.ndarray:
-    """The streamed output of a causal network for ``(n_hops * hop,)`` samples, delayed by its latency."""
+def on_the_grid(spectra: np.ndarray, n: int, frame: int, spec: CanSpec) -> np.ndarray:
+    """The network's `n` bins of frames of any length: its own scale, and a mirror image that falls by 5 dB per kHz."""
+    there = spectra[:, :n] * (spec.frame / frame)
+    lacking = np.arange(1, n - there.shape[1] + 1)
+    fall = 10 ** (-5.0 * lacking * spec.sample_rate / spec.frame / 1000 / 20)
+    return np.concatenate([there, there[:, there.shape[1] - 1 - lacking] * fall], -1)
+
+
+def masked_above(above: np.ndarray, heard: np.ndarray, masked: np.ndarray, hop_seconds: float, gain_min: float):
+    """Bins above the network's: the amplitude share kept from 5 kHz (bin 160) on, both energies smoothed over 5 ms."""
+    step = 1 - np.exp(-hop_seconds / 0.005)
+    there, kept = (lfilter([step], [1, step - 1], np.sum(np.abs(x[:, 160:]) ** 2, -1)) for x in (heard, masked))
+    return above * np.clip(np.sqrt(kept / (there + 1e-12)), gain_min, 1)[:, None]
+
+
+def whole_signal(network: Network, signal: np.ndarray, framing: Framing | None = None) -> np.ndarray:
+    """The streamed output of a causal network for ``(n_hops * hop,)`` samples, delayed by its latency.
+
+    `framing`: frame, span and hop at the rate of the signal; those of the specification if not given.
+    """
     spec = network.spec
     if spec.domain == "wave":
         return stack(network, signal.astype(np.float64)[:, None])[:, 0]
     if spec.domain == "framed":
         return framed(network, signal.astype(np.float64))
-    analysis, synthesis = window_pair(spec.frame, spec.span, spec.hop)
-    padded = np.concatenate([np.zeros(spec.frame - spec.hop), signal])
-    n_hops = len(signal) // spec.hop
-    frames = np.stack([padded[t * spec.hop : t * spec.hop + spec.frame] for t in range(n_hops)])
-    spectra = np.fft.rfft(frames * analysis)
-    listening, _ = window_pair(spec.frame, 2 * spec.hop if spec.span == spec.hop else spec.span, spec.hop)
-    heard = np.fft.rfft(frames * listening)
+    at = framing or Framing(sample_rate=spec.sample_rate, frame=spec.frame, span=spec.span, hop=spec.hop)
+    analysis, synthesis = window_pair(at.frame, at.span, at.hop)
+    padded = np.concatenate([np.zeros(at.frame - at.hop), signal])
+    n_hops = len(signal) // at.hop
+    frames = np.stack([padded[t * at.hop : t * at.hop + at.frame] for t in range(n_hops)])
+    full = np.fft.rfft(frames * analysis)
+    n = spec.n_bins
+    listening, _ = window_pair(at.frame, 2 * at.hop if at.span == at.hop else at.span, at.hop)
+    heard = on_the_grid(np.fft.rfft(frames * listening), n, at.frame, spec)
     log_power = np.log(np.abs(heard) ** 2 + features.POWER_FLOOR)
     mean = running_mean(log_power, features.MEAN_STEP / spec.mean_rows)
     floor = np.log(running_mean(np.exp(features.FLOOR_EXPONENT * log_power), features.FLOOR_STEP / spec.mean_rows))
@@ -110,7 +132,6 @@ def whole_signal(network: Network, signal: np.ndarray) -> np.ndarray:
         rows = np.concatenate([rows, shrunk.real, shrunk.imag], -1)
     outputs = stack(network, rows)
     around = heights[0] * network.skip[0] + heights[1] * network.skip[1]
-    n = spec.n_bins
     logits = outputs[:, :n] + around
     if spec.fine_channels:
         logits = logits + fine_layers(network, [logits, log_power, *heights])
@@ -120,8 +141,13 @@ def whole_signal(network: Network, signal: np.ndarray) -> np.ndarray:
         free = 1 - gain_min / (mask + features.GAIN_TINY)
         turn = 1 + free * (np.tanh(outputs[:, n : 2 * n]) + 1j * np.tanh(outputs[:, 2 * n :]))
         mask = mask * turn / np.sqrt(np.abs(turn) ** 2 + features.ROTATION_FLOOR)
-    masked = kept_clear(spectra, mask * spectra, spec.hop / spec.sample_rate, gain_min)
-    out = np.zeros(len(signal) + spec.span)
-    for t, frame in enumerate(np.fft.irfft(masked, spec.frame)):
-        out[t * spec.hop : t * spec.hop + spec.span] += frame[spec.frame - spec.span :] * synthesis
+    spectra = on_the_grid(full, n, at.frame, spec)
+    spectra[:, full.shape[1] :] = 0.0
+    seconds = at.hop / at.sample_rate
+    masked = kept_clear(spectra, mask * spectra, seconds, gain_min)
+    above = masked_above(full[:, n:], spectra, masked, seconds, gain_min)
+    both = np.concatenate([masked[:, : full.shape[1]] * at.frame / spec.frame, above], -1)
+    out = np.zeros(len(signal) + at.span)
+    for t, frame in enumerate(np.fft.irfft(both, at.frame)):
+        out[t * at.hop : t * at.hop + at.span] += frame[at.frame - at.span :] * synthesis
     return out[: len(signal)]

@@ -6,7 +6,8 @@ import numpy as np
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.methods.can.compiled import hop as compiled
-from rtdenoise.methods.can.compiled.state import initial_state
+from rtdenoise.methods.can.compiled.records import initial_records
+from rtdenoise.methods.can.compiled.state import packed_weights
 from rtdenoise.methods.can.weights import Network
 from rtdenoise.streaming.blocks import fit_blocks
 from rtdenoise.typing import F32
@@ -15,37 +16,43 @@ from rtdenoise.typing import F32
 class CompiledCan:
     """One stream of a network over spectra, 16-bit weights, 32-bit arithmetic; no framework other than numpy and numba.
 
+    Runs natively at any rate: frames last as long as at the network's own, which reads and masks the bins that it knows
+    (`rtdenoise.methods.can.compiled.grid`).
+
     Parameters
     ----------
     network : Network
         Weights are rounded to 16-bit floats; those of shipped models already are.
     gain_min_db : float, optional
         Lowest gain; the specification's if not given.
+    sample_rate : int, optional
+        8 to 192 kHz; the specification's if not given.
 
     Attributes
     ----------
-    state : (1,) record array
-        The complete state, including weights.
+    framing : Framing
     gain_min : (1,) float32
         Amplitude; may be written while audio runs.
 
     Raises
     ------
     ConfigError
-        For a network over samples or learnt frames.
+        For a network over samples or learnt frames, or a rate out of range.
     """
 
     channels = 1
 
-    def __init__(self, network: Network, gain_min_db: float | None = None) -> None:
+    def __init__(self, network: Network, gain_min_db: float | None = None, sample_rate: int | None = None) -> None:
         spec = network.spec
         if spec.domain != "spectral":
             raise ConfigError(f"{spec.name}: engine='numba' is for networks over spectra; use engine='litert'")
-        self.sample_rate, self.hop = spec.sample_rate, spec.hop
-        self.latency_samples = spec.latency_samples
-        self._initial = initial_state(network, spec.gain_min_db if gain_min_db is None else gain_min_db)
-        self.state, self._listening = (records.copy() for records in self._initial)
-        self.gain_min: F32 = self.state["gain_min"]
+        records = initial_records(spec, sample_rate or spec.sample_rate, gain_min_db)
+        self.framing, self._initial = records.framing, (records.stream, records.frames, records.listening)
+        self.sample_rate, self.hop = self.framing.sample_rate, self.framing.hop
+        self.latency_samples = self.framing.latency_samples
+        self._weights = packed_weights(network)
+        self._stream, self._frames, self._listening = (array.copy() for array in self._initial)
+        self.gain_min: F32 = self._stream["gain_min"]
         silence = np.zeros(self.hop, np.float32)
         self.process(silence, silence)  # compiles now, so that no later call has to
         self.reset()
@@ -53,17 +60,17 @@ class CompiledCan:
     def process(self, block: F32, out: F32) -> None:
         """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
         block, target = fit_blocks(block, out, (self.hop,))
-        compiled.hops(block, target, self.hop, self.state, self._listening)
+        compiled.hops(block, target, self.hop, self._weights, self._stream, self._frames, self._listening)
         if target is not out:
             out[...] = target
 
     def process_hops(self, signal: F32, out: F32) -> None:
         """Enhance a whole number of hops, ``(n * hop,)`` float32 in and out, in one compiled call."""
         signal, target = fit_blocks(signal, out, (len(signal),))
-        compiled.hops(signal, target, self.hop, self.state, self._listening)
+        compiled.hops(signal, target, self.hop, self._weights, self._stream, self._frames, self._listening)
         if target is not out:
             out[...] = target
 
     def reset(self) -> None:
         """Forget the signal."""
-        self.state[...], self._listening[...] = self._initial
+        self._stream[...], self._frames[...], self._listening[...] = self._initial

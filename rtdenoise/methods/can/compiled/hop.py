@@ -10,6 +10,7 @@ from rtdenoise.kernels.half import dense_half
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.overlap_add import analyse, synthesise
 from rtdenoise.methods.can import features, fine
+from rtdenoise.methods.can.compiled.grid import clear_mirror, mask_above, read_bins, write_bins
 from rtdenoise.typing import F32, Record
 
 _ONE, _TWO = np.float32(1), np.float32(2)
@@ -22,7 +23,15 @@ _LAYERS, _N_INPUTS = fine.LAYERS, fine.N_INPUTS
 
 
 @kernel
-def hops(signal: F32, out: F32, hop_samples: int, states: np.ndarray, listening: np.ndarray) -> None:
+def hops(
+    signal: F32,
+    out: F32,
+    hop_samples: int,
+    weights: np.ndarray,
+    streams: np.ndarray,
+    frames: np.ndarray,
+    listening: np.ndarray,
+) -> None:
     """Enhance ``signal.size // hop_samples`` hops.
 
     Parameters
@@ -30,39 +39,56 @@ def hops(signal: F32, out: F32, hop_samples: int, states: np.ndarray, listening:
     signal : (n,) float32, read
     out : (n,) float32, written; may be `signal`
     hop_samples : int
-    states, listening : record arrays of `rtdenoise.methods.can.compiled.state.initial_state`, read and written
+    weights : (1,) record array of `rtdenoise.methods.can.compiled.state.packed_weights`, read
+    streams : (1,) record array of `rtdenoise.methods.can.compiled.state.initial_stream`, read and written
+    frames : (1,) record array of `rtdenoise.methods.can.compiled.grid.initial_frames`, read and written
+    listening : (1,) or (0,) record array of the same kind, read and written
+        The analysis that the network reads if it is not the one that it masks.
 
     Notes
     -----
     A single hop is processed as a short signal, as in `rtdenoise.methods.spectral.hop.hops`.
     """
-    state = states[0]
+    weight, stream, frame = weights[0], streams[0], frames[0]
     for start in range(0, signal.size - hop_samples + 1, hop_samples):
         block = signal[start : start + hop_samples]
         for heard in listening:
             analyse(block, heard)
-        analyse(block, state)
+        analyse(block, frame)
         if listening.size > 0:
-            read_spectrum(listening[0].spectrum, state)
+            read_bins(listening[0], stream.spectrum)
         else:
-            read_spectrum(state.spectrum, state)
-        stack(state)
-        propose(state)
-        if state.fine_rows.size > 0:
-            refine(state)
-        state.heard[:] = state.spectrum
-        mask(state)
-        keep_clear(state.heard, state.spectrum, state.energies, state.clarity_smoothing, state.gain_min)
-        synthesise(out[start : start + hop_samples], state)
+            read_bins(frame, stream.spectrum)
+        infer(weight, stream)
+        if listening.size > 0:
+            read_bins(frame, stream.spectrum)
+        clear_mirror(frame, stream.spectrum)
+        stream.heard[:] = stream.spectrum
+        mask(weight, stream)
+        keep_clear(stream.heard, stream.spectrum, stream.energies, stream.clarity_smoothing, stream.gain_min)
+        write_bins(stream.spectrum, frame)
+        mask_above(stream.heard, stream.spectrum, frame, stream.gain_min)
+        synthesise(out[start : start + hop_samples], frame)
 
 
 @kernel
-def read_spectrum(spectrum: np.ndarray, state: Record) -> None:
+def infer(weights: Record, state: Record) -> None:
+    """Run the network on ``spectrum``: leaves the logits of the gain in ``gain`` and the rotation in ``outputs``."""
+    read_spectrum(state.spectrum, weights, state)
+    stack(weights, state)
+    propose(weights, state)
+    if state.fine_rows.size > 0:
+        refine(weights, state)
+
+
+@kernel
+def read_spectrum(spectrum: np.ndarray, weights: Record, state: Record) -> None:
     """Compute the network inputs from a spectrum: log power, its heights above running mean and floor, and phase.
 
     Parameters
     ----------
     spectrum : (n_bins,) complex64, read
+    weights : record, read
     state : record, read and written
         Updates ``means`` (of log power; of a negative power of the power) and ``ages`` (the same means of ones); writes
         ``inputs`` and ``heights``.
@@ -73,7 +99,7 @@ def read_spectrum(spectrum: np.ndarray, state: Record) -> None:
     for k in range(n):
         real, imag = spectrum[k].real, spectrum[k].imag
         inputs[k] = logarithm(real * real + imag * imag + _POWER_FLOOR)
-    mean_step, floor_step = state.mean_step, state.floor_step
+    mean_step, floor_step = weights.mean_step, weights.floor_step
     state.ages[0] += mean_step * (_ONE - state.ages[0])
     state.ages[1] += floor_step * (_ONE - state.ages[1])
     mean_share, floor_share = _ONE / state.ages[0], _ONE / state.ages[1]
@@ -84,50 +110,50 @@ def read_spectrum(spectrum: np.ndarray, state: Record) -> None:
         above_floor[k] = inputs[k] - logarithm(floor[k] * floor_share) * (_ONE / _FLOOR_EXPONENT)
     for k in range(n):
         inputs[n + k], inputs[2 * n + k] = above_mean[k], above_floor[k]
-    if state.complex_mask != 0:
+    if weights.complex_mask != 0:
         for k in range(n):
             shrink = exponential(_SHRINK * inputs[k])
             inputs[3 * n + k], inputs[4 * n + k] = spectrum[k].real * shrink, spectrum[k].imag * shrink
 
 
 @kernel
-def stack(state: Record) -> None:
+def stack(weights: Record, state: Record) -> None:
     """Run the dilated layers: reads ``inputs``, stores the row of each layer in its ring, writes ``outputs``."""
     rows, taps, layer, slots = state.rows, state.taps, state.layer, state.slots
     width = rows.size
     past = taps.size // width - 1
-    slope = state.slope
-    dense_half(state.inputs, state.first, state.first_bias, rows)
-    for index in range(state.dilations.size):
-        base, length, dilation = state.bases[index], state.lengths[index], state.dilations[index]
+    slope = weights.slope
+    dense_half(state.inputs, weights.first, weights.first_bias, rows)
+    for index in range(weights.dilations.size):
+        base, length, dilation = weights.bases[index], weights.lengths[index], weights.dilations[index]
         for tap in range(past):
             slot = base + (state.step - (past - tap) * dilation) % length
             taps[tap * width : (tap + 1) * width] = slots[slot]
         taps[past * width :] = rows
         if length > 0:
             slots[base + state.step % length] = rows
-        dense_half(taps, state.kernels[index], state.biases[index], layer)
-        kept = _ONE if state.residual != 0 else np.float32(0)
+        dense_half(taps, weights.kernels[index], weights.biases[index], layer)
+        kept = _ONE if weights.residual != 0 else np.float32(0)
         for c in range(width):
             rows[c] = kept * rows[c] + max(layer[c], slope * layer[c])
-    dense_half(rows, state.last, state.last_bias, state.outputs)
+    dense_half(rows, weights.last, weights.last_bias, state.outputs)
     state.step += 1
 
 
 @kernel
-def propose(state: Record) -> None:
+def propose(weights: Record, state: Record) -> None:
     """Write the logits of the gain to ``gain``, computed from ``outputs`` and ``heights``."""
-    outputs, gain, skip, heights = state.outputs, state.gain, state.skip, state.heights
+    outputs, gain, skip, heights = state.outputs, state.gain, weights.skip, state.heights
     for k in range(gain.size):
         gain[k] = outputs[k] + heights[0, k] * skip[0, k] + heights[1, k] * skip[1, k]
 
 
 @kernel
-def refine(state: Record) -> None:
+def refine(weights: Record, state: Record) -> None:
     """Refine the logits in ``gain`` with the layers after the stack (see `fine`); stores the last frames."""
     frames, rows, layer, taps = state.fine_frames, state.fine_rows, state.fine_layer, state.fine_taps
     inputs, heights, gain = state.inputs, state.heights, state.gain
-    n, slope = gain.size, state.slope
+    n, slope = gain.size, weights.slope
     for t in range(_FRAMES - 1):
         frames[t] = frames[t + 1]
     newest = frames[_FRAMES - 1]
@@ -135,13 +161,13 @@ def refine(state: Record) -> None:
         at = _REACH * _N_INPUTS + k * _KINDS
         newest[at], newest[at + 1] = gain[k], inputs[k]
         newest[at + 2], newest[at + 3] = heights[0, k], heights[1, k]
-    c = state.fine_last.shape[0]
+    c = weights.fine_last.shape[0]
     groups = newest.size // _N_INPUTS - 2 * _REACH
     seen = _WIDTH * _N_INPUTS
     for g in range(groups):
         for t in range(_FRAMES):
             taps[t * seen : (t + 1) * seen] = frames[t, g * _N_INPUTS : g * _N_INPUTS + seen]
-        dense_half(taps, state.fine_first, state.fine_biases[0], layer)
+        dense_half(taps, weights.fine_first, weights.fine_biases[0], layer)
         at = (g + _REACH) * c
         for j in range(c):
             rows[0, at + j] = max(layer[j], slope * layer[j])
@@ -149,12 +175,12 @@ def refine(state: Record) -> None:
         source, target = rows[number % 2], rows[(number + 1) % 2]
         for g in range(groups):
             dense_half(
-                source[g * c : (g + _WIDTH) * c], state.fine_kernels[number], state.fine_biases[1 + number], layer
+                source[g * c : (g + _WIDTH) * c], weights.fine_kernels[number], weights.fine_biases[1 + number], layer
             )
             at = (g + _REACH) * c
             for j in range(c):
                 target[at + j] = source[at + j] + max(layer[j], slope * layer[j])
-    found, last, offset = rows[_LAYERS % 2], state.fine_last, state.fine_last_bias
+    found, last, offset = rows[_LAYERS % 2], weights.fine_last, weights.fine_last_bias
     for g in range(groups):
         at = (g + _REACH) * c
         for b in range(min(_BINS, n - g * _BINS)):
@@ -165,13 +191,13 @@ def refine(state: Record) -> None:
 
 
 @kernel
-def mask(state: Record) -> None:
+def mask(weights: Record, state: Record) -> None:
     """Multiply ``spectrum`` by the gain with logits in ``gain``, and rotate it by the rotation in ``outputs``."""
     spectrum, outputs, gain = state.spectrum, state.outputs, state.gain
-    n, power, gain_min = gain.size, -state.mask_power, state.gain_min
+    n, power, gain_min = gain.size, -weights.mask_power, state.gain_min
     for k in range(n):
         gain[k] = max(exponential(power * logarithm(_ONE + exponential(-gain[k]))), gain_min)
-    if state.complex_mask == 0:
+    if weights.complex_mask == 0:
         for k in range(n):
             spectrum[k] *= gain[k]
         return

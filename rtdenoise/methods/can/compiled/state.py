@@ -1,4 +1,4 @@
-"""State record of a compiled network: weights, past rows and step counter."""
+"""Records of a compiled network: its weights, and what it remembers of a stream."""
 
 from __future__ import annotations
 
@@ -13,24 +13,21 @@ from rtdenoise.methods.can import features, fine
 from rtdenoise.methods.can.rings import plan_rings
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network
-from rtdenoise.streaming.overlap_add import Framing, fill_windows, overlap_add_fields
 from rtdenoise.units import amplitude_from_db, smoothing_per_hop
 
 
 @lru_cache(maxsize=16)
-def network_dtype(spec: CanSpec) -> np.dtype[Any]:
-    """Record dtype of one stream of a spectral network; equal specifications return the same object.
+def weights_dtype(spec: CanSpec) -> np.dtype[Any]:
+    """Record dtype of a network's weights and constants, which all its streams share and none writes.
 
-    Widths are padded to whole panels (`rtdenoise.kernels.half`): the padding stays zero.  ``gain_min`` may be
-    written while audio runs; it is read once per hop.
+    Widths are padded to whole panels (`rtdenoise.kernels.half`): the padding stays zero.  Equal specifications return
+    the same object, here and below: comparing two dtypes at the call of a compiled function takes long.
     """
     n, layers = spec.n_bins, len(spec.dilations)
-    wide, out = padded(spec.channels), padded(spec.n_outputs)
-    plan, table = plan_rings(spec), table_dtype()
-    fields = np.dtype(
+    wide, out, table = padded(spec.channels), padded(spec.n_outputs), table_dtype()
+    return np.dtype(
         [
-            ("step", "i8"),  # first: numba confuses a record with another whose fields are its leading fields
-            *overlap_add_fields(_framing(spec, spec.span)),
+            ("slope", "f4"),  # first: numba confuses a record with another whose fields are its leading fields
             ("first", table, (wide // PANEL, spec.n_inputs, PANEL)),
             ("first_bias", "f4", (wide,)),
             ("kernels", table, (layers, wide // PANEL, spec.kernel * wide, PANEL)),
@@ -38,10 +35,31 @@ def network_dtype(spec: CanSpec) -> np.dtype[Any]:
             ("last", table, (out // PANEL, wide, PANEL)),
             ("last_bias", "f4", (out,)),
             ("skip", "f4", (2, n)),
-            ("slots", "f4", (plan.n_slots, wide)),
             ("bases", "i8", (layers,)),
             ("lengths", "i8", (layers,)),
             ("dilations", "i8", (layers,)),
+            *_fine_weights(spec),
+            ("mean_step", "f4"),
+            ("floor_step", "f4"),
+            ("residual", "i8"),
+            ("complex_mask", "i8"),
+            ("mask_power", "f4"),
+        ],
+        align=True,
+    )
+
+
+@lru_cache(maxsize=16)
+def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
+    """Record dtype of what a network remembers of one stream, at any rate.
+
+    ``gain_min`` may be written while audio runs; it is read once per hop.
+    """
+    n, wide, out = spec.n_bins, padded(spec.channels), padded(spec.n_outputs)
+    return np.dtype(
+        [
+            ("step", "i8"),
+            ("slots", "f4", (plan_rings(spec).n_slots, wide)),
             ("means", "f4", (2, n)),
             ("ages", "f4", (2,)),
             ("inputs", "f4", (spec.n_inputs,)),
@@ -51,102 +69,92 @@ def network_dtype(spec: CanSpec) -> np.dtype[Any]:
             ("layer", "f4", (wide,)),
             ("outputs", "f4", (out,)),
             ("gain", "f4", (n,)),
+            ("spectrum", "c8", (n,)),
             ("heard", "c8", (n,)),
             ("energies", "f4", (2,)),
+            *_fine_memory(spec),
             ("clarity_smoothing", "f4"),
-            *_fine_fields(spec),
-            ("mean_step", "f4"),
-            ("floor_step", "f4"),
-            ("slope", "f4"),
-            ("residual", "i8"),
-            ("complex_mask", "i8"),
-            ("mask_power", "f4"),
             ("gain_min", "f4"),
         ],
         align=True,
     )
-    return fields
 
 
-def _fine_fields(spec: CanSpec) -> list[tuple[Any, ...]]:
-    """Fields of the layers after the stack, groups of bins zero-padded at both ends; of size 0 without them."""
+def _beside(spec: CanSpec) -> int:
+    """Groups of bins, zero-padded at both ends, of the layers after the stack; 0 without them."""
+    return int(spec.fine_channels > 0) * (fine.groups(spec.n_bins) + 2 * fine.REACH)
+
+
+def _fine_weights(spec: CanSpec) -> list[tuple[Any, ...]]:
+    """Fields of the weights of the layers after the stack; of size 0 without them."""
     c = spec.fine_channels
-    there = int(c > 0)
-    beside = there * (fine.groups(spec.n_bins) + 2 * fine.REACH)
-    wide, table = padded(c), table_dtype()
+    there, wide, table = int(c > 0), padded(c), table_dtype()
     return [
         ("fine_first", table, (wide // PANEL, fine.FRAMES * fine.WIDTH * fine.N_INPUTS, PANEL)),
         ("fine_kernels", table, (there * fine.LAYERS, wide // PANEL, fine.WIDTH * c, PANEL)),
         ("fine_biases", "f4", (there * (1 + fine.LAYERS), wide)),
         ("fine_last", "f4", (c, there * fine.BINS)),
         ("fine_last_bias", "f4", (there * fine.BINS,)),
+    ]
+
+
+def _fine_memory(spec: CanSpec) -> list[tuple[Any, ...]]:
+    """Fields of what those layers remember and write."""
+    c, beside = spec.fine_channels, _beside(spec)
+    return [
         ("fine_frames", "f4", (fine.FRAMES, beside * fine.N_INPUTS)),
-        ("fine_taps", "f4", (there * fine.FRAMES * fine.WIDTH * fine.N_INPUTS,)),
-        ("fine_layer", "f4", (wide,)),
+        ("fine_taps", "f4", (int(c > 0) * fine.FRAMES * fine.WIDTH * fine.N_INPUTS,)),
+        ("fine_layer", "f4", (padded(c),)),
         ("fine_rows", "f4", (2, beside * c)),
     ]
 
 
-@lru_cache(maxsize=16)
-def listening_dtype(spec: CanSpec) -> np.dtype[Any]:
-    """Record dtype of the separate analysis for a network that reads another spectrum than it masks."""
-    return np.dtype([("unused", "i4"), *overlap_add_fields(_framing(spec, spec.listening_span))], align=True)
-
-
-def _framing(spec: CanSpec, span: int) -> Framing:
-    return Framing(sample_rate=spec.sample_rate, frame=spec.frame, span=span, hop=spec.hop)
-
-
-def initial_state(network: Network, gain_min_db: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the initial records of a stream.
-
-    Returns
-    -------
-    states : (1,) record array of `network_dtype`
-    listening : record array of `listening_dtype`
-        (1,), or (0,) if the network reads the spectrum that it masks.
-    """
+def packed_weights(network: Network) -> np.ndarray:
+    """Return the weights for the compiled hop: (1,) record array of `weights_dtype`."""
     spec = network.spec
-    states = np.zeros(1, network_dtype(spec))
-    state = states[0]
-    fill_windows(state, _framing(spec, spec.span))
+    packed = np.zeros(1, weights_dtype(spec))
+    weights = packed[0]
     assert network.first is not None and network.skip is not None  # spectral networks have them
-    state["first"], state["first_bias"] = panels(network.first[0]), _padded(network.first[1])
+    weights["first"], weights["first_bias"] = panels(network.first[0]), _padded(network.first[1])
     for layer, (kernel, bias) in enumerate(zip(network.kernels, network.biases, strict=True)):
         wide = np.zeros((spec.kernel, padded(spec.channels), spec.channels), np.float32)
         wide[:, : spec.channels] = kernel
-        state["kernels"][layer] = panels(wide.reshape(-1, spec.channels))
-        state["biases"][layer] = _padded(bias)
+        weights["kernels"][layer] = panels(wide.reshape(-1, spec.channels))
+        weights["biases"][layer] = _padded(bias)
     last = np.zeros((padded(spec.channels), spec.n_outputs), np.float32)
     last[: spec.channels] = network.last[0]
-    state["last"], state["last_bias"] = panels(last), _padded(network.last[1])
-    state["skip"] = network.skip
+    weights["last"], weights["last_bias"] = panels(last), _padded(network.last[1])
+    weights["skip"] = network.skip
     plan = plan_rings(spec)
-    state["bases"], state["lengths"], state["dilations"] = plan.bases, plan.lengths, spec.dilations
-    state["slope"], state["residual"] = spec.slope, spec.residual
-    state["complex_mask"], state["mask_power"] = spec.mask == "complex", spec.mask_power
-    state["clarity_smoothing"] = smoothing_per_hop(SMOOTHING_SECONDS, spec.hop / spec.sample_rate)
-    state["gain_min"] = amplitude_from_db(gain_min_db)
-    state["mean_step"] = features.MEAN_STEP / spec.mean_rows
-    state["floor_step"] = features.FLOOR_STEP / spec.mean_rows
+    weights["bases"], weights["lengths"], weights["dilations"] = plan.bases, plan.lengths, spec.dilations
+    weights["slope"], weights["residual"] = spec.slope, spec.residual
+    weights["complex_mask"], weights["mask_power"] = spec.mask == "complex", spec.mask_power
+    weights["mean_step"] = features.MEAN_STEP / spec.mean_rows
+    weights["floor_step"] = features.FLOOR_STEP / spec.mean_rows
     if network.fine:
-        _fill_fine(state, network)
-    listening = np.zeros(1 if spec.listens_apart else 0, listening_dtype(spec))
-    for record in listening:
-        fill_windows(record, _framing(spec, spec.listening_span))
-    return states, listening
+        _fill_fine(weights, network)
+    packed.flags.writeable = False
+    return packed
 
 
-def _fill_fine(state: Any, network: Network) -> None:
+def initial_stream(spec: CanSpec, hop_seconds: float, gain_min_db: float) -> np.ndarray:
+    """Return what a network remembers at the beginning of a stream: (1,) record array of `stream_dtype`."""
+    stream = np.zeros(1, stream_dtype(spec))
+    stream["clarity_smoothing"] = smoothing_per_hop(SMOOTHING_SECONDS, hop_seconds)
+    stream["gain_min"] = amplitude_from_db(gain_min_db)
+    return stream
+
+
+def _fill_fine(weights: Any, network: Network) -> None:
     c = network.spec.fine_channels
     layers, last = network.fine[:-2], network.fine[-2:]
     for number, (kernel, bias) in enumerate(zip(layers[::2], layers[1::2], strict=True)):
-        state["fine_biases"][number] = _padded(bias)
+        weights["fine_biases"][number] = _padded(bias)
         if number == 0:
-            state["fine_first"] = panels(kernel.reshape(-1, c))
+            weights["fine_first"] = panels(kernel.reshape(-1, c))
         else:
-            state["fine_kernels"][number - 1] = panels(kernel.reshape(-1, c))
-    state["fine_last"], state["fine_last_bias"] = last
+            weights["fine_kernels"][number - 1] = panels(kernel.reshape(-1, c))
+    weights["fine_last"], weights["fine_last_bias"] = last
 
 
 def _padded(bias: np.ndarray) -> np.ndarray:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rtdenoise.api import build, denoise, stream
     from rtdenoise.files import denoise_file
     from rtdenoise.live_audio.public import live
+    from rtdenoise.preparation import prepare
 
 __version__ = "0.1.0"
 __all__ = [
@@ -45,10 +46,18 @@ __all__ = [
     "denoise",
     "denoise_file",
     "live",
+    "prepare",
     "stream",
 ]
 
-_LAZY = {"build": "api", "denoise": "api", "stream": "api", "denoise_file": "files", "live": "live_audio.public"}
+_LAZY = {
+    "build": "api",
+    "denoise": "api",
+    "denoise_file": "files",
+    "live": "live_audio.public",
+    "prepare": "preparation",
+    "stream": "api",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -60,13 +60,17 @@ class _ThisProcess:
 _this = _ThisProcess()
 
 
-def find(key: str) -> bytes | None:
-    """Return the content under `key`; None if missing, damaged or modifiable by another user."""
-    for folder in _places():
-        for user in folders.trusted_users():
-            content = _read(folder / _name(key, user), key)
-            if content is not None:
-                return content
+def find(*keys: str) -> bytes | None:
+    """Return the content under the first of `keys` that has any; None if missing, damaged or modifiable by others."""
+    for key in keys:
+        for folder in _places():
+            for user in folders.trusted_users():
+                content = _read(folder / _name(key, user), key)
+                if content is not None:
+                    return content
+        content = _read(folders.shipped() / _name(key, folders.shipped_user()), key)
+        if content is not None:
+            return content
     _this.n_missed += 1
     return None
 
@@ -161,7 +165,8 @@ def _read(path: Path, key: str) -> bytes | None:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode) or status.st_size > _ENTRY_BYTES_MAX:
                 return None
-            if folders.may_be_changed_by_others(status):
+            # whoever can change what ships with the package can change its sources, too
+            if path.parent != folders.shipped() and folders.may_be_changed_by_others(status):
                 _this.warn(
                     f"compiled code in {path.parent} belongs to another user, or others can change it, and is not "
                     f"used; set {folders.VARIABLE} to a folder of your own"
@@ -174,7 +179,8 @@ def _read(path: Path, key: str) -> bytes | None:
     content = data[start:]
     if data[:start] != _MAGIC + _digest(key, content):
         return None
-    _mark_used(path, status)
+    if path.parent != folders.shipped():
+        _mark_used(path, status)
     return content
 
 

@@ -7,10 +7,14 @@ import os
 import stat
 import tempfile
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 VARIABLE = "RTDENOISE_CACHE_DIR"
 """Environment variable that sets the cache folder."""
+
+SHIPPED_USER = "made-by"
+"""File in the folder of compiled code that ships with the package: who made it."""
 
 _NUMBA_VARIABLE = "NUMBA_CACHE_DIR"
 _PRIVATE = 0o700
@@ -37,6 +41,20 @@ def chosen() -> Path | None:
         if path.is_absolute():  # without a home, "~" is not expanded
             return path
     return None
+
+
+def shipped() -> Path:
+    """Return the folder of compiled code that came with the package; it exists only if the installer made some."""
+    return Path(__file__).resolve().parent.parent / "compiled"
+
+
+@lru_cache(maxsize=1)
+def shipped_user() -> str:
+    """Return the user who made what is in `shipped`, as the names of its entries have it; empty if there is none."""
+    try:
+        return (shipped() / SHIPPED_USER).read_text("ascii").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def temporary_root() -> Path | None:

@@ -16,7 +16,7 @@ from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
-from rtdenoise.cache import entries, folders, sources
+from rtdenoise.cache import entries, folders, processors, sources
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +59,10 @@ class DiskCache(_Cache):  # type: ignore[misc]  # numba has no type hints
         if not self._enabled:
             return None
         try:
-            content = entries.find(self._key(sig, target_context.codegen()))
+            codegen = target_context.codegen()
+            triple, *_ = native = codegen.magic_tuple()
+            portable = ((triple, name, "") for name in processors.runnable())
+            content = entries.find(*(self._key(sig, processor) for processor in (native, *portable)))
             return None if content is None else CompileResult._rebuild(target_context, *pickle.loads(content))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with an entry, compiling again is right
             _log.debug("compiled code was not read: %s", error)
@@ -70,7 +73,7 @@ class DiskCache(_Cache):  # type: ignore[misc]  # numba has no type hints
         if not self._enabled or data.lifted or data.library.has_dynamic_globals:  # these hold addresses
             return
         try:
-            key, content = self._key(sig, data.codegen), dumps(data._reduce())
+            key, content = self._key(sig, data.codegen.magic_tuple()), dumps(data._reduce())
         except Exception as error:  # noqa: BLE001 - what cannot be kept still runs
             _log.debug("compiled code was not kept: %s", error)
             return
@@ -87,12 +90,15 @@ class DiskCache(_Cache):  # type: ignore[misc]  # numba has no type hints
     def flush(self) -> None:
         """Do nothing: nothing is buffered."""
 
-    def _key(self, sig: Any, codegen: Any) -> str:
-        """Return a key of everything the code depends on: sources, function, types, processor, closure contents."""
+    def _key(self, sig: Any, processor: tuple[str, str, str]) -> str:
+        """Return a key of everything the code depends on: sources, function, types, processor, closure contents.
+
+        `processor`: triple, name and features, as numba's ``magic_tuple``.
+        """
         function = self._function
         code, closure = function.__code__, function.__closure__ or ()
         held = hashlib.sha256(dumps(tuple(cell.cell_contents for cell in closure))).hexdigest() if closure else ""
         ours = function.__module__.startswith("rtdenoise.")
         file = "" if ours else sources.content_of(Path(inspect.getfile(function))).hex()
         place = f"{function.__module__} {function.__qualname__} {code.co_firstlineno}"
-        return f"numba {sources.stamp()} {place} {file} {held} {sig!r} {codegen.magic_tuple()!r}"
+        return f"numba {sources.stamp()} {place} {file} {held} {sig!r} {processor!r}"

@@ -323,3 +323,33 @@ def test_workers_leave_it_to_their_parent_to_say(folder, tmp_path):
         [sys.executable, str(tmp_path / "program.py")], env=environment, capture_output=True, text=True, check=False
     )
     assert done.stderr.count("cannot write to") == 1, done.stderr
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """A folder of entries that somebody else made, as it comes with the package."""
+    folder = tmp_path / "package" / "compiled"
+    monkeypatch.setenv("RTDENOISE_CACHE_DIR", str(folder))
+    assert entries.keep("a key", b"content")
+    monkeypatch.setenv("RTDENOISE_CACHE_DIR", str(tmp_path / "own"))
+    assert entries.find("a key") is None
+    monkeypatch.setattr(folders, "shipped", lambda: folder)
+    folders.shipped_user.cache_clear()
+    yield folder
+    folders.shipped_user.cache_clear()
+
+
+def test_what_ships_with_the_package_is_found_after_what_is_ones_own(shipped):
+    assert entries.find("a key") is None, "nobody says who made it"
+    folders.shipped_user.cache_clear()
+    (shipped / folders.SHIPPED_USER).write_text(folders.trusted_users()[0])
+    assert entries.find("a key") == b"content"
+    assert entries.find("other", "a key") == b"content"
+    assert entries.keep("a key", b"own") and entries.find("a key") == b"own"
+
+
+def test_damage_to_what_ships_is_a_miss(shipped):
+    (shipped / folders.SHIPPED_USER).write_text(folders.trusted_users()[0])
+    for path in shipped.glob("*.kept"):
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert entries.find("a key") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -131,6 +132,15 @@ def test_another_processor_or_version_is_another_entry(filled):
     other = ANOTHER_NUMBA + SMALL
     assert run_small(filled, other).stdout == "True True\n"
     assert run_small(filled).stdout == "True False\n"
+
+
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="levels of x86-64 processors")
+def test_code_for_a_lesser_processor_of_the_family_is_used(tmp_path):
+    v2 = {"NUMBA_CPU_NAME": "x86-64-v2", "NUMBA_CPU_FEATURES": ""}
+    assert run_small(tmp_path, **v2).stdout == "True True\n"
+    assert run_small(tmp_path).stdout == "True False\n"
+    v3 = {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": ""}
+    assert run_small(tmp_path, **v3).stdout == "True True\n", "who names a processor gets that one's code"
 
 
 def test_nothing_is_written_beside_the_sources(filled):

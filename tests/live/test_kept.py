@@ -28,11 +28,11 @@ def folder(monkeypatch, tmp_path):
 
 
 def test_what_is_kept_is_found_and_nothing_else(folder):
-    assert kept_files.find("a", dict) is None
+    assert kept_files.find(dict, "a") is None
     assert kept_files.keep("a", {"b": 1})
-    assert kept_files.find("a", dict) == {"b": 1}
-    assert kept_files.find("a", list) is None, "another kind"
-    assert kept_files.find("b", dict) is None
+    assert kept_files.find(dict, "a") == {"b": 1}
+    assert kept_files.find(list, "a") is None, "another kind"
+    assert kept_files.find(dict, "b") is None
 
 
 def flipped(data: bytes) -> bytes:
@@ -46,14 +46,14 @@ def test_a_damaged_file_is_made_again(folder, damage):
     kept_files.keep("a", {"b": "c"})
     (path,) = folder.glob("*.kept")
     path.write_bytes(damage(path.read_bytes()))
-    assert kept_files.find("a", dict) is None
+    assert kept_files.find(dict, "a") is None
     assert kept_files.keep("a", {"b": "c"})
-    assert kept_files.find("a", dict) == {"b": "c"}
+    assert kept_files.find(dict, "a") == {"b": "c"}
 
 
 def test_what_is_whole_but_no_longer_understood_is_made_again(folder):
     entries.keep("live a", b"cno_such_module\nthing\n.")
-    assert kept_files.find("a", dict) is None
+    assert kept_files.find(dict, "a") is None
 
 
 def test_a_folder_that_cannot_be_written_costs_only_time(monkeypatch, tmp_path):
@@ -61,7 +61,7 @@ def test_a_folder_that_cannot_be_written_costs_only_time(monkeypatch, tmp_path):
     monkeypatch.setenv("RTDENOISE_CACHE_DIR", str(tmp_path / "file"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
     assert not kept_files.keep("a", 1)
-    assert kept_files.find("a", int) is None
+    assert kept_files.find(int, "a") is None
 
 
 def test_a_start_is_kept_by_the_content_of_what_was_fitted(folder, monkeypatch, tmp_path):
@@ -74,7 +74,7 @@ def test_a_start_is_kept_by_the_content_of_what_was_fitted(folder, monkeypatch, 
         os.utime(tables / "context.npz", (0, 0))
         sources.content_of.cache_clear()
         monkeypatch.setattr(programs, "data_folder", lambda name: tmp_path / name)
-        monkeypatch.setattr(kept_files, "find", lambda key, _kind: keys.append(key) or "found")
+        monkeypatch.setattr(kept_files, "find", lambda _kind, *found: keys.append(found[0]) or "found")
         programs.start_of(load_settings(method="WF", preset="low"), 16000, 1)
     assert keys[0] != keys[1]
     sources.content_of.cache_clear()
@@ -83,7 +83,8 @@ def test_a_start_is_kept_by_the_content_of_what_was_fitted(folder, monkeypatch, 
 def test_code_that_needs_what_is_not_here_is_not_loaded():
     code = MachineCode(content=b"", symbol="f", needed=("no_such_function_anywhere",), libraries=())
     assert machine_code.load(code) is None
-    assert machine_code.load(MachineCode(content=b"", symbol="f", needed=(), libraries=("/no/such.so",))) is None
+    code = MachineCode(content=b"", symbol="f", needed=(), libraries=(("numba", "no_such.so"),))
+    assert machine_code.load(code) is None
 
 
 def test_a_callback_from_disk_is_the_callback_that_was_compiled(tmp_path):

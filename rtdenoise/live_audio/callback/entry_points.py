@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
+import rocket_fft
 from numba import carray, types
 from numba.core import sigutils
 from numba.core.ccallback import CFunc
@@ -82,7 +85,7 @@ def _compiled(function: Callable[..., int], userdata: np.dtype[Any]) -> MachineC
         content=library._get_compiled_object(),
         symbol=callback.native_name,
         needed=tuple(name for name in needed if not name.startswith("llvm.")),
-        libraries=(LIBRARY_PATH,),
+        libraries=((rocket_fft.__name__, os.path.relpath(LIBRARY_PATH, Path(rocket_fft.__file__).parent)),),
     )
 
 

@@ -15,9 +15,9 @@ def keep(key: str, value: Any) -> bool:
     return entries.keep(f"live {key}", pickle.dumps(value))
 
 
-def find(key: str, kind: type[T]) -> T | None:
-    """What was kept under `key`, or None if it must be made again."""
-    content = entries.find(f"live {key}")
+def find(kind: type[T], *keys: str) -> T | None:
+    """What was kept under the first of `keys` that has anything, or None if it must be made again."""
+    content = entries.find(*(f"live {key}" for key in keys))
     try:
         value = None if content is None else pickle.loads(content)
     except Exception:  # noqa: BLE001 - whole, but of other versions of what it is made of: anything may be raised

@@ -20,7 +20,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from rtdenoise.cache import sources
+from rtdenoise.cache import processors, sources
 from rtdenoise.live_audio.callback import kept_files
 
 _HELPERS = {"numba_": "numba._helperlib", "NRT_": "numba.core.runtime._nrt_python"}
@@ -32,13 +32,13 @@ class MachineCode:
     """What the compiler made of one callback.
 
     `content`: object file; `symbol`: the callback's name in it; `needed`: names it takes from elsewhere; `libraries`:
-    paths of the shared libraries that have some of them.
+    the shared libraries that have some of them, as package and file name, since a package may be elsewhere at its use.
     """
 
     content: bytes
     symbol: str
     needed: tuple[str, ...]
-    libraries: tuple[str, ...]
+    libraries: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +50,31 @@ class Loaded:
 
 
 @lru_cache(maxsize=1)
-def stamp() -> str:
-    """A digest of everything compiled code depends on: our sources, the compiler, the interpreter, the processor."""
-    processor = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
-    ordered = [os.environ.get(name) for name in ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES")]
-    return hashlib.sha256(f"{sources.stamp()} {processor} {ordered}".encode()).hexdigest()
+def stamps() -> tuple[str, ...]:
+    """Digests of everything compiled code depends on: our sources, the compiler, the interpreter, the processor.
+
+    The first is of code made here, the others of code for portable processors that runs here, too.
+    """
+    ordered = os.environ.get(processors.NAME_VARIABLE)
+    if ordered:
+        native = (ordered, os.environ.get(processors.FEATURES_VARIABLE))
+    else:
+        native = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+    return tuple(_digest_for(processor) for processor in (native, *((name, "") for name in processors.runnable())))
+
+
+def _digest_for(processor: tuple[str, str | None]) -> str:
+    return hashlib.sha256(f"{sources.stamp()} {processor}".encode()).hexdigest()
 
 
 def keep(name: str, code: MachineCode) -> None:
     """Write `code` to disk under a name; if that fails, only the next start is slower."""
-    kept_files.keep(f"code {stamp()} {name}", code)
+    kept_files.keep(f"code {stamps()[0]} {name}", code)
 
 
 def load_kept(name: str) -> Loaded | None:
     """The callback of that name, or None if it must be compiled."""
-    code = kept_files.find(f"code {stamp()} {name}", MachineCode)
+    code = kept_files.find(MachineCode, *(f"code {stamp} {name}" for stamp in stamps()))
     return None if code is None else load(code)
 
 
@@ -72,10 +82,11 @@ def load(code: MachineCode) -> Loaded | None:
     """Load machine code into memory; None if a dependency is missing."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    for path in code.libraries:
-        if not Path(path).is_file():
+    for package, name in code.libraries:
+        path = _folder_of(package) / name
+        if not path.is_file() or ("avx2" in name and "avx2" not in processors.features()):  # made on another machine
             return None
-        llvm.load_library_permanently(path)
+        llvm.load_library_permanently(str(path))
     if not all(_provide(name) for name in code.needed):
         return None
     machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine()
@@ -122,14 +133,18 @@ def _of_the_system(name: str) -> bool:
 @lru_cache(maxsize=2)
 def _helpers(module: str) -> dict[str, int]:
     """The C functions of one of numba's extension modules, loaded without the package around it."""
-    package = importlib.util.find_spec("numba")
-    folder = Path((package.submodule_search_locations or [""])[0]) if package is not None else Path()
     *parents, name = module.split(".")[1:]
     for suffix in EXTENSION_SUFFIXES:
-        path = folder.joinpath(*parents, name + suffix)
+        path = _folder_of("numba").joinpath(*parents, name + suffix)
         spec = importlib.util.spec_from_file_location(module, path) if path.is_file() else None
         if spec is not None and spec.loader is not None:
             loaded = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(loaded)
             return dict(loaded.c_helpers)
     return {}
+
+
+def _folder_of(package: str) -> Path:
+    """Where a package is, found without importing it."""
+    spec = importlib.util.find_spec(package)
+    return Path((spec.submodule_search_locations or [""])[0]) if spec is not None else Path()

@@ -32,13 +32,14 @@ def start_of(settings: Settings, rate: int, channels: int) -> Start:
     """
     tables = sorted((data_folder("models") / "wf-prior").glob("*.npz"))
     weights = [(path.name, sources.content_of(path).hex()) for path in tables]
-    key = f"start {machine_code.stamp()} {settings.method} {settings.spectral} {rate} {channels} {weights}"
-    kept = kept_files.find(key, Start)
+    rest = f"{settings.method} {settings.spectral} {rate} {channels} {weights}"
+    keys = [f"start {stamp} {rest}" for stamp in machine_code.stamps()]
+    kept = kept_files.find(Start, *keys)
     if kept is None:
         from rtdenoise.live_audio.callback.first_state import spectral_start
 
         kept = spectral_start(settings, rate, channels)
-        kept_files.keep(key, kept)
+        kept_files.keep(keys[0], kept)
     return kept
 
 

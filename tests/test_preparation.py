@@ -1,0 +1,116 @@
+"""Compiling ahead: what is prepared is there at its first use, in a folder, in the cache and in a wheel."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import rtdenoise
+from rtdenoise.cache import processors
+from rtdenoise.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[1]
+FIRST_USE = """
+import numpy as np, rtdenoise
+from rtdenoise.cache import entries
+out = rtdenoise.denoise(np.ones(8000, np.float32), 8000, "SS", preset="ultra")
+print(out.size, entries.missed())
+"""
+
+
+def first_use(**variables: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_USE],
+        env=os.environ | variables,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prepared") / "new"
+    said = []
+    found = rtdenoise.prepare(
+        "SS", preset="ultra", sample_rate=8000, live=False, to=folder, portable=True, on_item=said.append
+    )
+    assert found == said
+    return folder, found
+
+
+def test_what_is_prepared_is_not_compiled_again(prepared, tmp_path):
+    folder, found = prepared
+    assert {(p.method, p.name, p.sample_rate, p.channels) for p in found} == {("SS", "ultra", 8000, 1)}
+    assert first_use(RTDENOISE_CACHE_DIR=str(folder)) == "8000 False"
+    assert first_use(RTDENOISE_CACHE_DIR=str(tmp_path)) == "8000 True", "elsewhere it is"
+
+
+def test_portable_code_names_the_processors_it_is_for(prepared):
+    names = [p.processor for p in prepared[1]]
+    assert names and set(names) <= {"x86-64-v3", "x86-64-v2", "generic"}
+    assert "generic" in processors.runnable()
+
+
+def test_the_command_says_what_is_ready(tmp_path):
+    command = [sys.executable, "-m", "rtdenoise", "prepare", "-a", "bypass", "--rate", "8000,16000", "--json"]
+    environment = os.environ | {"RTDENOISE_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["sample_rate"] for line in lines if line["name"] == "balanced"] == [8000, 16000]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"method": "XY"}, "XY"),
+        ({"preset": "nothing"}, "nothing"),
+        ({"sample_rate": 5}, "sample_rate=5"),
+        ({"portable": True}, "to="),
+        ({"model": "can-live", "method": "WF"}, "can-live"),
+        ({"to": "/dev/null/x"}, "/dev/null/x"),
+    ],
+)
+def test_what_cannot_be_prepared_is_said_before_anything_is_compiled(options, words):
+    with pytest.raises(ConfigError, match=words):
+        rtdenoise.prepare(**options)
+
+
+@pytest.mark.parametrize(("rate", "words"), [("x", "--rate x"), ("16000,", "--rate 16000,"), ("5", "sample_rate=5")])
+def test_a_bad_rate_is_one_line(rate, words):
+    command = [sys.executable, "-m", "rtdenoise", "prepare", "--rate", rate]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and words in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_wheel_holds_compiled_code_that_an_installation_uses(prepared, tmp_path):
+    """The build hook with a folder that is there already: what it compiles itself takes minutes."""
+    pytest.importorskip("hatchling", reason="the wheel is built with hatchling")
+    if not (ROOT / "hatch_build.py").is_file():
+        pytest.skip("no source checkout")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    environment = os.environ | {"RTDENOISE_PREPARE": str(prepared[0])}
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True, env=environment)
+    wheel = next(tmp_path.glob("*.whl"))
+    assert not wheel.name.endswith("none-any.whl"), "the code is this machine's"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    environment = {"PYTHONPATH": str(tmp_path / "site"), "RTDENOISE_CACHE_DIR": str(tmp_path / "own")}
+    script = "import rtdenoise; assert 'site' in rtdenoise.__file__" + FIRST_USE
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "8000 False", done.stderr

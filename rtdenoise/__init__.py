@@ -27,19 +27,24 @@ from rtdenoise.errors import (
 
 if TYPE_CHECKING:
     from rtdenoise.api import build, denoise, stream
-    from rtdenoise.files import denoise_file
+    from rtdenoise.effect import Effect
+    from rtdenoise.files import FileReport, denoise_file
     from rtdenoise.live_audio.public import live
+    from rtdenoise.streaming.session import Stream
 
 __version__ = "0.1.0"
 __all__ = [
     "AudioFileError",
     "ConfigError",
     "DeviceError",
+    "Effect",
+    "FileReport",
     "MissingExtraError",
     "ModelError",
     "RtDenoiseError",
     "SignalError",
     "SignalWarning",
+    "Stream",
     "__version__",
     "build",
     "denoise",
@@ -48,7 +53,16 @@ __all__ = [
     "stream",
 ]
 
-_LAZY = {"build": "api", "denoise": "api", "stream": "api", "denoise_file": "files", "live": "live_audio.public"}
+_LAZY = {
+    "Effect": "effect",
+    "FileReport": "files",
+    "Stream": "streaming.session",
+    "build": "api",
+    "denoise": "api",
+    "denoise_file": "files",
+    "live": "live_audio.public",
+    "stream": "api",
+}
 
 
 def __getattr__(name: str) -> Any:

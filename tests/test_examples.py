@@ -18,6 +18,7 @@ import rtdenoise
 from tests.files.conftest import voice
 from tests.lab.conftest import data_folder
 from tests.live.conftest import server, server_of
+from tests.streaming import test_presence as heard
 from tests.virtual_card.card import VirtualCard
 
 __all__ = ["data_folder", "server", "server_of"]
@@ -62,6 +63,16 @@ def test_an_effect_gives_the_same_whole_and_in_pieces(tmp_path):
     code, out, err = run("effect.py", tmp_path / "noisy.wav", tmp_path / "clean.wav")
     assert (code, err) == (0, "") and out == "<Effect: WF low>: 20801 samples, 0.0 apart\n"
     assert soundfile.info(tmp_path / "clean.wav").frames == 20801
+
+
+def test_speech_is_found_where_it_is(tmp_path):
+    soundfile.write(tmp_path / "noisy.wav", heard.NOISY, 16000, subtype="FLOAT")
+    code, out, err = run("speech.py", tmp_path / "noisy.wav")
+    assert (code, err) == (0, "")
+    found = np.zeros(len(heard.SPEECH), bool)
+    for since, until in re.findall(r"^(\S+) to (\S+) s$", out, re.MULTILINE):
+        found[round(100 * float(since)) : round(100 * float(until))] = True
+    assert found[heard.SPEECH].mean() > 0.8 and found[heard.NOISE].mean() < 0.1
 
 
 def test_the_service_gives_every_sample_back_whatever_the_packets():

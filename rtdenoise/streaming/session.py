@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,9 +16,13 @@ from rtdenoise.streaming.forms.layout import Layout
 from rtdenoise.streaming.forms.packed import DTYPE, Packed, Unpacker
 from rtdenoise.streaming.forms.pairs import split_pair
 from rtdenoise.streaming.offline import process_hops
+from rtdenoise.streaming.presence.bands import band_centres_hz, n_present
 from rtdenoise.streaming.samples import as_signal, from_float32, to_float32
 from rtdenoise.streaming.watch import InputWatch, warn_caller
-from rtdenoise.typing import F32, Audio, Denoiser
+from rtdenoise.typing import F32, F64, Audio, Denoiser
+
+if TYPE_CHECKING:
+    from rtdenoise.streaming.presence.reading import Reading
 
 
 class Stream:
@@ -91,6 +95,33 @@ class Stream:
     def latency_seconds(self) -> float:
         """`latency_samples` in seconds."""
         return self.latency_samples / self.sample_rate
+
+    @property
+    def speech_probability(self) -> float | None:
+        """Probability, 0 to 1, that there is speech in what came last; None where the method does not know.
+
+        Read from the state of the method after the last hop, whose window reaches back 32 ms; SS, WF and networks over
+        spectra know it.  Of several channels the highest.
+        """
+        reading = self._reading()
+        return None if reading is None else reading.speech_probability
+
+    @property
+    def snr_db(self) -> F32 | None:
+        """Speech over noise in what came last, in dB from -20 to 40, in the bands `snr_bands_hz`; or None, as above."""
+        reading = self._reading()
+        return None if reading is None else reading.snr_db[: n_present(self.sample_rate)]
+
+    @property
+    def snr_bands_hz(self) -> F64:
+        """Centres of the bands of `snr_db`, equidistant on the mel scale, up to half the rate of stream and method."""
+        known = self.snr_db
+        return band_centres_hz()[: n_present(self.sample_rate) if known is None else known.size]
+
+    def _reading(self) -> Reading | None:
+        from rtdenoise.streaming.presence.reading import reading_of  # loads numba
+
+        return reading_of(self._denoiser)
 
     def __repr__(self) -> str:
         delay_ms = 1e3 * (self.latency_samples + self.hop) / self.sample_rate

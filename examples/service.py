@@ -11,32 +11,31 @@ from __future__ import annotations
 
 import asyncio
 import sys
-
-import numpy as np
+from collections.abc import AsyncIterator
 
 import rtdenoise
 
 RATE_HZ = 16000
 
 
+async def packets(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """What arrives, cut wherever the network cut it, be it in the middle of a sample."""
+    while received := await reader.read(4096):
+        yield received
+
+
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """One connection: a stream of its own, from the first sample to the last."""
-    denoiser = rtdenoise.stream("WF", sample_rate=RATE_HZ, preset="low")
-    left = b""
-    while received := await reader.read(4096):
-        received = left + received
-        whole = len(received) // 2 * 2  # half a sample waits for the rest of it
-        left = received[whole:]
-        clean = denoiser.process(np.frombuffer(received[:whole], "<i2"))
-        writer.write(clean.astype("<i2").tobytes())
-        await writer.drain()
-    writer.write(denoiser.flush().astype("<i2").tobytes())
+    with rtdenoise.stream("WF", RATE_HZ, preset="low") as stream:
+        async for clean in stream.over(packets(reader)):
+            writer.write(clean)
+            await writer.drain()
     writer.close()
     await writer.wait_closed()
 
 
 async def main(port: int) -> None:
-    rtdenoise.stream("WF", sample_rate=RATE_HZ, preset="low")  # the first one compiles; no client shall wait for it
+    rtdenoise.stream("WF", RATE_HZ, preset="low")  # the first one compiles; no client shall wait for it
     server = await asyncio.start_server(serve, "localhost", port)
     print(f"listening on port {server.sockets[0].getsockname()[1]}", flush=True)
     async with server:

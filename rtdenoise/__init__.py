@@ -27,20 +27,25 @@ from rtdenoise.errors import (
 
 if TYPE_CHECKING:
     from rtdenoise.api import build, denoise, stream
-    from rtdenoise.files import denoise_file
+    from rtdenoise.effect import Effect
+    from rtdenoise.files import FileReport, denoise_file
     from rtdenoise.live_audio.public import live
     from rtdenoise.preparation import prepare
+    from rtdenoise.streaming.session import Stream
 
 __version__ = "0.1.0"
 __all__ = [
     "AudioFileError",
     "ConfigError",
     "DeviceError",
+    "Effect",
+    "FileReport",
     "MissingExtraError",
     "ModelError",
     "RtDenoiseError",
     "SignalError",
     "SignalWarning",
+    "Stream",
     "__version__",
     "build",
     "denoise",
@@ -51,6 +56,9 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Effect": "effect",
+    "FileReport": "files",
+    "Stream": "streaming.session",
     "build": "api",
     "denoise": "api",
     "denoise_file": "files",

@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from rtdenoise import registry
 from rtdenoise.config import Settings, keyword_overrides, load_settings, method_with
+from rtdenoise.errors import ConfigError, shortened
+from rtdenoise.rates import RATE_MAX_HZ, RATE_MIN_HZ
 from rtdenoise.streaming.channels import Downmix
+from rtdenoise.streaming.forms.pairs import split_pair
 from rtdenoise.streaming.samples import as_signal, from_float32, is_channels_first, to_float32
 from rtdenoise.streaming.session import Stream
 from rtdenoise.streaming.watch import InputWatch, warn_caller
@@ -24,8 +28,8 @@ Config = str | Path | Mapping[str, Any]
 
 def build(
     method: str | None = None,
+    sample_rate: int | None = None,
     *,
-    sample_rate: int,
     channels: int = 1,
     preset: str | None = None,
     config: Config | None = None,
@@ -38,7 +42,7 @@ def build(
 
     Parameters and errors as for `stream`.
     """
-    settings = _settings(
+    settings = settings_of(
         method,
         preset,
         config,
@@ -47,13 +51,13 @@ def build(
         attenuation_limit_db=attenuation_limit_db,
         mix=mix,
     )
-    return registry.build(settings, sample_rate, channels)
+    return registry.build(settings, _given_rate(sample_rate, "build('WF', 16000)"), channels)
 
 
 def stream(
     method: str | None = None,
+    sample_rate: int | None = None,
     *,
-    sample_rate: int,
     channels: int = 1,
     preset: str | None = None,
     config: Config | None = None,
@@ -93,7 +97,7 @@ def stream(
     Returns
     -------
     Stream
-        With ``process(chunk)``, ``flush()``, ``reset()`` and ``latency_samples``.
+        With ``process(chunk)``, ``flush()``, ``over(source)``, ``reset()`` and ``latency_samples``.
 
     Raises
     ------
@@ -103,26 +107,40 @@ def stream(
     Examples
     --------
     >>> import numpy as np, rtdenoise
-    >>> denoiser = rtdenoise.stream("WF", sample_rate=16000, preset="low")
+    >>> denoiser = rtdenoise.stream("WF", 16000, preset="low")
     >>> denoiser.latency_samples + denoiser.hop  # 8 ms
     128
     """
-    denoiser = build(
+    settings = settings_of(
         method,
-        sample_rate=sample_rate,
-        channels=channels,
-        preset=preset,
-        config=config,
+        preset,
+        config,
         model=model,
         channel_mode=channel_mode,
         attenuation_limit_db=attenuation_limit_db,
         mix=mix,
     )
-    return Stream(denoiser, channels_first=channels_first)
+    denoiser = registry.build(settings, _given_rate(sample_rate, "stream('WF', 16000)"), channels)
+    return Stream(denoiser, channels_first=channels_first, title=settings.title)
 
 
+@overload
 def denoise(
-    signal: Audio,
+    signal: tuple[int, ArrayLike],
+    sample_rate: None = None,
+    method: str | None = None,
+    *,
+    preset: str | None = None,
+    config: Config | None = None,
+    model: str | Path | None = None,
+    channel_mode: str | None = None,
+    attenuation_limit_db: float | None = None,
+    mix: float | None = None,
+    channels_first: bool | None = None,
+) -> tuple[int, Audio]: ...
+@overload
+def denoise(
+    signal: ArrayLike,
     sample_rate: int,
     method: str | None = None,
     *,
@@ -133,7 +151,20 @@ def denoise(
     attenuation_limit_db: float | None = None,
     mix: float | None = None,
     channels_first: bool | None = None,
-) -> Audio:
+) -> Audio: ...
+def denoise(
+    signal: Any,
+    sample_rate: int | None = None,
+    method: str | None = None,
+    *,
+    preset: str | None = None,
+    config: Config | None = None,
+    model: str | Path | None = None,
+    channel_mode: str | None = None,
+    attenuation_limit_db: float | None = None,
+    mix: float | None = None,
+    channels_first: bool | None = None,
+) -> Any:
     """Denoise a whole signal.
 
     Bit-identical to the output of `stream` with its first ``latency_samples`` dropped, hence aligned with the input.
@@ -143,10 +174,11 @@ def denoise(
     ----------
     signal : (n,), (n, channels) or (channels, n), read
         float32, float64 or float16 with full scale 1.0, or int16, int32, int8 or uint8 with the full scale of the type
-        (32768 for int16; uint8 is centred on 128).  Any byte order and memory layout.  NaN and infinite samples count
-        as 0, and a warning is logged.
+        (32768 for int16; uint8 is centred on 128).  Any byte order and memory layout, and whatever numpy reads as
+        such: lists of floats, tensors in the processor's memory.  NaN and infinite samples count as 0, and a warning
+        is logged.  Or a pair ``(sample_rate, samples)``.
     sample_rate : int
-        8 to 192 kHz.
+        8 to 192 kHz; left out with a pair.
     method, preset, config, model, channel_mode, attenuation_limit_db, mix
         As for `stream`.
     channels_first : bool, optional
@@ -155,7 +187,7 @@ def denoise(
     Returns
     -------
     same shape, dtype and byte order as `signal`
-        Integers are rounded and clipped to their range.
+        Integers are rounded and clipped to their range.  A pair for a pair.
 
     Raises
     ------
@@ -169,10 +201,8 @@ def denoise(
     SignalWarning
         If the samples appear to be scaled for another dtype, or cancel each other in a downmix.
     """
-    signal = as_signal(signal)
-    first = is_channels_first(signal.shape, channels_first)
-    rows = signal.T if first else signal
-    settings = _settings(
+    rate, samples = rate_and_samples(signal, sample_rate, "denoise(signal, 16000)")
+    settings = settings_of(
         method,
         preset,
         config,
@@ -181,8 +211,33 @@ def denoise(
         attenuation_limit_db=attenuation_limit_db,
         mix=mix,
     )
-    mono = rows.ndim == 1 or rows.shape[1] == 1
-    denoiser = registry.build(settings, sample_rate, 1 if mono else rows.shape[1])
+    array = as_signal(samples)
+    first = is_channels_first(array.shape, channels_first)
+    denoiser = registry.build(settings, rate, channels_of(array, first))
+    clean = enhance_array(denoiser, array, first)
+    return clean if samples is signal else (rate, clean)
+
+
+def channels_of(signal: Audio, channels_first: bool) -> int:
+    """Number of channels of a signal of this layout."""
+    return 1 if signal.ndim == 1 else signal.shape[0 if channels_first else 1]
+
+
+def enhance_array(denoiser: Denoiser, signal: Audio, channels_first: bool) -> Audio:
+    """Run a whole signal of any dtype through a denoiser that is new or reset, with warnings about the samples.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+        It is not reset afterwards.
+    signal : (n,), (n, channels) or (channels, n), read
+    channels_first : bool
+
+    Returns
+    -------
+    same shape and dtype as `signal`, aligned with it
+    """
+    rows = signal.T if channels_first else signal
     watch = InputWatch(denoiser.sample_rate, downmixed=isinstance(denoiser, Downmix))
     for remark in watch.take(rows, last=True):
         warn_caller(remark)
@@ -192,12 +247,40 @@ def denoise(
         _log.warning("%d samples are NaN or infinite; they count as 0", n_bad)
     from rtdenoise.streaming.whole import enhance_whole  # loads numba
 
-    clean = enhance_whole(denoiser, samples.reshape(-1) if mono else samples)
+    clean = enhance_whole(denoiser, samples.reshape(-1) if denoiser.channels == 1 else samples)
     out = from_float32(clean, signal.dtype).reshape(rows.shape)
-    return out.T if first else out
+    return out.T if channels_first else out
 
 
-def _settings(
+def rate_and_samples(signal: Any, sample_rate: int | None, example: str) -> tuple[int, Any]:
+    """Return the rate, from a pair ``(rate, samples)`` or given apart, and the samples.
+
+    Raises
+    ------
+    ConfigError
+        If there is no rate, or two that differ; `example` shows how to give it.
+    """
+    rate, samples = split_pair(signal)
+    if rate is None:
+        return _given_rate(sample_rate, example), samples
+    if sample_rate not in (None, rate):
+        raise ConfigError(
+            f"sample_rate={shortened(sample_rate)}, but the pair of rate and samples has {rate} Hz; leave it out, "
+            "and name other arguments (method='WF')"
+        )
+    return rate, samples
+
+
+def _given_rate(sample_rate: int | None, example: str) -> int:
+    if sample_rate is None:
+        raise ConfigError(
+            f"sample_rate=None must be a whole number of Hz from {RATE_MIN_HZ} to {RATE_MAX_HZ}; "
+            f"give it, for example {example}"
+        )
+    return sample_rate
+
+
+def settings_of(
     method: str | None,
     preset: str | None,
     config: Config | None,
@@ -207,6 +290,7 @@ def _settings(
     attenuation_limit_db: float | None,
     mix: float | None,
 ) -> Settings:
+    """Settings from the arguments that the calls of this module share; see `stream`."""
     overrides = keyword_overrides(
         model=model, channel_mode=channel_mode, attenuation_limit_db=attenuation_limit_db, mix=mix
     )

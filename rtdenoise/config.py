@@ -72,6 +72,11 @@ class Settings:
         if self.processing_rate_hz is not None:
             check_rate(self.processing_rate_hz, "processing_rate_hz")
 
+    @property
+    def title(self) -> str:
+        """The method with its preset, or with its network."""
+        return f"{self.method} {self.can.model if self.method == 'CAN' else self.preset}"
+
 
 def preset_names() -> list[str]:
     """Return the names of the shipped presets for SS and WF, longest delay first."""

@@ -18,6 +18,7 @@ import rtdenoise
 from tests.files.conftest import voice
 from tests.lab.conftest import data_folder
 from tests.live.conftest import server, server_of
+from tests.streaming import test_presence as heard
 from tests.virtual_card.card import VirtualCard
 
 __all__ = ["data_folder", "server", "server_of"]
@@ -47,6 +48,33 @@ def test_pushed_chunks_give_what_a_whole_array_gives(tmp_path):
     np.testing.assert_allclose(clean, expected, atol=2**-14)  # stored with 16 bits
 
 
+def test_a_recording_goes_over_in_blocks(tmp_path):
+    noisy = voice(20801, 16000, 2)
+    soundfile.write(tmp_path / "noisy.wav", noisy, 16000)
+    code, out, err = run("over.py", tmp_path / "noisy.wav", tmp_path / "clean.wav")
+    assert (code, err) == (0, "") and out == "<Stream: WF low, 16000 Hz, 2 channels, 8.0 ms of delay>\n"
+    noisy, _ = soundfile.read(tmp_path / "noisy.wav", dtype="float32")
+    clean, _ = soundfile.read(tmp_path / "clean.wav", dtype="float32")
+    np.testing.assert_allclose(clean, rtdenoise.denoise(noisy, 16000, "WF", preset="low"), atol=2**-14)
+
+
+def test_an_effect_gives_the_same_whole_and_in_pieces(tmp_path):
+    soundfile.write(tmp_path / "noisy.wav", voice(20801, 16000, 2), 16000)
+    code, out, err = run("effect.py", tmp_path / "noisy.wav", tmp_path / "clean.wav")
+    assert (code, err) == (0, "") and out == "<Effect: WF low>: 20801 samples, 0.0 apart\n"
+    assert soundfile.info(tmp_path / "clean.wav").frames == 20801
+
+
+def test_speech_is_found_where_it_is(tmp_path):
+    soundfile.write(tmp_path / "noisy.wav", heard.NOISY, 16000, subtype="FLOAT")
+    code, out, err = run("speech.py", tmp_path / "noisy.wav")
+    assert (code, err) == (0, "")
+    found = np.zeros(len(heard.SPEECH), bool)
+    for since, until in re.findall(r"^(\S+) to (\S+) s$", out, re.MULTILINE):
+        found[round(100 * float(since)) : round(100 * float(until))] = True
+    assert found[heard.SPEECH].mean() > 0.8 and found[heard.NOISE].mean() < 0.1
+
+
 def test_the_service_gives_every_sample_back_whatever_the_packets():
     noisy = np.round(voice(16000, 16000, 1)[:, 0] * 2**15).astype("<i2")
     process = start("service.py", 0)
@@ -64,7 +92,7 @@ def test_the_service_gives_every_sample_back_whatever_the_packets():
         process.kill()
         process.communicate()
     stream = rtdenoise.stream("WF", sample_rate=16000, preset="low")
-    expected = np.concatenate([stream.process(noisy), stream.flush()])
+    expected = np.concatenate([stream.process(noisy), stream.flush()])[stream.latency_samples :]
     np.testing.assert_array_equal(np.frombuffer(received, "<i2"), expected)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from rtdenoise.config import keyword_overrides, merge, method_with
 from rtdenoise.files.flow import Flow
 from rtdenoise.files.naming import beside, refuse_address, require_different, require_free
 from rtdenoise.files.report import FileReport, latency_parts_ms, level_fields
@@ -36,6 +37,10 @@ def denoise_file(
     method: str | None = None,
     preset: str | None = None,
     config: str | Path | Mapping[str, Any] | None = None,
+    model: str | Path | None = None,
+    channel_mode: str | None = None,
+    attenuation_limit_db: float | None = None,
+    mix: float | None = None,
     overrides: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -53,10 +58,10 @@ def denoise_file(
     source : path
     target : path, optional
         ``noisy_WF_denoised.wav`` beside ``noisy.wav`` if there is none.  Its suffix chooses the container.
-    method, preset, config
+    method, preset, config, model, channel_mode, attenuation_limit_db, mix
         As for `rtdenoise.stream`; the preset defaults to "quality".
     overrides : mapping, optional
-        Nested like a configuration, and stronger.
+        Nested like a configuration, and stronger; the keywords are stronger still.
     overwrite : bool
         Replace a file that is there.
     progress : callable, optional
@@ -75,7 +80,10 @@ def denoise_file(
     """
     for name in (source, target or ""):
         refuse_address(name)
-    streams = Streams(load_setup(method, preset, config, overrides))
+    keywords = keyword_overrides(
+        model=model, channel_mode=channel_mode, attenuation_limit_db=attenuation_limit_db, mix=mix
+    )
+    streams = Streams(load_setup(method_with(model, method), preset, config, merge(overrides or {}, keywords)))
     source = Path(source)
     return run_file(streams, source, Path(target) if target else None, overwrite=overwrite, progress=progress)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numbers
 import os
 from typing import Any
 
 import numpy as np
 
 from rtdenoise.errors import SignalError, shortened
+from rtdenoise.streaming.forms.packed import is_packed
 from rtdenoise.typing import F32, Audio
 
 CHANNELS_MAX = 64
@@ -64,11 +64,9 @@ def _refuse_what_is_no_array(signal: Any, call: str) -> None:
             f"{call} takes an array of samples, not the path {shortened(os.fspath(signal))}; "
             "rtdenoise.denoise_file reads and writes files"
         )
-    if isinstance(signal, (bytes, bytearray)) or (isinstance(signal, memoryview) and signal.format in ("B", "b", "c")):
-        raise SignalError(
-            f"{call} takes an array of samples, not {type(signal).__name__}; "
-            "for 16-bit samples give np.frombuffer(data, '<i2')"
-        )
+    if is_packed(signal):
+        remedy = "give np.frombuffer(data, '<i2')" + (", or take process_bytes" if call == "process" else "")
+        raise SignalError(f"{call} takes an array of samples, not {type(signal).__name__}; for 16-bit samples {remedy}")
     if signal is None:
         raise SignalError(f"{call} takes an array of samples, not None")
     if hasattr(signal, "read") and not hasattr(signal, "__array__"):
@@ -76,19 +74,8 @@ def _refuse_what_is_no_array(signal: Any, call: str) -> None:
             f"{call} takes an array of samples, not an open file ({_type_name(signal)}); rtdenoise.denoise_file "
             "takes its path, and np.frombuffer(file.read(), '<i2') gives raw 16-bit samples"
         )
-    if isinstance(signal, tuple) and len(signal) == 2 and _is_pair(*signal):
-        raise SignalError(
-            f"{call} takes the samples and the rate apart, not a pair of them; give the array of the pair alone"
-        )
     if isinstance(signal, np.ma.MaskedArray) and np.ma.is_masked(signal):
         raise SignalError("a signal with masked samples: say what they are, for example signal.filled(0)")
-
-
-def _is_pair(first: Any, second: Any) -> bool:
-    """Whether this is ``(rate, samples)`` or ``(samples, rate)``, as some libraries return audio."""
-    return (isinstance(first, numbers.Real) and hasattr(second, "__len__")) or (
-        isinstance(second, numbers.Real) and hasattr(first, "__len__")
-    )
 
 
 def _type_name(value: Any) -> str:

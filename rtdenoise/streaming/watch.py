@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from rtdenoise.errors import SignalWarning
 from rtdenoise.typing import Audio
 
+_PACKAGE = __name__.partition(".")[0]
 _FULL_SCALES = (2.0**15, 2.0**23, 2.0**31)
 _BITS = {2.0**15: 16, 2.0**23: 24, 2.0**31: 32}
 _OVER = 2.0  # a mix of 16-bit signals may exceed their full scale without being a 24-bit signal
@@ -108,5 +110,8 @@ def _float_remark(peak: float, lowest: float) -> str | None:
 
 
 def warn_caller(remark: str) -> None:
-    """Issue a `SignalWarning` that points at the line calling the public function."""
-    warnings.warn(remark, SignalWarning, stacklevel=3)
+    """Issue a `SignalWarning` that points at the line calling this package."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(remark, SignalWarning, stacklevel=level)

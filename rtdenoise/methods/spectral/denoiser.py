@@ -19,6 +19,8 @@ from rtdenoise.methods.spectral.state import (
 )
 from rtdenoise.streaming.blocks import fit_blocks
 from rtdenoise.streaming.overlap_add import Framing, scaled_framing
+from rtdenoise.streaming.presence.bands import n_present
+from rtdenoise.streaming.presence.reading import Reading, highest, reading_from, silence
 from rtdenoise.typing import F32
 
 
@@ -92,9 +94,35 @@ class SpectralDenoiser:
         if target is not out:
             out[...] = target
 
+    def reading(self) -> Reading | None:
+        """Speech presence and SNR after the last hop, from the features of the contextual a priori SNR.
+
+        Returns
+        -------
+        Reading or None
+            None for rules that compute no such features.
+        """
+        if self.state["rule"][0] not in (CONTEXT, FINE, CONTEXT_SUBTRACTION):
+            return None
+        return highest([_reading(state, self.sample_rate) for state in self.state])
+
     def reset(self) -> None:
         """Forget the signal and restore every parameter."""
         self.state[...] = self._initial
+
+
+def _reading(state: np.ndarray, sample_rate: int) -> Reading:
+    """Reading of one channel; before the first sound, and in digital silence, there is no speech."""
+    n = n_present(sample_rate)
+    if state["n_frames"] == 0 or state["n_silent"] >= state["history"].size:
+        return silence(n)
+    return reading_from(presence_features(state), "spectral", n)
+
+
+def presence_features(state: np.ndarray) -> F32:
+    """What speech presence is computed from, after a hop: the features of all bands; (140,) float32."""
+    features: F32 = state["band_features"].reshape(-1)
+    return features
 
 
 def rule_of(method: str, params: SpectralParams) -> int:

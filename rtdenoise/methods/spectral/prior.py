@@ -13,14 +13,14 @@ from rtdenoise.disk.shipped import data_folder
 from rtdenoise.errors import ModelError
 from rtdenoise.kernels.prior import N_AVERAGES, N_FEATURES
 from rtdenoise.streaming.overlap_add import Framing
+from rtdenoise.streaming.presence.bands import N_BANDS, band_centres_hz, mel_of
 from rtdenoise.typing import F32
 from rtdenoise.units import smoothing_per_hop
 
-N_BANDS = 20
 N_HIDDEN = 40
 AVERAGE_SECONDS = (0.03, 0.1, 0.4)
 PEAK_SECONDS = 2.0
-_LOWEST_HZ, _HIGHEST_HZ = 62.5, 8000.0  # centres of the first and the last band
+_HIGHEST_HZ = 8000.0  # centre of the last band
 
 
 def prior_fields(n_bins: int) -> list[tuple[Any, ...]]:
@@ -49,7 +49,7 @@ def prior_fields(n_bins: int) -> list[tuple[Any, ...]]:
 def fill_prior(record: Any, framing: Framing) -> None:
     """Write bands, smoothing and the fitted constants into a record that has these fields."""
     hz = np.arange(framing.n_bins) * framing.sample_rate / framing.frame
-    place = np.clip(np.interp(_mel(hz), _mel(band_centres_hz()), np.arange(N_BANDS)), 0, N_BANDS - 1)
+    place = np.clip(np.interp(mel_of(hz), mel_of(band_centres_hz()), np.arange(N_BANDS)), 0, N_BANDS - 1)
     heard = np.count_nonzero(hz <= _HIGHEST_HZ)
     record["share_above"] = place - np.floor(place)
     first = np.searchsorted(np.floor(place[:heard]), np.arange(N_BANDS))
@@ -62,16 +62,6 @@ def fill_prior(record: Any, framing: Framing) -> None:
     record["band_smoothing"] = [smoothing_per_hop(seconds, framing.hop_seconds) for seconds in times]
     for name, value in load_constants("context", context_shapes() | snr_shapes()).items():
         record[f"band_{name}"] = value
-
-
-def band_centres_hz() -> np.ndarray:
-    """Centres of the bands, equidistant on the mel scale; (20,) float64, Hz."""
-    mel = np.linspace(_mel(np.array(_LOWEST_HZ)), _mel(np.array(_HIGHEST_HZ)), N_BANDS)
-    return np.asarray(700.0 * (10.0 ** (mel / 2595.0) - 1.0))
-
-
-def _mel(hz: np.ndarray) -> np.ndarray:
-    return np.asarray(2595.0 * np.log10(1.0 + hz / 700.0))
 
 
 def context_shapes() -> dict[str, tuple[int, ...]]:

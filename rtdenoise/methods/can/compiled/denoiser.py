@@ -10,7 +10,11 @@ from rtdenoise.methods.can.compiled.records import initial_records
 from rtdenoise.methods.can.compiled.state import packed_weights
 from rtdenoise.methods.can.weights import Network
 from rtdenoise.streaming.blocks import fit_blocks
+from rtdenoise.streaming.presence.bands import n_present, pooling
+from rtdenoise.streaming.presence.reading import Reading, reading_from, silence
 from rtdenoise.typing import F32
+
+_TINY, _LOG_MAX = np.float32(1e-12), np.float32(9.0)
 
 
 class CompiledCan:
@@ -50,7 +54,7 @@ class CompiledCan:
         self.framing, self._initial = records.framing, (records.stream, records.frames, records.listening)
         self.sample_rate, self.hop = self.framing.sample_rate, self.framing.hop
         self.latency_samples = self.framing.latency_samples
-        self._weights = packed_weights(network)
+        self._network_rate, self._weights = spec.sample_rate, packed_weights(network)
         self._stream, self._frames, self._listening = (array.copy() for array in self._initial)
         self.gain_min: F32 = self._stream["gain_min"]
         silence = np.zeros(self.hop, np.float32)
@@ -70,6 +74,34 @@ class CompiledCan:
         compiled.hops(signal, target, self.hop, self._weights, self._stream, self._frames, self._listening)
         if target is not out:
             out[...] = target
+
+    def reading(self) -> Reading:
+        """Speech presence and SNR after the last hop, from the gain before its limit and the levels of the record."""
+        n = n_present(min(self.sample_rate, self._network_rate))
+        if not self._frames[0]["history"].any():
+            return silence(n)
+        return reading_from(self.presence_features(), "networks", n)
+
+    def presence_features(self) -> F32:
+        """Return what speech presence is computed from, after a hop.
+
+        The gain is the one before its limit, so that an attenuation limit changes nothing; what the layers after the
+        stack add to it is left out.
+
+        Returns
+        -------
+        (40,) float32
+            Logarithm of kept over removed power, and height above the floor, in each band.
+        """
+        weights, stream = self._weights[0], self._stream[0]
+        n, outputs, heights = stream["gain"].size, stream["outputs"], stream["heights"]
+        logits = outputs[:n] + heights[0] * weights["skip"][0] + heights[1] * weights["skip"][1]
+        gain = np.exp(-weights["mask_power"] * np.logaddexp(np.float32(0.0), -logits))
+        power, into = np.exp(stream["inputs"][:n]), pooling(n, self._network_rate)
+        ratio = (power * gain * gain) @ into + _TINY
+        ratio /= (power * np.square(1.0 - gain)) @ into + _TINY
+        height = heights[1] @ into / np.maximum(into.sum(0), _TINY)
+        return np.concatenate([np.clip(np.log(ratio), -_LOG_MAX, _LOG_MAX), height]).astype(np.float32)
 
     def reset(self) -> None:
         """Forget the signal."""

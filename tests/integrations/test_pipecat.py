@@ -40,11 +40,16 @@ FADE = 160
 
 
 class Microphone(BaseInputTransport):
-    """A transport whose audio is pushed by the test."""
+    """A transport whose audio is pushed by the test, once it is ready."""
+
+    def __init__(self, params: TransportParams) -> None:
+        super().__init__(params)
+        self.ready = asyncio.Event()
 
     async def start(self, frame: StartFrame) -> None:
         await super().start(frame)
         await self.set_transport_ready(frame)
+        self.ready.set()
 
     async def drained(self) -> None:
         await self._audio_in_queue.join()
@@ -77,14 +82,9 @@ async def through(audio_filter: RtDenoiseFilter, steps: list[bytes | Frame], cha
         params=PipelineParams(audio_in_sample_rate=16000),
         cancel_on_idle_timeout=False,
     )
-    running = asyncio.Event()
-
-    @worker.event_handler("on_pipeline_started")
-    async def _started(_worker, _frame):
-        running.set()
 
     async def push() -> None:
-        await running.wait()
+        await microphone.ready.wait()
         for step in steps:
             if isinstance(step, bytes):
                 await microphone.push_audio_frame(InputAudioRawFrame(step, 16000, channels))

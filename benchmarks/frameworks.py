@@ -74,8 +74,8 @@ def of_livekit(settings: dict[str, Any]) -> tuple[Callable[[bytes], object], int
 
 def memory(settings: dict[str, Any], n_sessions: int = 10) -> dict[str, float]:
     """Megabytes of the process that the first session adds, and on average each of the next."""
-    process, kept, sizes = psutil.Process(), [], []
-    sizes.append(process.memory_info().rss)
+    process, kept = psutil.Process(), []
+    sizes = [process.memory_info().rss]
     for _ in range(n_sessions + 1):
         kept.append(Bytes(Session(Choice(**settings), 16000, 1)))
         kept[-1].process(noise(16000).tobytes())

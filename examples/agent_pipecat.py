@@ -14,6 +14,7 @@ import numpy as np
 import soundfile
 from pipecat.transports.base_transport import TransportParams
 
+import rtdenoise
 from rtdenoise.integrations.pipecat import RtDenoiseFilter
 
 
@@ -21,6 +22,7 @@ async def main(source: str, target: str) -> None:
     samples, rate = soundfile.read(source, dtype="int16")
     params = TransportParams(audio_in_enabled=True, audio_in_filter=RtDenoiseFilter("WF"))
     audio_filter, size = params.audio_in_filter, rate // 50
+    rtdenoise.stream("WF", sample_rate=rate, preset="low")  # the first one compiles; a pipeline would not wait for it
     await audio_filter.start(rate)
     late = audio_filter.latency_samples
     pieces = [await audio_filter.filter(samples[at : at + size].tobytes()) for at in range(0, len(samples), size)]

@@ -43,11 +43,17 @@ def pythons(session: nox.Session) -> None:
 
 @nox.session
 def training(session: nox.Session) -> None:
-    """Networks in TensorFlow and PyTorch, and servers of far places: what the suite skips without these packages."""
+    """Networks in TensorFlow and PyTorch, far servers, frameworks of calls: what the suite skips without packages."""
     pip = ("python", "-m", "pip", "install", "--quiet")  # into the environment of --no-venv, too
-    session.run(*pip, "--editable", ".[dev,tf,mos,servers]")
+    session.run(*pip, "--editable", ".[dev,tf,mos,servers,pipecat,livekit,aiortc,wyoming]")
     session.run(*pip, TORCH)
-    places = ["tests/lab", "tests/methods/can", "tests/cli/test_train.py", "tests/batch/test_remote.py"]
+    places = [
+        "tests/lab",
+        "tests/methods/can",
+        "tests/cli/test_train.py",
+        "tests/batch/test_remote.py",
+        "tests/integrations",
+    ]
     places += ["tests/test_examples.py::test_a_tiny_network_is_trained_and_used"]
     session.run("python", "-m", "pytest", "-q", *(session.posargs or ["-n", "2", *places]))
 

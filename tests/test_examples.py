@@ -128,6 +128,22 @@ def test_a_session_is_changed_watched_and_recorded(server, tmp_path):
     assert len({soundfile.info(path).frames for path in (tmp_path / "takes").iterdir()}) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [("agent_pipecat.py", "pipecat"), ("track_livekit.py", "livekit"), ("track_aiortc.py", "aiortc")],
+)
+def test_frameworks_denoise_a_recording(name, package, tmp_path):
+    pytest.importorskip(package, reason=f"needs pip install 'rtdenoise[{package}]'")
+    rate = 48000 if package == "aiortc" else 16000
+    noisy = voice(rate, rate, 1)
+    soundfile.write(tmp_path / "noisy.wav", noisy, rate, subtype="PCM_16")
+    code, out, err = run(name, tmp_path / "noisy.wav", tmp_path / "clean.wav")
+    assert code == 0, err
+    assert out.endswith(" late\n")
+    clean, _ = soundfile.read(tmp_path / "clean.wav")
+    assert len(clean) >= 0.9 * rate and 0.0 < np.std(clean) < np.std(noisy)
+
+
 def test_a_tiny_network_is_trained_and_used(data_folder, tmp_path):
     pytest.importorskip("tensorflow", reason="training needs TensorFlow")
     code, out, err = run("train_tiny.py", data_folder, tmp_path / "tiny", 4)

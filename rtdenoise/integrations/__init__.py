@@ -1,1 +1,1 @@
-"""Denoisers in the shape that other frameworks expect: one module for each, imported by whoever uses it."""
+"""Denoisers in the shape that other packages and frameworks expect, one module for each."""

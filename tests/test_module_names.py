@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from rtdenoise.errors import MissingExtraError
+
 ROOT = Path(__file__).parents[1]
 DOTTED = re.compile(r"(?<![\w./-])rtdenoise(?:\.[A-Za-z_]\w*)+(?::[A-Za-z_]\w*)?(?![\w/-])")
 SLASHED = re.compile(r"(?<![\w./-])(?:rtdenoise|tests|benchmarks)(?:/\w+)+\.py\b")
@@ -41,7 +43,7 @@ def exists(name: str) -> bool:
     for length in range(len(parts), 0, -1):
         try:
             spec = find_spec(".".join(parts[:length]))
-        except ModuleNotFoundError:
+        except (ModuleNotFoundError, MissingExtraError):  # looking inside a module imports it
             continue
         if spec is not None:
             inside = [*parts[length:], *([attribute] if attribute else [])]

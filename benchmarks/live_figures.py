@@ -101,7 +101,7 @@ def gil(seconds: float) -> dict[str, Any]:
         worker = Worker(plan("WF", source=None, target="x"), region, -1, ChildEnd.__new__(ChildEnd), Goodbye())
         listed = list_devices_here()
         source, target = (find_device(listed, name, kind) for name, kind in (("mic", "input"), ("speaker", "output")))
-        _hop, callback, userdata = worker._prepare(card.rate, 1, 1)
+        _hop, callback, userdata = worker._prepare(card.rate, 1, 1, lambda hop: hop)
         opening = Opening(
             rate=card.rate, source=source, target=target, channels_in=1, channels_out=1, block=0, latency="low"
         )
@@ -130,10 +130,35 @@ def gil(seconds: float) -> dict[str, Any]:
     }
 
 
+def network(seconds: float) -> dict[str, Any]:
+    """Networks in the callback at 48 kHz, paced, over arrays: processor time of a callback; delay without devices."""
+    from rtdenoise.config import load_settings
+    from rtdenoise.live_audio.audio.pace import Bench
+    from rtdenoise.live_audio.callback.programs import process_callback, start_of
+    from rtdenoise.live_audio.record import heard_delay
+
+    rate, found = 48000, {}
+    for model in ("can-live", "can-small"):
+        settings = load_settings(method="CAN", preset="low", overrides={"can": {"model": model}})
+        begin = start_of(settings, rate, 1, with_network=True)
+        callback = process_callback(begin)
+        for block in (64, 128, 256):
+            bench = Bench(begin, callback, rate)
+            times = bench.paced_us(block, seconds / 6)[20:]
+            found[f"{model}, blocks of {block}"] = {
+                "block_us": round(1e6 * block / rate),
+                "compute_us": {f"p{share:g}": round(float(np.percentile(times, share)), 1) for share in (50, 99, 99.9)}
+                | {"max": round(float(times.max()), 1)},
+                "delay_ms": round(1e3 * (heard_delay(bench.live) + block) / rate, 2),
+            }
+    return found
+
+
 FIGURES: dict[str, Callable[[float], dict[str, Any]]] = {
     "bypass": bypass,
     "latency": latency,
     "gil": gil,
+    "network": network,
     "start": start,
     "cpu": cpu,
     "ending": ending,

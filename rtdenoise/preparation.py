@@ -174,11 +174,13 @@ def _ready(item: Item, on_item: Callable[[Prepared], None]) -> Prepared:
 def _live_ready(item: Item) -> None:
     """Compile the audio callback, too."""
     from rtdenoise.live_audio.callback import programs
+    from rtdenoise.live_audio.plan import LivePlan
 
     settings = load_settings(
         method=item.method, preset=item.preset, overrides={"can": {"model": item.model}} if item.model else None
     )
-    programs.process_callback(programs.start_of(settings, item.sample_rate, item.channels))
+    inside = LivePlan(settings=settings, channels=item.channels).network_inside
+    programs.process_callback(programs.start_of(settings, item.sample_rate, item.channels, with_network=inside))
     programs.playback_callback()
 
 

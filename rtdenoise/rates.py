@@ -9,6 +9,7 @@ from typing import Any
 from rtdenoise.errors import ConfigError, shortened
 
 RATE_MIN_HZ, RATE_MAX_HZ = 8_000, 192_000
+_PASSBAND = 0.9  # of half the lower rate: what a resampler lets through
 
 
 def check_rate(sample_rate: Any, name: str = "sample_rate") -> int:
@@ -37,3 +38,9 @@ def check_rate(sample_rate: Any, name: str = "sample_rate") -> int:
         remedy = f"; resample the signal first, to {nearest} Hz for example"
     shown = f"{shortened(sample_rate)} Hz" if number else shortened(sample_rate)
     raise ConfigError(f"{name}={shown} must be a whole number of Hz from {RATE_MIN_HZ} to {RATE_MAX_HZ}{remedy}")
+
+
+def passed_hz(sample_rate: float, processing_rate: float) -> float:
+    """Highest frequency that comes out of a method that runs at another rate than its stream, between resamplers."""
+    lower = min(sample_rate, processing_rate)
+    return lower / 2 if sample_rate == processing_rate else _PASSBAND * lower / 2

@@ -52,8 +52,7 @@ def make_case(name: str, rate_hz: int = RATE_HZ) -> Case:
 
 
 def _network_engine(settings: Settings) -> str:
-    from rtdenoise.methods.can.models import open_model
-    from rtdenoise.methods.can.streaming import engine_for
+    from rtdenoise.methods.can.models import engine_for, open_model
 
     chosen = settings.can
     return engine_for(open_model(chosen.model).spec, chosen.engine, chosen.precision)

@@ -36,8 +36,7 @@ class Setup:
         """Name of the CAN's network, and the engine that "auto" stands for; none for other methods."""
         if self.settings.method != "CAN":
             return None, None
-        from rtdenoise.methods.can.models import open_model
-        from rtdenoise.methods.can.streaming import engine_for
+        from rtdenoise.methods.can.models import engine_for, open_model
 
         can = self.settings.can
         return can.model, engine_for(open_model(can.model).spec, can.engine, can.precision)

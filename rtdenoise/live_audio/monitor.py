@@ -9,8 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.live_audio.record import FLAGS, HISTOGRAM_BINS, heard_delay, histogram_value_ns, percentile_ns
+from rtdenoise.live_audio.record import (
+    FLAGS,
+    HISTOGRAM_BINS,
+    heard_delay,
+    heard_rate,
+    histogram_value_ns,
+    percentile_ns,
+)
 from rtdenoise.live_audio.supervise.lost import LostSamples
+from rtdenoise.rates import passed_hz
 from rtdenoise.units import db_from_power
 
 _SHARES = {"p50": 0.50, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
@@ -198,6 +206,18 @@ class Monitor:
         parts["total"] = sum(parts.values())
         return {name: round(value, 3) for name, value in parts.items()}
 
+    def _processing(self) -> dict[str, Any]:
+        """Where the audible method runs, at which rate, and the highest frequency that it lets through."""
+        if self._live is None:
+            return {}
+        record, rate = self._live[0], heard_rate(self._live)
+        inside = record["share_target"] == 0.0 or record["engine_inside"] == 1
+        return {
+            "run_in": "callback" if inside else "engine",
+            "processing_rate_hz": round(rate),
+            "band_hz": passed_hz(float(record["rate"]), rate),
+        }
+
     def interval(self) -> dict[str, Any]:
         """Report on the time since the last call."""
         now = self._sum()
@@ -245,6 +265,7 @@ class Monitor:
                 if live is not None and live["play_rate"]
                 else {}
             ),
+            **self._processing(),
             "latency_ms": self.budget(),
         }
 

@@ -353,6 +353,7 @@ def live(
     mix: float | None = None,
     block: int | None = None,
     latency: str | float = "low",
+    run_in: str = "auto",
     overwrite: bool = False,
     tell: Callable[[str], None] | None = None,
 ) -> LiveSession:
@@ -373,6 +374,9 @@ def live(
         Samples per device block; by default the host's best.
     latency : "low", "safe" or float
         Latency requested from the host; a number is in seconds.
+    run_in : {"auto", "callback", "engine"}
+        Where compiled methods run: inside the audio callback or in a process of their own.  "auto": in the callback,
+        unless a network's hop is measured to take more than 60 % of a block's time on this machine.
     overwrite : bool
         Whether to replace an existing output file.
     tell : callable, optional
@@ -421,6 +425,7 @@ def live(
         block=block,
         latency=latency,
         channels_out=channels if virtual else None,
+        run_in=run_in,
     )
     return LiveSession(
         plan,

@@ -65,6 +65,8 @@ _PARAMETERS = [
 ]
 _ENGINE = [
     ("engine_on", "i8"),  # 1: it is woken for every block and must deliver output
+    ("engine_inside", "i8"),  # 1: it is a compiled network in the callback itself, and no process
+    ("engine_rate", "f8"),  # Hz, at which its method runs inside all adapters
     ("engine_hop", "i8"),
     ("engine_latency", "i8"),  # of its method
     ("engine_queue", "i8"),  # samples of time it has to deliver its output
@@ -242,6 +244,12 @@ def heard_delay(live: Any) -> int:
     return int(record["wait"]) + int(record["latency"])
 
 
+def heard_rate(live: Any) -> float:
+    """Rate at which the audible method runs, in Hz; `live` is (1,) `LIVE`, read."""
+    record = live[0]
+    return float(record["engine_rate"] if record["share_target"] > 0.0 else record["rate"])
+
+
 def expect_engine(live: Any, built: Any, latency: str | float) -> None:
     """Write the properties reported by an engine process into the record; set `engine_on` afterwards.
 
@@ -249,12 +257,19 @@ def expect_engine(live: Any, built: Any, latency: str | float) -> None:
     ----------
     live : (1,) `LIVE`, written
     built : mapping
-        ``hop``, ``latency``, ``limits`` and ``gain_min``.
+        ``hop``, ``latency``, ``rate``, ``limits`` and ``gain_min``.
     latency : "low", "safe" or float
         From the plan; "safe" gives the engine three hops to deliver its output instead of one.
     """
     live["engine_hop"], live["engine_latency"] = built["hop"], built["latency"]
+    live["engine_rate"] = built["rate"]
     live["engine_queue"] = built["hop"] * (3 if latency == "safe" else 1)
     live["engine_limits"], live["engine_gain_min"] = int(built["limits"]), built["gain_min"]
     live["engine_wait"] = -1
-    live["engine_weight"] = live["was_wet"] = 0
+    live["engine_weight"] = live["was_wet"] = live["engine_inside"] = 0
+
+
+def hear_engine(live: Any) -> None:
+    """Let a new stream begin with the engine's output; `live` is (1,) `LIVE`, written."""
+    live["share"] = live["share_target"] = 1.0
+    live["engine_on"] = 1

@@ -67,6 +67,7 @@ class Session:
         self._engines = Engines(tell, self._wake_fd)
         self._rules: dict[str, int] = {}
         self._heard = plan.settings.method
+        self._place = ""
         self._zeros, self._watch = Zeros(), Watch()
         self._wanted: dict[str, float] = {}
         self._open()
@@ -150,6 +151,8 @@ class Session:
         if kind == "rate":
             self._stage.enter("preparing", _COMPILE_SECONDS)
             self._engines.set_rate(int(event["rate"]))
+        elif kind == "run-in":
+            self._on_place(event)
         elif kind == "prepared":
             self._engines.run()
         elif kind == "opening":
@@ -169,6 +172,15 @@ class Session:
             self._on_error(event)
         elif kind == "finished":
             self.state = "finished"
+
+    def _on_place(self, event: dict[str, Any]) -> None:
+        """The audio process has measured where the network runs; it waits for an engine where that is not in itself."""
+        if event["line"] and event["line"] != self._place:
+            self._place = str(event["line"])
+            self._tell(self._place)
+        if event["where"] == "engine":
+            self.plan = replace(self.plan, run_in="engine")
+            self._engines.open(self.plan, self.region)
 
     def _on_running(self, event: dict[str, Any]) -> None:
         for name, value in self._wanted.items():
@@ -242,7 +254,10 @@ class Session:
             self.set_bypass(True)
             return
         self._remember(name)
-        if self.plan.uses_engine:
+        inside = bool(self.region.live["engine_inside"][0])
+        if self.plan.network_inside and not inside:  # the running callback has no network in it
+            self.plan = replace(self.plan, run_in="engine")
+        if self.plan.uses_engine or self.plan.network_inside:
             self._engines.switch_to(self.plan, self.region.live)
             return
         self._heard = name

@@ -7,12 +7,11 @@ import math
 import numpy as np
 
 from rtdenoise.errors import ConfigError
-from rtdenoise.rates import check_rate
+from rtdenoise.rates import check_rate, passed_hz
 from rtdenoise.streaming.blocks import check_block
 from rtdenoise.streaming.resampler import Resampler
 from rtdenoise.typing import F32, Denoiser
 
-_PASSBAND = 0.9  # of half the lower rate: what a resampler lets through
 _HOPS_AT_ONCE = 1 << 16  # with coprime rates the pattern repeats only after millions of hops
 
 
@@ -107,5 +106,4 @@ def processing_rate_hz(denoiser: Denoiser) -> int:
 
 def band_hz(denoiser: Denoiser) -> float:
     """Highest frequency that comes out: half the rate, or the end of a resampler's band."""
-    rate, inner = denoiser.sample_rate, processing_rate_hz(denoiser)
-    return rate / 2 if inner == rate else _PASSBAND * min(rate, inner) / 2
+    return passed_hz(denoiser.sample_rate, processing_rate_hz(denoiser))

@@ -21,13 +21,24 @@ from tests.live.diagnosis import diagnosis
 STEP_SECONDS = 0.02
 
 
-def settings(method: str = "WF", preset: str = "low") -> Settings:
-    return load_settings(method=method, preset=preset)
+def settings(method: str = "WF", preset: str = "low", **overrides: Any) -> Settings:
+    return load_settings(method=method, preset=preset, overrides=overrides)
 
 
-def plan(method: str = "WF", preset: str = "low", **fields: Any) -> LivePlan:
+def plan(
+    method: str = "WF",
+    preset: str = "low",
+    *,
+    model: str = "can-live",
+    can_engine: str = "auto",
+    channel_mode: str = "linked",
+    processing_rate_hz: int | None = None,
+    **fields: Any,
+) -> LivePlan:
     devices = {"source": "virtual_microphone", "target": "virtual_speaker"}
-    return LivePlan(settings=settings(method, preset), **(devices | fields))
+    overrides = {"channel_mode": channel_mode, "processing_rate_hz": processing_rate_hz}
+    found = settings(method, preset, can={"model": model, "engine": can_engine}, **overrides)
+    return LivePlan(settings=found, **(devices | fields))
 
 
 class Running:

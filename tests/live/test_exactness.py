@@ -9,6 +9,7 @@ from numpy.testing import assert_array_equal
 import rtdenoise
 from rtdenoise.live_audio.record import heard_delay
 from rtdenoise.live_audio.shared_memory import span_of
+from tests.live.conftest import may_run_in_real_time
 from tests.live.harness import plan, running
 from tests.virtual_card.card import VirtualCard
 
@@ -55,5 +56,26 @@ def test_live_output_is_offline_output_to_the_bit(server, method):
     (start,) = np.flatnonzero(noisy == signal[0])[:1]
     assert_array_equal(noisy[start : start + signal.size], signal)
     expected = rtdenoise.denoise(noisy, card.rate, method=method, preset="low")
+    assert_array_equal(heard[delay : delay + signal.size], expected[start : start + signal.size])
+    assert np.std(expected[start:]) < 0.9 * np.std(signal), "nothing was enhanced"
+
+
+@pytest.mark.parametrize("model", ["can-live", "can-small"])
+def test_a_network_in_the_callback_at_48_khz_is_the_offline_output_to_the_bit(server_of, model):
+    server, told = server_of(rate=48000, period=128, realtime=may_run_in_real_time()), []
+    asked = plan("CAN", model=model, run_in="callback", howl_guard=False)
+    with VirtualCard(server.name) as card, running(asked, told) as live:
+        card.wait_connected()
+        signal = noise(1.5, card.rate)
+        heard = card.play_record(signal)
+        region, rings = live.session.region, live.session.region.attached_rings()
+        n = int(region.live["n"][0])
+        assert n < rings["noisy"].shape[0], "the rings must still hold the stream's first sample"
+        noisy, delay = span_of(rings["noisy"], 0, n)[:, 0], heard_delay(region.live)
+        assert live.session._engines._working is None, "no engine process"
+        assert region.live["engine_inside"][0] == 1 and region.live["dry_blocks"][0] == 0
+    (start,) = np.flatnonzero(noisy == signal[0])[:1]
+    assert_array_equal(noisy[start : start + signal.size], signal)
+    expected = rtdenoise.denoise(noisy, card.rate, "CAN", model=model)
     assert_array_equal(heard[delay : delay + signal.size], expected[start : start + signal.size])
     assert np.std(expected[start:]) < 0.9 * np.std(signal), "nothing was enhanced"

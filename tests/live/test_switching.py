@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import rtdenoise
+from rtdenoise.live_audio.audio import pace
+from rtdenoise.live_audio.callback import kept_files
 from rtdenoise.live_audio.ends.taps import Tap
 from rtdenoise.live_audio.record import heard_delay
 from rtdenoise.live_audio.shared_memory import span_of
@@ -154,3 +156,45 @@ def test_can_is_switched_to_and_keeps_to_the_limit_itself(server):
         live.wait(lambda: session.monitor.level_out_db > session.monitor.level_in_db - 0.5, 20.0)
         session.set_attenuation_limit_db(30.0)
         live.wait(lambda: session.monitor.level_out_db < session.monitor.level_in_db - 6.0, 20.0)
+
+
+def test_a_network_in_the_callback_is_left_and_entered_without_a_gap(server):
+    with VirtualCard(server.name) as card, running(plan("CAN", model="can-small", howl_guard=False)) as live:
+        card.wait_connected()
+        card.set_idle(noise(4.0, card.rate) * np.float32(0.3))
+        record, session = live.session.region.live, live.session
+        opened, rings = session.monitor.devices, session.region.attached_rings()
+        assert heard(live) or live.wait(lambda: heard(live), 5.0)
+        for method in ("WF", "SS"):
+            begin = int(record["n"][0])
+            session.set_method(method)
+            live.wait(lambda: not_heard(live), 5.0)
+            assert session.method == method and session.attenuation_limit_db == pytest.approx(18.0, abs=0.1)
+            session.set_method("CAN")
+            live.wait(lambda: heard(live), 10.0)
+            clean = span_of(rings["clean"], max(begin, int(record["n"][0]) - 3 * card.rate), int(record["n"][0]))[:, 0]
+            pieces = clean[: clean.size // 160 * 160].reshape(-1, 160)
+            assert np.all(pieces.any(axis=1)), "a gap"
+        assert record["dry_blocks"][0] == 0 and record["engine_inside"][0] == 1
+        assert session._engines._working is None, "no engine process"
+        assert session.monitor.devices is opened and session.reopened == 0
+
+
+def test_where_a_hop_takes_too_long_for_the_callback_the_network_runs_in_an_engine(server):
+    """The time measured on an earlier start, which is what a start reads, is that of a much slower machine."""
+    asked, told = plan("CAN", model="can-small", howl_guard=False), []
+    name = pace.kept_as(asked.settings, 16000, 1)
+    before = kept_files.find(name, float)
+    kept_files.keep(name, 1e5)
+    try:
+        with VirtualCard(server.name), running(asked, told) as live:
+            live.wait(lambda: heard(live), 60.0)
+            assert live.session.region.live["engine_inside"][0] == 0
+            assert live.session.monitor.total()["run_in"] == "engine"
+            assert live.session._engines._working.alive
+    finally:
+        kept_files.keep(name, before if before is not None else 100.0)
+    assert told[0] == (
+        "can-small runs in a process of its own: a hop takes 100.00 ms of a block's 8.00 ms, more than 60 %; "
+        "a larger --block or --run-in callback avoids it"
+    )

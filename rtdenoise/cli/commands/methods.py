@@ -63,8 +63,7 @@ def _others(settings: Settings) -> dict[str, Any]:
 
 def _networks() -> dict[str, Any]:
     """The shipped networks: delay and hop in ms, number of channels, the rates they run at in their usual engine."""
-    from rtdenoise.methods.can.models import model_names, open_model
-    from rtdenoise.methods.can.streaming import engine_for
+    from rtdenoise.methods.can.models import engine_for, model_names, open_model
     from rtdenoise.rates import RATE_MAX_HZ, RATE_MIN_HZ
 
     specs = {name: open_model(name).spec for name in model_names()}

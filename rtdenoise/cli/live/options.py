@@ -11,7 +11,7 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 MAX_CHANNELS = 8
-_NAMES = ("block", "latency", "duration", "live_channels", "monitor_only", "record", "every")
+_NAMES = ("block", "latency", "duration", "live_channels", "monitor_only", "record", "every", "run_in")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,7 @@ class LiveOptions:
     monitor_only: bool = False
     record: str | None = None
     every: float | None = None
+    run_in: str = "auto"
 
 
 class _Latency(click.ParamType[Any]):
@@ -90,6 +91,14 @@ def live_options(function: F) -> F:
             type=_Seconds(min=0.1),
             metavar="S",
             help="Live: a line, with --json an object, every S seconds.",
+        ),
+        click.option(
+            "--run-in",
+            type=click.Choice(["auto", "callback", "engine"]),
+            default="auto",
+            metavar="auto|callback|engine",
+            help="Live: compiled methods in the audio callback or in a process of their own; auto measures.  "
+            "[default: auto]",
         ),
     )
     for decorate in reversed(decorators):

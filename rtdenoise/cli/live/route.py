@@ -109,6 +109,7 @@ def _plan(
         channels=live.live_channels,
         block=live.block,
         latency=live.latency,
+        run_in=live.run_in,
         silent=microphone is not None and microphone.moves,
         channels_out=live.live_channels if microphone is not None else None,
     )

@@ -22,15 +22,19 @@ from rtdenoise.live_audio.audio.devices import Device
 from rtdenoise.live_audio.audio.goodbye import Goodbye
 from rtdenoise.live_audio.audio.jack_ports import JackPorts, RefusedError, ports_of
 from rtdenoise.live_audio.plan import LivePlan
-from rtdenoise.live_audio.record import FINISHED, attach_rings, expect_engine, prepare
+from rtdenoise.live_audio.record import FINISHED, attach_rings, expect_engine, hear_engine, prepare
 from rtdenoise.live_audio.shared_memory import Region
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rtdenoise.live_audio.audio.portaudio import Opening
+    from rtdenoise.live_audio.callback.machine_code import Loaded
     from rtdenoise.live_audio.callback.start import Start
 
 _ENGINE_START_SECONDS = 120.0
 _FIRST_CALLBACK_SECONDS = 5.0
+_USUAL_BLOCK = 128  # where the host decides, for what a hop is compared with
 _POLL_SECONDS = 0.04
 _LOOK_SECONDS = 0.2
 _GOODBYE_SECONDS = 60.0  # the session's timeout is shorter
@@ -59,7 +63,9 @@ class Worker:
         channels_in = min(plan.channels, source.channels_in) if source else 0
         channels_out = min(plan.channels_out or max(2, plan.channels), target.channels_out) if target else 0
         self._parent.send("rate", rate=rate)
-        hop, callback, userdata = self._prepare(rate, channels_in, 0 if apart else channels_out)
+        hop, callback, userdata = self._prepare(
+            rate, channels_in, 0 if apart else channels_out, lambda hop: self._block(hop, source, target)
+        )
         opening = Opening(
             rate=rate,
             source=source,
@@ -128,17 +134,54 @@ class Worker:
             return 0  # JACK's own period: any other length adds one block
         return hop if self._plan.latency == "low" else 2 * hop
 
-    def _prepare(self, rate: int, channels_in: int, channels_out: int) -> tuple[int, Any, np.ndarray]:
-        """Prepare record and rings for this rate; return the audible path's hop, the callback and its user data."""
+    def _prepare(
+        self, rate: int, channels_in: int, channels_out: int, block_of: Callable[[int], int]
+    ) -> tuple[int, Any, np.ndarray]:
+        """Prepare record and rings for this rate; return the audible path's hop, the callback and its user data.
+
+        `block_of`: the samples of a block for a method's hop, 0 where the host decides.
+        """
+        start, callback = self._program(rate)
+        if start.network is not None and not self._stays_inside(start, callback, rate, block_of):
+            self._plan = replace(self._plan, run_in="engine")
+            start, callback = self._program(rate)
+        self._fill(rate, channels_in, channels_out, start)
+        self._rules, self._start_records = start.rules, start
+        start.connect(self._live.ctypes.data)
+        hop = self._await_engine() if self._plan.uses_engine else start.hop
+        if start.network is not None:
+            start.prepare_network(self._live)
+            hop = start.network.block.size
+        return hop, callback, start.state
+
+    def _program(self, rate: int) -> tuple[Start, Loaded]:
         from rtdenoise.live_audio.callback.programs import process_callback, start_of
 
-        start = start_of(self._plan.settings, rate, self._plan.channels)
-        callback = process_callback(start)
-        self._fill(rate, channels_in, channels_out, start)
-        self._rules = start.rules
-        start.state["live"] = self._live.ctypes.data
-        hop = self._await_engine() if self._plan.uses_engine else start.hop
-        return hop, callback, start.state
+        plan = self._plan
+        start = start_of(plan.settings, rate, plan.channels, with_network=plan.network_inside)
+        return start, process_callback(start)
+
+    def _stays_inside(self, start: Start, callback: Loaded, rate: int, block_of: Callable[[int], int]) -> bool:
+        """Whether a network is fast enough here for the audio callback; tells the session."""
+        assert start.network is not None
+        hop, name = start.network.block.size, self._plan.settings.can.model
+        if self._plan.run_in == "callback":
+            self._parent.send("run-in", where="callback", line="")
+            return True
+        from rtdenoise.live_audio.audio.pace import SHARE_MAX, hop_us
+
+        block = block_of(hop) or min(hop, _USUAL_BLOCK)
+        took_ms, block_ms = (
+            hop_us(self._plan.settings, start, callback, rate, self._plan.channels) / 1e3,
+            1e3 * block / rate,
+        )
+        share = f"a hop takes {took_ms:.2f} ms of a block's {block_ms:.2f} ms"
+        if took_ms <= SHARE_MAX * block_ms:
+            self._parent.send("run-in", where="callback", line=f"{name} runs in the audio callback: {share}")
+            return True
+        line = f"{name} runs in a process of its own: {share}, more than {100 * SHARE_MAX:.0f} %"
+        self._parent.send("run-in", where="engine", line=f"{line}; a larger --block or --run-in callback avoids it")
+        return False
 
     def _await_engine(self) -> int:
         """Wait for the engine to be built and fill in its part of the record; return its hop."""
@@ -149,8 +192,7 @@ class Worker:
             if order is None:
                 raise DeviceError("the engine process did not start")
         expect_engine(self._live, order, self._plan.latency)
-        self._live["share"] = self._live["share_target"] = 1.0
-        self._live["engine_on"] = 1
+        hear_engine(self._live)
         self._parent.send("prepared")
         return int(order["hop"])
 

@@ -43,7 +43,8 @@ def begin(live: Record, times: np.ndarray, flags: int, n_block: int) -> Any:
 def hold_back(live: Record, n_block: int) -> None:
     """Decide in the first callback how long wet samples wait, so that every later block finds its samples.
 
-    ``hop - gcd(hop, block)`` for the compiled hop; an engine process has the larger of its queue and a block on top.
+    ``hop - gcd(hop, block)`` for the compiled hop and for a network in the callback; an engine process has the larger
+    of its queue and a block on top.
     """
     if live.wait < 0:
         live.wait = live.hop - _common(live.hop, n_block)
@@ -53,7 +54,7 @@ def hold_back(live: Record, n_block: int) -> None:
         live.inserted += grown
     if live.engine_on == 0:
         return
-    queue = max(live.engine_queue, n_block)
+    queue = max(live.engine_queue, n_block) if live.engine_inside == 0 else 0
     if live.engine_wait < 0:
         live.engine_wait = live.engine_hop - _common(live.engine_hop, n_block) + queue
         live.engine_block = n_block

@@ -29,7 +29,9 @@ from rtdenoise.live_audio.callback.block import (
 from rtdenoise.live_audio.callback.drift import play_block
 from rtdenoise.live_audio.callback.interpolator import PHASES, TAPS
 from rtdenoise.live_audio.callback.machine_code import MachineCode
-from rtdenoise.live_audio.callback.native import floats_at, live_at, now_ns_at, wake
+from rtdenoise.live_audio.callback.native import floats_at, live_at, now_ns_at, pointer_to, wake
+from rtdenoise.live_audio.callback.network import answer
+from rtdenoise.live_audio.callback.start import Network
 from rtdenoise.live_audio.record import FLAGS
 
 _FLOATS = types.CPointer(types.float32)
@@ -56,6 +58,47 @@ def _process(source: Any, target: Any, n_block: int, times: Any, flags: int, use
     if live.channels_out > 0:
         deliver(live, clean, carray(target, (n, live.channels_out)))
     return finish(live, started, n)
+
+
+def _process_with(network: Network) -> Callable[..., int]:
+    """PortAudio's callback with a network in it, whose records lie at the addresses in the user data."""
+    weights_at, streams_at, frames_at, listening_at = (
+        pointer_to(numba.from_dtype(array.dtype))
+        for array in (network.weights, network.streams, network.frames, network.listening)
+    )
+
+    def process(source: Any, target: Any, n_block: int, times: Any, flags: int, userdata: Any) -> int:
+        user = carray(userdata, (1,))[0]
+        live = carray(live_at(user.live), (1,))[0]
+        states = carray(userdata, (live.channels,))
+        noisy, wet, clean = ring(live.noisy, live), ring(live.wet_ring, live), ring(live.clean, live)
+        answers = ring(live.answers, live)
+        n = types.int64(n_block)
+        started = begin(live, carray(times, (3,)), flags, n)
+        if live.channels_in > 0:
+            take_device(live, carray(source, (n, live.channels_in)), noisy)
+        else:
+            take_source(live, n, ring(live.source, live), noisy)
+        hold_back(live, n)
+        enhance(live, states, noisy, wet)
+        if live.engine_on != 0:
+            answer(
+                live,
+                n,
+                noisy,
+                answers,
+                carray(floats_at(user.network_block), (live.engine_hop,)),
+                carray(weights_at(user.network_weights), (1,)),
+                carray(streams_at(user.network_streams), (live.channels,)),
+                carray(frames_at(user.network_frames), (live.channels,)),
+                carray(listening_at(user.network_listening), (user.network_n_listening,)),
+            )
+        output_block(live, n, noisy, wet, answers, clean)
+        if live.channels_out > 0:
+            deliver(live, clean, carray(target, (n, live.channels_out)))
+        return finish(live, started, n)
+
+    return process
 
 
 def _playback(source: Any, target: Any, n_block: int, times: Any, flags: int, userdata: Any) -> int:
@@ -92,6 +135,11 @@ def _compiled(function: Callable[..., int], userdata: np.dtype[Any]) -> MachineC
 def compile_process(userdata: np.dtype[Any]) -> MachineCode:
     """The callback of a stream, for records of dtype `userdata` (a spectral state and the address of `LIVE`)."""
     return _compiled(_process, userdata)
+
+
+def compile_network(userdata: np.dtype[Any], network: Network) -> MachineCode:
+    """The callback of a stream with a network in it, for records of these dtypes."""
+    return _compiled(_process_with(network), userdata)
 
 
 def compile_playback(userdata: np.dtype[Any]) -> MachineCode:

@@ -1,4 +1,4 @@
-"""The first state of SS, WF and bypass for the audio callback, without compiling what only Python would call."""
+"""The first state of the methods in the audio callback, without compiling what only Python would call."""
 
 from __future__ import annotations
 
@@ -8,16 +8,24 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.config import Settings
-from rtdenoise.live_audio.callback.start import Start
+from rtdenoise.live_audio.callback.start import Network, Start
 from rtdenoise.live_audio.plan import COMPILED_METHODS
+from rtdenoise.methods.can.compiled.records import initial_records
+from rtdenoise.methods.can.compiled.state import packed_weights
+from rtdenoise.methods.can.models import open_model
 from rtdenoise.methods.spectral.denoiser import rule_of
 from rtdenoise.methods.spectral.state import initial_state
 from rtdenoise.streaming.overlap_add import scaled_framing
 
+NETWORK_FIELDS = tuple(
+    f"network_{name}" for name in ("weights", "streams", "frames", "listening", "block", "n_listening")
+)
 
-def spectral_start(settings: Settings, rate: int, channels: int) -> Start:
+
+def first_state(settings: Settings, rate: int, channels: int, *, with_network: bool) -> Start:
     """See `rtdenoise.live_audio.callback.programs.start_of`."""
     heard = settings.method in COMPILED_METHODS and settings.method != "bypass"
+    network = _network(settings, rate, channels) if with_network else None
     settings = settings if heard else replace(settings, method="WF")
     times = settings.spectral.framing
     framing = scaled_framing(
@@ -25,14 +33,31 @@ def spectral_start(settings: Settings, rate: int, channels: int) -> Start:
     )
     rule = rule_of(settings.method, settings.spectral)
     state = initial_state(framing, settings.spectral, rule, channels)
-    userdata = np.zeros(channels, _userdata_dtype(state.dtype))
+    userdata = np.zeros(channels, _userdata_dtype(state.dtype, ("live", *(NETWORK_FIELDS if with_network else ()))))
     for name in state.dtype.names or ():
         userdata[name] = state[name][0]
     rules = {name: rule_of(name, settings.spectral) for name in ("SS", "WF")}
-    return Start(state=userdata, rules=rules, hop=framing.hop, latency_samples=framing.latency_samples)
+    return Start(state=userdata, rules=rules, hop=framing.hop, latency_samples=framing.latency_samples, network=network)
 
 
-def _userdata_dtype(state: np.dtype[Any]) -> np.dtype[Any]:
-    """`state` with the address of the `LIVE` record beside it: what PortAudio's user data points to."""
+def _network(settings: Settings, rate: int, channels: int) -> Network:
+    """The records of a network, each channel a stream of its own."""
+    chosen = settings.can
+    network = open_model(chosen.model).network()
+    limit_db = None if chosen.attenuation_limit_db is None else -chosen.attenuation_limit_db
+    records = initial_records(network.spec, rate, limit_db)
+    return Network(
+        weights=packed_weights(network),
+        streams=np.repeat(records.stream, channels),
+        frames=np.repeat(records.frames, channels),
+        listening=np.repeat(records.listening, channels),
+        block=np.zeros(records.framing.hop, np.float32),
+        latency_samples=records.framing.latency_samples,
+        gain_min=float(records.stream["gain_min"][0]),
+    )
+
+
+def _userdata_dtype(state: np.dtype[Any], addresses: tuple[str, ...]) -> np.dtype[Any]:
+    """`state` with the addresses of other records beside it: what PortAudio's user data points to."""
     fields: list[Any] = [(name, state[name]) for name in state.names or ()]
-    return np.dtype([*fields, ("live", "i8")], align=True)
+    return np.dtype([*fields, *((name, "i8") for name in addresses)], align=True)

@@ -97,26 +97,22 @@ thread_id = _compile(_thread_unknown if sys.platform == "darwin" else _thread_nu
 pause = _compile(_pause_windows if _WINDOWS else _pause_posix)
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # numba has no type hints
-def live_at(_typing_context: Any, _address: Any) -> Any:
-    """Pointer to the `LIVE` record at an address."""
-    pointer = types.CPointer(_LIVE_TYPE)
+def pointer_to(kind: Any) -> Any:
+    """The nopython function that turns an address into a pointer to values of a numba type."""
+    pointer = types.CPointer(kind)
 
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], context.get_value_type(pointer))
+    @intrinsic  # type: ignore[untyped-decorator]  # numba has no type hints
+    def at(_typing_context: Any, _address: Any) -> Any:
+        def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], context.get_value_type(pointer))
 
-    return pointer(types.int64), generate
+        return pointer(types.int64), generate
+
+    return at
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # numba has no type hints
-def floats_at(_typing_context: Any, _address: Any) -> Any:
-    """Pointer to float32 samples at an address."""
-    pointer = types.CPointer(types.float32)
-
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], context.get_value_type(pointer))
-
-    return pointer(types.int64), generate
+live_at = pointer_to(_LIVE_TYPE)
+floats_at = pointer_to(types.float32)
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba has no type hints

@@ -13,11 +13,12 @@ from rtdenoise.disk.shipped import data_folder
 from rtdenoise.live_audio.callback import kept_files, machine_code
 from rtdenoise.live_audio.callback.machine_code import Loaded, MachineCode
 from rtdenoise.live_audio.callback.start import Start
+from rtdenoise.methods.can.models import SPEC, WEIGHTS, open_model
 
 _POINTER = np.dtype([("live", "i8")])
 
 
-def start_of(settings: Settings, rate: int, channels: int) -> Start:
+def start_of(settings: Settings, rate: int, channels: int, *, with_network: bool = False) -> Start:
     """What the callback of a stream starts from.
 
     Parameters
@@ -29,28 +30,54 @@ def start_of(settings: Settings, rate: int, channels: int) -> Start:
         Of the device, in Hz.
     channels : int
         They share one gain.
+    with_network : bool
+        Whether the network of the settings runs in the callback, too.
+
+    Raises
+    ------
+    ModelError
+        If that network is missing or damaged.
     """
     tables = sorted((data_folder("models") / "wf-prior").glob("*.npz"))
     weights = [(path.name, sources.content_of(path).hex()) for path in tables]
     rest = f"{settings.method} {settings.spectral} {rate} {channels} {weights}"
+    if with_network:
+        rest += f" {settings.can} {network_digest(settings)}"
     keys = [f"start {stamp} {rest}" for stamp in machine_code.stamps()]
     kept = kept_files.find(Start, *keys)
     if kept is None:
-        from rtdenoise.live_audio.callback.first_state import spectral_start
+        from rtdenoise.live_audio.callback.first_state import first_state
 
-        kept = spectral_start(settings, rate, channels)
+        kept = first_state(settings, rate, channels, with_network=with_network)
         kept_files.keep(keys[0], kept)
     return kept
 
 
+def network_digest(settings: Settings) -> str:
+    """A digest of the specification and the weights of a network.
+
+    Raises
+    ------
+    ModelError
+        If there is no such network, or its specification is damaged.
+    """
+    folder = open_model(settings.can.model).folder
+    return " ".join(sources.content_of(folder / name).hex() for name in (SPEC, WEIGHTS) if (folder / name).is_file())
+
+
 def process_callback(start: Start) -> Loaded:
     """The callback of a stream that starts from `start`."""
-    return _callback("process", start.state.dtype)
+    if start.network is None:
+        return _callback("process", (start.state,))
+    network = start.network
+    return _callback(
+        "network", (start.state, network.weights, network.streams, network.frames, network.listening), network
+    )
 
 
 def playback_callback() -> Loaded:
     """The callback of an output stream beside an input stream; its user data is `playback_userdata`."""
-    return _callback("playback", _POINTER)
+    return _callback("playback", (np.zeros(1, _POINTER),))
 
 
 def playback_userdata(live_address: int) -> np.ndarray:
@@ -58,14 +85,16 @@ def playback_userdata(live_address: int) -> np.ndarray:
     return np.array([(live_address,)], _POINTER)
 
 
-def _callback(name: str, dtype: np.dtype[Any]) -> Loaded:
-    layout = hashlib.sha256(repr((dtype.descr, dtype.itemsize)).encode()).hexdigest()
+def _callback(name: str, records: tuple[np.ndarray, ...], *more: Any) -> Loaded:
+    """A callback for user data like the first of `records`; it depends on the layouts of them all."""
+    layouts = [(array.dtype.descr, array.dtype.itemsize) for array in records]
+    layout = hashlib.sha256(repr(layouts).encode()).hexdigest()
     loaded = machine_code.load_kept(f"{name} {layout}")
     if loaded is not None:
         return loaded
     from rtdenoise.live_audio.callback import entry_points
 
-    code: MachineCode = getattr(entry_points, f"compile_{name}")(dtype)
+    code: MachineCode = getattr(entry_points, f"compile_{name}")(records[0].dtype, *more)
     machine_code.keep(f"{name} {layout}", code)
     loaded = machine_code.load(code)
     if loaded is None:

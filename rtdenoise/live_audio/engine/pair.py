@@ -132,7 +132,9 @@ class Engines:
             if event["event"] == "built" and self._loading:
                 self._enter(live, event, wanted)
             elif event["event"] == "built" and worker is not None:
-                worker.order("engine", **{name: event[name] for name in ("hop", "latency", "limits", "gain_min")})
+                worker.order(
+                    "engine", **{name: event[name] for name in ("hop", "latency", "rate", "limits", "gain_min")}
+                )
             elif event["event"] == "error" and self._loading:
                 self._abandon(live)
                 return str(event["message"])
@@ -203,6 +205,10 @@ class Engines:
             return
         known = self._plan is not None and self._plan.uses_engine and self._plan.settings.can == plan.settings.can
         self._plan = plan
+        if live["engine_inside"][0]:
+            live["engine_weight"] = live["was_wet"] = 0
+            self._await_proof(live)
+            return
         if self._working is not None and self._working.alive and known and live["engine_hop"][0]:
             live["engine_weight"] = live["was_wet"] = 0
             self._await_proof(live)

@@ -19,6 +19,7 @@ from rtdenoise.live_audio.engine.positions import prepare_positions, publish, sa
 from rtdenoise.live_audio.plan import LivePlan
 from rtdenoise.live_audio.record import BINS_PER_OCTAVE, HISTOGRAM_BINS, HISTOGRAM_FLOOR_NS
 from rtdenoise.live_audio.shared_memory import Region
+from rtdenoise.streaming.rate import processing_rate_hz
 from rtdenoise.typing import F32, Denoiser
 
 _IDLE_SECONDS = 0.1
@@ -149,6 +150,7 @@ def _serve(parent: ChildEnd) -> None:
         "built",
         hop=denoiser.hop,
         latency=denoiser.latency_samples,
+        rate=processing_rate_hz(denoiser),
         limits=bool(limits),
         gain_min=float(limits[0][0]) if limits else 0.0,
         grants=[asdict(grant) for grant in grants],

@@ -82,6 +82,13 @@ class Model:
         return load_whole(read_checked(self.folder, WHOLE), self.spec)
 
 
+def engine_for(spec: CanSpec, engine: str = "auto", precision: str = "float") -> str:
+    """Resolve "auto": the compiled hop, the fastest, for spectral networks; LiteRT for the others and for int8."""
+    if engine != "auto":
+        return engine
+    return "numba" if spec.domain == "spectral" and precision == "float" else "litert"
+
+
 def models_folder() -> Path:
     """Return the folder of the shipped models, in a checkout or an installation."""
     package = Path(__file__).resolve().parents[2]

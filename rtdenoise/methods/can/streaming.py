@@ -11,7 +11,7 @@ from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.overlap_add import usable
 from rtdenoise.methods.can.compiled.denoiser import CompiledCan
 from rtdenoise.methods.can.engine import LiteRtEngine, StepEngine
-from rtdenoise.methods.can.models import Model, open_model
+from rtdenoise.methods.can.models import Model, engine_for, open_model
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.spectra import Spectra
 from rtdenoise.methods.can.whole import WholeNetwork
@@ -144,7 +144,7 @@ def build_can(
     model : str or Path
         Name of a shipped model, or the folder of a model.
     engine : {"auto", "numba", "litert", "tf"}
-        See `engine_for` for "auto".
+        See `rtdenoise.methods.can.models.engine_for` for "auto".
     precision : {"float", "int8"}
         Precision of the LiteRT engine; int8 halves the cost, with slightly different output from all other engines.
     device : {"cpu", "gpu", "auto"}
@@ -184,13 +184,6 @@ def build_can(
     if spec.domain != "spectral":
         return WaveCan(spec, runner)
     return SpectralCan(spec, runner, limit_db)
-
-
-def engine_for(spec: CanSpec, engine: str = "auto", precision: str = "float") -> str:
-    """Resolve "auto": the compiled hop, the fastest, for spectral networks; LiteRT for the others and for int8."""
-    if engine != "auto":
-        return engine
-    return "numba" if spec.domain == "spectral" and precision == "float" else "litert"
 
 
 def _engine(model: Model, engine: str, precision: str, device: str) -> StepEngine:

@@ -76,6 +76,16 @@ def test_any_rate_is_taken_and_rates_out_of_range_are_refused():
             CompiledCan(random_network("complex"), sample_rate=rate)
 
 
+def test_reports_of_files_say_at_which_rate_and_how_far_up(tmp_path):
+    import soundfile
+
+    soundfile.write(tmp_path / "a.wav", lively(24000, 48000), 48000)
+    for rate, processed, band in ((None, 48000, 24000.0), (16000, 16000, 7200.0)):
+        config = {"can": {"model": "can-small"}, "processing_rate_hz": rate}
+        report = rtdenoise.denoise_file(tmp_path / "a.wav", tmp_path / f"{rate}.wav", method="CAN", config=config)
+        assert (report.processing_rate_hz, report.band_hz) == (processed, band)
+
+
 def test_hop_by_hop_equals_the_whole_signal_in_float64(shared, denoiser):
     signal = lively(60 * denoiser.hop, denoiser.sample_rate)
     expected = reference.whole_signal(shared[1], signal, denoiser.framing)

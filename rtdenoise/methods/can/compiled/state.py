@@ -133,7 +133,6 @@ def packed_weights(network: Network) -> np.ndarray:
     weights["floor_step"] = features.FLOOR_STEP / spec.mean_rows
     if network.fine:
         _fill_fine(weights, network)
-    packed.flags.writeable = False
     return packed
 
 

@@ -1,0 +1,142 @@
+"""A compiled network inside the callback: the machine code of the audio process, over arrays; and the plan for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import rtdenoise
+from rtdenoise.errors import ConfigError
+from rtdenoise.live_audio.audio import pace
+from rtdenoise.live_audio.audio.pace import Bench
+from rtdenoise.live_audio.callback.programs import process_callback, start_of
+from rtdenoise.live_audio.monitor import Monitor
+from rtdenoise.live_audio.record import heard_delay
+from tests.live.harness import plan
+
+RATE, MODEL = 48000, "can-small"
+FADE = 4800  # samples until the first fade-ins are over
+
+
+def network_plan(channels=1, **fields):
+    return plan("CAN", channels=channels, model=MODEL, **fields)
+
+
+@pytest.fixture(scope="module")
+def program():
+    start = start_of(network_plan().settings, RATE, 1, with_network=True)
+    return start, process_callback(start)
+
+
+@pytest.fixture
+def bench(program):
+    return Bench(*program, RATE)
+
+
+def voice(seconds, seed=0):
+    random = np.random.default_rng(seed)
+    time = np.arange(int(seconds * RATE)) / RATE
+    tones = sum(np.sin(2 * np.pi * 150 * k * time) / k for k in range(1, 30)) * (np.sin(2 * np.pi * 2 * time) > 0)
+    return (0.1 * tones + random.normal(0, 0.02, time.size)).astype(np.float32)[:, None]
+
+
+def played(bench, signal, block):
+    out = np.zeros_like(signal)
+    for start in range(0, len(signal) - block + 1, block):
+        bench.call(signal[start : start + block], out[start : start + block])
+    return out[: len(signal) // block * block]
+
+
+@pytest.mark.parametrize("block", [64, 100, 128, 256, 1000])
+def test_what_is_heard_is_the_offline_output_to_the_bit_at_the_reported_delay(bench, block):
+    signal = voice(1.5)
+    out = played(bench, signal, block)[:, 0]
+    delay, hop = heard_delay(bench.live), int(bench.live["engine_hop"][0])
+    assert delay == hop - np.gcd(hop, block) + int(bench.live["engine_latency"][0])
+    expected = rtdenoise.denoise(signal[:, 0], RATE, "CAN", model=MODEL)
+    assert_array_equal(out[delay + FADE :], expected[FADE : out.size - delay])
+    assert bench.live["dry_blocks"][0] == bench.live["engine_skipped"][0] == 0
+    monitor = Monitor()
+    monitor.open(bench.live, {})
+    report = monitor.total()
+    assert (report["run_in"], report["processing_rate_hz"], report["band_hz"]) == ("callback", RATE, RATE / 2)
+
+
+def test_switched_off_it_costs_nothing_and_switched_on_it_skips_what_it_missed(bench):
+    signal = voice(1.0)
+    played(bench, signal, 128)
+    live = bench.live
+    live["share_target"], steps = 0.0, None
+    played(bench, signal, 128)
+    live["engine_on"] = 0
+    steps = int(live["engine_steps"][0])
+    wf = played(bench, signal, 128)
+    assert live["engine_steps"][0] == steps and np.std(wf) < 0.9 * np.std(signal)
+    live["engine_on"], live["engine_weight"], live["was_wet"] = 1, 0.0, 0
+    n, latency = int(live["n_in"][0]), int(live["engine_latency"][0])
+    played(bench, signal[:128], 128)
+    assert n <= live["engine_from"][0] - latency <= n + 128 and live["engine_skipped"][0] > 0.9 * RATE
+    played(bench, signal[: 20 * 128], 128)
+    assert live["was_wet"][0] == 1, "answers are there again"
+    live["share_target"] = 1.0
+    heard = played(bench, signal, 128)
+    assert live["dry_samples"][0] == 0
+    assert np.abs(np.diff(heard[:, 0])).max() < 1.5 * np.abs(np.diff(signal[:, 0])).max(), "no click"
+
+
+def test_the_limit_is_the_users_at_any_time(bench):
+    signal = np.random.default_rng(1).normal(0, 0.05, (RATE, 1)).astype(np.float32)
+    played(bench, signal, 128)
+    bench.live["engine_gain_min"] = 1.0
+    played(bench, signal, 128)
+    out, delay = played(bench, signal, 128), heard_delay(bench.live)
+    assert np.abs(out[delay:] - signal[: len(out) - delay]).max() < 1e-3
+
+
+def test_its_delay_at_48_khz_is_16_ms_and_less_than_a_block():
+    live = start_of(network_plan().settings, RATE, 1, with_network=True).network
+    assert live is not None and (live.latency_samples + live.block.size) / RATE == 0.016
+
+
+def test_pauses_of_the_paced_measurement_are_not_part_of_it_and_it_is_kept(program, monkeypatch):
+    settings = network_plan().settings
+    bench = Bench(*program, RATE)
+    times = bench.paced_us(384, 0.2)
+    assert times.size == 25 and 1 < np.median(times) < 8000
+    found = pace.hop_us(settings, *program, RATE, 1)
+    monkeypatch.setattr(Bench, "paced_us", None)
+    assert pace.hop_us(settings, *program, RATE, 1) == found > 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "inside"),
+    [
+        ({}, True),
+        ({"run_in": "callback"}, True),
+        ({"run_in": "engine"}, False),
+        ({"channels": 2}, True),
+        ({"channels": 2, "channel_mode": "each"}, False),
+        ({"channels": 2, "channel_mode": "downmix"}, False),
+        ({"engine": "tests.live.harness:quick_engine"}, False),
+        ({"can_engine": "litert"}, False),
+        ({"model": "germain2018-causal"}, False),
+        ({"processing_rate_hz": 16000}, False),
+        ({"model": "no such model"}, False),
+    ],
+)
+def test_what_runs_inside(fields, inside):
+    asked = plan("CAN", **{"model": MODEL, **fields})
+    assert asked.network_inside is inside
+    assert asked.uses_engine is not inside
+
+
+def test_what_cannot_run_inside_is_refused_if_asked_for():
+    with pytest.raises(ConfigError, match=r"run_in='callback' takes SS, WF and networks over spectra .*; leave it out"):
+        plan("CAN", run_in="callback", can_engine="litert")
+    with pytest.raises(ConfigError, match=r"run_in='thread' must be one of: auto, callback, engine"):
+        plan("WF", run_in="thread")
+    assert plan("WF", run_in="engine").uses_engine and not plan("bypass", run_in="engine").uses_engine
+    assert not replace(plan("WF"), run_in="callback").uses_engine

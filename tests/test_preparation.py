@@ -104,7 +104,7 @@ def test_a_wheel_holds_compiled_code_that_an_installation_uses(prepared, tmp_pat
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     environment = {"PYTHONPATH": str(tmp_path / "site"), "RTDENOISE_CACHE_DIR": str(tmp_path / "own")}
-    whence = "import os, rtdenoise; assert rtdenoise.__file__.startswith(os.path.realpath('site'))"
+    whence = "import os, rtdenoise as found; assert found.__file__.startswith(os.path.realpath('site'))"
     script = whence + FIRST_USE
     done = subprocess.run(
         [sys.executable, "-c", script],

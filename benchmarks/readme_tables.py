@@ -1,9 +1,10 @@
-r"""The README's tables, made from the records in benchmarks/records.
+r"""The tables of README.md and docs/figures.md, made from the records in benchmarks/records.
 
-A table stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->``; NAME: quality, latency, cost, network.
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->``; NAME: summary, quality, latency, cost,
+network.
 
-    python benchmarks/readme_tables.py                 # writes the tables into README.md
-    python benchmarks/readme_tables.py --check         # exit code 1 if README and records disagree
+    python benchmarks/readme_tables.py                 # writes the tables into both
+    python benchmarks/readme_tables.py --check         # exit code 1 if one of them and the records disagree
     python benchmarks/readme_tables.py --take quality=quality.json --take bench=bench/bench.json --take cost=cost.json
     python benchmarks/readme_tables.py --take can=can.json
 
@@ -26,6 +27,7 @@ from rtdenoise.evaluate.report.tables import markdown_table, number
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "benchmarks" / "records"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "figures.md")
 NAMES = ("quality", "bench", "cost", "can")
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
 
@@ -44,6 +46,7 @@ _METRICS = (
     ("si_sdr_db", "SI-SDR dB", 1),
     ("dnsmos_ovrl", "DNSMOS OVRL", 2),
 )
+_CHOICE = ("noisy", "CAN:can-live", "CAN:can-ultra", "CAN:can-small", "WF:quality", "WF:balanced", "WF:low", "rnnoise")
 _ENGINES = {"numba": "numba", "litert": "LiteRT", "litert int8": "LiteRT, 8 bits", "tf": "TensorFlow"}
 _DROPPED = frozenset({"scores", "clips", "by_speaker", "histogram", "capacity", "jitter_us", "left_out", "failed"})
 
@@ -53,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--take", action="append", default=[], metavar="NAME=FILE")
-    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    parser.add_argument("--page", type=Path, action="append", help="in place of README.md and docs/figures.md")
     parser.add_argument("--records", type=Path, default=RECORDS)
     options = parser.parse_args(arguments)
     for text in options.take:
@@ -61,15 +64,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name not in NAMES or not file:
             parser.error(f"--take {text}: give NAME=FILE with one of {', '.join(NAMES)}")
         take(name, Path(file), options.records)
-    before = options.readme.read_text(encoding="utf-8")
-    after = fill(before, options.records)
-    if options.check:
-        if before != after:
-            print(f"{options.readme}: tables and records disagree; run {Path(__file__).name}", file=sys.stderr)
-        return int(before != after)
-    if after != before:
-        options.readme.write_text(after, encoding="utf-8")
-    return 0
+    disagree = False
+    for page in options.page or PAGES:
+        before = page.read_text(encoding="utf-8")
+        after = fill(before, options.records)
+        if before == after:
+            continue
+        if options.check:
+            disagree = True
+            print(f"{page}: tables and records disagree; run {Path(__file__).name}", file=sys.stderr)
+        else:
+            page.write_text(after, encoding="utf-8")
+    return int(disagree)
 
 
 def take(name: str, file: Path, records: Path) -> None:
@@ -111,7 +117,7 @@ def fill(text: str, records: Path) -> str:
 def render(name: str, records: Path) -> str | None:
     """One table, or None without its record."""
     if name not in TABLES:
-        raise SystemExit(f"README marks a table {name!r}; known: {', '.join(TABLES)}")
+        raise SystemExit(f"a page marks a table {name!r}; known: {', '.join(TABLES)}")
     record, make = TABLES[name]
     path = records / f"{record}.json"
     return make(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
@@ -135,6 +141,20 @@ def quality(record: Mapping[str, Any]) -> str:
         f"{record['version']}, `python benchmarks/quality.py`."
     )
     return f"{markdown_table(headings, rows)}\n\n{note}"
+
+
+def summary(record: Mapping[str, Any]) -> str:
+    """What a reader chooses by: a few systems, means alone."""
+    systems = {name: record["systems"][name] for name in _CHOICE if name in record["systems"]}
+    rows = []
+    for name, entry in systems.items():
+        means = [number((entry["mean"].get(metric) or {}).get("mean"), digits) for metric, _, digits in _METRICS]
+        late = "-" if entry["latency_ms"] is None else f"{entry['latency_ms']:.0f}"
+        rows.append([_title(name, entry["kind"]), late, *means])
+    headings = ["", "delay ms", *(heading for _, heading, _ in _METRICS)]
+    return (
+        f"{markdown_table(headings, rows)}\n\nMeans of {record['material']['clips']} noisy mixtures; higher is better."
+    )
 
 
 def _title(name: str, kind: str) -> str:
@@ -213,6 +233,7 @@ def _machine(record: Mapping[str, Any]) -> str:
 
 
 TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+    "summary": ("quality", summary),
     "quality": ("quality", quality),
     "latency": ("bench", latency),
     "cost": ("cost", cost),

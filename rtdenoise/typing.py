@@ -21,7 +21,7 @@ class Denoiser(Protocol):
     """Removes noise from one stream of speech, one hop at a time.
 
     The seven laws (checked by ``tests/contract``): *length*, *alignment*, *causality*, *reset*, *aliasing*, *sanity*,
-    *real time*.  See the README's "The contract".
+    *real time*.  See docs/methods.md, "The contract".
     """
 
     @property

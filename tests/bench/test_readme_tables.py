@@ -1,4 +1,4 @@
-"""The README's tables are the records, cell by cell."""
+"""The tables of README and figures are the records, cell by cell."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ def tables() -> ModuleType:
     return module
 
 
-def test_readme_and_records_agree(tables):
+def test_pages_and_records_agree(tables):
     assert tables.main(["--check"]) == 0
 
 
-def test_every_record_is_in_the_readme(tables):
-    marked = {match[2] for match in tables.MARKED.finditer((ROOT / "README.md").read_text(encoding="utf-8"))}
+def test_every_record_is_on_a_page(tables):
+    text = "\n".join(page.read_text(encoding="utf-8") for page in tables.PAGES)
+    marked = {match[2] for match in tables.MARKED.finditer(text)}
     there = {name for name, (record, _) in tables.TABLES.items() if (tables.RECORDS / f"{record}.json").is_file()}
     assert there <= marked
 
@@ -57,7 +58,7 @@ def place(tables, tmp_path):
     }
     (tmp_path / "quality.json").write_text(json.dumps(record))
     (tmp_path / "README.md").write_text("# A\n\n<!-- table: quality -->\nold\n<!-- end of table -->\n\nrest\n")
-    arguments = ["--readme", str(tmp_path / "README.md"), "--records", str(tmp_path / "records")]
+    arguments = ["--page", str(tmp_path / "README.md"), "--records", str(tmp_path / "records")]
     return tmp_path, arguments
 
 
@@ -79,6 +80,13 @@ def test_records_are_kept_without_single_clips(tables, place):
     kept = json.loads((folder / "records" / "quality.json").read_text())
     assert "scores" not in kept and "by_speaker" not in kept["systems"]["WF:low"]
     assert kept["systems"]["WF:low"]["by_noise"] == {"rain": {"pesq_wb": 1.6}}
+
+
+def test_the_summary_has_the_same_means(tables, place):
+    folder, arguments = place
+    (folder / "README.md").write_text("<!-- table: summary -->\n<!-- end of table -->\n")
+    tables.main([*arguments, "--take", f"quality={folder / 'quality.json'}"])
+    assert "| `WF low` | 16 | 1.75 | 0.500 | - | - |" in (folder / "README.md").read_text()
 
 
 def test_unknown_table_is_named(tables, tmp_path):

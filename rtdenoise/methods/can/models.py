@@ -60,6 +60,16 @@ class Model:
             raise ModelError(f"{self.folder}: no {LITERT_INT8} (precision='int8'); this model comes in float only")
         return read_checked(self.folder, LITERT_INT8)
 
+    def weights_checksum(self) -> str:
+        """Return the digest of the weights, verified.
+
+        Raises
+        ------
+        ModelError
+            If they are missing or damaged.
+        """
+        return hashlib.sha256(read_checked(self.folder, WEIGHTS)).hexdigest()
+
     def network(self) -> Network:
         """Return the network with its weights, verified.
 

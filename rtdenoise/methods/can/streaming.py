@@ -10,6 +10,7 @@ from rtdenoise.errors import ConfigError
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.overlap_add import usable
 from rtdenoise.methods.can.compiled.denoiser import CompiledCan
+from rtdenoise.methods.can.compiled.shared import packed_model
 from rtdenoise.methods.can.engine import LiteRtEngine, StepEngine
 from rtdenoise.methods.can.models import Model, engine_for, open_model
 from rtdenoise.methods.can.spec import CanSpec
@@ -177,7 +178,7 @@ def build_can(
     if device == "gpu" and engine != "tf":
         raise ConfigError(f"device='gpu' needs engine='tf' (--engine tf); {engine} runs on the CPU")
     if engine == "numba":
-        return CompiledCan(found.network(), limit_db, sample_rate)
+        return CompiledCan(packed_model(found), limit_db, sample_rate)
     runner = _engine(found, engine, precision, device)
     if spec.statistics == "file":
         return WholeFileCan(found.whole_network(), runner)

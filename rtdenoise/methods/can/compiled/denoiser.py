@@ -7,7 +7,7 @@ import numpy as np
 from rtdenoise.errors import ConfigError
 from rtdenoise.methods.can.compiled import hop as compiled
 from rtdenoise.methods.can.compiled.records import initial_records
-from rtdenoise.methods.can.compiled.state import packed_weights
+from rtdenoise.methods.can.compiled.shared import Packed, pack
 from rtdenoise.methods.can.weights import Network
 from rtdenoise.streaming.blocks import fit_blocks
 from rtdenoise.streaming.presence.bands import n_present, pooling
@@ -25,8 +25,8 @@ class CompiledCan:
 
     Parameters
     ----------
-    network : Network
-        Weights are rounded to 16-bit floats; those of shipped models already are.
+    network : Network or Packed
+        Weights are rounded to 16-bit floats; those of shipped models already are.  Streams share those of a `Packed`.
     gain_min_db : float, optional
         Lowest gain; the specification's if not given.
     sample_rate : int, optional
@@ -46,7 +46,9 @@ class CompiledCan:
 
     channels = 1
 
-    def __init__(self, network: Network, gain_min_db: float | None = None, sample_rate: int | None = None) -> None:
+    def __init__(
+        self, network: Network | Packed, gain_min_db: float | None = None, sample_rate: int | None = None
+    ) -> None:
         spec = network.spec
         if spec.domain != "spectral":
             raise ConfigError(f"{spec.name}: engine='numba' is for networks over spectra; use engine='litert'")
@@ -54,7 +56,8 @@ class CompiledCan:
         self.framing, self._initial = records.framing, (records.stream, records.frames, records.listening)
         self.sample_rate, self.hop = self.framing.sample_rate, self.framing.hop
         self.latency_samples = self.framing.latency_samples
-        self._network_rate, self._weights = spec.sample_rate, packed_weights(network)
+        packed = network if isinstance(network, Packed) else pack(network)
+        self._network_rate, self._weights = spec.sample_rate, packed.weights
         self._stream, self._frames, self._listening = (array.copy() for array in self._initial)
         self.gain_min: F32 = self._stream["gain_min"]
         silence = np.zeros(self.hop, np.float32)

@@ -1,0 +1,45 @@
+"""Weights of compiled networks, kept once in a process for all streams of the same network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from rtdenoise.methods.can.compiled.state import packed_weights
+from rtdenoise.methods.can.models import Model
+from rtdenoise.methods.can.spec import CanSpec
+from rtdenoise.methods.can.weights import Network
+
+_in_use: WeakValueDictionary[tuple[str, CanSpec], np.ndarray] = WeakValueDictionary()
+"""By checksum and specification; an entry lasts as long as one of its streams."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A network as the compiled hop reads it: `weights` is a (1,) record array that nobody writes."""
+
+    spec: CanSpec
+    weights: np.ndarray
+
+
+def pack(network: Network) -> Packed:
+    """Return a network packed for the compiled hop, for itself alone."""
+    return Packed(network.spec, packed_weights(network))
+
+
+def packed_model(model: Model) -> Packed:
+    """Return the packed network of a model; the same array as long as any stream of this process has it.
+
+    Raises
+    ------
+    ModelError
+        If the weights are missing, damaged or belong to another specification; files are verified every time.
+    """
+    key = (model.weights_checksum(), model.spec)
+    weights = _in_use.get(key)
+    if weights is None:
+        weights = packed_weights(model.network())
+        _in_use[key] = weights
+    return Packed(model.spec, weights)

@@ -1,0 +1,52 @@
+"""One copy of a network's weights in a process, whoever uses it, and none when nobody does."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+
+import numpy as np
+import pytest
+
+import rtdenoise
+from rtdenoise.errors import ModelError
+from rtdenoise.methods.can.compiled import shared
+from rtdenoise.methods.can.models import WEIGHTS, models_folder, open_model
+
+
+def test_streams_of_a_network_share_its_weights():
+    first, second = (rtdenoise.build(model="can-small", sample_rate=16000) for _ in range(2))
+    other_rate = rtdenoise.build(model="can-small", sample_rate=48000)
+    assert first._weights is second._weights is other_rate._weights
+    assert first._stream is not second._stream
+    noise = np.random.default_rng(0).normal(0, 0.1, (50, first.hop)).astype(np.float32)
+    alone = np.empty_like(noise)
+    for block, out in zip(noise, alone, strict=True):
+        first.process(block, out)
+    second.process(noise[3], np.empty_like(noise[3]))
+    first.reset()
+    again = np.empty_like(noise)
+    for block, out in zip(noise, again, strict=True):
+        second.process(block[::-1].copy(), np.empty_like(out))
+        first.process(block, out)
+    assert np.array_equal(alone, again)
+
+
+def test_weights_go_with_the_last_stream(tmp_path):
+    folder = shutil.copytree(models_folder() / "can-small", tmp_path / "mine")
+    gc.collect()
+    before = len(shared._in_use)
+    packed = shared.packed_model(open_model(folder))
+    assert len(shared._in_use) >= before
+    del packed
+    gc.collect()
+    assert len(shared._in_use) == before
+
+
+def test_a_damaged_copy_is_refused_while_the_whole_one_is_in_use(tmp_path):
+    stream = rtdenoise.stream(model="can-small", sample_rate=16000)
+    folder = shutil.copytree(models_folder() / "can-small", tmp_path / "mine")
+    (folder / WEIGHTS).write_bytes(b"?" + (folder / WEIGHTS).read_bytes()[1:])
+    with pytest.raises(ModelError, match="checksum differs"):
+        rtdenoise.stream(model=folder, sample_rate=16000)
+    assert stream.latency_samples > 0

@@ -64,7 +64,7 @@ class Forward:
         cut = cut_frames(noisy, spec.frame, spec.hop)
         real, imag = operations.rfft(cut * self._analysis)
         heard = operations.rfft(cut * self._listening) if spec.listens_apart else (real, imag)
-        rows, heights = spectral_inputs(operations, spec, *heard, _running_mean)
+        rows, heights = spectral_inputs(operations, spec, *heard, running_mean_over_time)
         outputs = self._stack(left, rows, training)
         around = torch.einsum("btkf,kf->btf", heights, next(left))
         outputs = outputs + functional.pad(around, (0, spec.n_outputs - spec.n_bins))
@@ -119,7 +119,7 @@ class Forward:
         return answer.permute(0, 2, 3, 1).squeeze(1)
 
 
-def _running_mean(ops: Any, values: Tensor, step: float) -> Tensor:
+def running_mean_over_time(ops: Any, values: Tensor, step: float) -> Tensor:
     """`rtdenoise.lab.network.spectral_form.running_mean`, as a recursion on a CPU; without a gradient."""
     if values.device.type != "cpu":
         return running_mean(ops, values, step)

@@ -61,7 +61,18 @@ def test_portable_code_names_the_processors_it_is_for(prepared):
 
 
 def test_the_command_says_what_is_ready(tmp_path):
-    command = [sys.executable, "-m", "rtdenoise", "prepare", "-a", "bypass", "--rate", "8000,16000", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "rtdenoise",
+        "prepare",
+        "-a",
+        "bypass",
+        "--rate",
+        "8000,16000",
+        "--no-live",
+        "--json",
+    ]
     environment = os.environ | {"RTDENOISE_CACHE_DIR": str(tmp_path)}
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
     lines = [json.loads(line) for line in done.stdout.splitlines()]

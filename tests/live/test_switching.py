@@ -184,7 +184,7 @@ def test_where_a_hop_takes_too_long_for_the_callback_the_network_runs_in_an_engi
     """The time measured on an earlier start, which is what a start reads, is that of a much slower machine."""
     asked, told = plan("CAN", model="can-small", howl_guard=False), []
     name = pace.kept_as(asked.settings, 16000, 1)
-    before = kept_files.find(name, float)
+    before = kept_files.find(float, name)
     kept_files.keep(name, 1e5)
     try:
         with VirtualCard(server.name), running(asked, told) as live:

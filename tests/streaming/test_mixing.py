@@ -53,8 +53,8 @@ def test_a_share_of_the_input_is_mixed_in():
 
 
 def test_another_rate_inside_is_refused():
-    with pytest.raises(ConfigError, match="processing_rate_hz=8000: can-small works at 16000 Hz"):
-        run("can-small", processing_rate_hz=8000)
+    with pytest.raises(ConfigError, match="processing_rate_hz=8000: germain2018-causal works at 16000 Hz"):
+        run("germain2018-causal", processing_rate_hz=8000)
 
 
 def test_impossible_mixtures_are_refused():

@@ -2,7 +2,7 @@
 
     KERAS_BACKEND=torch OMP_NUM_THREADS=1 python benchmarks/banded_trial.py train trial.pt --data data --minutes 600
     KERAS_BACKEND=torch python benchmarks/banded_trial.py judge trial.pt --data data
-    KERAS_BACKEND=torch python benchmarks/banded_trial.py judge models/trials/banded.npz --data data
+    KERAS_BACKEND=torch python benchmarks/banded_trial.py judge models/banded-trial/weights.npz --data data
 
 Mixtures and losses are `can-live`'s (configs/can-live.yaml) without DNSMOS.  ``train`` goes on where the file is there
 already.  ``judge`` prints PESQ-wb, eSTOI and SI-SDR of validation mixtures, in full band and without what is above

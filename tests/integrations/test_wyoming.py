@@ -74,7 +74,7 @@ async def served(events: list[Event], talk, choice: Choice | None = None):
     service = Service("tcp://127.0.0.1:0", f"tcp://127.0.0.1:{port_of(microphone)}", choice or Choice())
     running = asyncio.create_task(service.run(address.set_result))
     try:
-        return await asyncio.wait_for(talk(await asyncio.wait_for(address, 300)), 60)
+        return await asyncio.wait_for(talk(await asyncio.wait_for(address, 300)), 300)  # with a cold cache it compiles
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

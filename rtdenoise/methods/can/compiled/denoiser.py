@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtdenoise.errors import ConfigError
 from rtdenoise.methods.can.compiled import hop as compiled
 from rtdenoise.methods.can.compiled.records import initial_records
 from rtdenoise.methods.can.compiled.shared import Packed, pack
@@ -49,14 +48,12 @@ class CompiledCan:
     def __init__(
         self, network: Network | Packed, gain_min_db: float | None = None, sample_rate: int | None = None
     ) -> None:
-        spec = network.spec
-        if spec.domain != "spectral":
-            raise ConfigError(f"{spec.name}: engine='numba' is for networks over spectra; use engine='litert'")
+        packed = network if isinstance(network, Packed) else pack(network)
+        spec = packed.spec
         records = initial_records(spec, sample_rate or spec.sample_rate, gain_min_db)
         self.framing, self._initial = records.framing, (records.stream, records.frames, records.listening)
         self.sample_rate, self.hop = self.framing.sample_rate, self.framing.hop
         self.latency_samples = self.framing.latency_samples
-        packed = network if isinstance(network, Packed) else pack(network)
         self._network_rate, self._weights = spec.sample_rate, packed.weights
         self._stream, self._frames, self._listening = (array.copy() for array in self._initial)
         self.gain_min: F32 = self._stream["gain_min"]

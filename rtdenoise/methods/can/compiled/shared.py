@@ -7,6 +7,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from rtdenoise.errors import ConfigError
 from rtdenoise.methods.can.compiled.state import packed_weights
 from rtdenoise.methods.can.models import Model
 from rtdenoise.methods.can.spec import CanSpec
@@ -25,7 +26,14 @@ class Packed:
 
 
 def pack(network: Network) -> Packed:
-    """Return a network packed for the compiled hop, for itself alone."""
+    """Return a network packed for the compiled hop, for itself alone.
+
+    Raises
+    ------
+    ConfigError
+        For a network over samples or learnt frames.
+    """
+    _check_domain(network.spec)
     return Packed(network.spec, packed_weights(network))
 
 
@@ -34,12 +42,20 @@ def packed_model(model: Model) -> Packed:
 
     Raises
     ------
+    ConfigError
+        For a network over samples or learnt frames.
     ModelError
         If the weights are missing, damaged or belong to another specification; files are verified every time.
     """
+    _check_domain(model.spec)
     key = (model.weights_checksum(), model.spec)
     weights = _in_use.get(key)
     if weights is None:
         weights = packed_weights(model.network())
         _in_use[key] = weights
     return Packed(model.spec, weights)
+
+
+def _check_domain(spec: CanSpec) -> None:
+    if spec.domain != "spectral":
+        raise ConfigError(f"{spec.name}: engine='numba' is for networks over spectra; use engine='litert'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import shutil
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import rtdenoise
 from rtdenoise.errors import ModelError
 from rtdenoise.methods.can.compiled import shared
-from rtdenoise.methods.can.models import WEIGHTS, models_folder, open_model
+from rtdenoise.methods.can.models import SPEC, WEIGHTS, models_folder, open_model, write_checksums
 
 
 def test_streams_of_a_network_share_its_weights():
@@ -34,13 +35,16 @@ def test_streams_of_a_network_share_its_weights():
 
 def test_weights_go_with_the_last_stream(tmp_path):
     folder = shutil.copytree(models_folder() / "can-small", tmp_path / "mine")
-    gc.collect()
-    before = len(shared._in_use)
-    packed = shared.packed_model(open_model(folder))
-    assert len(shared._in_use) >= before
+    spec = json.loads((folder / SPEC).read_text())
+    (folder / SPEC).write_text(json.dumps(spec | {"name": "of-its-own"}))  # no other test uses this network
+    write_checksums(folder)
+    model = open_model(folder)
+    key = (model.weights_checksum(), model.spec)
+    packed = shared.packed_model(model)
+    assert shared._in_use[key] is packed.weights
     del packed
     gc.collect()
-    assert len(shared._in_use) == before
+    assert key not in shared._in_use
 
 
 def test_a_damaged_copy_is_refused_while_the_whole_one_is_in_use(tmp_path):

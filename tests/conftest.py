@@ -26,3 +26,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if numba.config.DISABLE_JIT:
         for item in items:
             item.add_marker(pytest.mark.filterwarnings("ignore::RuntimeWarning"))
+
+
+class Compiled(numba.core.event.Listener):
+    """Counts what numba compiles, loads of the cache left out."""
+
+    def __init__(self) -> None:
+        self.n_functions = 0
+
+    def on_start(self, event: object) -> None:
+        self.n_functions += 1
+
+    def on_end(self, event: object) -> None:
+        pass
+
+
+_collecting = Compiled()
+numba.core.event.register("numba:compile", _collecting)
+
+
+def pytest_collection_finish() -> None:
+    """Every process collects all tests: what a module computes at its import is computed, and compiled, by each."""
+    numba.core.event.unregister("numba:compile", _collecting)
+    if _collecting.n_functions:
+        raise pytest.UsageError(f"{_collecting.n_functions} functions were compiled while tests were collected")

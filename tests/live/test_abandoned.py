@@ -95,7 +95,7 @@ def test_a_process_that_does_not_hear_the_order_to_leave_is_ended(server_of, mon
     with VirtualCard(server.name), running(plan("bypass")) as live:
         os.kill(children[0].pid, signal.SIGSTOP)
         live.wait(lambda: live.session.reopened == 1, 30.0)
-        live.wait(lambda: not children[0].alive, 5.0)
+        live.wait(lambda: not children[0].alive, 30.0)
         assert children[0]._process.returncode == -signal.SIGKILL
     assert live.session._departing._leaving == []
 

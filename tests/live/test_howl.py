@@ -114,7 +114,7 @@ def test_the_found_frequency_is_the_rooms(server):
             card.set_feedback(3.0, iirpeak(1200.0, 8.0, fs=card.rate))
             record = live.session.region.live
             live.wait(lambda: record["howls"][0] > 0, 20.0)
-            live.wait(lambda: record["howl_gain"][0] < 0.5, 5.0)
+            live.wait(lambda: record["howl_gain"][0] < 0.5, 30.0)
             assert record["howl_hz"][0] == pytest.approx(1200.0, rel=0.1)
 
 
@@ -125,5 +125,5 @@ def test_a_tone_through_the_real_server_is_not_feedback(server):
         with running(plan("bypass")) as live:
             record = live.session.region.live
             live.wait(lambda: record["howl_spared"][0] < 3.0, 10.0)
-            live.wait(lambda: record["howl_now"][0] == 1.0, 5.0)
+            live.wait(lambda: record["howl_now"][0] == 1.0, 30.0)
             assert record["howls"][0] == 0

@@ -68,7 +68,7 @@ def test_what_was_recorded_before_the_disk_was_full_is_kept(server, tmp_path):
             assert "the recording" in line and "file too large" in line and "are kept" in line
             assert recorder.failed == line
             recorder.start()
-            live.wait(lambda: recorder.running, 5.0)
+            live.wait(lambda: recorder.running, 30.0)
             recorder.stop()
             assert recorder.failed == line, "a later one that goes well does not mend it"
         finally:
@@ -106,7 +106,7 @@ def test_another_rate_begins_another_pair_of_files(server_of, tmp_path):
         recorder.start()
         time.sleep(1.2)
         server.kill()
-        live.wait(lambda: live.session.state == "waiting", 5.0)
+        live.wait(lambda: live.session.state == "waiting", 30.0)
         server.rate = 48000
         server.start()
         live.wait(lambda: live.session.state == "running", 240.0)

@@ -214,9 +214,9 @@ def test_keys_change_what_is_heard(server, tmp_path):
         record = live.session.region.live
         try:
             screen.press("b")
-            live.wait(lambda: record["weight"][0] == 0.0, 5.0)
+            live.wait(lambda: record["weight"][0] == 0.0, 30.0)
             screen.press("b")
-            live.wait(lambda: record["weight"][0] == 1.0, 5.0)
+            live.wait(lambda: record["weight"][0] == 1.0, 30.0)
             gain_min = float(record["gain_min"][0])
             screen.press("+")
             assert float(record["gain_min"][0]) < gain_min

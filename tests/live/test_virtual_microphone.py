@@ -196,7 +196,7 @@ def test_a_server_that_hangs_does_not_keep_the_end(desktop):
             took = time.monotonic() - sent
         finally:
             desktop.send(signal.SIGCONT)
-        assert took < 3.0, "1 s on a machine with nothing else to do; 15 s before"
+        assert took < 10.0, "1 s on a machine with nothing else to do; a wait for the server takes 15 s"
         wait_until(lambda: traces(desktop) == [], 20.0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import warnings
+from functools import cache
 
 import numpy as np
 import pytest
@@ -21,8 +22,16 @@ from rtdenoise.streaming.session import Stream
 FLOATS = np.random.default_rng(5).normal(0, 0.1, (4001, 2))
 STEREO = np.rint(FLOATS * 30000).astype(np.int16)
 MONO = np.ascontiguousarray(STEREO[:, 0])
-WF = rtdenoise.stream("WF", 16000, preset="low")
-CLEAN = rtdenoise.denoise(MONO, 16000, "WF", preset="low")
+
+
+@cache
+def wiener():
+    return rtdenoise.stream("WF", 16000, preset="low")
+
+
+@cache
+def clean():
+    return rtdenoise.denoise(MONO, 16000, "WF", preset="low")
 
 
 def late(channels=1, hop=48, latency_samples=100):
@@ -36,9 +45,9 @@ def cut(data, *where):
 @settings(deadline=None)
 @given(where=st.lists(st.integers(0, MONO.nbytes), max_size=20).map(sorted))
 def test_bytes_cut_anywhere_are_the_samples_they_hold(where):
-    WF.reset()
-    out = b"".join([*(WF.process_bytes(part) for part in cut(MONO.tobytes(), *where)), WF.flush_bytes()])
-    assert_array_equal(np.frombuffer(out, "<i2")[WF.latency_samples :], CLEAN)
+    wiener().reset()
+    out = b"".join([*(wiener().process_bytes(part) for part in cut(MONO.tobytes(), *where)), wiener().flush_bytes()])
+    assert_array_equal(np.frombuffer(out, "<i2")[wiener().latency_samples :], clean())
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
@@ -111,11 +120,11 @@ async def collected(source):
 @pytest.mark.parametrize("form", FORMS)
 def test_over_a_source_comes_the_whole_aligned_signal_in_its_form(form):
     chunks, joined = FORMS[form]
-    once = list(WF.over(chunks))
-    assert_array_equal(joined(once), CLEAN)
+    once = list(wiener().over(chunks))
+    assert_array_equal(joined(once), clean())
     assert all(np.size(chunk[1] if form == "pairs" else chunk) for chunk in once)
-    again = asyncio.run(collected(WF.over(later(chunks))))
-    assert_array_equal(joined(again), CLEAN)
+    again = asyncio.run(collected(wiener().over(later(chunks))))
+    assert_array_equal(joined(again), clean())
 
 
 def test_over_several_channels_first():

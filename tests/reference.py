@@ -70,7 +70,8 @@ def roughness(recent, first, end):
 class Recording:
     """Loudest voice over quiet frames, 0 below 27 dB and 1 above 30; over bursts, 0 below 16 dB and 1 above 24."""
 
-    def __init__(self, level, near):
+    def __init__(self, level, near, edges_db=(27, 30, 16, 24)):
+        self.edges_db = edges_db
         self.noise = self.lowest = level
         self.peak, self.burst = 0.0, 0.0
         self.before = [level] * 11
@@ -98,7 +99,12 @@ class Recording:
                 self.pending, self.unvoiced = max(self.unvoiced), []
         over_noise = 10 * np.log10(max(self.peak / self.noise, 1))
         over_bursts = 10 * np.log10(max(self.peak / max(self.burst, self.noise), 1))
-        return float(np.clip(min((over_noise - 27) / 3, (over_bursts - 16) / 8), 0, 1))
+        noise_from, noise_to, burst_from, burst_to = self.edges_db
+        clear = (
+            (over_noise - noise_from) / (noise_to - noise_from),
+            (over_bursts - burst_from) / (burst_to - burst_from),
+        )
+        return float(np.clip(min(clear), 0, 1))
 
 
 def start_noise(recent):

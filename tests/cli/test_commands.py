@@ -107,6 +107,14 @@ def test_demo_in_an_empty_folder(call, tmp_path):
     assert again["hops"] == -(-(len(noisy) + 64) // 64)
 
 
+def test_demo_says_something_before_it_loads_anything_heavy(tmp_path):
+    command = [sys.executable, "-X", "importtime", "-m", "rtdenoise", "demo", "--method", "bypass"]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stderr
+    before = told[: told.index("rtdenoise: note: preparing the demonstration")]
+    assert "click" in before and not {"numpy", "numba", "rich.console", "soundfile"} & set(before.split())
+    assert {"numpy", "rich.console"} <= set(told.split())
+
+
 def test_demo_never_overwrites_unasked(call, tmp_path):
     assert call("demo", "-o", "here", "-a", "bypass").code == 0
     before = (tmp_path / "here" / "denoised.wav").read_bytes()

@@ -27,15 +27,21 @@ def command(folder: str | None, overwrite: bool, as_json: bool, **values: Any) -
     Prints the latency in its parts and the time each block took, and writes clean.wav, noisy.wav, denoised.wav and a
     picture.
     """
-    from rtdenoise.cli.console import Preparing, stderr_console
-    from rtdenoise.cli.files import make_setup
+    chosen = take_method_options(values)
     from rtdenoise.cli.messages import complain
-    from rtdenoise.demo.run import DEMO_PRESET, fresh_folder, run_demo
-    from rtdenoise.evaluate.report.drawing import NO_PICTURES, can_draw
 
-    target = fresh_folder(Path(folder) if folder else None, overwrite=overwrite)
-    setup = make_setup(take_method_options(values), DEMO_PRESET)
-    with Preparing(stderr_console(quiet=False), setup.settings.method) as preparing:
+    complain(
+        "preparing the demonstration: a clip of speech in noise, heard as a live stream would hear it", kind="note"
+    )
+    from rtdenoise.cli.console import Preparing, stderr_console
+
+    with Preparing(stderr_console(quiet=False), chosen.method or "the method") as preparing:
+        from rtdenoise.cli.files import make_setup
+        from rtdenoise.demo.run import DEMO_PRESET, fresh_folder, run_demo
+        from rtdenoise.evaluate.report.drawing import NO_PICTURES, can_draw
+
+        target = fresh_folder(Path(folder) if folder else None, overwrite=overwrite)
+        setup = make_setup(chosen, DEMO_PRESET)
         report = run_demo(setup, target, overwrite=overwrite, on_ready=preparing.done)
     if not can_draw():
         complain(NO_PICTURES, kind="note")

@@ -10,6 +10,7 @@ import numpy as np
 from rtdenoise.kernels.clarity import SMOOTHING_SECONDS, keep_clear_each
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.overlap_add import analyse, synthesise
+from rtdenoise.methods.can.compiled.voiced import fill_voiced, follow_each, keep_voiced_each, voiced_fields
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.streaming.overlap_add import Framing, fill_windows, overlap_add_fields
 from rtdenoise.typing import F32
@@ -58,6 +59,10 @@ class Spectra:
                 self.inputs[prefix + part] = np.zeros((streams, spec.n_bins), np.float32)
         self._heard = np.zeros((streams, spec.n_bins), np.complex64)
         self._energies = np.zeros((streams, 2), np.float32)
+        self._voices_initial = np.zeros(streams, np.dtype(voiced_fields(spec.n_bins), align=True))
+        for record in self._voices_initial:
+            fill_voiced(record, spec)
+        self._voices = self._voices_initial.copy()
         self._smoothing = np.float32(smoothing_per_hop(SMOOTHING_SECONDS, spec.hop / spec.sample_rate))
         self.inputs["gain_min"] = np.full(1, self._gain_start, np.float32)
 
@@ -68,6 +73,7 @@ class Spectra:
             spectrum = records["spectrum"]
             self.inputs[prefix + "real"][...] = spectrum.real
             self.inputs[prefix + "imag"][...] = spectrum.imag
+        follow_each(self._records[-1], self._voices)
 
     def synthesise(self, answer: Mapping[str, F32], outs: F32) -> None:
         """Synthesise the next ``(streams, hop)`` samples from the ``real`` and ``imag`` outputs of a step."""
@@ -76,6 +82,7 @@ class Spectra:
         spectrum.real = answer["real"]
         spectrum.imag = answer["imag"]
         keep_clear_each(self._heard, self._records[0], self._energies, self._smoothing, self.inputs["gain_min"][0])
+        keep_voiced_each(self._heard, self._records[0], self._voices)
         synthesise_each(outs, self._records[0])
 
     def reset(self) -> None:
@@ -83,6 +90,7 @@ class Spectra:
         for records, initial in zip(self._records, self._initial, strict=True):
             records[...] = initial
         self._energies.fill(0.0)
+        self._voices[...] = self._voices_initial
         self.inputs["gain_min"].fill(self._gain_start)
 
 

@@ -10,6 +10,7 @@ from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network
 from rtdenoise.streaming.overlap_add import Framing
 from rtdenoise.streaming.windows import window_pair
+from tests import reference as twins
 
 
 def dilated(rows: np.ndarray, kernel: np.ndarray, bias: np.ndarray, dilation: int) -> np.ndarray:
@@ -86,6 +87,39 @@ def kept_clear(heard: np.ndarray, masked: np.ndarray, hop_seconds: float, gain_m
     ratio = np.abs(masked) / np.sqrt(np.abs(heard) ** 2 + 1e-12)
     u = np.clip((ratio - gain_min) / (0.3 * (1 - gain_min) + 1e-12), 0, 1)
     return masked + share * u**2 * (3 - 2 * u) * (heard - masked)
+
+
+def kept_voiced(judged: np.ndarray, heard: np.ndarray, masked: np.ndarray, hop_seconds: float) -> np.ndarray:
+    """Strong bins of voiced frames of clean recordings are given back; ``(n_frames, n_bins)``, windows of 16 ms."""
+    n_frames, n = judged.shape
+    per_frame, per_floor = 1 - np.exp(-hop_seconds / 0.03), max(1, round(0.6 / hop_seconds))
+    recent = lfilter([per_frame], [1, per_frame - 1], np.abs(judged) ** 2, axis=0)
+    every = max(1, round(0.008 / hop_seconds))
+    seconds = every * hop_seconds
+    fall, smoothing, rise = 10 ** (-0.03 * seconds), np.exp(-seconds / 0.5), np.exp(-seconds / 0.08)
+    near, window, hold = round(0.25 / seconds), round(0.6 / seconds), round(0.05 / seconds)
+    level_bins, voice = slice(round(90 / 31.25), round(7000 / 31.25)), (round(90 / 31.25), round(1000 / 31.25))
+    recording, clearness, floor = twins.Recording(0.0, near, (27.5, 30.5, 16.0, 24.0)), 0.0, np.zeros(n)
+    lowest, stored, voiced, out = np.zeros(n), np.zeros((4, n)), 0.0, masked.copy()
+    for t in range(n_frames):
+        if t % every == 0:
+            step, level = t // every, recent[t, level_bins].sum() + 1e-20
+            rough = twins.roughness(recent[t] + 1e-20, *voice)
+            if t < round(0.06 / hop_seconds):
+                recording = twins.Recording(level, near, (27.5, 30.5, 16.0, 24.0))
+            else:
+                clearness = recording.step(level, rough, fall, smoothing, rise, step % window == 0)
+        if t % per_floor == 0:
+            group = t // per_floor // 3 % 4
+            stored[group] = lowest if t // per_floor % 3 == 0 else np.minimum(stored[group], lowest)
+            floor = twins.raised_floor(lowest, stored.min(0)) if clearness > 0 else np.maximum(lowest, 1e-20)
+            lowest = recent[t].copy()
+        lowest = np.minimum(lowest, recent[t])
+        is_voiced = float(recording.since < hold)
+        voiced = is_voiced + np.exp(-hop_seconds / 0.02) * (voiced - is_voiced)
+        over_db = 10 * np.log10((recent[t] + 1e-20) / (np.minimum(floor, lowest) + 1e-20))
+        out[t] += clearness * voiced * np.clip((over_db - 10) / 5, 0, 1) * (heard[t] - masked[t])
+    return out
 
 
 def on_the_grid(spectra: np.ndarray, n: int, frame: int, spec: CanSpec) -> np.ndarray:

@@ -11,6 +11,7 @@ from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.overlap_add import analyse, synthesise
 from rtdenoise.methods.can import features, fine
 from rtdenoise.methods.can.compiled.grid import clear_mirror, mask_above, read_bins, write_bins
+from rtdenoise.methods.can.compiled.voiced import follow_voice, keep_voiced
 from rtdenoise.typing import F32, Record
 
 _ONE, _TWO = np.float32(1), np.float32(2)
@@ -59,6 +60,7 @@ def hops(
             read_bins(listening[0], stream.spectrum)
         else:
             read_bins(frame, stream.spectrum)
+        follow_voice(stream.spectrum, frame.n_silent >= frame.history.size, stream)
         infer(weight, stream)
         if listening.size > 0:
             read_bins(frame, stream.spectrum)
@@ -66,6 +68,7 @@ def hops(
         stream.heard[:] = stream.spectrum
         mask(weight, stream)
         keep_clear(stream.heard, stream.spectrum, stream.energies, stream.clarity_smoothing, stream.gain_min)
+        keep_voiced(stream.heard, stream.spectrum, stream)
         write_bins(stream.spectrum, frame)
         mask_above(stream.heard, stream.spectrum, frame, stream.gain_min)
         synthesise(out[start : start + hop_samples], frame)

@@ -10,6 +10,7 @@ import numpy as np
 from rtdenoise.kernels.clarity import SMOOTHING_SECONDS
 from rtdenoise.kernels.half import PANEL, padded, panels, table_dtype
 from rtdenoise.methods.can import features, fine
+from rtdenoise.methods.can.compiled.voiced import fill_voiced, voiced_fields
 from rtdenoise.methods.can.rings import plan_rings
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network
@@ -72,6 +73,7 @@ def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
             ("spectrum", "c8", (n,)),
             ("heard", "c8", (n,)),
             ("energies", "f4", (2,)),
+            *voiced_fields(n),
             *_fine_memory(spec),
             ("clarity_smoothing", "f4"),
             ("gain_min", "f4"),
@@ -141,6 +143,7 @@ def initial_stream(spec: CanSpec, hop_seconds: float, gain_min_db: float) -> np.
     stream = np.zeros(1, stream_dtype(spec))
     stream["clarity_smoothing"] = smoothing_per_hop(SMOOTHING_SECONDS, hop_seconds)
     stream["gain_min"] = amplitude_from_db(gain_min_db)
+    fill_voiced(stream[0], spec)
     return stream
 
 

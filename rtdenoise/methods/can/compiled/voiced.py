@@ -1,0 +1,140 @@
+"""Keep held vowels of clean recordings, which a network that has learnt that steady sounds are noise would take out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.kernels.elementary import logarithm
+from rtdenoise.kernels.jit import kernel
+from rtdenoise.kernels.noise_psd import raise_floor, smooth_power
+from rtdenoise.kernels.recording import SINCE
+from rtdenoise.methods.can.spec import CanSpec
+from rtdenoise.methods.recording import (
+    N_GROUPS,
+    RECENT_SECONDS,
+    WINDOW_SECONDS,
+    fill_recording,
+    judge_recording,
+    recording_fields,
+)
+from rtdenoise.streaming.overlap_add import Framing
+from rtdenoise.typing import C64, Record
+from rtdenoise.units import smoothing_per_hop
+
+_ZERO, _ONE = np.float32(0), np.float32(1)
+_TINY = np.float32(1e-20)
+LOWEST_DB, HIGHEST_DB = 10.0, 15.0
+"""Power of a bin over its floor: nothing is restored up to the first, everything from the second."""
+HOLD_SECONDS = 0.05
+"""From the last voiced frame on: vibrato and window blur some of a vowel's frames."""
+FADE_SECONDS = 0.02
+_LOWEST = np.float32(LOWEST_DB * np.log(10.0) / 10.0)
+_PER_RANGE = np.float32(10.0 / (np.log(10.0) * (HIGHEST_DB - LOWEST_DB)))
+
+
+def voiced_fields(n_bins: int) -> list[tuple[Any, ...]]:
+    """Fields of a record that `keep_voiced` reads and writes."""
+    bins = ("power", "recent", "lowest", "noise_floor", "inverse_root")
+    return [
+        ("n_frames", "i8"),
+        *((name, "f4", (n_bins,)) for name in bins),
+        ("held_lowest", "f4", (N_GROUPS, n_bins)),
+        *recording_fields(),
+        ("n_window", "i8"),
+        ("n_hold", "i8"),
+        ("smoothing_recent", "f4"),
+        ("smoothing_voiced", "f4"),
+        ("voiced", "f4"),
+    ]
+
+
+def fill_voiced(record: Any, spec: CanSpec) -> None:
+    """Set the constants of `voiced_fields`."""
+    span = spec.listening_span if spec.listens_apart else spec.span
+    framing = Framing(sample_rate=spec.sample_rate, frame=spec.frame, span=span, hop=spec.hop)
+    fill_recording(record, framing)
+    record["n_window"] = max(1, round(WINDOW_SECONDS / framing.hop_seconds))
+    record["n_hold"] = max(1, round(HOLD_SECONDS / (framing.hop_seconds * record["n_judge"])))
+    record["smoothing_recent"] = smoothing_per_hop(RECENT_SECONDS, framing.hop_seconds)
+    record["smoothing_voiced"] = smoothing_per_hop(FADE_SECONDS, framing.hop_seconds)
+
+
+@kernel
+def follow_voice(judged: C64, is_silent: bool, state: Record) -> None:
+    """Follow how clean the recording is, whether it is voiced now, and the floor of each bin.
+
+    Parameters
+    ----------
+    judged : (n_bins,) complex64, read
+        The analysis that the network reads.
+    is_silent : bool
+        Whether it is digital silence, which says nothing about the recording.
+    state : record with `voiced_fields`, read and written
+    """
+    if is_silent:
+        return
+    recent, lowest = state.recent, state.lowest
+    for k in range(judged.size):
+        real, imag = judged[k].real, judged[k].imag
+        state.power[k] = real * real + imag * imag
+    smooth_power(state.power, recent, state.smoothing_recent)
+    judge_recording(state)
+    if state.n_frames % state.n_window == 0:
+        raise_floor(
+            recent,
+            lowest,
+            state.held_lowest,
+            state.noise_floor,
+            state.inverse_root,
+            state.n_frames // state.n_window,
+            state.clearness > _ZERO,
+        )
+    for k in range(recent.size):
+        lowest[k] = min(lowest[k], recent[k])
+    state.n_frames += 1
+    is_voiced = _ONE if state.level_counts[SINCE] < state.n_hold else _ZERO
+    state.voiced = is_voiced + state.smoothing_voiced * (state.voiced - is_voiced)
+
+
+@kernel
+def keep_voiced(heard: C64, spectrum: C64, state: Record) -> None:
+    """Restore strong bins of voiced frames, as far as the recording is clean.
+
+    ``out = M + c v u (X - M)``: ``c`` says how clean the recording is (`rtdenoise.kernels.recording`), ``v`` fades in
+    while frames are voiced, and ``u = clip((P - 10 dB) / 5 dB, 0, 1)`` of the power ``P`` over the floor of the bin,
+    which spares what lasts no longer than a vowel (`rtdenoise.kernels.noise_psd.raise_floor`).
+
+    Parameters
+    ----------
+    heard : (n_bins,) complex64, read
+        ``X``, before the mask.
+    spectrum : (n_bins,) complex64, read and written
+        ``M``, after it.
+    state : record with `voiced_fields`, read
+    """
+    share = state.clearness * state.voiced
+    if share == _ZERO:
+        return
+    recent, lowest, floor = state.recent, state.lowest, state.noise_floor
+    for k in range(recent.size):
+        over = logarithm((recent[k] + _TINY) / (min(floor[k], lowest[k]) + _TINY))
+        weight = share * min(max((over - _LOWEST) * _PER_RANGE, _ZERO), _ONE)
+        x, m = heard[k], spectrum[k]
+        spectrum[k] = np.complex64(complex(m.real + weight * (x.real - m.real), m.imag + weight * (x.imag - m.imag)))
+
+
+@kernel
+def follow_each(judged: np.ndarray, states: np.ndarray) -> None:
+    """`follow_voice` for many streams: (n_streams,) overlap-add records, (n_streams,) records with `voiced_fields`."""
+    for stream in range(judged.size):
+        is_silent = judged[stream].n_silent >= judged[stream].history.size
+        follow_voice(judged[stream].spectrum, is_silent, states[stream])
+
+
+@kernel
+def keep_voiced_each(heard: C64, records: np.ndarray, states: np.ndarray) -> None:
+    """`keep_voiced` for many streams: (n_streams, n_bins), records with the field ``spectrum``, `voiced_fields`."""
+    for stream in range(records.size):
+        keep_voiced(heard[stream], records[stream].spectrum, states[stream])

@@ -1,0 +1,91 @@
+"""How clean a recording is, as fields of a record: what the judgement remembers, its constants, and its step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.kernels.jit import kernel
+from rtdenoise.kernels.recording import N_LEVELS, follow_recording, frame_level, roughness
+from rtdenoise.streaming.overlap_add import Framing
+from rtdenoise.typing import Record
+from rtdenoise.units import power_from_db, smoothing_per_hop
+
+N_GROUPS = 4  # of three windows each: 6 to 7.2 s, longer than any vowel
+START_SECONDS = 0.06  # duration of the initial noise estimate
+WINDOW_SECONDS = 0.6  # of the minimum power: longer than a vowel
+RECENT_SECONDS = 0.03
+_LEVEL_HZ = (90.0, 7000.0)  # excludes rumble below the voice
+_VOICE_HZ = (90.0, 1000.0)  # where harmonics are strong
+_JUDGE_SECONDS = 0.008  # between updates of the recording estimate: a quarter of a window
+_NEAR_SECONDS = 0.25  # from a vowel to the last of its consonants
+_SPANS_SECONDS = (0.004, 0.008, 0.016, 0.032)
+_VOICED = (0.34, 0.36, 0.4, 0.4)  # the windows of short spans blur harmonics
+_EDGES_DB = (
+    (27.0, 27.0, 27.5, 28.0),  # voice over noise: mixtures at 15 dB SNR have less,
+    (30.0, 30.0, 30.5, 31.0),  # mixtures at 24 dB SNR have more
+    (11.0, 15.0, 16.0, 18.0),  # voice over bursts: most mixtures up to 10 dB SNR have less,
+    (19.0, 23.0, 24.0, 27.0),  # isolated consonants of clean recordings have more
+)
+_LEVEL_FALL_DB_PER_SECOND = 0.3  # a pause of 30 s lowers the loudest level by 9 dB
+_LEVEL_SECONDS = 0.5
+_LEVEL_RISE_SECONDS = 0.08  # a good part of a vowel
+
+
+def recording_fields() -> list[tuple[Any, ...]]:
+    """Fields of a record that `judge_recording` reads and writes, beside ``recent`` and ``n_frames``."""
+    return [
+        ("levels", "f4", (N_LEVELS,)),
+        ("level_bins", "i8", (4,)),
+        ("level_counts", "i8", (2,)),
+        ("level_edges_db", "f4", (4,)),
+        ("n_start", "i8"),
+        ("n_judge", "i8"),
+        ("n_near", "i8"),
+        ("n_level_window", "i8"),
+        ("level_fall", "f4"),
+        ("level_smoothing", "f4"),
+        ("level_rise", "f4"),
+        ("level_voiced", "f4"),
+        ("clearness", "f4"),
+    ]
+
+
+def fill_recording(record: Any, framing: Framing) -> None:
+    """Set the constants of `recording_fields`; times are in hops, but for the levels in steps of some milliseconds."""
+    hop, seconds, bin_hz = framing.hop_seconds, framing.span / framing.sample_rate, framing.sample_rate / framing.frame
+    record["n_start"] = max(1, round(START_SECONDS / hop))
+    record["n_judge"] = max(1, round(_JUDGE_SECONDS / hop))
+    step = hop * record["n_judge"]
+    record["n_near"] = max(1, round(_NEAR_SECONDS / step))
+    record["n_level_window"] = max(1, round(WINDOW_SECONDS / step))
+    record["level_fall"] = power_from_db(-_LEVEL_FALL_DB_PER_SECOND * step)
+    record["level_rise"] = smoothing_per_hop(_LEVEL_RISE_SECONDS, step)
+    record["level_smoothing"] = smoothing_per_hop(_LEVEL_SECONDS, step)
+    record["level_voiced"] = np.interp(seconds, _SPANS_SECONDS, _VOICED)
+    record["level_edges_db"] = [np.interp(seconds, _SPANS_SECONDS, edges) for edges in _EDGES_DB]
+    record["level_bins"] = [min(round(hz / bin_hz), framing.n_bins - 1) for hz in (*_LEVEL_HZ, *_VOICE_HZ)]
+
+
+@kernel
+def judge_recording(state: Record) -> None:
+    """Update ``clearness`` from ``recent``, every few milliseconds."""
+    if state.n_frames % state.n_judge > 0:
+        return
+    step = state.n_frames // state.n_judge
+    bins = state.level_bins
+    state.clearness = follow_recording(
+        frame_level(state.recent, bins[0], bins[1]),
+        roughness(state.recent, bins[2], bins[3]),
+        state.levels,
+        state.level_counts,
+        state.level_fall,
+        state.level_smoothing,
+        state.level_rise,
+        state.level_voiced,
+        state.level_edges_db,
+        state.n_near,
+        state.n_frames < state.n_start,
+        step // state.n_level_window if step % state.n_level_window == 0 else -1,
+    )

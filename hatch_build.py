@@ -18,11 +18,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_SOME = (
-    'prepare("WF", preset="low", sample_rate=48000, to=to)',
-    'prepare("WF", preset="balanced", sample_rate=16000, live=False, to=to);'
-    'prepare("WF", preset="quality", sample_rate=(16000, 48000), live=False, to=to)',
-)
+_SOME = ('prepare("WF", preset="low", sample_rate=48000, to=to)',)  # and with it every other preset and rate
 _ALL = (
     'prepare("WF", to=to, portable=True)',
     'prepare("CAN", model="can-live", to=to, portable=True)',

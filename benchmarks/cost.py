@@ -124,10 +124,11 @@ def speexdsp(blocks: np.ndarray) -> Callable[[], float]:
 
 def many_streams(signal: np.ndarray) -> float:
     """How many `WF balanced` streams one core carries in real time: one hop of each, over and over."""
+    from rtdenoise.kernels.sized import headers
     from rtdenoise.methods.spectral import hop as compiled
 
     denoiser = build(load_settings(method="WF", preset="balanced"), RATE_HZ)
-    states = np.repeat(denoiser.state, MANY_STREAMS)
+    states = headers(np.repeat(denoiser.state, MANY_STREAMS))
     hop = denoiser.hop
     offsets = np.arange(MANY_STREAMS) * 997 % (signal.size - 200 * hop)
     out = np.empty((MANY_STREAMS, hop), np.float32)

@@ -92,11 +92,12 @@ def noisy_blocks(hop: int, rate_hz: int) -> F32:
 def _runner(case: Case, denoiser: Denoiser, blocks: F32) -> Run:
     """A function that fills ``(n, 2)`` times, given the first due time and the period."""
     from rtdenoise.bench import loops
+    from rtdenoise.kernels.sized import headers
 
     if case.engine != NATIVE:
         return lambda due, period, times: loops.time_calls(denoiser, blocks, due, period, times)
     out, scratch = np.empty(denoiser.hop, np.float32), np.zeros(2, np.int64)
-    states: Any = denoiser.state  # type: ignore[attr-defined]  # native denoisers have one
+    states: Any = headers(denoiser.state)  # type: ignore[attr-defined]  # native denoisers have one
 
     def run(due: int, period: int, times: Any) -> None:
         loops.time_hops(blocks, out, states, due, period, times, scratch)
@@ -247,10 +248,11 @@ def capacity(case: Case, denoiser: Denoiser, blocks: F32, steady: dict[str, Any]
     if case.engine != NATIVE:
         return {"streams_per_core": int(1.0 / max(steady["rtf"], 1e-9)), "capacity": []}
     from rtdenoise.bench import loops
+    from rtdenoise.kernels.sized import headers
 
     scratch, curve = np.zeros(2, np.int64), []
     for streams in _STREAMS:
-        states = np.repeat(denoiser.state, streams)  # type: ignore[attr-defined]  # native denoisers have one
+        states = headers(np.repeat(denoiser.state, streams))  # type: ignore[attr-defined]  # native denoisers have one
         many = blocks[np.arange(streams) % _BLOCKS].copy()
         outs = np.empty_like(many)
         loops.time_streams(many, outs, states, np.zeros((2, 2), np.int64), scratch)

@@ -7,7 +7,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from rtdenoise.kernels.jit import kernel
+from rtdenoise.kernels.jit import kernel, kernel_apart
 from rtdenoise.typing import F32
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
@@ -81,7 +81,7 @@ def logarithm(x: np.float32) -> np.float32:
     return _exponent(x) * _LN_2 + np.float32(2) * s * (_ONE + square * series)
 
 
-@kernel
+@kernel_apart
 def running_mean(values: F32, reach: int, means: F32) -> None:
     """Moving average over `reach` neighbours to either side, fewer at the ends.
 
@@ -110,7 +110,7 @@ def running_mean(values: F32, reach: int, means: F32) -> None:
         means[k] = total / np.float32(n - k + reach)
 
 
-@kernel
+@kernel_apart
 def mean_of_17(values: F32, means: F32) -> None:
     """`running_mean` with reach 8, for n above 32: sums of 2, 4, 8 and 16 neighbours, which vectorise.
 
@@ -145,7 +145,7 @@ def mean_of_17(values: F32, means: F32) -> None:
         means[k], means[n - 1 - k] = low * share, high * share
 
 
-@kernel
+@kernel_apart
 def dense(inputs: F32, table: F32, offset: F32, outputs: F32) -> None:
     """``outputs = offset + inputs . table``; four rows per pass, so that the sums are loaded and stored less often.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from rtdenoise.kernels.elementary import exponential, leak, logarithm, running_mean
 from rtdenoise.kernels.fourier.general import irfft
-from rtdenoise.kernels.jit import kernel
+from rtdenoise.kernels.jit import kernel, kernel_apart
 from rtdenoise.typing import F32, Record
 
 _ZERO, _ONE, _HALF = np.float32(0), np.float32(1), np.float32(0.5)
@@ -192,7 +192,7 @@ def comb(state: Record) -> None:
         maps[COMB, k + REACH] = strength * state.fine_cosine[k * lag % COMB_LENGTH]
 
 
-@kernel
+@kernel_apart
 def dense_rows(weights: F32, offset: F32, inputs: F32, outputs: F32) -> None:
     """``outputs = offset + weights . inputs`` for many columns at once, eight inputs per pass.
 

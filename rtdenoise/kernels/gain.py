@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtdenoise.kernels.jit import kernel
+from rtdenoise.kernels.jit import kernel, kernel_apart
 from rtdenoise.typing import F32
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _TINY = np.float32(1e-20)  # float32-normal; far below a 24-bit noise floor
 
 
-@kernel
+@kernel_apart
 def wiener_decision_directed(
     power: F32, noise_psd: F32, clean_psd: F32, gain: F32, alpha: np.float32, gain_min: np.float32
 ) -> None:
@@ -79,7 +79,7 @@ def exponential_integral(x: np.float32) -> np.float32:
     return np.float32(np.exp(-x) / x * above / below)
 
 
-@kernel
+@kernel_apart
 def log_mmse_decision_directed(
     power: F32, noise_psd: F32, clean_psd: F32, gain: F32, alpha: np.float32, gain_min: np.float32
 ) -> None:
@@ -117,7 +117,7 @@ def remaining_gain(
     return min(max(np.sqrt(remaining / max(power, _TINY)), gain_min), _ONE)
 
 
-@kernel
+@kernel_apart
 def subtract_power(
     power: F32,
     smoothed: F32,

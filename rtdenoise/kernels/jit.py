@@ -38,3 +38,19 @@ def kernel(function: F) -> F:
     if not numba.config.DISABLE_JIT:
         dispatcher._cache = DiskCache(dispatcher.py_func)  # as numba's own enable_caching does
     return cast(F, dispatcher)
+
+
+def kernel_apart(function: F) -> F:
+    """Compile like `kernel` a function whose array arguments never share memory, so that its loops vectorise.
+
+    Without this the compiler checks at every call whether they do, and gives up where there are many arrays.
+    """
+    dispatcher: Any = kernel(function)
+    if not numba.config.DISABLE_JIT:
+        dispatcher._compiler._customize_flags = _with_noalias  # numba has this flag, but no option that sets it
+    return cast(F, dispatcher)
+
+
+def _with_noalias(flags: Any) -> Any:
+    flags.noalias = True
+    return flags

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtdenoise.kernels.jit import kernel
+from rtdenoise.kernels.jit import kernel_apart
 from rtdenoise.typing import C64, F32
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
@@ -28,7 +28,7 @@ _SHARE = _ONE / np.float32(5)  # of each of five bins, the main lobe of a harmon
 _TWO, _THREE = np.float32(2), np.float32(3)
 
 
-@kernel
+@kernel_apart
 def start_sharing(
     power: F32, noise_psd: F32, gain: F32, auto: F32, smoothing: np.float32, certainty: F32, total: F32, shared: F32
 ) -> None:
@@ -53,7 +53,7 @@ def start_sharing(
         shared[k] = value * gain[k]
 
 
-@kernel
+@kernel_apart
 def pair_coherence(
     spectrum: C64, other: C64, auto: F32, other_auto: F32, cross: C64, smoothing: np.float32, coherence: F32
 ) -> None:
@@ -83,7 +83,7 @@ def pair_coherence(
         coherence[k] = (real * by_own) * (real * by_other) + (imag * by_own) * (imag * by_other)
 
 
-@kernel
+@kernel_apart
 def link_weight(coherence: F32, trust: np.float32, weight: F32) -> None:
     """How far two channels share their gains in every bin, from the mean coherence of five.
 
@@ -107,7 +107,7 @@ def link_weight(coherence: F32, trust: np.float32, weight: F32) -> None:
         weight[k] = min(max((scale * weight[k] - _COHERENCE_NONE) * _PER_COHERENCE, _ZERO), _ONE)
 
 
-@kernel
+@kernel_apart
 def share_gains(
     weight: F32,
     certainty: F32,
@@ -135,7 +135,7 @@ def share_gains(
         other_shared[k] += mine * gain[k]
 
 
-@kernel
+@kernel_apart
 def finish_sharing(total: F32, shared: F32) -> None:
     """Normalise the sums of `share_gains` to gains; (n_bins,) float32 read, (n_bins,) float32 read and written."""
     for k in range(shared.size):

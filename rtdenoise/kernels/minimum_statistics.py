@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtdenoise.kernels.jit import kernel
+from rtdenoise.kernels.jit import kernel, kernel_apart
 from rtdenoise.typing import F32
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _TINY = np.float32(1e-20)  # float32-normal; far below a 24-bit noise floor
 
 
-@kernel
+@kernel_apart
 def smooth_for_minimum(power: F32, noise_psd: F32, smoothed: F32, correction: F32, times: F32, alpha: F32) -> None:
     """First half of minimum statistics: smooth the power with the optimal factor for each bin.
 
@@ -48,7 +48,7 @@ def smooth_for_minimum(power: F32, noise_psd: F32, smoothed: F32, correction: F3
         smoothed[k] = alpha[k] * smoothed[k] + (_ONE - alpha[k]) * power[k]
 
 
-@kernel
+@kernel_apart
 def minimum_bias(
     noise_psd: F32, smoothed: F32, mean: F32, square: F32, alpha: F32, times: F32, inverse_dof: F32
 ) -> np.float32:
@@ -92,7 +92,7 @@ def bias_of_minimum(inverse_dof: np.float32, length: np.float32, table: np.float
     return _ONE + (length - _ONE) * np.float32(2) / max(dof, np.float32(1e-3))
 
 
-@kernel
+@kernel_apart
 def track_minimum(
     noise_psd: F32,
     smoothed: F32,

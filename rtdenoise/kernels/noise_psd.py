@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from rtdenoise.kernels.elementary import exponential, mean_of_17, running_mean
-from rtdenoise.kernels.jit import kernel
+from rtdenoise.kernels.jit import kernel, kernel_apart
 from rtdenoise.typing import F32
 
 _ONE = np.float32(1)
@@ -24,7 +24,7 @@ _GROUP = 3  # windows that share one stored minimum
 _START_PEAK = np.float32(0.35)  # share of a peak taken as noise at the start: hum and engines have peaks too
 
 
-@kernel
+@kernel_apart
 def track_presence(
     power: F32,
     noise_psd: F32,
@@ -90,14 +90,14 @@ def _weigh(
     noise_psd[k] = max(smoothing * noise_psd[k] + (_ONE - smoothing) * periodogram, _TINY)
 
 
-@kernel
+@kernel_apart
 def smooth_power(power: F32, recent: F32, smoothing: np.float32) -> None:
     """``recent = s recent + (1 - s) power``; (n_bins,) float32 read, (n_bins,) float32 read and written."""
     for k in range(power.size):
         recent[k] = smoothing * recent[k] + (_ONE - smoothing) * power[k]
 
 
-@kernel
+@kernel_apart
 def limit_noise(recent: F32, noise_psd: F32, lowest: F32, floor: F32) -> None:
     """Limit the estimate: from below by the minimum power of the last windows, from above by the recent power.
 
@@ -124,7 +124,7 @@ def limit_noise(recent: F32, noise_psd: F32, lowest: F32, floor: F32) -> None:
         noise_psd[k] = max(min(noise_psd[k], np.float32(4) * recent[k]), min(floor[k], lowest[k]), _TINY)
 
 
-@kernel
+@kernel_apart
 def raise_floor(
     recent: F32, lowest: F32, stored: F32, floor: F32, inverse_root: F32, window: int, sparing: bool
 ) -> None:
@@ -166,7 +166,7 @@ def raise_floor(
         lowest[k] = recent[k]
 
 
-@kernel
+@kernel_apart
 def start_noise(recent: F32, noise_psd: F32, inverse_root: F32) -> None:
     """Initial noise estimate, while there is no history: recent power, limited by its own local floor.
 
@@ -190,7 +190,7 @@ def start_noise(recent: F32, noise_psd: F32, inverse_root: F32) -> None:
         noise_psd[k] = max(min(recent[k], max(_ONE / (mean * mean), _START_PEAK * recent[k])), _TINY)
 
 
-@kernel
+@kernel_apart
 def track_beginning(power: F32, noise_psd: F32, n_frames: int, n_learnt: int) -> None:
     """One step of the textbook estimate: the mean power of the first frames, constant afterwards.
 

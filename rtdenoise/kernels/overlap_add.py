@@ -10,7 +10,7 @@ import numpy as np
 
 from rtdenoise.kernels.fourier import fft512
 from rtdenoise.kernels.fourier.general import irfft, rfft
-from rtdenoise.kernels.jit import kernel
+from rtdenoise.kernels.jit import kernel, kernel_apart
 from rtdenoise.typing import F32, Record
 
 _ZERO = np.float32(0)
@@ -51,7 +51,7 @@ def analyse(block: F32, state: Record) -> None:
     state.n_silent = 0 if sounding else state.n_silent + block.size
     for n in range(history.size):
         windowed[n] = history[n] * analysis[n]
-    if state.fft_real.size > 0:
+    if windowed.size == fft512.LENGTH:
         fft512.forward(windowed, state)
     else:
         rfft(windowed, state.spectrum, state.axes)
@@ -69,7 +69,7 @@ def synthesise(out: F32, state: Record) -> None:
         Reads ``spectrum`` and ``synthesis``; writes ``windowed`` (scratch); shifts ``overlap``.
     """
     synthesis, windowed, overlap = state.synthesis, state.windowed, state.overlap
-    if state.fft_real.size > 0:
+    if windowed.size == fft512.LENGTH:
         fft512.inverse(state, windowed)
     else:
         irfft(state.spectrum, windowed, state.axes)
@@ -85,7 +85,7 @@ def synthesise(out: F32, state: Record) -> None:
         overlap[n] = _ZERO
 
 
-@kernel
+@kernel_apart
 def spectrum_power(spectrum: np.ndarray, power: F32) -> None:
     """``power = |spectrum|**2``; (n_bins,) complex64 read, (n_bins,) float32 written."""
     for k in range(power.size):
@@ -93,7 +93,7 @@ def spectrum_power(spectrum: np.ndarray, power: F32) -> None:
         power[k] = real * real + imag * imag
 
 
-@kernel
+@kernel_apart
 def apply_gain(gain: F32, spectrum: np.ndarray) -> None:
     """``spectrum *= gain``; (n_bins,) float32 read, (n_bins,) complex64 read and written."""
     for k in range(gain.size):

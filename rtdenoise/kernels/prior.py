@@ -11,7 +11,7 @@ import numpy as np
 
 from rtdenoise.kernels.elementary import dense, exponential, leak, logarithm
 from rtdenoise.kernels.gain import remaining_gain
-from rtdenoise.kernels.jit import kernel
+from rtdenoise.kernels.jit import kernel_apart
 from rtdenoise.typing import F32
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
@@ -25,7 +25,7 @@ N_FEATURES = 7
 N_AVERAGES = 3
 
 
-@kernel
+@kernel_apart
 def band_features(
     power: F32,
     noise_psd: F32,
@@ -122,7 +122,7 @@ def band_features(
         features[6, band] -= mean_noise / np.float32(n_bands)
 
 
-@kernel
+@kernel_apart
 def band_regression(
     features: F32, table: F32, offset: F32, value_table: F32, value_offset: F32, hidden: F32, value: F32
 ) -> None:
@@ -151,7 +151,7 @@ def band_regression(
     dense(hidden, value_table, value_offset, value)
 
 
-@kernel
+@kernel_apart
 def spread(value: F32, share_above: F32, first_bin: np.ndarray, spread_value: F32) -> None:
     """Interpolate from band centres to bins; the value of the last band extends to half the sample rate.
 
@@ -170,7 +170,7 @@ def spread(value: F32, share_above: F32, first_bin: np.ndarray, spread_value: F3
             spread_value[k] = below + share_above[k] * step
 
 
-@kernel
+@kernel_apart
 def wiener_by_context(
     power: F32,
     noise_psd: F32,
@@ -217,7 +217,7 @@ def wiener_by_context(
         gain[k] = fitted + clearness * max(subtracted - fitted, _ZERO)
 
 
-@kernel
+@kernel_apart
 def subtract_by_context(
     power: F32,
     smoothed: F32,

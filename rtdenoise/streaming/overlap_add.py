@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.kernels.fourier import fft512
+from rtdenoise.kernels.sized import Size
 from rtdenoise.rates import check_rate
 from rtdenoise.streaming.windows import window_pair
 
@@ -92,15 +93,16 @@ def scaled_framing(sample_rate: int, *, frame_seconds: float, span_seconds: floa
 
 def overlap_add_fields(framing: Framing) -> list[tuple[Any, ...]]:
     """Record fields that `rtdenoise.kernels.overlap_add` needs, for a structured dtype."""
+    frame, span, n = Size(framing.frame), Size(framing.span), Size(framing.n_bins)
     return [
-        ("history", "f4", (framing.frame,)),
-        ("analysis", "f4", (framing.frame,)),
-        ("synthesis", "f4", (framing.span,)),
-        ("overlap", "f4", (framing.span,)),
-        ("windowed", "f4", (framing.frame,)),
-        ("spectrum", "c8", (framing.n_bins,)),
+        ("history", "f4", (frame,)),
+        ("analysis", "f4", (frame,)),
+        ("synthesis", "f4", (span,)),
+        ("overlap", "f4", (span,)),
+        ("windowed", "f4", (frame,)),
+        ("spectrum", "c8", (n,)),
         ("axes", "i8", (1,)),
-        *fft512.fields(framing.frame),
+        *fft512.fields(),
         ("n_silent", "i8"),
     ]
 

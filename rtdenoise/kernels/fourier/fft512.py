@@ -15,20 +15,20 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.kernels.jit import kernel
+from rtdenoise.kernels.jit import kernel, kernel_apart
 from rtdenoise.typing import C64, F32, Record
 
 LENGTH = 512
 _HALF = np.float32(0.5)
 
 
-def fields(n: int) -> list[tuple[Any, ...]]:
-    """Record fields of the transform of `n` samples; of size 0 for any length other than `LENGTH`."""
-    m = LENGTH // 2 if n == LENGTH else 0
+def fields() -> list[tuple[Any, ...]]:
+    """Record fields of the transform, in records of all lengths: of a fixed size, so that they belong to the type."""
+    m = LENGTH // 2
     scratch = ("fft_real", "fft_imag", "fft_real_2", "fft_imag_2")
     return [
         *((name, "f4", (m,)) for name in scratch),
-        *((name, "f4", (max(m - 1, 0),)) for name in ("fft_turns_real", "fft_turns_imag")),
+        *((name, "f4", (m - 1,)) for name in ("fft_turns_real", "fft_turns_imag")),
         *((name, "f4", (m,)) for name in ("fft_half_real", "fft_half_imag")),
     ]
 
@@ -46,7 +46,7 @@ def fill(record: Any, n: int) -> None:
     record["fft_half_real"], record["fft_half_imag"] = half.real, half.imag
 
 
-@kernel
+@kernel_apart
 def _first_stage(xr: F32, xi: F32, yr: F32, yi: F32, wr: F32, wi: F32, m: int) -> None:
     """Radix-4 stage of `m` butterflies of one column: from four samples `m` apart to four adjacent ones."""
     for p in range(m):
@@ -65,7 +65,7 @@ def _first_stage(xr: F32, xi: F32, yr: F32, yi: F32, wr: F32, wi: F32, m: int) -
         yi[4 * p + 3] = gr * wi[2 * m + p] + gi * wr[2 * m + p]
 
 
-@kernel
+@kernel_apart
 def _stage(xr: F32, xi: F32, yr: F32, yi: F32, wr: F32, wi: F32, first: int, m: int, s: int) -> None:
     """Radix-4 stage of `m` butterflies of `s` columns; twiddle factors start at index `first`."""
     step = m * s
@@ -90,7 +90,7 @@ def _stage(xr: F32, xi: F32, yr: F32, yi: F32, wr: F32, wi: F32, first: int, m: 
             yi[b + 3 * s + q] = gr * w3i + gi * w3r
 
 
-@kernel
+@kernel_apart
 def transform(ar: F32, ai: F32, br: F32, bi: F32, wr: F32, wi: F32) -> None:
     """Complex transform of 256 samples in `a`, in place; `b` is scratch, `w` the twiddle factors; all float32."""
     _first_stage(ar, ai, br, bi, wr, wi, 64)
@@ -99,7 +99,7 @@ def transform(ar: F32, ai: F32, br: F32, bi: F32, wr: F32, wi: F32) -> None:
     _stage(br, bi, ar, ai, wr, wi, 252, 1, 64)
 
 
-@kernel
+@kernel_apart
 def finish_spectrum(real: F32, imag: F32, half_real: F32, half_imag: F32, spectrum: C64) -> None:
     """Convert the transform of the packed samples, two (256,) float32, to that of the signal, (257,) complex64."""
     spectrum[0] = real[0] + imag[0]
@@ -113,7 +113,7 @@ def finish_spectrum(real: F32, imag: F32, half_real: F32, half_imag: F32, spectr
         )
 
 
-@kernel
+@kernel_apart
 def start_signal(spectrum: C64, half_real: F32, half_imag: F32, real: F32, imag: F32) -> None:
     """Invert `finish_spectrum` and apply the scale; imaginary parts of the first and last bin are ignored."""
     scale = np.float32(1.0 / 512.0)

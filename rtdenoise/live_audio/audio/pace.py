@@ -59,7 +59,7 @@ class Bench:
 
     def call(self, block: np.ndarray, out: np.ndarray) -> None:
         """Process one block, (n, channels) float32, contiguous."""
-        user, times = self._start.state.ctypes.data, self._times.ctypes.data
+        user, times = self._start.user.ctypes.data, self._times.ctypes.data
         self._call(block.ctypes.data, out.ctypes.data, len(block), times, 0, user)
 
     def paced_us(self, block: int, seconds: float) -> np.ndarray:

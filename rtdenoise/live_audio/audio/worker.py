@@ -152,7 +152,7 @@ class Worker:
         if start.network is not None:
             start.prepare_network(self._live)
             hop = start.network.block.size
-        return hop, callback, start.state
+        return hop, callback, start.user
 
     def _program(self, rate: int) -> tuple[Start, Loaded]:
         from rtdenoise.live_audio.callback.programs import process_callback, start_of

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import numba
 import numpy as np
 from numba import carray
+from numpy.lib.stride_tricks import as_strided
 
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.live_audio.callback.howl import guard_against_howl
 from rtdenoise.live_audio.callback.meters import count_end, count_levels, count_start
-from rtdenoise.live_audio.callback.native import fence, floats_at, flush_denormals, now_ns_at, thread_id
+from rtdenoise.live_audio.callback.native import fence, floats_at, flush_denormals, now_ns_at, pointer_to, thread_id
 from rtdenoise.live_audio.callback.render import INAUDIBLE, render, towards
 from rtdenoise.live_audio.record import FINISHED, STOPPING
 from rtdenoise.methods.spectral.hop import hops_linked
+from rtdenoise.methods.spectral.state import spectral_header
 from rtdenoise.typing import F32, Record
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
+_states_at = pointer_to(numba.from_dtype(spectral_header()))
 
 
 @kernel
@@ -218,3 +222,9 @@ def finish(live: Record, started: int, n_block: int) -> int:
 def ring(address: int, live: Record) -> Any:
     """The ring at an address: (capacity, channels) float32."""
     return carray(floats_at(address), (live.capacity, live.channels))
+
+
+@kernel
+def records_at(address: int, channels: int, record_bytes: int) -> Any:
+    """The records of a compiled hop at an address: (channels,) headers, `record_bytes` apart."""
+    return as_strided(carray(_states_at(address), (1,)), (channels,), (record_bytes,))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numba
-import numpy as np
 import rocket_fft
 from numba import carray, types
 from numba.core import sigutils
@@ -22,6 +21,7 @@ from rtdenoise.live_audio.callback.block import (
     finish,
     hold_back,
     output_block,
+    records_at,
     ring,
     take_device,
     take_source,
@@ -31,7 +31,7 @@ from rtdenoise.live_audio.callback.interpolator import PHASES, TAPS
 from rtdenoise.live_audio.callback.machine_code import MachineCode
 from rtdenoise.live_audio.callback.native import floats_at, live_at, now_ns_at, pointer_to, wake
 from rtdenoise.live_audio.callback.network import answer
-from rtdenoise.live_audio.callback.start import Network
+from rtdenoise.live_audio.callback.start import USER, Network
 from rtdenoise.live_audio.record import FLAGS
 
 _FLOATS = types.CPointer(types.float32)
@@ -41,8 +41,9 @@ _PHASES, _TAPS, _N_FLAGS = PHASES, TAPS, len(FLAGS)
 
 def _process(source: Any, target: Any, n_block: int, times: Any, flags: int, userdata: Any) -> int:
     """PortAudio's callback: the compiled hop runs right here, an engine process is woken, one of the two is heard."""
-    live = carray(live_at(carray(userdata, (1,))[0].live), (1,))[0]
-    states = carray(userdata, (live.channels,))
+    user = carray(userdata, (1,))[0]
+    live = carray(live_at(user.live), (1,))[0]
+    states = records_at(user.states, live.channels, user.state_bytes)
     noisy, wet, clean = ring(live.noisy, live), ring(live.wet_ring, live), ring(live.clean, live)
     n = types.int64(n_block)
     started = begin(live, carray(times, (3,)), flags, n)
@@ -62,15 +63,12 @@ def _process(source: Any, target: Any, n_block: int, times: Any, flags: int, use
 
 def _process_with(network: Network) -> Callable[..., int]:
     """PortAudio's callback with a network in it, whose records lie at the addresses in the user data."""
-    weights_at, streams_at, frames_at, listening_at = (
-        pointer_to(numba.from_dtype(array.dtype))
-        for array in (network.weights, network.streams, network.frames, network.listening)
-    )
+    weights_at, streams_at = (pointer_to(numba.from_dtype(array.dtype)) for array in (network.weights, network.streams))
 
     def process(source: Any, target: Any, n_block: int, times: Any, flags: int, userdata: Any) -> int:
         user = carray(userdata, (1,))[0]
         live = carray(live_at(user.live), (1,))[0]
-        states = carray(userdata, (live.channels,))
+        states = records_at(user.states, live.channels, user.state_bytes)
         noisy, wet, clean = ring(live.noisy, live), ring(live.wet_ring, live), ring(live.clean, live)
         answers = ring(live.answers, live)
         n = types.int64(n_block)
@@ -90,8 +88,8 @@ def _process_with(network: Network) -> Callable[..., int]:
                 carray(floats_at(user.network_block), (live.engine_hop,)),
                 carray(weights_at(user.network_weights), (1,)),
                 carray(streams_at(user.network_streams), (live.channels,)),
-                carray(frames_at(user.network_frames), (live.channels,)),
-                carray(listening_at(user.network_listening), (user.network_n_listening,)),
+                (user.network_frames, user.network_frame_bytes),
+                (user.network_listening, user.network_listening_bytes, user.network_n_listening),
             )
         output_block(live, n, noisy, wet, answers, clean)
         if live.channels_out > 0:
@@ -114,9 +112,9 @@ def _playback(source: Any, target: Any, n_block: int, times: Any, flags: int, us
     return 0
 
 
-def _compiled(function: Callable[..., int], userdata: np.dtype[Any]) -> MachineCode:
-    """The machine code of a C callback for this user data."""
-    pointer = types.CPointer(numba.from_dtype(userdata))
+def _compiled(function: Callable[..., int]) -> MachineCode:
+    """The machine code of a C callback."""
+    pointer = types.CPointer(numba.from_dtype(USER))
     signature = types.int32(_FLOATS, _FLOATS, types.uint64, _TIMES, types.uint64, pointer)
     arguments, returned = sigutils.normalize_signature(signature)
     callback = CFunc(function, (arguments, returned), locals={}, options={"nopython": True, "error_model": "numpy"})
@@ -132,16 +130,16 @@ def _compiled(function: Callable[..., int], userdata: np.dtype[Any]) -> MachineC
     )
 
 
-def compile_process(userdata: np.dtype[Any]) -> MachineCode:
-    """The callback of a stream, for records of dtype `userdata` (a spectral state and the address of `LIVE`)."""
-    return _compiled(_process, userdata)
+def compile_process() -> MachineCode:
+    """The callback of a stream."""
+    return _compiled(_process)
 
 
-def compile_network(userdata: np.dtype[Any], network: Network) -> MachineCode:
-    """The callback of a stream with a network in it, for records of these dtypes."""
-    return _compiled(_process_with(network), userdata)
+def compile_network(network: Network) -> MachineCode:
+    """The callback of a stream with a network in it, for weights and streams of these dtypes."""
+    return _compiled(_process_with(network))
 
 
-def compile_playback(userdata: np.dtype[Any]) -> MachineCode:
+def compile_playback() -> MachineCode:
     """The callback of an output stream beside an input stream; of its user data it reads the field ``live``."""
-    return _compiled(_playback, userdata)
+    return _compiled(_playback)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from rtdenoise.config import Settings
-from rtdenoise.live_audio.callback.start import Network, Start
+from rtdenoise.kernels.sized import header_of
+from rtdenoise.live_audio.callback.start import USER, Network, Start
 from rtdenoise.live_audio.plan import COMPILED_METHODS
 from rtdenoise.methods.can.compiled.records import initial_records
 from rtdenoise.methods.can.compiled.state import packed_weights
@@ -16,10 +18,6 @@ from rtdenoise.methods.can.models import open_model
 from rtdenoise.methods.spectral.denoiser import rule_of
 from rtdenoise.methods.spectral.state import initial_state
 from rtdenoise.streaming.overlap_add import scaled_framing
-
-NETWORK_FIELDS = tuple(
-    f"network_{name}" for name in ("weights", "streams", "frames", "listening", "block", "n_listening")
-)
 
 
 def first_state(settings: Settings, rate: int, channels: int, *, with_network: bool) -> Start:
@@ -32,12 +30,16 @@ def first_state(settings: Settings, rate: int, channels: int, *, with_network: b
         rate, frame_seconds=times.frame_seconds, span_seconds=times.span_seconds, overlap=times.overlap
     )
     rule = rule_of(settings.method, settings.spectral)
-    state = initial_state(framing, settings.spectral, rule, channels)
-    userdata = np.zeros(channels, _userdata_dtype(state.dtype, ("live", *(NETWORK_FIELDS if with_network else ()))))
-    for name in state.dtype.names or ():
-        userdata[name] = state[name][0]
-    rules = {name: rule_of(name, settings.spectral) for name in ("SS", "WF")}
-    return Start(state=userdata, rules=rules, hop=framing.hop, latency_samples=framing.latency_samples, network=network)
+    state = np.repeat(initial_state(framing, settings.spectral, rule, channels), channels)
+    return Start(
+        state=state,
+        user=np.zeros(1, USER),
+        layout=_layout(header_of(state.dtype), *_network_dtypes(network)),
+        rules={name: rule_of(name, settings.spectral) for name in ("SS", "WF")},
+        hop=framing.hop,
+        latency_samples=framing.latency_samples,
+        network=network,
+    )
 
 
 def _network(settings: Settings, rate: int, channels: int) -> Network:
@@ -57,7 +59,12 @@ def _network(settings: Settings, rate: int, channels: int) -> Network:
     )
 
 
-def _userdata_dtype(state: np.dtype[Any], addresses: tuple[str, ...]) -> np.dtype[Any]:
-    """`state` with the addresses of other records beside it: what PortAudio's user data points to."""
-    fields: list[Any] = [(name, state[name]) for name in state.names or ()]
-    return np.dtype([*fields, *((name, "i8") for name in addresses)], align=True)
+def _network_dtypes(network: Network | None) -> tuple[np.dtype[Any], ...]:
+    """What the code of a network depends on: not on its rate."""
+    if network is None:
+        return ()
+    return network.weights.dtype, network.streams.dtype, header_of(network.frames.dtype)
+
+
+def _layout(*dtypes: np.dtype[Any]) -> str:
+    return hashlib.sha256(repr([(dtype.descr, dtype.itemsize) for dtype in dtypes]).encode()).hexdigest()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
+from numba import carray
 
 from rtdenoise.kernels.jit import kernel
+from rtdenoise.live_audio.callback.native import pointer_to
+from rtdenoise.methods.can.compiled.grid import frames_header
 from rtdenoise.methods.can.compiled.hop import hops
 from rtdenoise.typing import F32, Record
+
+_frames_at = pointer_to(numba.from_dtype(frames_header()))
 
 
 @kernel
@@ -18,8 +24,8 @@ def answer(
     block: F32,
     weights: np.ndarray,
     streams: np.ndarray,
-    frames: np.ndarray,
-    listening: np.ndarray,
+    frames: tuple[int, int],
+    listening: tuple[int, int, int],
 ) -> None:
     """Run the network over every whole hop that came in.
 
@@ -34,8 +40,11 @@ def answer(
     answers : (capacity, channels) float32, written
     block : (engine_hop,) float32, scratch
     weights : (1,) record array, read
-    streams, frames : (channels,) record arrays, read and written
-    listening : (channels,) or (0,) record array, read and written
+    streams : (channels,) record array, read and written
+    frames : tuple
+        Address of the records of the channels, read and written, and bytes of one.
+    listening : tuple
+        The same of the records of the analysis that the network reads, and their number, which may be 0.
     """
     hop, capacity = live.engine_hop, noisy.shape[0]
     if live.n_in - live.engine_n >= hop + n_block:
@@ -48,15 +57,15 @@ def answer(
             for n in range(hop):
                 block[n] = noisy[(start + n) % capacity, channel]
             streams[channel].gain_min = live.engine_gain_min
-            apart = min(channel, listening.size)
+            apart = min(1, listening[2])
             hops(
                 block,
                 block,
                 hop,
                 weights,
                 streams[channel : channel + 1],
-                frames[channel : channel + 1],
-                listening[apart : min(channel + 1, listening.size)],
+                carray(_frames_at(frames[0] + channel * frames[1]), (1,)),
+                carray(_frames_at(listening[0] + channel * listening[1]), (apart,)),
             )
             for n in range(hop):
                 answers[(start + n) % capacity, channel] = block[n]

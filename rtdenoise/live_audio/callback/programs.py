@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,8 @@ from rtdenoise.config import Settings
 from rtdenoise.disk.shipped import data_folder
 from rtdenoise.live_audio.callback import kept_files, machine_code
 from rtdenoise.live_audio.callback.machine_code import Loaded, MachineCode
-from rtdenoise.live_audio.callback.start import Start
+from rtdenoise.live_audio.callback.start import USER, Start
 from rtdenoise.methods.can.models import SPEC, WEIGHTS, open_model
-
-_POINTER = np.dtype([("live", "i8")])
 
 
 def start_of(settings: Settings, rate: int, channels: int, *, with_network: bool = False) -> Start:
@@ -68,33 +65,30 @@ def network_digest(settings: Settings) -> str:
 def process_callback(start: Start) -> Loaded:
     """The callback of a stream that starts from `start`."""
     if start.network is None:
-        return _callback("process", (start.state,))
-    network = start.network
-    return _callback(
-        "network", (start.state, network.weights, network.streams, network.frames, network.listening), network
-    )
+        return _callback("process", start.layout)
+    return _callback("network", start.layout, start.network)
 
 
 def playback_callback() -> Loaded:
     """The callback of an output stream beside an input stream; its user data is `playback_userdata`."""
-    return _callback("playback", (np.zeros(1, _POINTER),))
+    return _callback("playback", "")
 
 
 def playback_userdata(live_address: int) -> np.ndarray:
     """User data for `playback_callback`: one record with the address of `LIVE`."""
-    return np.array([(live_address,)], _POINTER)
+    user = np.zeros(1, USER)
+    user["live"] = live_address
+    return user
 
 
-def _callback(name: str, records: tuple[np.ndarray, ...], *more: Any) -> Loaded:
-    """A callback for user data like the first of `records`; it depends on the layouts of them all."""
-    layouts = [(array.dtype.descr, array.dtype.itemsize) for array in records]
-    layout = hashlib.sha256(repr(layouts).encode()).hexdigest()
+def _callback(name: str, layout: str, *more: Any) -> Loaded:
+    """A callback by its name and the layout of its records."""
     loaded = machine_code.load_kept(f"{name} {layout}")
     if loaded is not None:
         return loaded
     from rtdenoise.live_audio.callback import entry_points
 
-    code: MachineCode = getattr(entry_points, f"compile_{name}")(records[0].dtype, *more)
+    code: MachineCode = getattr(entry_points, f"compile_{name}")(*more)
     machine_code.keep(f"{name} {layout}", code)
     loaded = machine_code.load(code)
     if loaded is None:

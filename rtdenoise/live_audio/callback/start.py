@@ -9,10 +9,30 @@ import numpy as np
 
 from rtdenoise.live_audio.record import expect_engine, hear_engine
 
+USER = np.dtype(
+    [
+        (name, "i8")
+        for name in (
+            "live",
+            "states",
+            "state_bytes",
+            "network_weights",
+            "network_streams",
+            "network_frames",
+            "network_frame_bytes",
+            "network_listening",
+            "network_listening_bytes",
+            "network_n_listening",
+            "network_block",
+        )
+    ]
+)
+"""Addresses of all records, with the sizes of those that code is not compiled for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A network in the callback: its records, as `rtdenoise.methods.can.compiled.hop.hops` takes them.
+    """A network in the callback: its records, whose types `rtdenoise.methods.can.compiled.hop.hops` is compiled for.
 
     `weights` is (1,), `streams` and `frames` (channels,), `listening` (channels,) or (0,), `block` a hop of scratch.
     """
@@ -30,11 +50,14 @@ class Network:
 class Start:
     """What a compiled hop starts from.
 
-    `state` is (channels,) records with the field ``live`` at their end; `rules` the value of its field ``rule`` for
-    each method that it can be switched to.  With a `network`, the addresses of its records are fields, too.
+    `state` is (channels,) records; `user` (1,) record of `USER`, what PortAudio's user data points to; `layout` says
+    what the code depends on; `rules` is the value of the state's field ``rule`` for each method that it can be switched
+    to.
     """
 
     state: np.ndarray
+    user: np.ndarray
+    layout: str
     rules: dict[str, int]
     hop: int
     latency_samples: int
@@ -56,8 +79,11 @@ class Start:
 
     def connect(self, live_address: int) -> None:
         """Write the addresses into the user data; the arrays must stay where they are from now on."""
-        self.state["live"] = live_address
+        self.user["live"] = live_address
+        self.user["states"], self.user["state_bytes"] = self.state.ctypes.data, self.state.itemsize
         if self.network is not None:
             for name in ("weights", "streams", "frames", "listening", "block"):
-                self.state[f"network_{name}"] = getattr(self.network, name).ctypes.data
-            self.state["network_n_listening"] = self.network.listening.size
+                self.user[f"network_{name}"] = getattr(self.network, name).ctypes.data
+            self.user["network_frame_bytes"] = self.network.frames.itemsize
+            self.user["network_listening_bytes"] = self.network.listening.itemsize
+            self.user["network_n_listening"] = self.network.listening.size

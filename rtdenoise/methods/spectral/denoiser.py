@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rtdenoise.errors import ConfigError
+from rtdenoise.kernels.sized import headers
 from rtdenoise.methods.spectral import hop as compiled
 from rtdenoise.methods.spectral.params import SpectralParams
 from rtdenoise.methods.spectral.state import (
@@ -64,6 +65,7 @@ class SpectralDenoiser:
         self.latency_samples = self.framing.latency_samples
         self._initial = np.repeat(initial_state(self.framing, params, rule_of(method, params), channels), channels)
         self.state = self._initial.copy()
+        self._headers = headers(self.state)
         self._hops = compiled.hops if channels == 1 else compiled.hops_linked
         self._shape = (self.hop,) if channels == 1 else (self.hop, channels)
         self._warm_up()
@@ -77,7 +79,7 @@ class SpectralDenoiser:
     def process(self, block: F32, out: F32) -> None:
         """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
         block, target = fit_blocks(block, out, self._shape)
-        self._hops(block, target, self.hop, self.state)
+        self._hops(block, target, self.hop, self._headers)
         if target is not out:
             out[...] = target
 
@@ -90,7 +92,7 @@ class SpectralDenoiser:
         out : same shape, float32, written; may be `signal`
         """
         signal, target = fit_blocks(signal, out, (len(signal), *self._shape[1:]))
-        self._hops(signal, target, self.hop, self.state)
+        self._hops(signal, target, self.hop, self._headers)
         if target is not out:
             out[...] = target
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.kernels import fine
+from rtdenoise.kernels.sized import Size
 from rtdenoise.methods.spectral.prior import context_shapes, load_constants
 from rtdenoise.streaming.overlap_add import Framing
 from rtdenoise.units import smoothing_per_hop
@@ -19,26 +20,26 @@ N_HIDDEN, N_SECOND = 48, 16
 
 
 def fine_fields(n_bins: int) -> list[tuple[Any, ...]]:
-    """Record fields of the per-bin regression."""
-    n_places = fine.N_INPUTS - fine.N_SCALARS - fine.N_COSINES
+    """Record fields of the per-bin regression; `n_bins` is 0 in records without it, whose large arrays are empty."""
+    n, there, n_places = Size(n_bins), int(n_bins > 0), fine.N_INPUTS - fine.N_SCALARS - fine.N_COSINES
     return [
-        ("band_spread", "f4", (n_bins,)),
-        ("fine_averages", "f4", (3, n_bins)),
-        *((f"fine_{name}", "f4", (n_bins,)) for name in ("lowest", "mean", "variance")),
+        ("band_spread", "f4", (n,)),
+        ("fine_averages", "f4", (3, n)),
+        *((f"fine_{name}", "f4", (n,)) for name in ("lowest", "mean", "variance")),
         ("fine_smoothing", "f4", (6,)),
-        ("fine_maps", "f4", (fine.N_MAPS, n_bins + 2 * fine.REACH)),
+        ("fine_maps", "f4", (fine.N_MAPS, Size(n + there * 2 * fine.REACH))),
         ("fine_scalars", "f4", (fine.N_SCALARS,)),
-        ("fine_taper", "f4", (fine.COMB_BINS,)),
-        ("fine_cosine", "f4", (fine.COMB_LENGTH,)),
-        ("fine_cepstrum", "f4", (fine.COMB_LENGTH,)),
-        ("fine_spectrum", "c8", (fine.COMB_LENGTH // 2 + 1,)),
+        ("fine_taper", "f4", (Size(there * fine.COMB_BINS),)),
+        ("fine_cosine", "f4", (Size(there * fine.COMB_LENGTH),)),
+        ("fine_cepstrum", "f4", (Size(there * fine.COMB_LENGTH),)),
+        ("fine_spectrum", "c8", (Size(there * (fine.COMB_LENGTH // 2 + 1)),)),
         ("fine_rows", "i4", (n_places,)),
         ("fine_shifts", "i4", (n_places,)),
-        ("fine_inputs", "f4", (fine.N_INPUTS, n_bins)),
-        ("fine_hidden", "f4", (N_HIDDEN, n_bins)),
-        ("fine_second", "f4", (N_SECOND, n_bins)),
-        ("fine_value", "f4", (1, n_bins)),
-        *((f"fine_{name}", "f4", shape) for name, shape in fine_shapes().items()),
+        ("fine_inputs", "f4", (fine.N_INPUTS, n)),
+        ("fine_hidden", "f4", (N_HIDDEN, n)),
+        ("fine_second", "f4", (N_SECOND, n)),
+        ("fine_value", "f4", (1, n)),
+        *((f"fine_{name}", "f4", (Size(there * shape[0]), *shape[1:])) for name, shape in fine_shapes().items()),
     ]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.overlap_add import analyse, apply_gain, spectrum_power, synthesise
+from rtdenoise.kernels.sized import opened
 from rtdenoise.methods.spectral.linking import link
 from rtdenoise.methods.spectral.rules import gain_frame
 from rtdenoise.typing import F32
@@ -27,7 +28,7 @@ def hops(signal: F32, out: F32, hop_samples: int, states: np.ndarray) -> None:
     A single hop is processed as a short signal: a separate function for one hop would be compiled twice, by itself
     and inlined into this loop, at several seconds each.
     """
-    state = states[0]
+    state = opened(states[0])
     for start in range(0, signal.size - hop_samples + 1, hop_samples):
         analyse(signal[start : start + hop_samples], state)
         spectrum_power(state.spectrum, state.power)
@@ -43,10 +44,10 @@ def hop_of_each(blocks: F32, outs: F32, states: np.ndarray) -> None:
     Uses the fitted constants of the first record for all streams, so that they stay in the processor's cache.
     """
     for stream in range(states.size):
-        state = states[stream]
+        state = opened(states[stream])
         analyse(blocks[stream], state)
         spectrum_power(state.spectrum, state.power)
-        gain_frame(state, states[0])
+        gain_frame(state, opened(states[0]))
         apply_gain(state.gain, state.spectrum)
         synthesise(outs[stream], state)
 
@@ -68,10 +69,10 @@ def hops_linked(signal: F32, out: F32, hop_samples: int, states: np.ndarray) -> 
     A common gain preserves the perceived direction.  Each channel tracks its own noise: with a common estimate, the
     speech in a good channel would be treated as noise because of a noisy one.
     """
-    first = states[0]
+    first = opened(states[0])
     for start in range(0, signal.shape[0] - hop_samples + 1, hop_samples):
         for channel in range(states.size):
-            state = states[channel]
+            state = opened(states[channel])
             state.rule, state.gain_min, state.mix = first.rule, first.gain_min, first.mix
             analyse(signal[start : start + hop_samples, channel], state)
             spectrum_power(state.spectrum, state.power)
@@ -81,6 +82,7 @@ def hops_linked(signal: F32, out: F32, hop_samples: int, states: np.ndarray) -> 
         else:
             link(states)
             for channel in range(states.size):
-                apply_gain(states[channel].link_shared, states[channel].spectrum)
+                state = opened(states[channel])
+                apply_gain(state.link_shared, state.spectrum)
         for channel in range(states.size):
-            synthesise(out[start : start + hop_samples, channel], states[channel])
+            synthesise(out[start : start + hop_samples, channel], opened(states[channel]))

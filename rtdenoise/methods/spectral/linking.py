@@ -8,6 +8,7 @@ import numpy as np
 
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.linking import finish_sharing, link_weight, pair_coherence, share_gains, start_sharing
+from rtdenoise.kernels.sized import Size, opened
 from rtdenoise.streaming.overlap_add import Framing
 from rtdenoise.typing import Record
 from rtdenoise.units import smoothing_per_hop
@@ -30,9 +31,10 @@ def link_reach(channels: int) -> int:
 
 def link_fields(n_bins: int, reach: int) -> list[tuple[Any, ...]]:
     """Record fields for linking a channel with others; `reach` as from `link_reach`."""
+    n = Size(n_bins)
     return [
-        ("link_cross", "c8", (reach, n_bins)),
-        *((f"link_{name}", "f4", (n_bins,)) for name in ("auto", "certainty", "total", "shared", "weight")),
+        ("link_cross", "c8", (Size(reach), n)),
+        *((f"link_{name}", "f4", (n,)) for name in ("auto", "certainty", "total", "shared", "weight")),
         ("link_smoothing", "f4"),
         ("link_trust", "f4"),
     ]
@@ -57,7 +59,7 @@ def link(states: np.ndarray) -> None:
     """
     channels = states.size
     for channel in range(channels):
-        state = states[channel]
+        state = opened(states[channel])
         if is_silent(state):
             for k in range(state.gain.size):
                 state.link_total[k], state.link_shared[k] = _ONE, state.gain[k]
@@ -75,9 +77,10 @@ def link(states: np.ndarray) -> None:
     for channel in range(channels):
         for step in range(1, channels // 2 + 1):
             if 2 * step < channels or channel < step:  # across the ring, each pair once
-                link_pair(states[channel], states[(channel + step) % channels], step - 1)
+                link_pair(opened(states[channel]), opened(states[(channel + step) % channels]), step - 1)
     for channel in range(channels):
-        finish_sharing(states[channel].link_total, states[channel].link_shared)
+        state = opened(states[channel])
+        finish_sharing(state.link_total, state.link_shared)
 
 
 @kernel

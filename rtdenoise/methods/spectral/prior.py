@@ -12,6 +12,7 @@ import numpy as np
 from rtdenoise.disk.shipped import data_folder
 from rtdenoise.errors import ModelError
 from rtdenoise.kernels.prior import N_AVERAGES, N_FEATURES
+from rtdenoise.kernels.sized import Size
 from rtdenoise.streaming.overlap_add import Framing
 from rtdenoise.streaming.presence.bands import N_BANDS, band_centres_hz, mel_of
 from rtdenoise.typing import F32
@@ -26,7 +27,7 @@ _HIGHEST_HZ = 8000.0  # centre of the last band
 def prior_fields(n_bins: int) -> list[tuple[Any, ...]]:
     """Record fields of the contextual a priori SNR."""
     return [
-        ("share_above", "f4", (n_bins,)),
+        ("share_above", "f4", (Size(n_bins),)),
         ("first_bin", "i4", (N_BANDS + 1,)),
         ("inverse_width", "f4", (N_BANDS,)),
         ("band_averages", "f4", (N_AVERAGES, N_BANDS)),
@@ -42,7 +43,7 @@ def prior_fields(n_bins: int) -> list[tuple[Any, ...]]:
         ("band_snr_table", "f4", (N_HIDDEN, N_BANDS)),
         ("band_snr_offset", "f4", (N_BANDS,)),
         ("band_value", "f4", (N_BANDS,)),
-        ("root", "f4", (n_bins,)),
+        ("root", "f4", (Size(n_bins),)),
     ]
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba.extending import overload
 
 from rtdenoise.kernels.fine import wiener_fine
 from rtdenoise.kernels.gain import log_mmse_decision_directed, subtract_power, wiener_decision_directed
@@ -207,25 +204,6 @@ def context_subtraction_gain(state: Record, fitted: Record) -> None:
             state.gain[k] = max(state.gain[k], state.scratch[k])
 
 
-def fine_gain(state: Record) -> None:
-    """Gain of WF refined per bin; does nothing if the record lacks the fields, as it then has another rule."""
-    if "fine_maps" in state.dtype.names:
-        refine(state)
-
-
-@overload(fine_gain)  # type: ignore[untyped-decorator]
-def _fine_gain(state: Any) -> Any:
-    """Compiled version of `fine_gain`, resolved at compile time from the record type."""
-
-    def refined(state: Any) -> Any:
-        refine(state)
-
-    def nothing(state: Any) -> Any:
-        pass
-
-    return refined if "fine_maps" in state.fields else nothing
-
-
 @kernel
 def refine(state: Record) -> None:
     """Compute ``c`` per band, spread it to bins and run the regression per bin."""
@@ -258,7 +236,7 @@ def gain_frame(state: Record, fitted: Record) -> None:
     if state.rule == CONTEXT:
         context_gain(state, fitted)
     elif state.rule == FINE:
-        fine_gain(state)
+        refine(state)
     elif state.rule == CONTEXT_SUBTRACTION:
         context_subtraction_gain(state, fitted)
     elif state.rule == SUBTRACTION:

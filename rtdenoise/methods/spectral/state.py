@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.kernels.recording import N_LEVELS
+from rtdenoise.kernels.sized import Size, fill_places, header_of, sized_dtype
 from rtdenoise.methods.spectral.fine import fill_fine, fine_fields
 from rtdenoise.methods.spectral.linking import fill_link, link_fields, link_reach
 from rtdenoise.methods.spectral.params import SpectralParams
@@ -52,22 +53,21 @@ _MARTIN_TABLE = (0, 0.26, 0.48, 0.58, 0.61, 0.668, 0.705, 0.762, 0.8, 0.841, 0.8
 def spectral_dtype(framing: Framing, n_bands: int, has_fine: bool, reach: int = 1) -> np.dtype[Any]:
     """Record dtype of one channel of SS or WF: its state and the parameters that may change while it runs.
 
-    The fields of the per-bin regression are present only if `has_fine`; `reach` is
-    `rtdenoise.methods.spectral.linking.link_reach`.  Equal arguments return the same object, because
-    comparing two dtypes at the call of a compiled function takes longer than half a hop.
+    The arrays of the per-bin regression are empty unless `has_fine`; `reach` is
+    `rtdenoise.methods.spectral.linking.link_reach`.  All have the same header (`rtdenoise.kernels.sized`).
 
     Fields without a shape may be written by another thread while audio runs; each is read once per hop.
     """
-    n = framing.n_bins
+    n = Size(framing.n_bins)
     bins = ("power", "noise_psd", "ratio", "clean_psd", "smoothed", "gain", "recent", "lowest", "noise_floor")
     minimum = ("minimum_mean", "minimum_square", "minimum_smoothed", "minimum", "minimum_sub", "inverse_dof", "scratch")
-    fields = np.dtype(
+    return sized_dtype(
         [
             ("n_frames", "i8"),  # first: numba confuses a record with another whose fields are its leading fields
             *overlap_add_fields(framing),
             *((name, "f4", (n,)) for name in (*bins, *minimum)),
             *prior_fields(n),
-            *(fine_fields(n) if has_fine else ()),
+            *fine_fields(n if has_fine else 0),
             *link_fields(n, reach),
             ("held_lowest", "f4", (N_GROUPS, n)),
             ("levels", "f4", (N_LEVELS,)),
@@ -79,8 +79,8 @@ def spectral_dtype(framing: Framing, n_bands: int, has_fine: bool, reach: int = 
             ("minimum_correction", "f4", (1,)),
             ("minimum_times", "f4", (4,)),
             ("minimum_windows", "f4", (4,)),
-            ("band_edges", "i4", (n_bands + 1,)),
-            ("band_weight", "f4", (n_bands,)),
+            ("band_edges", "i4", (Size(n_bands + 1),)),
+            ("band_weight", "f4", (Size(n_bands),)),
             ("rule", "i8"),
             ("tracker", "i8"),
             ("n_learnt", "i8"),
@@ -104,10 +104,13 @@ def spectral_dtype(framing: Framing, n_bands: int, has_fine: bool, reach: int = 
             ("floor", "f4"),
             ("gain_min", "f4"),
             ("mix", "f4"),
-        ],
-        align=True,
+        ]
     )
-    return np.dtype((np.record, fields))  # attribute access also in plain Python, with numba disabled
+
+
+def spectral_header() -> np.dtype[Any]:
+    """Header of every `spectral_dtype`."""
+    return header_of(spectral_dtype(Framing(sample_rate=16000, frame=512, span=512, hop=256), 1, False))
 
 
 def initial_state(framing: Framing, params: SpectralParams, rule: int, channels: int = 1) -> np.ndarray:
@@ -120,6 +123,7 @@ def initial_state(framing: Framing, params: SpectralParams, rule: int, channels:
     has_fine = params.wiener.rule == "fine"
     dtype = spectral_dtype(framing, params.subtraction.n_bands, has_fine, link_reach(channels))
     state = np.zeros(1, dtype)
+    fill_places(state)
     record, hop = state[0], framing.hop_seconds
     fill_windows(record, framing)
     record["rule"] = rule

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from rtdenoise.kernels.sized import headers
 from rtdenoise.methods.can.compiled import hop as compiled
 from rtdenoise.methods.can.compiled.records import initial_records
 from rtdenoise.methods.can.compiled.shared import Packed, pack
@@ -56,6 +57,7 @@ class CompiledCan:
         self.latency_samples = self.framing.latency_samples
         self._network_rate, self._weights = spec.sample_rate, packed.weights
         self._stream, self._frames, self._listening = (array.copy() for array in self._initial)
+        self._headers = headers(self._frames), headers(self._listening)
         self.gain_min: F32 = self._stream["gain_min"]
         silence = np.zeros(self.hop, np.float32)
         self.process(silence, silence)  # compiles now, so that no later call has to
@@ -64,14 +66,14 @@ class CompiledCan:
     def process(self, block: F32, out: F32) -> None:
         """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
         block, target = fit_blocks(block, out, (self.hop,))
-        compiled.hops(block, target, self.hop, self._weights, self._stream, self._frames, self._listening)
+        compiled.hops(block, target, self.hop, self._weights, self._stream, *self._headers)
         if target is not out:
             out[...] = target
 
     def process_hops(self, signal: F32, out: F32) -> None:
         """Enhance a whole number of hops, ``(n * hop,)`` float32 in and out, in one compiled call."""
         signal, target = fit_blocks(signal, out, (len(signal),))
-        compiled.hops(signal, target, self.hop, self._weights, self._stream, self._frames, self._listening)
+        compiled.hops(signal, target, self.hop, self._weights, self._stream, *self._headers)
         if target is not out:
             out[...] = target
 

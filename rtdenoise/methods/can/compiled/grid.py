@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.kernels.jit import kernel
+from rtdenoise.kernels.sized import Size, fill_places, header_of, sized_dtype
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.streaming.overlap_add import Framing, fill_windows, overlap_add_fields
 from rtdenoise.typing import C64, Record
@@ -60,26 +61,31 @@ def _is_fast(n: int) -> bool:
 def frames_dtype(framing: Framing, n_bins: int) -> np.dtype[Any]:
     """Record dtype of the analysis and synthesis of one stream for a network of `n_bins` bins.
 
-    Equal arguments return the same object.
+    All have the same header (`rtdenoise.kernels.sized`).
     """
-    return np.dtype(
+    return sized_dtype(
         [
             ("n_read", "i8"),  # bins that the network reads and masks; all above them follow
             *overlap_add_fields(framing),
-            ("mirror", "f4", (max(0, n_bins - framing.n_bins),)),  # gains of the bins that the rate lacks
+            ("mirror", "f4", (Size(max(0, n_bins - framing.n_bins)),)),  # gains of the bins that the rate lacks
             ("scale", "f4"),  # makes a bin's value that of the network's own rate
             ("scale_back", "f4"),
             ("guide", "i8"),  # first bin of the band that the gain above follows
             ("guide_energies", "f4", (2,)),
             ("guide_smoothing", "f4"),
-        ],
-        align=True,
+        ]
     )
+
+
+def frames_header() -> np.dtype[Any]:
+    """Header of every `frames_dtype`."""
+    return header_of(frames_dtype(Framing(sample_rate=16000, frame=512, span=512, hop=256), 257))
 
 
 def initial_frames(spec: CanSpec, framing: Framing) -> np.ndarray:
     """Return the analysis and synthesis at the beginning of a stream: (1,) record array of `frames_dtype`."""
     frames = np.zeros(1, frames_dtype(framing, spec.n_bins))
+    fill_places(frames)
     record = frames[0]
     fill_windows(record, framing)
     record["n_read"] = min(spec.n_bins, framing.n_bins)

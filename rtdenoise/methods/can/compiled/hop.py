@@ -9,6 +9,7 @@ from rtdenoise.kernels.elementary import exponential, logarithm
 from rtdenoise.kernels.half import dense_half
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.overlap_add import analyse, synthesise
+from rtdenoise.kernels.sized import opened
 from rtdenoise.methods.can import features, fine
 from rtdenoise.methods.can.compiled.grid import clear_mirror, mask_above, read_bins, write_bins
 from rtdenoise.methods.can.compiled.voiced import follow_voice, keep_voiced
@@ -42,22 +43,23 @@ def hops(
     hop_samples : int
     weights : (1,) record array of `rtdenoise.methods.can.compiled.state.packed_weights`, read
     streams : (1,) record array of `rtdenoise.methods.can.compiled.state.initial_stream`, read and written
-    frames : (1,) record array of `rtdenoise.methods.can.compiled.grid.initial_frames`, read and written
-    listening : (1,) or (0,) record array of the same kind, read and written
+    frames : (1,) headers of `rtdenoise.methods.can.compiled.grid.initial_frames`, read and written
+        See `rtdenoise.kernels.sized`.
+    listening : (1,) or (0,) headers of the same kind, read and written
         The analysis that the network reads if it is not the one that it masks.
 
     Notes
     -----
     A single hop is processed as a short signal, as in `rtdenoise.methods.spectral.hop.hops`.
     """
-    weight, stream, frame = weights[0], streams[0], frames[0]
+    weight, stream, frame = weights[0], streams[0], opened(frames[0])
     for start in range(0, signal.size - hop_samples + 1, hop_samples):
         block = signal[start : start + hop_samples]
         for heard in listening:
-            analyse(block, heard)
+            analyse(block, opened(heard))
         analyse(block, frame)
         if listening.size > 0:
-            read_bins(listening[0], stream.spectrum)
+            read_bins(opened(listening[0]), stream.spectrum)
         else:
             read_bins(frame, stream.spectrum)
         follow_voice(stream.spectrum, frame.n_silent >= frame.history.size, stream)

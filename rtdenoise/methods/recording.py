@@ -25,8 +25,8 @@ _VOICED = (0.34, 0.36, 0.4, 0.4)  # the windows of short spans blur harmonics
 _EDGES_DB = (
     (27.0, 27.0, 27.5, 28.0),  # voice over noise: mixtures at 15 dB SNR have less,
     (30.0, 30.0, 30.5, 31.0),  # mixtures at 24 dB SNR have more
-    (11.0, 15.0, 16.0, 18.0),  # voice over bursts: most mixtures up to 10 dB SNR have less,
-    (19.0, 23.0, 24.0, 27.0),  # isolated consonants of clean recordings have more
+    (11.0, 15.0, 16.0, 20.0),  # voice over bursts: most mixtures up to 10 dB SNR have less,
+    (19.0, 23.0, 24.0, 25.5),  # isolated consonants of clean recordings have more
 )
 _LEVEL_FALL_DB_PER_SECOND = 0.3  # a pause of 30 s lowers the loudest level by 9 dB
 _LEVEL_SECONDS = 0.5

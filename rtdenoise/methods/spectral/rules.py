@@ -23,7 +23,7 @@ from rtdenoise.kernels.prior import (
     subtract_by_context,
     wiener_by_context,
 )
-from rtdenoise.kernels.recording import follow_recording, frame_level, roughness
+from rtdenoise.methods.recording import judge_recording
 from rtdenoise.methods.spectral.state import (
     BEGINNING,
     BYPASS,
@@ -40,29 +40,6 @@ from rtdenoise.typing import Record
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _TINY = np.float32(1e-20)
 _LEAK = np.float32(5)  # in a clean recording; bins that are certainly speech raise the noise by 1 dB/s
-
-
-@kernel
-def judge_recording(state: Record) -> None:
-    """Update ``clearness`` from ``recent``, every few milliseconds."""
-    if state.n_frames % state.n_judge > 0:
-        return
-    step = state.n_frames // state.n_judge
-    bins = state.level_bins
-    state.clearness = follow_recording(
-        frame_level(state.recent, bins[0], bins[1]),
-        roughness(state.recent, bins[2], bins[3]),
-        state.levels,
-        state.level_counts,
-        state.level_fall,
-        state.level_smoothing,
-        state.level_rise,
-        state.level_voiced,
-        state.level_edges_db,
-        state.n_near,
-        state.n_frames < state.n_start,
-        step // state.n_level_window if step % state.n_level_window == 0 else -1,
-    )
 
 
 @kernel

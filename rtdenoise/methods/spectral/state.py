@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.kernels.recording import N_LEVELS
 from rtdenoise.kernels.sized import Size, fill_places, header_of, sized_dtype
+from rtdenoise.methods.recording import N_GROUPS, RECENT_SECONDS, WINDOW_SECONDS, fill_recording, recording_fields
 from rtdenoise.methods.spectral.fine import fill_fine, fine_fields
 from rtdenoise.methods.spectral.linking import fill_link, link_fields, link_reach
 from rtdenoise.methods.spectral.params import SpectralParams
@@ -23,26 +23,7 @@ PRESENCE, MINIMUM, BEGINNING = range(3)
 """Values of the field ``tracker``."""
 
 N_SUB_WINDOWS = 8  # of the minimum search; Martin (2001) uses 8
-N_GROUPS = 4  # of three windows each: 6 to 7.2 s, longer than any vowel
-_START_SECONDS = 0.06  # duration of the initial noise estimate
-_WINDOW_SECONDS = 0.6  # of the minimum power: longer than a vowel
 _TRUST_SECONDS = 0.5  # until the context averages have settled
-_RECENT_SECONDS = 0.03
-_LEVEL_HZ = (90.0, 7000.0)  # excludes rumble below the voice
-_VOICE_HZ = (90.0, 1000.0)  # where harmonics are strong
-_JUDGE_SECONDS = 0.008  # between updates of the recording estimate: a quarter of a window
-_NEAR_SECONDS = 0.25  # from a vowel to the last of its consonants
-_SPANS_SECONDS = (0.004, 0.008, 0.016, 0.032)
-_VOICED = (0.34, 0.36, 0.4, 0.4)  # the windows of short spans blur harmonics
-_EDGES_DB = (
-    (27.0, 27.0, 27.5, 28.0),  # voice over noise: mixtures at 15 dB SNR have less,
-    (30.0, 30.0, 30.5, 31.0),  # mixtures at 24 dB SNR have more
-    (11.0, 15.0, 16.0, 18.0),  # voice over bursts: most mixtures up to 10 dB SNR have less,
-    (19.0, 23.0, 24.0, 27.0),  # isolated consonants of clean recordings have more
-)
-_LEVEL_FALL_DB_PER_SECOND = 0.3  # a pause of 30 s lowers the loudest level by 9 dB
-_LEVEL_SECONDS = 0.5
-_LEVEL_RISE_SECONDS = 0.08  # a good part of a vowel
 _RATIO_SECONDS = 0.02
 _MARTIN_HOP_SECONDS = 0.016  # the hop for which his bias table and smoothing factors hold
 _MARTIN_LENGTHS = (1, 2, 5, 8, 10, 15, 20, 30, 40, 60, 80, 120, 140, 160)
@@ -70,9 +51,7 @@ def spectral_dtype(framing: Framing, n_bands: int, has_fine: bool, reach: int = 
             *fine_fields(n if has_fine else 0),
             *link_fields(n, reach),
             ("held_lowest", "f4", (N_GROUPS, n)),
-            ("levels", "f4", (N_LEVELS,)),
-            ("level_bins", "i8", (4,)),
-            ("level_counts", "i8", (2,)),
+            *recording_fields(),
             ("minimum_stored", "f4", (N_SUB_WINDOWS, n)),
             ("minimum_local", "u1", (n,)),
             ("minimum_counters", "i8", (3,)),
@@ -84,21 +63,11 @@ def spectral_dtype(framing: Framing, n_bands: int, has_fine: bool, reach: int = 
             ("rule", "i8"),
             ("tracker", "i8"),
             ("n_learnt", "i8"),
-            ("n_start", "i8"),
             ("n_trust", "i8"),
             ("n_window", "i8"),
-            ("n_judge", "i8"),
-            ("n_near", "i8"),
-            ("n_level_window", "i8"),
             ("smoothing_recent", "f4"),
             ("smoothing_noise", "f4"),
             ("smoothing_ratio", "f4"),
-            ("level_fall", "f4"),
-            ("level_smoothing", "f4"),
-            ("level_rise", "f4"),
-            ("level_voiced", "f4"),
-            ("level_edges_db", "f4", (4,)),
-            ("clearness", "f4"),
             ("alpha", "f4"),
             ("smoothing_power", "f4"),
             ("floor", "f4"),
@@ -139,28 +108,16 @@ def initial_state(framing: Framing, params: SpectralParams, rule: int, channels:
     if has_fine:
         fill_fine(record, framing)
     _fill_noise(record, hop, params)
-    seconds = framing.span / framing.sample_rate
-    record["level_voiced"] = np.interp(seconds, _SPANS_SECONDS, _VOICED)
-    record["level_edges_db"] = [np.interp(seconds, _SPANS_SECONDS, edges) for edges in _EDGES_DB]
-    bin_hz = framing.sample_rate / framing.frame
-    record["level_bins"] = [min(round(hz / bin_hz), framing.n_bins - 1) for hz in (*_LEVEL_HZ, *_VOICE_HZ)]
+    fill_recording(record, framing)
     return state
 
 
 def _fill_noise(record: Any, hop: float, params: SpectralParams) -> None:
     noise = params.noise
-    record["n_judge"] = max(1, round(_JUDGE_SECONDS / hop))
-    step = hop * record["n_judge"]
-    record["n_near"] = max(1, round(_NEAR_SECONDS / step))
-    record["n_level_window"] = max(1, round(_WINDOW_SECONDS / step))
-    record["level_fall"] = power_from_db(-_LEVEL_FALL_DB_PER_SECOND * step)
-    record["level_rise"] = smoothing_per_hop(_LEVEL_RISE_SECONDS, step)
-    record["level_smoothing"] = smoothing_per_hop(_LEVEL_SECONDS, step)
     record["tracker"] = ("presence", "minimum", "beginning").index(noise.tracker)
     record["n_learnt"] = max(1, round(noise.beginning_seconds / hop))
-    record["smoothing_recent"] = smoothing_per_hop(_RECENT_SECONDS, hop)
-    record["n_start"] = max(1, round(_START_SECONDS / hop))
-    record["n_window"] = max(1, round(_WINDOW_SECONDS / hop))
+    record["smoothing_recent"] = smoothing_per_hop(RECENT_SECONDS, hop)
+    record["n_window"] = max(1, round(WINDOW_SECONDS / hop))
     record["n_trust"] = round(_TRUST_SECONDS / hop)
     record["smoothing_noise"] = smoothing_per_hop(noise.smoothing_seconds, hop)
     record["smoothing_ratio"] = smoothing_per_hop(_RATIO_SECONDS, hop)

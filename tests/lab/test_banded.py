@@ -108,3 +108,21 @@ def test_outputs_and_gradients_are_those_of_plain_convolutions(n_frames):
     assert torch.linalg.norm(out - expected) <= TWIN_RTOL * torch.linalg.norm(expected)
     for name, gradient in plain.items():
         assert torch.linalg.norm(gradients[name] - gradient) <= GRADIENT_RTOL * torch.linalg.norm(gradient), name
+
+
+@pytest.mark.parametrize(("length", "size"), [(12, 12), (9, 9), (10, 16), (16, 10), (1, 1)])
+def test_the_gradient_of_a_transform_is_that_of_its_sums(length, size):
+    torch.manual_seed(0)
+    frames = torch.randn(2, length, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: operations.rfft(x, size), (frames,))
+
+
+@pytest.mark.parametrize(("length", "frame", "hop"), [(64, 16, 8), (70, 16, 4), (16, 16, 8)])
+def test_windowed_frames_are_those_joined_from_slices(length, frame, hop):
+    torch.manual_seed(0)
+    signal = torch.randn(2, length, dtype=torch.float64, requires_grad=True)
+    window = torch.rand(frame, dtype=torch.float64)
+    found = operations.windowed_frames(signal, window, hop)
+    count = (length // hop * hop - frame) // hop + 1
+    assert torch.equal(found, torch.stack([signal[:, k * hop : k * hop + frame] * window for k in range(count)], 1))
+    assert torch.autograd.gradcheck(lambda x: operations.windowed_frames(x, window, hop), (signal,))

@@ -126,7 +126,7 @@ class Banded(nn.Module):  # type: ignore[misc]  # torch is not installed where t
     def _outputs(self, rows: Tensor, groups: Tensor) -> Tensor:
         c, bins = self.spec.channels, self.spec.frame // 2 + 1
         merge = self.merge.weight.view(c, 2, c).permute(1, 2, 0)
-        decoder = self.decoder.weight[:, :, 0].permute(1, 2, 0).flatten(1)
+        decoder = self.decoder.weight[:, :, 0].permute(2, 1, 0)
         out = Exit.apply(rows, groups, self.up, merge, self.merge.bias, decoder)
         below, above = self.decoder.bias.view(OUTPUTS, 2, STRIDE).repeat(1, 1, GROUPS).unbind(1)
         offset = functional.pad(below, (0, STRIDE)) + functional.pad(above, (STRIDE, 0))

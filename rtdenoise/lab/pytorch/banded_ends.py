@@ -202,7 +202,7 @@ class Exit(torch.autograd.Function):  # type: ignore[misc]  # as above
     """From bands and groups to what each bin is masked by, without what is added to each bin.
 
     ``apply(rows, groups, up, merge, bias, decoder)``: `up` (bands, groups); `merge` (2, c, c), of bands and of groups;
-    `decoder` (c, 3 x 24), of the group below, of this and of the one above, each for three outputs, the lower and the
+    `decoder` (3, c, 24), of the group below, of this and of the one above, each for three outputs, the lower and the
     upper half of eight bins, and four bins.  Gives ``(batch, 3, frames, bins)``.
     """
 
@@ -217,7 +217,7 @@ class Exit(torch.autograd.Function):  # type: ignore[misc]  # as above
         _exit(
             *(as_array(v) for v in (rows, groups, up.T.contiguous(), merge, bias, decoder, merged, out)),
             np.empty((GROUPS, c), np.float32),
-            np.zeros((GROUPS + 2, decoder.shape[1]), np.float32),
+            np.zeros((GROUPS, decoder.shape[2]), np.float32),
             np.zeros((OUTPUTS, GROUPS + 1, STRIDE), np.float32),
             product_memory(),
         )
@@ -232,11 +232,11 @@ class Exit(torch.autograd.Function):  # type: ignore[misc]  # as above
         answers = [v.new_zeros(v.shape) for v in (up, merge, merge[0, 0], decoder)]
         _leave_exit(
             *(as_array(v) for v in (rows, groups, up.contiguous(), up.T.contiguous())),
-            *(as_array(v) for v in (merge.transpose(1, 2).contiguous(), decoder.T.contiguous())),
+            *(as_array(v) for v in (merge.transpose(1, 2).contiguous(), decoder.transpose(1, 2).contiguous())),
             *(as_array(v) for v in (merged, gradients[0].contiguous(), for_rows, for_groups, *answers)),
             np.empty((3, GROUPS, merge.shape[2]), np.float32),
             np.empty((merge.shape[2], GROUPS), np.float32),
-            np.zeros((GROUPS, decoder.shape[1]), np.float32),
+            np.zeros((GROUPS, decoder.shape[2]), np.float32),
             np.zeros((OUTPUTS, GROUPS + 1, STRIDE), np.float32),
             product_memory(),
         )
@@ -258,9 +258,9 @@ def _exit(
     bins: np.ndarray,
     memory: np.ndarray,
 ) -> None:
-    """`across` is the matrix from bands to groups, transposed; the first and last row of `wide` are zero."""
+    """`across` is the matrix from bands to groups, transposed."""
     clips, frames, bands, c = rows.shape
-    n = decoder.shape[1]
+    n = decoder.shape[2]
     for clip in range(clips):
         for t in range(frames):
             found = merged[clip, t]
@@ -277,11 +277,13 @@ def _exit(
                 found.ctypes.data, c, memory,
             )  # fmt: skip
             _rectified(found, bias)
-            product(
-                AS_IT_IS, AS_IT_IS, GROUPS, n, c, found.ctypes.data, c, decoder.ctypes.data, n, ANEW,
-                wide[1].ctypes.data, n, memory,
-            )  # fmt: skip
-            _to_bins(wide.reshape(wide.shape[0], 3, OUTPUTS, 2, STRIDE), bins)
+            for tap in (1, 0, 2):  # the middle one first, because it reaches all groups
+                to, first = max(0, 1 - tap), max(0, tap - 1)
+                product(
+                    AS_IT_IS, AS_IT_IS, GROUPS - abs(tap - 1), n, c, found[first].ctypes.data, c,
+                    decoder[tap].ctypes.data, n, ANEW if tap == 1 else ADDED, wide[to].ctypes.data, n, memory,
+                )  # fmt: skip
+            _to_bins(wide, bins)
             for k in range(OUTPUTS):
                 last = out[clip, k, t]
                 copied(bins[k].reshape((GROUPS + 1) * STRIDE)[: last.size], last)
@@ -289,28 +291,28 @@ def _exit(
 
 @loop
 def _to_bins(wide: np.ndarray, bins: np.ndarray) -> None:
-    """Each group's taps added, the lower half of its eight bins to its own four, the upper to those above."""
-    bins[:] = 0.0
-    for group in range(GROUPS):
-        for k in range(OUTPUTS):
-            for half in range(2):
-                for s in range(STRIDE):
-                    bins[k, group + half, s] += (
-                        wide[group, 0, k, half, s] + wide[group + 1, 1, k, half, s] + wide[group + 2, 2, k, half, s]
-                    )
+    """The lower half of each group's eight bins to its own four, the upper to those above."""
+    for k in range(OUTPUTS):
+        part = bins[k]
+        for s in range(STRIDE):
+            part[GROUPS, s] = 0.0
+        for group in range(GROUPS):
+            for s in range(STRIDE):
+                part[group, s] = wide[group, 2 * STRIDE * k + s]
+        for group in range(GROUPS):
+            for s in range(STRIDE):
+                part[group + 1, s] += wide[group, 2 * STRIDE * k + STRIDE + s]
 
 
 @loop
 def _from_bins(bins: np.ndarray, wide: np.ndarray) -> None:
-    """The way back through `_to_bins`; `wide` has no rows beyond the groups."""
-    for group in range(GROUPS):
-        for tap in range(3):
-            heard = group + 1 - tap  # the group that hears this one through the tap
-            for k in range(OUTPUTS):
-                for half in range(2):
-                    for s in range(STRIDE):
-                        inside = 0 <= heard < GROUPS
-                        wide[group, tap, k, half, s] = bins[k, heard + half, s] if inside else np.float32(0.0)
+    """The way back through `_to_bins`."""
+    for k in range(OUTPUTS):
+        part = bins[k]
+        for group in range(GROUPS):
+            for s in range(STRIDE):
+                wide[group, 2 * STRIDE * k + s] = part[group, s]
+                wide[group, 2 * STRIDE * k + STRIDE + s] = part[group + 1, s]
 
 
 @loop
@@ -337,22 +339,25 @@ def _leave_exit(
 ) -> None:
     """The way back through `_exit`; `merge` and `decoder` are transposed, `across` is `up` transposed."""
     clips, frames, bands, c = rows.shape
-    n = decoder.shape[0]
+    n = decoder.shape[1]
     spread, step, for_spread = scratch[0], scratch[1], scratch[2]
     for clip in range(clips):
         for t in range(frames):
             for k in range(OUTPUTS):
                 first = given[clip, k, t]
                 copied(first, bins[k].reshape((GROUPS + 1) * STRIDE)[: first.size])
-            _from_bins(bins, wide.reshape(GROUPS, 3, OUTPUTS, 2, STRIDE))
-            product(
-                TRANSPOSED, AS_IT_IS, c, n, GROUPS, merged[clip, t].ctypes.data, c, wide.ctypes.data, n, ADDED,
-                for_decoder.ctypes.data, n, memory,
-            )  # fmt: skip
-            product(
-                AS_IT_IS, AS_IT_IS, GROUPS, c, n, wide.ctypes.data, n, decoder.ctypes.data, c, ANEW, step.ctypes.data,
-                c, memory,
-            )  # fmt: skip
+            _from_bins(bins, wide)
+            for tap in (1, 0, 2):
+                to, first = max(0, 1 - tap), max(0, tap - 1)
+                count = GROUPS - abs(tap - 1)
+                product(
+                    TRANSPOSED, AS_IT_IS, c, n, count, merged[clip, t, first].ctypes.data, c, wide[to].ctypes.data, n,
+                    ADDED, for_decoder[tap].ctypes.data, n, memory,
+                )  # fmt: skip
+                product(
+                    AS_IT_IS, AS_IT_IS, count, c, n, wide[to].ctypes.data, n, decoder[tap].ctypes.data, c,
+                    ANEW if tap == 1 else ADDED, step[first].ctypes.data, c, memory,
+                )  # fmt: skip
             _back_rectified(merged[clip, t].reshape(step.size), step.reshape(step.size))
             for group in range(GROUPS):
                 summed(step[group], for_bias)

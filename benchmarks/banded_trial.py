@@ -5,15 +5,19 @@
     KERAS_BACKEND=torch python benchmarks/banded_trial.py judge models/banded-trial/weights.npz --data data
 
 Mixtures and losses are `can-live`'s (configs/can-live.yaml) without DNSMOS.  ``train`` goes on where the file is there
-already.  ``judge`` prints PESQ-wb, eSTOI and SI-SDR of validation mixtures, in full band and without what is above
-7.6 kHz, and the change of held vowels, second by second.
+already, and keeps it every five minutes of processor time: network, means of the weights, and optimiser.  The learning
+rate is constant, then falls as half a cosine over the last ``1 - hold`` of ``--minutes``, which count from the first
+step of a run, of processor time or by the clock.  ``judge`` prints PESQ-wb, eSTOI and SI-SDR of validation mixtures, in
+full band and without what is above 7.6 kHz, and the change of held vowels, second by second.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +30,7 @@ from rtdenoise.lab.data.batches import batches
 from rtdenoise.lab.data.validation import validation_set
 from rtdenoise.lab.losses.terms import build_loss
 from rtdenoise.lab.pytorch.banded import Banded, BandedSpec
+from rtdenoise.lab.pytorch.memory import keep_memory
 from rtdenoise.lab.training.session import default_cache, open_mixer
 from rtdenoise.lab.training.settings import load_settings
 
@@ -33,6 +38,7 @@ RATE = 16000
 BATCH, SECONDS = 4, 4.0
 RATE_MAX, WARM_UP, DECAY = 4e-3, 200, 0.997
 KEEP_EVERY_SECONDS = 300.0
+LOGGED = 50  # steps between two lines; their loss is the mean of four times as many
 VOWELS = ((220, 0.01, 1.0, 8), (110, 0.005, 1.0, 20), (300, 0.02, 1.5, 6), (150, 0.003, 0.8, 30), (450, 0.01, 1.2, 6))
 
 
@@ -42,8 +48,9 @@ def main() -> None:
     parser.add_argument("task", choices=("train", "judge"))
     parser.add_argument("file", type=Path)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=60.0, help="of processor time, those before included")
-    parser.add_argument("--hold", type=float, default=0.7, help="share of the time before the learning rate falls")
+    parser.add_argument("--minutes", type=float, default=60.0, help="from the first step on, those before included")
+    parser.add_argument("--clock", choices=("cpu", "wall"), default="cpu", help="what the minutes are measured by")
+    parser.add_argument("--hold", type=float, default=0.75, help="share of the time before the learning rate falls")
     parser.add_argument("--clips", type=int, default=40)
     options = parser.parse_args()
     settings = load_settings(Path("can-live"))
@@ -51,59 +58,140 @@ def main() -> None:
     mixer = open_mixer(options.data, split, settings.mixtures, cache=default_cache(), sample_rate=RATE)
     if options.task == "train":
         loss = build_loss([term for term in settings.loss if term["term"] != "opinion"])
-        train(options.file, mixer, loss, options.minutes, options.hold)
+        train(options.file, mixer, loss, Plan(options.minutes, options.hold, options.clock))
     else:
         judge(options.file, mixer, options.clips)
 
 
-def train(file: Path, mixer: Any, loss_of: Any, minutes: float, hold: float) -> None:
-    """Train for `minutes` of processor time; keeps `file`."""
-    torch.manual_seed(1)
-    network = Banded(BandedSpec())
-    spec = network.spec
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How long a run is, and when its learning rate falls."""
+
+    minutes: float
+    hold: float
+    clock: str
+
+    def share(self, spent: Spent) -> float:
+        """Of the run that is over."""
+        return (spent.cpu if self.clock == "cpu" else spent.wall) / (60.0 * self.minutes)
+
+    def rate(self, step: int, share: float) -> float:
+        """The learning rate of a step: it rises, holds and falls."""
+        falling = (
+            0.5 * (1.0 + math.cos(math.pi * (share - self.hold) / (1.0 - self.hold))) if share > self.hold else 1.0
+        )
+        return RATE_MAX * min(1.0, (step + 1) / WARM_UP) * max(0.01, falling)
+
+
+@dataclasses.dataclass
+class Spent:
+    """Seconds of a run, those before it went on included."""
+
+    cpu: float = 0.0
+    wall: float = 0.0
+
+    def since(self, former: Spent, now: Spent) -> Spent:
+        """These, and those from `former` to `now`."""
+        return Spent(self.cpu + now.cpu - former.cpu, self.wall + now.wall - former.wall)
+
+    @staticmethod
+    def now() -> Spent:
+        """Both clocks, from anywhere."""
+        return Spent(time.process_time(), time.monotonic())
+
+
+def optimiser_of(network: Banded) -> torch.optim.AdamW:
+    """AdamW that lets matrices decay, and nothing that is added or that scales single bins."""
     plain = ("input", "skip", "output_offset", "places")
     named = list(network.named_parameters())
     decayed = [p for name, p in named if p.ndim > 1 and not name.startswith(plain)]
     rest = [p for name, p in named if p.ndim <= 1 or name.startswith(plain)]
     groups = [{"params": decayed, "weight_decay": 0.01}, {"params": rest, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=RATE_MAX, betas=(0.9, 0.98))
-    mean = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    step, spent = 0, 0.0
+    return torch.optim.AdamW(groups, lr=RATE_MAX, betas=(0.9, 0.98), fused=True)
+
+
+def train(file: Path, mixer: Any, loss_of: Any, plan: Plan) -> None:
+    """Train as planned; keeps `file`."""
+    keep_memory()
+    torch.manual_seed(1)
+    network = Banded(BandedSpec())
+    spec, optimiser, mean = network.spec, optimiser_of(network), Means(network)
+    step, before = 0, Spent()
     if file.is_file():
         kept = torch.load(file, weights_only=True)
         network.load_state_dict(kept["network"])
         optimiser.load_state_dict(kept["optimiser"])
-        mean, step, spent = kept["mean"], kept["step"], kept["spent"]
-    started, saved = time.process_time() - spent, time.process_time()
+        mean.load(kept["mean"])
+        step, before = kept["step"], Spent(kept["spent"], kept.get("elapsed", kept["spent"]))
+        for group in optimiser.param_groups:
+            group["fused"] = True
+    began = saved = logged = Spent.now()
+    unlogged = 0
+    losses: deque[float] = deque(maxlen=4 * LOGGED)
     n_samples = round(SECONDS * RATE) // spec.hop * spec.hop
     for batch in batches(mixer, seed=1, first=step, batch_size=BATCH, n_samples=n_samples, workers=0):
-        spent = time.process_time() - started
-        share = spent / (60.0 * minutes)
-        falling = max(0.01, 0.5 * (1.0 + math.cos(math.pi * (share - hold) / (1.0 - hold)))) if share > hold else 1.0
-        for group in optimiser.param_groups:
-            group["lr"] = RATE_MAX * min(1.0, (step + 1) / WARM_UP) * falling
-        if share < 1.0:
-            noisy, target, scale = (torch.as_tensor(v) for v in (batch.noisy, batch.target, batch.scale))
-            estimate = network(noisy)[:, spec.latency_samples :] * scale
-            loss = loss_of(target[:, : estimate.shape[1]] * scale, estimate)
-            optimiser.zero_grad()
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            if torch.isfinite(norm):
-                optimiser.step()
-            step += 1
-            with torch.no_grad():
-                for name, value in network.state_dict().items():
-                    mean[name].lerp_(value, 1.0 - min(DECAY, (1 + step) / (10 + step)))
-            if step % 50 == 0:
-                heard = step * BATCH * SECONDS / 3600.0
-                print(f"{step} heard {heard:.2f} h, {spent / 60:.1f} min, loss {float(loss.detach()):.3f}", flush=True)
-        if share >= 1.0 or time.process_time() - saved > KEEP_EVERY_SECONDS:
-            state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
-            torch.save({**state, "mean": mean, "step": step, "spent": spent}, file)
-            saved = time.process_time()
+        now = Spent.now()
+        spent = before.since(began, now)
+        share = plan.share(spent)
+        if share >= 1.0 or now.cpu - saved.cpu > KEEP_EVERY_SECONDS:
+            keep(file, network, optimiser, mean, step, spent)
+            saved = now
         if share >= 1.0:
             return
+        for group in optimiser.param_groups:
+            group["lr"] = plan.rate(step, share)
+        losses.append(advance(network, optimiser, loss_of, batch))
+        step, unlogged = step + 1, unlogged + 1
+        mean.add(step)
+        if step % LOGGED == 0:
+            heard, now = step * BATCH * SECONDS / 3600.0, Spent.now()
+            seconds = unlogged * BATCH * SECONDS
+            print(
+                f"{step} heard {heard:.2f} h, {spent.cpu / 60:.1f} min, loss {np.mean(losses):.4f}, rate "
+                f"{plan.rate(step, share):.1e}, {seconds / (now.cpu - logged.cpu):.1f} s a second of processor time, "
+                f"{seconds / (now.wall - logged.wall):.1f} by the clock",
+                flush=True,
+            )
+            logged, unlogged = now, 0
+
+
+def advance(network: Banded, optimiser: torch.optim.Optimizer, loss_of: Any, batch: Any) -> float:
+    """One step, left out where the gradient is not finite; its loss."""
+    noisy, target, scale = (torch.as_tensor(v) for v in (batch.noisy, batch.target, batch.scale))
+    estimate = network(noisy)[:, network.spec.latency_samples :] * scale
+    loss = loss_of(target[:, : estimate.shape[1]] * scale, estimate)
+    optimiser.zero_grad()
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+    if torch.isfinite(norm):
+        optimiser.step()
+    return float(loss.detach())
+
+
+class Means:
+    """Means of a network's weights over its last steps."""
+
+    def __init__(self, network: Banded) -> None:
+        self.values = {name: value.detach().clone() for name, value in network.state_dict().items()}
+        self._network = network
+
+    def load(self, values: dict[str, torch.Tensor]) -> None:
+        """Go on with kept means."""
+        for name, value in self.values.items():
+            value.copy_(values[name])
+
+    def add(self, step: int) -> None:
+        """The weights after so many steps."""
+        now = [value.detach() for value in self._network.state_dict().values()]
+        torch._foreach_lerp_(list(self.values.values()), now, 1.0 - min(DECAY, (1 + step) / (10 + step)))
+
+
+def keep(file: Path, network: Banded, optimiser: Any, mean: Means, step: int, spent: Spent) -> None:
+    """Replace `file`: a run that is ended while it writes goes on from the former one."""
+    state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "mean": mean.values, "step": step}
+    partial = file.with_name(file.name + ".partial")
+    torch.save({**state, "spent": spent.cpu, "elapsed": spent.wall}, partial)
+    partial.replace(file)
 
 
 def load(file: Path) -> Banded:

@@ -19,3 +19,5 @@ TRANSFORM_ATOL = 2e-6  # nine stages of a float32 transform of values around 1
 COHERENCE_ATOL = 3e-6  # a ratio of sums of a few products, in float32
 LINKED_ATOL = 2e-5  # coherence, steep weight and a weighted mean, in float32
 LINKED_SIGNAL_ATOL = 2e-6  # a mean of equal gains, weighted: two roundings, then the transforms
+GRADIENT_RTOL = 1e-4  # float32 sums over thousands of rows, in another order, through a dozen layers
+TWIN_RTOL = 1e-5  # as before, of an output

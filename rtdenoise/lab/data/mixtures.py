@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -250,7 +251,13 @@ def _stretch(rng: np.random.Generator, recording: F32, n: int) -> F32:
 
 def _at_other_speed(rng: np.random.Generator, recording: F32, speeds: tuple[tuple[int, int], ...] = _SPEEDS) -> F32:
     up, down = speeds[rng.integers(len(speeds))]
-    return np.asarray(signal.resample_poly(recording, up, down), np.float32)
+    return np.asarray(signal.resample_poly(recording, up, down, window=_low_pass(max(up, down))), np.float32)
+
+
+@functools.cache
+def _low_pass(rate: int) -> F32:
+    """The filter that `resample_poly` designs anew in every call, of float32 samples."""
+    return np.asarray(signal.firwin(20 * rate + 1, 1.0 / rate, window=("kaiser", 5.0)), np.float32)
 
 
 def _coloured(rng: np.random.Generator, pair: F32) -> F32:

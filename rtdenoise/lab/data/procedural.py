@@ -59,9 +59,13 @@ def hum(rng: np.random.Generator, n: int) -> F32:
     phase = 2.0 * np.pi * np.cumsum(drift / _RATE_HZ)
     total = 0.03 * rng.random() * coloured(rng, n)
     fall = rng.uniform(0.3, 1.5)
+    turn = np.exp(1j * phase)
+    turned = np.ones_like(turn)
     for harmonic in range(1, min(int(7000.0 / fundamental), 30) + 1):
+        turned *= turn  # e^(i harmonic phase): a product takes a tenth of a sine's time
         amplitude = rng.random() * harmonic**-fall
-        total = total + amplitude * np.sin(harmonic * phase + rng.uniform(0, 6.3))
+        start = rng.uniform(0, 6.3)
+        total = total + amplitude * (np.cos(start) * turned.imag + np.sin(start) * turned.real)
     return np.asarray(total, np.float32)
 
 

@@ -16,8 +16,11 @@ Term: TypeAlias = Callable[[Any, Tensor, Tensor], Tensor]
 
 def frames(ops: Any, signal: Tensor, frame: int, hop: int) -> Tensor:
     """Frames under a Hann window, ``(batch, n_frames, frame)``; `hop` divides `frame`."""
+    window = ops.convert_to_tensor(hann(frame).astype(np.float32))
+    if hasattr(ops, "windowed_frames"):
+        return ops.windowed_frames(signal, window, hop)
     count = signal.shape[1] // hop
     hops = ops.reshape(signal[:, : count * hop], (-1, count, hop))
     n = frame // hop
     parts = [hops[:, k : count - n + 1 + k] for k in range(n)]
-    return ops.concatenate(parts, -1) * ops.convert_to_tensor(hann(frame).astype(np.float32))
+    return ops.concatenate(parts, -1) * window

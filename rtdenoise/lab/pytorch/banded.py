@@ -12,7 +12,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from torch import nn
@@ -20,15 +19,14 @@ from torch.nn import functional
 
 from rtdenoise.lab.losses.frames import Tensor
 from rtdenoise.lab.pytorch import operations
+from rtdenoise.lab.pytorch.banded_ends import GROUPS, OUTPUTS, STRIDE, Entry, Exit
+from rtdenoise.lab.pytorch.banded_layers import STEP, Layer
 from rtdenoise.lab.pytorch.network import add_frames, cut_frames, running_mean_over_time
+from rtdenoise.lab.pytorch.products import SLOPE
 from rtdenoise.methods.can import features
 from rtdenoise.streaming.windows import window_pair
 
-_GROUPS = 64  # of bins, from the encoder
-_STRIDE, _WIDTH = 4, 8  # of the encoder, in bins
 _INPUTS = 5  # log power, its heights above mean and floor, real and imaginary part
-_OUTPUTS = 3  # gain and two of rotation
-_SLOPE, _STEP = 0.2, 0.3
 _LONGEST_FRAMES = 250.0  # of the gated means at the start of training: 2 s
 _WARP = 1.6  # of the bands at the start: narrow below, wide above
 
@@ -60,7 +58,7 @@ class Banded(nn.Module):  # type: ignore[misc]  # torch is not installed where t
             self.register_buffer(name, torch.from_numpy(window.astype(np.float32)))
         self.input_scale = nn.Parameter(torch.ones(_INPUTS, bins))
         self.input_offset = nn.Parameter(torch.zeros(_INPUTS, bins))
-        self.encoder = nn.Conv2d(_INPUTS, c, (1, _WIDTH), stride=(1, _STRIDE))
+        self.encoder = nn.Conv2d(_INPUTS, c, (1, 2 * STRIDE), stride=(1, STRIDE))
         down = torch.from_numpy(_triangles(spec.bands))
         self.down, self.up = nn.Parameter(down), nn.Parameter(down.T.clone())
         self.convolutions = nn.ModuleList(
@@ -72,9 +70,9 @@ class Banded(nn.Module):  # type: ignore[misc]  # torch is not installed where t
             nn.Parameter(torch.randn(spec.bands, spec.bands) / math.sqrt(spec.bands)) for _ in spec.layers
         )
         self.merge = nn.Conv2d(2 * c, c, 1)
-        self.decoder = nn.Conv2d(c, _STRIDE * _OUTPUTS * 2, (1, 3), padding=(0, 1))  # twice as wide as its stride
+        self.decoder = nn.Conv2d(c, STRIDE * OUTPUTS * 2, (1, 3), padding=(0, 1))  # twice as wide as its stride
         self.skip = nn.Parameter(torch.stack([torch.zeros(bins), torch.full((bins,), features.FLOOR_SKIP_START)]))
-        offset = [torch.full((1, bins), features.GAIN_START), torch.zeros(_OUTPUTS - 1, bins)]
+        offset = [torch.full((1, bins), features.GAIN_START), torch.zeros(OUTPUTS - 1, bins)]
         self.output_offset = nn.Parameter(torch.cat(offset))
         self._start()
 
@@ -82,14 +80,14 @@ class Banded(nn.Module):  # type: ignore[misc]  # torch is not installed where t
         nn.init.normal_(self.decoder.weight, std=0.02)
         nn.init.zeros_(self.decoder.bias)
         for convolution in (*self.convolutions, *self.points):
-            nn.init.kaiming_normal_(convolution.weight, a=_SLOPE)
+            nn.init.kaiming_normal_(convolution.weight, a=SLOPE)
             nn.init.zeros_(convolution.bias)
         c = self.spec.channels
         frames = torch.exp(torch.linspace(0.0, math.log(_LONGEST_FRAMES), c))
         for convolution in self.convolutions:
             if convolution.out_channels > c:  # means over one frame to two seconds
                 with torch.no_grad():
-                    convolution.weight[c:] *= _STEP
+                    convolution.weight[c:] *= STEP
                     convolution.bias[c:] = torch.log(frames - 0.7)
 
     def forward(self, noisy: Tensor) -> Tensor:
@@ -97,15 +95,11 @@ class Banded(nn.Module):  # type: ignore[misc]  # torch is not installed where t
         spec = self.spec
         real, imag = operations.rfft(cut_frames(noisy, spec.frame, spec.hop) * self.analysis)
         image, heights = self._inputs(real, imag)
-        groups = functional.leaky_relu(self.encoder(functional.pad(image, (2, 1, 0, 0))), _SLOPE)
-        rows = torch.matmul(groups, self.down)
-        for convolution, place, point, mixer in zip(
-            self.convolutions, self.places, self.points, self.mixers, strict=True
-        ):
-            rows = rows + _STEP * _layer(convolution, place, rows)
-            rows = rows + _STEP * functional.leaky_relu(torch.matmul(point(rows), mixer), _SLOPE)
-        merged = functional.leaky_relu(self.merge(torch.cat([torch.matmul(rows, self.up), groups], 1)), _SLOPE)
-        real, imag = self._masked(real, imag, self._outputs(merged), heights)
+        groups, rows = self._entered(image)
+        layers = zip(self.convolutions, self.places, self.points, self.mixers, strict=True)
+        for convolution, place, point, mixer in layers:
+            rows = _layer(convolution, place, point, mixer, rows)
+        real, imag = self._masked(real, imag, self._outputs(rows, groups), heights)
         frames = operations.irfft((real, imag), spec.frame)[..., spec.frame - spec.span :]
         return add_frames(frames * self.synthesis, spec.hop)
 
@@ -119,20 +113,24 @@ class Banded(nn.Module):  # type: ignore[misc]  # torch is not installed where t
         shrink = torch.exp(features.SHRINK * power)
         scale = features.LOG_SCALE
         parts = [(power + features.LOG_OFFSET) * scale, *(h * scale for h in heights), real * shrink, imag * shrink]
-        return torch.stack(parts, 1) * self.input_scale[:, None] + self.input_offset[:, None], heights
+        return torch.stack(parts), heights
 
-    def _outputs(self, merged: Tensor) -> Tensor:
-        """From groups to bins: each group writes eight bins, half of them shared with its neighbour."""
-        wide = self.decoder(merged)
-        batch, _, frames, groups = wide.shape
-        wide = wide.view(batch, _OUTPUTS, 2, _STRIDE, frames, groups).permute(0, 1, 2, 4, 5, 3)
-        wide = wide.reshape(batch, _OUTPUTS, 2, frames, _STRIDE * groups)
-        bins = self.spec.frame // 2 + 1
-        below, above = (
-            functional.pad(wide[:, :, 0], (0, 4))[..., :bins],
-            functional.pad(wide[:, :, 1], (4, 0))[..., :bins],
+    def _entered(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        c = self.spec.channels
+        halves = self.encoder.weight.view(c, _INPUTS, 2, STRIDE).permute(2, 1, 3, 0).flatten(1, 2)
+        answer: tuple[Tensor, Tensor] = Entry.apply(
+            image, self.input_scale, self.input_offset, halves, self.encoder.bias, self.down
         )
-        return below + above + self.output_offset[:, None]
+        return answer
+
+    def _outputs(self, rows: Tensor, groups: Tensor) -> Tensor:
+        c, bins = self.spec.channels, self.spec.frame // 2 + 1
+        merge = self.merge.weight.view(c, 2, c).permute(1, 2, 0)
+        decoder = self.decoder.weight[:, :, 0].permute(2, 1, 0)
+        out = Exit.apply(rows, groups, self.up, merge, self.merge.bias, decoder)
+        below, above = self.decoder.bias.view(OUTPUTS, 2, STRIDE).repeat(1, 1, GROUPS).unbind(1)
+        offset = functional.pad(below, (0, STRIDE)) + functional.pad(above, (STRIDE, 0))
+        return out + (self.output_offset + offset[:, :bins])[:, None]
 
     def _masked(self, real: Tensor, imag: Tensor, out: Tensor, heights: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         gain = torch.sigmoid(out[:, 0] + self.skip[0] * heights[0] + self.skip[1] * heights[1])
@@ -141,79 +139,20 @@ class Banded(nn.Module):  # type: ignore[misc]  # torch is not installed where t
         return gain * (across * real - along * imag), gain * (across * imag + along * real)
 
 
-def _layer(convolution: Any, place: Tensor, rows: Tensor) -> Tensor:
-    reach = 2 * convolution.dilation[0]
-    found = convolution(functional.pad(rows, (0, 0, reach, 0)))
-    if found.shape[1] == rows.shape[1]:
-        return functional.leaky_relu(found + place, _SLOPE)
-    values, gates = found.chunk(2, 1)
-    return gated_mean(functional.leaky_relu(values + place, _SLOPE), torch.sigmoid(gates))
-
-
-def gated_mean(values: Tensor, keep: Tensor) -> Tensor:
-    """``m[t] = keep[t] m[t - 1] + (1 - keep[t]) values[t]`` along the last axis but one, from zero."""
-    answer: Tensor = _GatedMean.apply(values, keep)
+def _layer(convolution: Any, place: Tensor, point: Any, mixer: Tensor, rows: Tensor) -> Tensor:
+    c = rows.shape[3]
+    parts = convolution.out_channels // c
+    taps = convolution.weight.view(parts, c, c, 3).permute(0, 3, 2, 1)
+    offsets = functional.pad(place[0, :, 0].T[None], (0, 0, 0, 0, 0, parts - 1)) + convolution.bias.view(parts, 1, c)
+    mixed = torch.outer(mixer.sum(0), point.bias)
+    answer: Tensor = Layer.apply(rows, taps, offsets, point.weight[:, :, 0, 0].T, mixer, mixed, convolution.dilation[0])
     return answer
-
-
-class _GatedMean(torch.autograd.Function):  # type: ignore[misc]  # as above
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, keep: Tensor) -> Tensor:
-        values, keep = values.contiguous(), keep.contiguous()
-        means = torch.empty_like(values)
-        _means(*(_flat(t) for t in (values, keep, means)))
-        ctx.save_for_backward(values, keep, means)
-        return means
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
-        values, keep, means = ctx.saved_tensors
-        for_values, for_keep = torch.empty_like(values), torch.empty_like(keep)
-        _gradients(*(_flat(t) for t in (values, keep, means, gradients[0].contiguous(), for_values, for_keep)))
-        return for_values, for_keep
-
-
-def _flat(tensor: Tensor) -> np.ndarray:
-    array: np.ndarray = tensor.detach().view(-1, *tensor.shape[-2:]).numpy()
-    return array
-
-
-@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
-def _means(values: np.ndarray, keep: np.ndarray, means: np.ndarray) -> None:
-    n, frames, bands = values.shape
-    for k in range(n):
-        for b in range(bands):
-            means[k, 0, b] = (1 - keep[k, 0, b]) * values[k, 0, b]
-        for t in range(1, frames):
-            for b in range(bands):
-                means[k, t, b] = values[k, t, b] + keep[k, t, b] * (means[k, t - 1, b] - values[k, t, b])
-
-
-@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
-def _gradients(
-    values: np.ndarray,
-    keep: np.ndarray,
-    means: np.ndarray,
-    given: np.ndarray,
-    for_values: np.ndarray,
-    for_keep: np.ndarray,
-) -> None:
-    n, frames, bands = values.shape
-    for k in range(n):
-        carried = np.zeros(bands, values.dtype)
-        for t in range(frames - 1, -1, -1):
-            for b in range(bands):
-                carried[b] += given[k, t, b]
-                for_values[k, t, b] = carried[b] * (1 - keep[k, t, b])
-                before = means[k, t - 1, b] if t > 0 else values.dtype.type(0)
-                for_keep[k, t, b] = carried[b] * (before - values[k, t, b])
-                carried[b] *= keep[k, t, b]
 
 
 def _triangles(n_bands: int) -> np.ndarray:
     """Shares of groups of bins in bands at the start of training, (64, n_bands) float32, each of length 1."""
-    edges = np.linspace(0.0, 1.0, n_bands + 1) ** _WARP * _GROUPS
+    edges = np.linspace(0.0, 1.0, n_bands + 1) ** _WARP * GROUPS
     centres, widths = (edges[1:] + edges[:-1]) / 2, np.maximum(1.0, np.diff(edges))
-    shares = np.maximum(0.0, 1.0 - np.abs(np.arange(_GROUPS)[:, np.newaxis] + 0.5 - centres) / widths)
+    shares = np.maximum(0.0, 1.0 - np.abs(np.arange(GROUPS)[:, np.newaxis] + 0.5 - centres) / widths)
     normal: np.ndarray = (shares / np.linalg.norm(shares, axis=0)).astype(np.float32)
     return normal

@@ -141,8 +141,62 @@ def norm(values: Tensor) -> Tensor:
 
 def rfft(frames: Tensor, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
     """Real and imaginary part of spectra along the last axis."""
-    spectrum = torch.fft.rfft(frames, fft_length)
-    return spectrum.real, spectrum.imag
+    if not frames.requires_grad:
+        spectrum = torch.fft.rfft(frames, fft_length)
+        return spectrum.real, spectrum.imag
+    answer: tuple[Tensor, Tensor] = _RealTransform.apply(frames, fft_length or frames.shape[-1])
+    return answer
+
+
+class _RealTransform(torch.autograd.Function):  # type: ignore[misc]  # torch is not installed where types are checked
+    """``rfft`` whose way back is a real transform, too: PyTorch's own is a complex one of twice as many bins."""
+
+    @staticmethod
+    def forward(ctx: Any, frames: Tensor, size: int) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        ctx.length, ctx.size = frames.shape[-1], size
+        spectrum = torch.fft.rfft(frames, size)
+        return spectrum.real, spectrum.imag
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """The real part of the sum of all bins, each times its turning phase."""
+        spectrum = torch.complex(*gradients)
+        spectrum[..., 0] *= 2.0  # an inverse transform counts all bins twice, but for the first
+        if ctx.size % 2 == 0:
+            spectrum[..., -1] *= 2.0
+        frames = torch.fft.irfft(spectrum, ctx.size, norm="forward") * 0.5
+        return functional.pad(frames, (0, ctx.length - ctx.size)), None
+
+
+def windowed_frames(signal: Tensor, window: Tensor, hop: int) -> Tensor:
+    """Frames of ``(batch, n_samples)`` times `window`, every `hop` samples; an unfinished last hop is not used."""
+    answer: Tensor = _WindowedFrames.apply(signal, window, hop)
+    return answer
+
+
+class _WindowedFrames(torch.autograd.Function):  # type: ignore[misc]  # as above
+    """One pass each way, where slices joined together take one for each hop of a frame."""
+
+    @staticmethod
+    def forward(ctx: Any, signal: Tensor, window: Tensor, hop: int) -> Tensor:
+        """See the class."""
+        ctx.save_for_backward(window)
+        ctx.length, ctx.hop = signal.shape[1], hop
+        answer: Tensor = signal[:, : ctx.length // hop * hop].unfold(1, len(window), hop) * window
+        return answer
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        """Overlap-add."""
+        (window,) = ctx.saved_tensors
+        frames, hop = gradients[0] * window, ctx.hop
+        count = frames.shape[1]
+        signal = frames.new_zeros(len(frames), ctx.length)
+        hops = signal[:, : ctx.length // hop * hop].view(len(frames), -1, hop)
+        for k in range(len(window) // hop):
+            hops[:, k : k + count] += frames[..., k * hop : (k + 1) * hop]
+        return signal, None, None
 
 
 def irfft(spectrum: tuple[Tensor, Tensor], fft_length: int | None = None) -> Tensor:

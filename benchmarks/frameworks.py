@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import psutil
 
-from rtdenoise.integrations.session import Bytes, Choice, Session
+from rtdenoise.choice import Choice
+from rtdenoise.integrations.session import Bytes, Session
 
 SETTINGS: dict[str, dict[str, Any]] = {"WF low": {"method": "WF"}, "can-live": {"model": "can-live"}}
 

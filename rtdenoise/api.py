@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, overload
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rtdenoise import registry
-from rtdenoise.config import Settings, keyword_overrides, load_settings, method_with
+from rtdenoise.choice import Choice, Config
 from rtdenoise.errors import ConfigError, shortened
 from rtdenoise.rates import RATE_MAX_HZ, RATE_MIN_HZ
 from rtdenoise.streaming.channels import Downmix
@@ -22,8 +21,6 @@ from rtdenoise.streaming.watch import InputWatch, warn_caller
 from rtdenoise.typing import Audio, Denoiser
 
 _log = logging.getLogger(__name__)
-
-Config = str | Path | Mapping[str, Any]
 
 
 def build(
@@ -42,16 +39,8 @@ def build(
 
     Parameters and errors as for `stream`.
     """
-    settings = settings_of(
-        method,
-        preset,
-        config,
-        model=model,
-        channel_mode=channel_mode,
-        attenuation_limit_db=attenuation_limit_db,
-        mix=mix,
-    )
-    return registry.build(settings, _given_rate(sample_rate, "build('WF', 16000)"), channels)
+    choice = Choice(method, preset, config, model, channel_mode, attenuation_limit_db, mix)
+    return registry.build(choice.settings(), _given_rate(sample_rate, "build('WF', 16000)"), channels)
 
 
 def stream(
@@ -111,15 +100,19 @@ def stream(
     >>> denoiser.latency_samples + denoiser.hop  # 8 ms
     128
     """
-    settings = settings_of(
-        method,
-        preset,
-        config,
-        model=model,
-        channel_mode=channel_mode,
-        attenuation_limit_db=attenuation_limit_db,
-        mix=mix,
-    )
+    choice = Choice(method, preset, config, model, channel_mode, attenuation_limit_db, mix)
+    return stream_of(choice, sample_rate, channels, channels_first)
+
+
+def stream_of(
+    choice: Choice,
+    sample_rate: int | None,
+    channels: int,
+    channels_first: bool | None = None,
+    default_preset: str = "balanced",
+) -> Stream:
+    """As `stream`, of what was chosen."""
+    settings = choice.settings(default_preset)
     denoiser = registry.build(settings, _given_rate(sample_rate, "stream('WF', 16000)"), channels)
     return Stream(denoiser, channels_first=channels_first, title=settings.title)
 
@@ -202,16 +195,8 @@ def denoise(
         If the samples appear to be scaled for another dtype, or cancel each other in a downmix.
     """
     rate, samples = rate_and_samples(signal, sample_rate, "denoise(signal, 16000)")
-    settings = settings_of(
-        method,
-        preset,
-        config,
-        model=model,
-        channel_mode=channel_mode,
-        attenuation_limit_db=attenuation_limit_db,
-        mix=mix,
-    )
-    array = as_signal(samples)
+    choice = Choice(method, preset, config, model, channel_mode, attenuation_limit_db, mix)
+    settings, array = choice.settings(), as_signal(samples)
     first = is_channels_first(array.shape, channels_first)
     denoiser = registry.build(settings, rate, channels_of(array, first))
     clean = enhance_array(denoiser, array, first)
@@ -278,20 +263,3 @@ def _given_rate(sample_rate: int | None, example: str) -> int:
             f"give it, for example {example}"
         )
     return sample_rate
-
-
-def settings_of(
-    method: str | None,
-    preset: str | None,
-    config: Config | None,
-    *,
-    model: str | Path | None,
-    channel_mode: str | None,
-    attenuation_limit_db: float | None,
-    mix: float | None,
-) -> Settings:
-    """Settings from the arguments that the calls of this module share; see `stream`."""
-    overrides = keyword_overrides(
-        model=model, channel_mode=channel_mode, attenuation_limit_db=attenuation_limit_db, mix=mix
-    )
-    return load_settings(method=method_with(model, method), preset=preset, config=config, overrides=overrides)

@@ -110,24 +110,6 @@ def network_hint(name: object) -> str:
     return f"for the network give method='CAN', model={name!r} (--method CAN --model {name})"
 
 
-def keyword_overrides(
-    *,
-    model: str | Path | None = None,
-    channel_mode: str | None = None,
-    attenuation_limit_db: float | None = None,
-    mix: float | None = None,
-) -> dict[str, Any]:
-    """Collect the overrides for `load_settings` from the keyword arguments of the API; None means not given."""
-    given = {"channel_mode": channel_mode, "attenuation_limit_db": attenuation_limit_db, "mix": mix}
-    overrides: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    network: dict[str, Any] = {}
-    if model is not None:
-        network["model"] = os.fspath(model) if isinstance(model, os.PathLike) else model
-    if attenuation_limit_db is not None:
-        network["attenuation_limit_db"] = attenuation_limit_db
-    return overrides | ({"can": network} if network else {})
-
-
 def method_with(model: str | Path | None, method: str | None) -> str | None:
     """Return `method`, or "CAN" if only a network is given.
 

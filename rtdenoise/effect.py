@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from rtdenoise import registry
-from rtdenoise.api import Config, channels_of, enhance_array, rate_and_samples, settings_of
+from rtdenoise.api import channels_of, enhance_array, rate_and_samples
+from rtdenoise.choice import Choice, Config
 from rtdenoise.errors import SignalError
 from rtdenoise.streaming.forms.aligned import Aligned
 from rtdenoise.streaming.samples import as_signal
@@ -52,15 +53,7 @@ class Effect:
         mix: float | None = None,
         channels_first: bool | None = None,
     ) -> None:
-        self._settings = settings_of(
-            method,
-            preset,
-            config,
-            model=model,
-            channel_mode=channel_mode,
-            attenuation_limit_db=attenuation_limit_db,
-            mix=mix,
-        )
+        self._settings = Choice(method, preset, config, model, channel_mode, attenuation_limit_db, mix).settings()
         self._channels_first = channels_first
         self._built: tuple[tuple[int, int], Denoiser] | None = None
         self._going: tuple[Stream, Aligned] | None = None  # a signal that comes in pieces

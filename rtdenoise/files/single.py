@@ -8,11 +8,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from rtdenoise.config import keyword_overrides, merge, method_with
+from rtdenoise.choice import Choice, Config
 from rtdenoise.files.flow import Flow
 from rtdenoise.files.naming import beside, refuse_address, require_different, require_free
 from rtdenoise.files.report import FileReport, latency_parts_ms, level_fields
-from rtdenoise.files.setup import Setup, Streams, load_setup
+from rtdenoise.files.setup import FILE_PRESET, Setup, Streams
 from rtdenoise.files.signals import DeferredSignals
 from rtdenoise.sound.encoding import BLOCKS, Encoding
 from rtdenoise.sound.levels import LevelMeter
@@ -36,7 +36,7 @@ def denoise_file(
     *,
     method: str | None = None,
     preset: str | None = None,
-    config: str | Path | Mapping[str, Any] | None = None,
+    config: Config | None = None,
     model: str | Path | None = None,
     channel_mode: str | None = None,
     attenuation_limit_db: float | None = None,
@@ -80,10 +80,9 @@ def denoise_file(
     """
     for name in (source, target or ""):
         refuse_address(name)
-    keywords = keyword_overrides(
-        model=model, channel_mode=channel_mode, attenuation_limit_db=attenuation_limit_db, mix=mix
-    )
-    streams = Streams(load_setup(method_with(model, method), preset, config, merge(overrides or {}, keywords)))
+    choice = Choice(method, preset, config, model, channel_mode, attenuation_limit_db, mix)
+    settings = choice.settings(FILE_PRESET, overrides)
+    streams = Streams(Setup(settings, settings.preset))
     source = Path(source)
     return run_file(streams, source, Path(target) if target else None, overwrite=overwrite, progress=progress)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numbers
-from pathlib import Path
 from typing import Any
 
-from rtdenoise.api import build
+from rtdenoise.choice import Choice
 from rtdenoise.errors import ConfigError, SignalError, shortened
+from rtdenoise.integrations.session import LOW
+from rtdenoise.registry import build
 from rtdenoise.streaming.forms.packed import DTYPE, is_packed
 from rtdenoise.streaming.rechunk import Rechunked
 from rtdenoise.streaming.session import Stream
@@ -23,8 +24,7 @@ class ByteBlocks:
         8 to 192 kHz.
     call : str
         Name of the function that takes the blocks, for messages.
-    method, preset, model, attenuation_limit_db
-        As for `rtdenoise.stream`.
+    choice : Choice
 
     Attributes
     ----------
@@ -41,13 +41,9 @@ class ByteBlocks:
         block_samples: int,
         sample_rate: int,
         call: str,
-        *,
-        method: str | None,
-        preset: str | None,
-        model: str | Path | None,
-        attenuation_limit_db: float,
+        choice: Choice,
     ) -> None:
-        denoiser = build(method, sample_rate, preset=preset, model=model, attenuation_limit_db=attenuation_limit_db)
+        denoiser = build(choice.settings(LOW), sample_rate)
         if denoiser.hop != block_samples:
             denoiser = Rechunked(denoiser, block_samples)
         self.stream = Stream(denoiser)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from rtdenoise.choice import Choice, Config
 from rtdenoise.errors import RtDenoiseError, reason
-from rtdenoise.integrations.session import Choice, Session, missing_extra
+from rtdenoise.integrations.session import Session, checked, missing_extra
 
 try:
     from livekit.rtc import AudioFrame, FrameProcessor
@@ -126,6 +127,9 @@ def noise_suppression(
     *,
     rates_hz: Iterable[int] = (_AGENT_RATE_HZ,),
     channels: int = 1,
+    config: Config | None = None,
+    channel_mode: str | None = None,
+    mix: float | None = None,
 ) -> NoiseSuppressor:
     """Return what ``AudioInputOptions`` of livekit-agents and ``rtc.AudioStream`` take as ``noise_cancellation``.
 
@@ -148,14 +152,16 @@ def noise_suppression(
         before the connection often send it at 48000.
     channels : int
         What to build ahead for.
+    config, channel_mode, mix
+        As for `rtdenoise.stream`.
 
     Raises
     ------
     ConfigError, ModelError
         For settings that cannot work.
     """
-    choice = Choice(method=method, preset=preset, model=model, attenuation_limit_db=attenuation_limit_db)
-    processor = NoiseSuppressor(choice)
+    choice = Choice(method, preset, config, model, channel_mode, attenuation_limit_db, mix)
+    processor = NoiseSuppressor(checked(choice))
     for rate in rates_hz:
         processor._ask(rate, channels)
     return processor

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rtdenoise.choice import Choice, Config
 from rtdenoise.errors import ConfigError, RtDenoiseError, reason
-from rtdenoise.integrations.session import Bytes, Choice, Session, missing_extra
+from rtdenoise.integrations.session import Bytes, Session, checked, missing_extra
 
 try:
     from pipecat.audio.filters.base_audio_filter import BaseAudioFilter
@@ -42,6 +43,8 @@ class RtDenoiseFilter(BaseAudioFilter):  # type: ignore[misc]  # pipecat is not 
     attenuation_limit_db : float, optional
     channels : int
         Of the transport (``audio_in_channels``), which does not tell its filters.
+    config, channel_mode, mix
+        As for `rtdenoise.stream`.
 
     Raises
     ------
@@ -56,9 +59,13 @@ class RtDenoiseFilter(BaseAudioFilter):  # type: ignore[misc]  # pipecat is not 
         model: str | Path | None = None,
         attenuation_limit_db: float | None = None,
         channels: int = 1,
+        *,
+        config: Config | None = None,
+        channel_mode: str | None = None,
+        mix: float | None = None,
     ) -> None:
         super().__init__()
-        self._choice = Choice(method=method, preset=preset, model=model, attenuation_limit_db=attenuation_limit_db)
+        self._choice = checked(Choice(method, preset, config, model, channel_mode, attenuation_limit_db, mix))
         self._channels = channels
         self._enabled = True
         self._line: Bytes | None = None
@@ -71,6 +78,11 @@ class RtDenoiseFilter(BaseAudioFilter):  # type: ignore[misc]  # pipecat is not 
     def latency_samples(self) -> int:
         """Delay of the output against the input; 0 while nothing runs."""
         return 0 if self._line is None else self._line.session.latency_samples
+
+    @property
+    def speech_probability(self) -> float | None:
+        """Whether somebody speaks, 0 to 1, at the end of the audio that came in; None where that is not known."""
+        return None if self._line is None else self._line.session.speech_probability
 
     @property
     def enabled(self) -> bool:
@@ -123,7 +135,7 @@ class RtDenoiseFilter(BaseAudioFilter):  # type: ignore[misc]  # pipecat is not 
         enable = settings.pop("enabled", self._enabled)
         if not isinstance(enable, bool):
             raise ConfigError(f"enabled={enable!r} must be True or False")
-        choice = self._choice.changed(**settings)
+        choice = checked(self._choice.changed(**settings))
         self._enable(enable)
         if choice != self._choice:
             await self._change(choice)

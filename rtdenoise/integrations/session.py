@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rtdenoise.config import keyword_overrides, load_settings, method_with, unknown_key
-from rtdenoise.errors import ConfigError, MissingExtraError
+from rtdenoise.choice import Choice
+from rtdenoise.errors import MissingExtraError
 from rtdenoise.typing import Audio
 
 _log = logging.getLogger(__name__)
@@ -19,54 +17,32 @@ _FADE_SECONDS = 0.01  # long enough for no click, too short to hear the two at o
 _KEPT_SECONDS = 0.05  # of the input, for another session that takes over: more than the delay of any preset
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """Method, preset, network and attenuation limit, as for `rtdenoise.stream`; validated when it is made.
+LOW = "low"
+"""The preset unless another one is asked for: whoever talks to a machine waits for it."""
+
+
+def checked(choice: Choice) -> Choice:
+    """Return the choice if it can work at some rate.
 
     Raises
     ------
     ConfigError, ModelError
-        For a value out of range, an unknown name, or a network given to another method than CAN.
+        As for `rtdenoise.stream`, but for what depends on the signal.
     """
+    settings = choice.settings(LOW)
+    if settings.method == "CAN":
+        from rtdenoise.methods.can.models import open_model
 
-    method: str | None = None
-    preset: str = "low"
-    model: str | Path | None = None
-    attenuation_limit_db: float | None = None
-
-    def __post_init__(self) -> None:
-        overrides = keyword_overrides(model=self.model, attenuation_limit_db=self.attenuation_limit_db)
-        method = method_with(self.model, self.method)
-        settings = load_settings(method=method, preset=self.preset, overrides=overrides)
-        if settings.method == "CAN":
-            from rtdenoise.methods.can.models import open_model
-
-            open_model(settings.can.model)
-
-    def changed(self, **settings: Any) -> Choice:
-        """Return this choice with other values; another method drops the network of the one before.
-
-        Raises
-        ------
-        ConfigError, ModelError
-            Also for an unknown key.
-        """
-        valid = [field.name for field in dataclasses.fields(self)]
-        for key in settings:
-            if key not in valid:
-                raise ConfigError(unknown_key(str(key), str(key), valid))
-        if "method" in settings:
-            settings = {"model": None, **settings}
-        elif settings.get("model") is not None:
-            settings = {"method": None, **settings}
-        return dataclasses.replace(self, **settings)
+        open_model(settings.can.model)
+    return choice
 
 
 class Session:
     """A stream that gives exactly as many samples as it takes.
 
     The output is that of `rtdenoise.stream`, to the bit, after ``hop - 1`` samples of silence: what makes up for
-    samples that wait for a whole hop, whatever the lengths of the chunks.  Nothing is trimmed or inserted later.
+    samples that wait for a whole hop, whatever the lengths of the chunks.  Nothing is trimmed or inserted later; what
+    is still inside at the end comes out of `finish`.
 
     Building takes from milliseconds to, where compiled code is not yet in the cache, a minute: build in a thread.
 
@@ -91,18 +67,10 @@ class Session:
     """
 
     def __init__(self, choice: Choice, sample_rate: int, channels: int) -> None:
-        from rtdenoise.api import stream  # loads numba
+        from rtdenoise.api import stream_of  # loads numba
 
         self.choice, self.sample_rate, self.channels = choice, sample_rate, channels
-        self._stream = stream(
-            choice.method,
-            sample_rate=sample_rate,
-            channels=channels,
-            preset=choice.preset,
-            model=choice.model,
-            attenuation_limit_db=choice.attenuation_limit_db,
-            channels_first=False,
-        )
+        self._stream = stream_of(choice, sample_rate, channels, channels_first=False, default_preset=LOW)
         self._stream.tell = _log.warning
         self.latency_samples = self._stream.latency_samples + self._stream.hop - 1
         self.bypassed = False
@@ -147,6 +115,32 @@ class Session:
             if self._taken.share == 1.0:
                 self._before = None
         return out
+
+    @property
+    def speech_probability(self) -> float | None:
+        """As `rtdenoise.Stream.speech_probability`, of the last samples of the input."""
+        return self._stream.speech_probability
+
+    def finish(self, multiple: int = 1) -> Audio:
+        """End the signal and start a new one.
+
+        Parameters
+        ----------
+        multiple : int
+            How many samples come out is a multiple of this.
+
+        Returns
+        -------
+        dtype and channels of the chunks before
+            The last `latency_samples` of the output, and silence up to the multiple; none if nothing came in.
+        """
+        if self._past is None:
+            return np.zeros((0,) if self.channels == 1 else (0, self.channels), np.int16)
+        n = -(-self.latency_samples // multiple) * multiple
+        tail = self._past.shape[1:]
+        rest = self.process(np.zeros((n, *tail), self._past.dtype) + _silence(self._past.dtype))
+        self.reset()
+        return rest
 
     def take_over(self, before: Session) -> None:
         """Go on with the signal of another session of the same rate and channels, cross-faded.
@@ -225,6 +219,11 @@ class Bytes:
         if self.session.channels > 1:
             samples = samples.reshape(-1, self.session.channels)
         return self.session.process(samples).tobytes()
+
+    def finish(self) -> bytes:
+        """End the signal and return the last `Session.latency_samples`; an incomplete sample is left out."""
+        self._left = b""
+        return self.session.finish().tobytes()
 
     def take_over(self, before: Bytes) -> None:
         """As `Session.take_over`, with the bytes that wait."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rtdenoise.choice import Choice
 from rtdenoise.integrations.blocks import ByteBlocks, whole_number
 
 _LIMIT_DB = 15.0  # SpeexDSP's default
@@ -58,10 +59,7 @@ class NoiseSuppression:
                 whole_number(frame_size, "frame_size", 1, _BLOCK_MAX),
                 sample_rate,
                 "process",
-                method=method,
-                preset=preset,
-                model=model,
-                attenuation_limit_db=attenuation_limit_db,
+                Choice(method, preset, model=model, attenuation_limit_db=attenuation_limit_db),
             )
         )
 

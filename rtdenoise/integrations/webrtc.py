@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from rtdenoise.choice import Choice
 from rtdenoise.errors import ConfigError
 from rtdenoise.integrations.blocks import ByteBlocks, whole_number
 
@@ -66,10 +67,7 @@ class AudioProcessor:
             BLOCK_SAMPLES,
             SAMPLE_RATE_HZ,
             "Process10ms",
-            method=method,
-            preset=preset,
-            model=model,
-            attenuation_limit_db=LIMITS_DB[level],
+            Choice(method, preset, model=model, attenuation_limit_db=LIMITS_DB[level]),
         )
 
     @property

@@ -9,11 +9,12 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlparse
 
+from rtdenoise.choice import Choice
 from rtdenoise.errors import ConfigError, RtDenoiseError, reason
-from rtdenoise.integrations.session import Bytes, Choice, Session, missing_extra
+from rtdenoise.integrations.session import Bytes, Session, checked, missing_extra
 
 try:
-    from wyoming.audio import AudioChunk, AudioStart
+    from wyoming.audio import AudioChunk, AudioStart, AudioStop
     from wyoming.client import AsyncClient
     from wyoming.event import Event, async_read_event, async_write_event
 except ModuleNotFoundError as error:
@@ -38,24 +39,39 @@ class Line:
         self._choice = choice
         self._format: tuple[int, int, int] | None = None
         self._bytes: Bytes | None = None
+        self._last: AudioChunk | None = None  # of the signal that goes on
 
-    async def pass_on(self, event: Event) -> Event:
-        """Return the event, with the samples of an audio chunk enhanced; a start of audio starts a new signal."""
-        if AudioStart.is_type(event.type) and self._bytes is not None:
-            self._bytes.reset()
+    async def pass_on(self, event: Event) -> list[Event]:
+        """Return the event, with the samples of an audio chunk enhanced, after what is left of a signal that it ends.
+
+        A start, a stop and another format end the signal before.
+        """
+        if AudioStart.is_type(event.type) or AudioStop.is_type(event.type):
+            return [*self.finish(), event]
         if not AudioChunk.is_type(event.type):
-            return event
+            return [event]
+        rest: list[Event] = []
         try:
             chunk = AudioChunk.from_event(event)
             if (form := (chunk.rate, chunk.width, chunk.channels)) != self._format:
+                rest = self.finish()
                 self._format, self._bytes = form, None
                 self._bytes = await self._build(*form)
-            if self._bytes is None:
-                return event
-            event.payload = self._bytes.process(chunk.audio)
+            if self._bytes is not None:
+                event.payload = self._bytes.process(chunk.audio)
+                self._last = chunk
         except (KeyError, TypeError, ValueError) as error:
             _log.warning("an audio chunk goes through unchanged: %s", reason(error))
-        return event
+        return [*rest, event]
+
+    def finish(self) -> list[Event]:
+        """End the signal and return its last samples, which the delay held back, as a chunk; nothing if none came."""
+        last, self._last = self._last, None
+        if last is None or self._bytes is None:
+            return []
+        rest = self._bytes.finish()
+        when = None if last.timestamp is None else last.timestamp + round(1000 * last.seconds)
+        return [AudioChunk(last.rate, last.width, last.channels, rest, timestamp=when).event()] if rest else []
 
     async def _build(self, rate: int, width: int, channels: int) -> Bytes | None:
         try:
@@ -70,8 +86,8 @@ class Line:
 class Service:
     """Listens at an address; each client gets a connection of its own to the microphone service.
 
-    Events go both ways as they are, apart from the audio that the microphone sends, which is enhanced: exactly as many
-    samples, with the delay held back once, as silence.
+    Events go both ways as they are, apart from the audio that the microphone sends, which is enhanced: each chunk keeps
+    its length, the delay is held back once, as silence, and the last samples come in one more chunk when a signal ends.
 
     Parameters
     ----------
@@ -88,7 +104,7 @@ class Service:
     def __init__(self, uri: str, upstream_uri: str, choice: Choice) -> None:
         for name, given in (("uri", uri), ("upstream_uri", upstream_uri)):
             _check(name, given)
-        self._uri, self._upstream_uri, self._choice = uri, upstream_uri, choice
+        self._uri, self._upstream_uri, self._choice = uri, upstream_uri, checked(choice)
         self._clients: set[asyncio.Task[None]] = set()
 
     async def run(self, ready: Callable[[str], object]) -> None:
@@ -119,6 +135,8 @@ class Service:
             await _first_of(self._towards(reader, upstream), self._back(upstream, writer))
         except _BROKEN as error:
             _log.warning("a client is gone: %s: %s", self._upstream_uri, reason(error))
+        except asyncio.CancelledError:
+            pass  # the service ends; asyncio's streams would log it as an error
         finally:
             self._clients.discard(task)
             writer.close()
@@ -133,7 +151,10 @@ class Service:
     async def _back(self, upstream: AsyncClient, writer: asyncio.StreamWriter) -> None:
         line = Line(self._choice)
         while (event := await upstream.read_event()) is not None:
-            await async_write_event(await line.pass_on(event), writer)
+            for one in await line.pass_on(event):
+                await async_write_event(one, writer)
+        for one in line.finish():
+            await async_write_event(one, writer)
 
 
 async def _first_of(*ways: Coroutine[Any, Any, None]) -> None:

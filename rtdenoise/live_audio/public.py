@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rtdenoise.config import keyword_overrides, load_settings, method_with
+from rtdenoise.choice import Choice, Config
 from rtdenoise.errors import ConfigError, DeviceError
 from rtdenoise.live_audio.assembly import Assembly
 from rtdenoise.live_audio.device_names import STDIO, is_device
@@ -345,7 +345,7 @@ def live(
     input: str | int | Path = "mic",
     output: str | int | Path | None = "speaker",
     preset: str | None = None,
-    config: str | Path | dict[str, Any] | None = None,
+    config: Config | None = None,
     model: str | Path | None = None,
     channels: int = 1,
     channel_mode: str | None = None,
@@ -400,16 +400,8 @@ def live(
     ...     session.attenuation_limit_db = 12
     ...     print(session.status().latency_ms["total"], session.status().late_blocks)
     """
-    overrides = keyword_overrides(
-        model=model, channel_mode=channel_mode, attenuation_limit_db=attenuation_limit_db, mix=mix
-    )
-    settings = load_settings(
-        method=method_with(model, method),
-        preset=preset,
-        config=config,
-        overrides=overrides,
-        default_preset=DEFAULT_PRESET,
-    )
+    choice = Choice(method, preset, config, model, channel_mode, attenuation_limit_db, mix)
+    settings = choice.settings(DEFAULT_PRESET)
     if input is None:
         raise ConfigError("input=None: name a microphone or a file; only output may be None")
     for name, end in (("input", input), ("output", output)):

@@ -12,6 +12,7 @@ import pytest
 
 rtc = pytest.importorskip("livekit.rtc", reason="needs pip install 'rtdenoise[livekit]'")
 
+from rtdenoise.choice import Choice
 from rtdenoise.errors import ConfigError
 from rtdenoise.integrations import livekit as ours
 from rtdenoise.integrations.livekit import NoiseSuppressor, noise_suppression
@@ -55,7 +56,7 @@ class Kept(NoiseSuppressor):
     """Keeps what it was given."""
 
     def __init__(self) -> None:
-        super().__init__(ours.Choice())
+        super().__init__(Choice())
         self.given: list[np.ndarray] = []
 
     def _process(self, frame: rtc.AudioFrame) -> rtc.AudioFrame:

@@ -9,8 +9,10 @@ import sys
 import numpy as np
 import pytest
 
+import rtdenoise
+from rtdenoise.choice import Choice
 from rtdenoise.errors import ConfigError, ModelError
-from rtdenoise.integrations.session import Bytes, Choice, Fade, Session
+from rtdenoise.integrations.session import Bytes, Fade, Session, checked
 from tests.integrations.signals import cuts, delayed, expected, lag, noisy
 
 FADE = 160  # 10 ms at 16 kHz
@@ -152,7 +154,7 @@ def test_remarks_are_logged(caplog):
 )
 def test_what_cannot_work_is_refused_when_it_is_chosen(settings, error, text):
     with pytest.raises(error, match=text) as caught:
-        Choice(**settings)
+        checked(Choice(**settings))
     assert "\n" not in str(caught.value)
 
 
@@ -187,3 +189,17 @@ def test_the_package_itself_loads_nothing():
         "import sys, rtdenoise.integrations; print(*{'numpy', 'numba', 'av', 'pipecat', 'livekit'} & {*sys.modules})"
     )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "\n"
+
+
+@pytest.mark.parametrize("settings", [{"method": "WF"}, {"model": "can-small"}])
+@pytest.mark.parametrize("multiple", [1, 500])
+def test_the_end_of_a_signal_comes_out_and_a_new_one_starts(settings, multiple):
+    samples = noisy(4001)
+    session = Session(Choice(**settings), 16000, 1)
+    stream = rtdenoise.stream(sample_rate=16000, preset="low", **settings)
+    whole = np.concatenate([np.zeros(stream.hop - 1, np.int16), stream.process(samples), stream.flush()])
+    assert len(whole) == 4001 + session.latency_samples and session.finish().size == 0
+    for _ in range(2):
+        out, rest = run(session, samples, cuts(4001)), session.finish(multiple)
+        assert len(rest) == -(-session.latency_samples // multiple) * multiple and rest.dtype == np.int16
+        np.testing.assert_array_equal(np.concatenate([out, rest])[: len(whole)], whole)

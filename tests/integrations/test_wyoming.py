@@ -22,9 +22,9 @@ from wyoming.event import Event
 from wyoming.info import Attribution, Describe, Info, MicProgram
 from wyoming.server import AsyncEventHandler, AsyncTcpServer
 
+from rtdenoise.choice import Choice
 from rtdenoise.errors import ConfigError
 from rtdenoise.integrations import wyoming as ours
-from rtdenoise.integrations.session import Choice
 from rtdenoise.integrations.wyoming import Service
 from tests.integrations.signals import cuts, expected, lag, noisy
 
@@ -87,8 +87,9 @@ async def played(address: str, n_events: int) -> list[Event]:
         return [await client.read_event() for _ in range(n_events)]
 
 
-def run(events: list[Event], choice: Choice | None = None) -> list[Event]:
-    return asyncio.run(served(events, lambda address: played(address, len(events)), choice))
+def run(events: list[Event], choice: Choice | None = None, more: int = 0) -> list[Event]:
+    """What a client gets: as many events as the microphone sends, and `more`."""
+    return asyncio.run(served(events, lambda address: played(address, len(events) + more), choice))
 
 
 def samples_of(events: list[Event], dtype="<i2") -> np.ndarray:
@@ -98,21 +99,44 @@ def samples_of(events: list[Event], dtype="<i2") -> np.ndarray:
 def test_audio_is_what_a_stream_gives_and_the_rest_passes():
     samples = noisy(16000)
     sent = [start(), *chunks(samples, [441, 1199, *cuts(16000 - 1640)]), AudioStop(timestamp=9).event()]
-    received = run(sent)
-    assert [event.type for event in received] == [event.type for event in sent]
-    assert [event.data for event in received] == [event.data for event in sent]
+    *received, rest, stop = run(sent, more=1)
+    assert [event.type for event in (*received, stop)] == [event.type for event in sent]
+    assert [event.data for event in (*received, stop)] == [event.data for event in sent]
     np.testing.assert_array_equal(samples_of(received), expected(samples))
     assert lag(samples, samples_of(received)) == 127
+    last = AudioChunk.from_event(received[-1])
+    assert AudioChunk.from_event(rest).timestamp == last.timestamp + round(1000 * last.seconds)
+    padded = np.concatenate([samples, np.zeros(127, np.int16)])
+    np.testing.assert_array_equal(samples_of([*received, rest]), expected(padded))
 
 
 def test_a_start_of_audio_is_a_new_signal_and_a_rate_a_new_session():
     low, high = noisy(3200), noisy(9600, rate=48000)
     received = run(
-        [start(), *chunks(low, [320] * 10), start(), *chunks(low, [320] * 10), *chunks(high, [960] * 10, 48000)]
+        [start(), *chunks(low, [320] * 10), start(), *chunks(low, [320] * 10), *chunks(high, [960] * 10, 48000)],
+        more=2,
     )
-    for events in (received[1:11], received[12:22]):
-        np.testing.assert_array_equal(samples_of(events), expected(low))
-    np.testing.assert_array_equal(samples_of(received[22:]), expected(high, rate=48000))
+    whole = expected(np.concatenate([low, np.zeros(127, np.int16)]))
+    for events in (received[1:12], received[13:24]):
+        np.testing.assert_array_equal(samples_of(events), whole)
+    np.testing.assert_array_equal(samples_of(received[24:]), expected(high, rate=48000))
+
+
+def test_a_microphone_that_leaves_ends_the_signal():
+    samples = noisy(3200)
+
+    async def talk(address: str) -> list[Event]:
+        received = []
+        async with AsyncClient.from_uri(address) as client:
+            for what in ("play", "leave"):
+                await client.write_event(Event(what))
+            while (event := await asyncio.wait_for(client.read_event(), 30)) is not None:
+                received.append(event)
+        return received
+
+    received = asyncio.run(served(chunks(samples, [320] * 10), talk))
+    assert [len(samples_of([event])) for event in received] == [320] * 10 + [127]
+    np.testing.assert_array_equal(samples_of(received), expected(np.concatenate([samples, np.zeros(127, np.int16)])))
 
 
 def test_odd_bytes_wait_and_other_widths_are_kept():

@@ -17,8 +17,16 @@ from rtdenoise.cli.strict import StrictCommand
 @click.option("--preset", default="low", show_default=True, metavar="NAME", help="See `rtdenoise methods`.")
 @click.option("--model", metavar="NAME", help="CAN: which network, by its name or folder.  [default: can-live]")
 @click.option("--attenuation-limit", "limit_db", type=float, metavar="DB", help="Never attenuate by more than this.")
+@click.option("--mix", type=float, metavar="SHARE", help="Enhanced share of the output, 0 to 1.")
 def command(
-    *, uri: str, upstream_uri: str, method: str | None, preset: str, model: str | None, limit_db: float | None
+    *,
+    uri: str,
+    upstream_uri: str,
+    method: str | None,
+    preset: str,
+    model: str | None,
+    limit_db: float | None,
+    mix: float | None,
 ) -> None:
     r"""Serve the audio of a Wyoming microphone service without its noise.
 
@@ -28,10 +36,10 @@ def command(
     Example:
         rtdenoise wyoming --uri tcp://0.0.0.0:10700 --upstream-uri tcp://127.0.0.1:10600
     """
-    from rtdenoise.integrations.session import Choice
+    from rtdenoise.choice import Choice
     from rtdenoise.integrations.wyoming import Service
 
     network = Path(model) if model and Path(model).is_dir() else model
-    choice = Choice(method=method, preset=preset, model=network, attenuation_limit_db=limit_db)
+    choice = Choice(method=method, preset=preset, model=network, attenuation_limit_db=limit_db, mix=mix)
     service = Service(uri, upstream_uri, choice)
     asyncio.run(service.run(lambda place: click.echo(f"listening on {place}")))

@@ -1,9 +1,9 @@
-r"""The tables of README.md and docs/figures.md, made from the records in benchmarks/records.
+r"""The tables of README.md and of pages in docs/, made from the records in benchmarks/records and from the package.
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->``; NAME: summary, quality, latency, cost,
-network.
+network from records, doctor from the texts of `rtdenoise doctor`.
 
-    python benchmarks/readme_tables.py                 # writes the tables into both
+    python benchmarks/readme_tables.py                 # writes the tables into all of them
     python benchmarks/readme_tables.py --check         # exit code 1 if one of them and the records disagree
     python benchmarks/readme_tables.py --take quality=quality.json --take bench=bench/bench.json --take cost=cost.json
     python benchmarks/readme_tables.py --take can=can.json
@@ -24,10 +24,11 @@ from typing import Any
 
 from rtdenoise.bench.tables import label
 from rtdenoise.evaluate.report.tables import markdown_table, number
+from rtdenoise.live_audio.troubles import TROUBLES
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "benchmarks" / "records"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "figures.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "figures.md", ROOT / "docs" / "troubleshooting.md")
 NAMES = ("quality", "bench", "cost", "can")
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
 
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--take", action="append", default=[], metavar="NAME=FILE")
-    parser.add_argument("--page", type=Path, action="append", help="in place of README.md and docs/figures.md")
+    parser.add_argument("--page", type=Path, action="append", help="in place of README.md and the pages in docs/")
     parser.add_argument("--records", type=Path, default=RECORDS)
     options = parser.parse_args(arguments)
     for text in options.take:
@@ -116,8 +117,10 @@ def fill(text: str, records: Path) -> str:
 
 def render(name: str, records: Path) -> str | None:
     """One table, or None without its record."""
+    if name == "doctor":
+        return doctor()
     if name not in TABLES:
-        raise SystemExit(f"a page marks a table {name!r}; known: {', '.join(TABLES)}")
+        raise SystemExit(f"a page marks a table {name!r}; known: doctor, {', '.join(TABLES)}")
     record, make = TABLES[name]
     path = records / f"{record}.json"
     return make(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
@@ -224,6 +227,25 @@ def network(record: Mapping[str, Any]) -> str:
     )
     note = "Paced: a step when it is due, with real-time priority; streams: many in one step."
     return f"{markdown_table(headings, rows)}\n\n{note} {_machine(record)}, `python benchmarks/can_speed.py`."
+
+
+def doctor() -> str:
+    """What `rtdenoise doctor` may find, with its remedies, in the words that it uses."""
+    rows = []
+    for trouble in TROUBLES:
+        found = trouble.found if trouble.state != "failed" else f"{trouble.found} (**failed**)"
+        rows.append([f"`{trouble.check}`", _cell(found), _cell("; or ".join(trouble.remedies))])
+    return _left_aligned(markdown_table(("check", "it finds", "what to do"), rows))
+
+
+def _cell(text: str) -> str:
+    """The text with *italics* for what it names in braces."""
+    italic = re.sub(r"\{(\w+)[^}]*\}", lambda match: f"*{match[1].removesuffix('_ms').replace('_', ' ')}*", text)
+    return italic.replace("|", "\\|").replace("<", "&lt;")
+
+
+def _left_aligned(table: str) -> str:
+    return table.replace("---:", "---")
 
 
 def _machine(record: Mapping[str, Any]) -> str:

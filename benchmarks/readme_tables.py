@@ -40,6 +40,7 @@ _TITLES = {
     "logmmse": "logmmse",
     "noisereduce": "noisereduce",
     "rnnoise": "RNNoise 0.2",
+    "deepfilternet": "DeepFilterNet 3",
 }
 _METRICS = (
     ("pesq_wb", "PESQ-wb", 2),
@@ -47,7 +48,17 @@ _METRICS = (
     ("si_sdr_db", "SI-SDR dB", 1),
     ("dnsmos_ovrl", "DNSMOS OVRL", 2),
 )
-_CHOICE = ("noisy", "CAN:can-live", "CAN:can-ultra", "CAN:can-small", "WF:quality", "WF:balanced", "WF:low", "rnnoise")
+_CHOICE = (
+    "noisy",
+    "CAN:can-live",
+    "CAN:can-ultra",
+    "CAN:can-small",
+    "WF:quality",
+    "WF:balanced",
+    "WF:low",
+    "rnnoise",
+    "deepfilternet",
+)
 _ENGINES = {"numba": "numba", "litert": "LiteRT", "litert int8": "LiteRT, 8 bits", "tf": "TensorFlow"}
 _DROPPED = frozenset({"scores", "clips", "by_speaker", "histogram", "capacity", "jitter_us", "left_out", "failed"})
 
@@ -122,8 +133,25 @@ def render(name: str, records: Path) -> str | None:
     if name not in TABLES:
         raise SystemExit(f"a page marks a table {name!r}; known: doctor, {', '.join(TABLES)}")
     record, make = TABLES[name]
-    path = records / f"{record}.json"
-    return make(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    found = _read(record, records)
+    if found is None:
+        return None
+    return summary(found, _shares(records)) if name == "summary" else make(found)
+
+
+def _read(name: str, records: Path) -> Any:
+    path = records / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _shares(records: Path) -> dict[str, float]:
+    """Share of a core that systems take, by their names in the record of quality."""
+    cost, can = _read("cost", records) or {"rows": []}, _read("can", records) or {"steps": []}
+    shares = {row["system"].replace(" ", ":"): row["us_per_10ms"] / 1e4 for row in cost["rows"]}
+    steps = {row["system"]: row["rtf"] for row in can["steps"]}
+    return shares | {
+        f"CAN:{name.removesuffix(' numba')}": rtf for name, rtf in steps.items() if name.endswith(" numba")
+    }
 
 
 def quality(record: Mapping[str, Any]) -> str:
@@ -146,18 +174,18 @@ def quality(record: Mapping[str, Any]) -> str:
     return f"{markdown_table(headings, rows)}\n\n{note}"
 
 
-def summary(record: Mapping[str, Any]) -> str:
-    """What a reader chooses by: a few systems, means alone."""
+def summary(record: Mapping[str, Any], shares: Mapping[str, float]) -> str:
+    """What a reader chooses by: a few systems, means alone, and the share of a core that each takes."""
     systems = {name: record["systems"][name] for name in _CHOICE if name in record["systems"]}
     rows = []
     for name, entry in systems.items():
         means = [number((entry["mean"].get(metric) or {}).get("mean"), digits) for metric, _, digits in _METRICS]
         late = "-" if entry["latency_ms"] is None else f"{entry['latency_ms']:.0f}"
-        rows.append([_title(name, entry["kind"]), late, *means])
-    headings = ["", "delay ms", *(heading for _, heading, _ in _METRICS)]
-    return (
-        f"{markdown_table(headings, rows)}\n\nMeans of {record['material']['clips']} noisy mixtures; higher is better."
-    )
+        share = f"{100 * shares[name]:.2g}" if name in shares else "-"
+        rows.append([_title(name, entry["kind"]), late, *means, share])
+    headings = ["", "delay ms", *(heading for _, heading, _ in _METRICS), "% of a core"]
+    note = f"Means of {record['material']['clips']} noisy mixtures; higher is better, but for delay and cost."
+    return f"{markdown_table(headings, rows)}\n\n{note}"
 
 
 def _title(name: str, kind: str) -> str:
@@ -254,7 +282,7 @@ def _machine(record: Mapping[str, Any]) -> str:
     return f"Version {record['version']} on {found}"
 
 
-TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+TABLES: dict[str, tuple[str, Callable[..., str]]] = {
     "summary": ("quality", summary),
     "quality": ("quality", quality),
     "latency": ("bench", latency),

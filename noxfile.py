@@ -19,12 +19,22 @@ def install(session: nox.Session, *what: str) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, types and the direction of imports."""
+    """Style, types, the direction of imports, and spelling."""
     install(session, "--editable", ".[dev]")
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
     session.run("mypy")
     session.run("lint-imports")
+    session.run("codespell")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The prose of the pages, and the site, in build/site; a warning is an error.  nox -s docs -- serve shows it."""
+    session.run("python", "-m", "pip", "install", "--quiet", "--editable", ".[docs]")  # --no-venv has [dev] alone
+    pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md", "docs", "models"]
+    session.run("proselint", "check", "--config", "docs/proselint.json", *pages)
+    session.run("mkdocs", *(session.posargs or ["build", "--strict"]), env={"NO_MKDOCS_2_WARNING": "1"})
 
 
 @nox.session

@@ -1,9 +1,9 @@
-r"""The tables of README.md and docs/figures.md, made from the records in benchmarks/records.
+r"""The tables of README.md and of pages in docs/, made from the records in benchmarks/records and from the package.
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->``; NAME: summary, quality, latency, cost,
-network.
+network from records, doctor from the texts of `rtdenoise doctor`.
 
-    python benchmarks/readme_tables.py                 # writes the tables into both
+    python benchmarks/readme_tables.py                 # writes the tables into all of them
     python benchmarks/readme_tables.py --check         # exit code 1 if one of them and the records disagree
     python benchmarks/readme_tables.py --take quality=quality.json --take bench=bench/bench.json --take cost=cost.json
     python benchmarks/readme_tables.py --take can=can.json
@@ -24,10 +24,11 @@ from typing import Any
 
 from rtdenoise.bench.tables import label
 from rtdenoise.evaluate.report.tables import markdown_table, number
+from rtdenoise.live_audio.troubles import TROUBLES
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "benchmarks" / "records"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "figures.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "figures.md", ROOT / "docs" / "troubleshooting.md")
 NAMES = ("quality", "bench", "cost", "can")
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
 
@@ -39,6 +40,7 @@ _TITLES = {
     "logmmse": "logmmse",
     "noisereduce": "noisereduce",
     "rnnoise": "RNNoise 0.2",
+    "deepfilternet": "DeepFilterNet 3",
 }
 _METRICS = (
     ("pesq_wb", "PESQ-wb", 2),
@@ -46,7 +48,17 @@ _METRICS = (
     ("si_sdr_db", "SI-SDR dB", 1),
     ("dnsmos_ovrl", "DNSMOS OVRL", 2),
 )
-_CHOICE = ("noisy", "CAN:can-live", "CAN:can-ultra", "CAN:can-small", "WF:quality", "WF:balanced", "WF:low", "rnnoise")
+_CHOICE = (
+    "noisy",
+    "CAN:can-live",
+    "CAN:can-ultra",
+    "CAN:can-small",
+    "WF:quality",
+    "WF:balanced",
+    "WF:low",
+    "rnnoise",
+    "deepfilternet",
+)
 _ENGINES = {"numba": "numba", "litert": "LiteRT", "litert int8": "LiteRT, 8 bits", "tf": "TensorFlow"}
 _DROPPED = frozenset({"scores", "clips", "by_speaker", "histogram", "capacity", "jitter_us", "left_out", "failed"})
 
@@ -56,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--take", action="append", default=[], metavar="NAME=FILE")
-    parser.add_argument("--page", type=Path, action="append", help="in place of README.md and docs/figures.md")
+    parser.add_argument("--page", type=Path, action="append", help="in place of README.md and the pages in docs/")
     parser.add_argument("--records", type=Path, default=RECORDS)
     options = parser.parse_args(arguments)
     for text in options.take:
@@ -116,11 +128,30 @@ def fill(text: str, records: Path) -> str:
 
 def render(name: str, records: Path) -> str | None:
     """One table, or None without its record."""
+    if name == "doctor":
+        return doctor()
     if name not in TABLES:
-        raise SystemExit(f"a page marks a table {name!r}; known: {', '.join(TABLES)}")
+        raise SystemExit(f"a page marks a table {name!r}; known: doctor, {', '.join(TABLES)}")
     record, make = TABLES[name]
-    path = records / f"{record}.json"
-    return make(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    found = _read(record, records)
+    if found is None:
+        return None
+    return summary(found, _shares(records)) if name == "summary" else make(found)
+
+
+def _read(name: str, records: Path) -> Any:
+    path = records / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _shares(records: Path) -> dict[str, float]:
+    """Share of a core that systems take, by their names in the record of quality."""
+    cost, can = _read("cost", records) or {"rows": []}, _read("can", records) or {"steps": []}
+    shares = {row["system"].replace(" ", ":"): row["us_per_10ms"] / 1e4 for row in cost["rows"]}
+    steps = {row["system"]: row["rtf"] for row in can["steps"]}
+    return shares | {
+        f"CAN:{name.removesuffix(' numba')}": rtf for name, rtf in steps.items() if name.endswith(" numba")
+    }
 
 
 def quality(record: Mapping[str, Any]) -> str:
@@ -143,18 +174,18 @@ def quality(record: Mapping[str, Any]) -> str:
     return f"{markdown_table(headings, rows)}\n\n{note}"
 
 
-def summary(record: Mapping[str, Any]) -> str:
-    """What a reader chooses by: a few systems, means alone."""
+def summary(record: Mapping[str, Any], shares: Mapping[str, float]) -> str:
+    """What a reader chooses by: a few systems, means alone, and the share of a core that each takes."""
     systems = {name: record["systems"][name] for name in _CHOICE if name in record["systems"]}
     rows = []
     for name, entry in systems.items():
         means = [number((entry["mean"].get(metric) or {}).get("mean"), digits) for metric, _, digits in _METRICS]
         late = "-" if entry["latency_ms"] is None else f"{entry['latency_ms']:.0f}"
-        rows.append([_title(name, entry["kind"]), late, *means])
-    headings = ["", "delay ms", *(heading for _, heading, _ in _METRICS)]
-    return (
-        f"{markdown_table(headings, rows)}\n\nMeans of {record['material']['clips']} noisy mixtures; higher is better."
-    )
+        share = f"{100 * shares[name]:.2g}" if name in shares else "-"
+        rows.append([_title(name, entry["kind"]), late, *means, share])
+    headings = ["", "delay ms", *(heading for _, heading, _ in _METRICS), "% of a core"]
+    note = f"Means of {record['material']['clips']} noisy mixtures; higher is better, but for delay and cost."
+    return f"{markdown_table(headings, rows)}\n\n{note}"
 
 
 def _title(name: str, kind: str) -> str:
@@ -226,13 +257,32 @@ def network(record: Mapping[str, Any]) -> str:
     return f"{markdown_table(headings, rows)}\n\n{note} {_machine(record)}, `python benchmarks/can_speed.py`."
 
 
+def doctor() -> str:
+    """What `rtdenoise doctor` may find, with its remedies, in the words that it uses."""
+    rows = []
+    for trouble in TROUBLES:
+        found = trouble.found if trouble.state != "failed" else f"{trouble.found} (**failed**)"
+        rows.append([f"`{trouble.check}`", _cell(found), _cell("; or ".join(trouble.remedies))])
+    return _left_aligned(markdown_table(("check", "it finds", "what to do"), rows))
+
+
+def _cell(text: str) -> str:
+    """The text with *italics* for what it names in braces."""
+    italic = re.sub(r"\{(\w+)[^}]*\}", lambda match: f"*{match[1].removesuffix('_ms').replace('_', ' ')}*", text)
+    return italic.replace("|", "\\|").replace("<", "&lt;")
+
+
+def _left_aligned(table: str) -> str:
+    return table.replace("---:", "---")
+
+
 def _machine(record: Mapping[str, Any]) -> str:
     machine = record["machine"]
     found = machine if isinstance(machine, str) else f"{machine['processor']}, {machine['cores']} cores"
     return f"Version {record['version']} on {found}"
 
 
-TABLES: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+TABLES: dict[str, tuple[str, Callable[..., str]]] = {
     "summary": ("quality", summary),
     "quality": ("quality", quality),
     "latency": ("bench", latency),

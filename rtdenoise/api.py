@@ -68,7 +68,7 @@ def stream(
     preset : "quality", "balanced", "low" or "ultra", optional
         32, 16, 8 or 4 ms of delay; "balanced" unless `config` names another.
     config : path or mapping, optional
-        Any parameter, nested as in the shipped presets.
+        Any parameter, nested as in the shipped presets; the keywords below override it.
     model : str or path, optional
         A network by its name ("can-small") or folder; implies "CAN".
     channel_mode : "linked", "each" or "downmix", optional
@@ -80,8 +80,6 @@ def stream(
         Enhanced share of the output, 0 to 1.
     channels_first : bool, optional
         Whether chunks are ``(channels, n)``; inferred from their shape if not given.
-
-    `model`, `channel_mode`, `attenuation_limit_db` and `mix` override `config`.
 
     Returns
     -------

@@ -218,10 +218,11 @@ def _with_priority(work: Callable[[int], None], lead_ns: int) -> tuple[int, Gran
 def latency_parts(denoiser: Denoiser, case: Case, paced: dict[str, Any]) -> dict[str, float]:
     """Parts in ms: algorithm, gathering the block, the queue to an engine process, compute (p99).
 
-    The devices' latencies are not included: `rtdenoise latency --loopback` measures those.
+    Compiled methods, networks among them, have no queue: live audio runs them in the callback.  The devices' latencies
+    are not included: `rtdenoise latency --loopback` measures those.
     """
     hop_ms = 1e3 * denoiser.hop / case.rate_hz
-    in_callback = case.engine == NATIVE or case.name == "bypass"  # live, bypass is a copy in the callback
+    in_callback = case.engine in (NATIVE, "numba") or case.name == "bypass"  # as in live audio, where it keeps up
     parts = {
         "block": hop_ms,
         "algorithm": 1e3 * denoiser.latency_samples / case.rate_hz,

@@ -17,8 +17,8 @@ _RTKIT_PRIORITY = 15
 _RTKIT_CPU_MICROSECONDS = 200_000
 _MCL_CURRENT_FUTURE_ON_FAULT = 7  # untouched pages (most of the region) take no memory
 _LIMITS = "/etc/security/limits.d/audio.conf, be in the group audio, and log in again"
-_HOW_PRIORITY = f"install rtkit, or add `@audio - rtprio 80` to {_LIMITS}"
-_HOW_MEMORY = f"add `@audio - memlock unlimited` to {_LIMITS}"
+HOW_PRIORITY = f"install rtkit, or add `@audio - rtprio 80` to {_LIMITS}"
+HOW_MEMORY = f"add `@audio - memlock unlimited` to {_LIMITS}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ def _ask_rtkit(name: str, thread: int) -> Grant:
         with suppress(OSError, subprocess.SubprocessError):
             subprocess.run([busctl, "--system", "call", *target, *call], check=True, capture_output=True, timeout=2.0)
             return Grant(name=name, granted=True, detail=f"rtkit, priority {_RTKIT_PRIORITY}")
-    return Grant(name=name, granted=False, detail=_HOW_PRIORITY)
+    return Grant(name=name, granted=False, detail=HOW_PRIORITY)
 
 
 def lock_memory() -> Grant:
@@ -79,7 +79,7 @@ def lock_memory() -> Grant:
     library = ctypes.CDLL(None, use_errno=True)
     if library.mlockall(_MCL_CURRENT_FUTURE_ON_FAULT) == 0:
         return Grant(name=name, granted=True, detail="all of it")
-    return Grant(name=name, granted=False, detail=f"{os.strerror(ctypes.get_errno())}; {_HOW_MEMORY}")
+    return Grant(name=name, granted=False, detail=f"{os.strerror(ctypes.get_errno())}; {HOW_MEMORY}")
 
 
 def unlock_memory() -> None:

@@ -6,36 +6,27 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
+from typing import Any
 
 from rtdenoise.cache import entries, folders
 from rtdenoise.config import load_settings
 from rtdenoise.errors import RtDenoiseError
+from rtdenoise.live_audio import troubles
 from rtdenoise.live_audio.audio.desktop import server_name
 from rtdenoise.live_audio.audio.devices import about_portaudio, how_to_be_allowed, list_devices, sound_cards, why_none
+from rtdenoise.live_audio.troubles import FAILED, OK, WARNING, Finding
 
-OK, WARNING, FAILED = "ok", "warning", "failed"
+__all__ = ["FAILED", "OK", "WARNING", "Finding", "examine"]
+
 _PACED_SECONDS = 10.0
 _BUSY_PERCENT = 50.0
 _CLOCK_NS = 1_000_000
-_MICROPHONE_SETTINGS = {
-    "darwin": "System Settings > Privacy & Security > Microphone: allow your terminal, and start it again",
-    "win32": "Settings > Privacy & security > Microphone: let desktop apps access your microphone",
-}
+_NOT_TOLD = {"darwin": troubles.SILENT_ON_A_MAC, "win32": troubles.SILENT_ON_WINDOWS}
 _OPEN_SECONDS, _LISTEN_SECONDS = 300.0, 0.5  # the first start at a rate compiles; a dead device ends earlier
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One check: `state` is "ok", "warning" or "failed"; `remedy` is empty if none is needed."""
-
-    name: str
-    state: str
-    found: str
-    remedy: str = ""
 
 
 def examine(methods: tuple[str, ...], seconds: float = _PACED_SECONDS) -> Iterator[Finding]:
@@ -69,33 +60,33 @@ def _portaudio() -> Finding:
     version = about["version"].partition(",")[0].removeprefix("PortAudio ")  # followed by a commit hash
     if apis:
         return Finding(name="PortAudio", state=OK, found=f"{version}, host APIs: {', '.join(apis)}")
-    remedy = "install one that knows a sound system of this machine (Debian, Ubuntu: apt install libportaudio2)"
-    return Finding(name="PortAudio", state=FAILED, found=f"{version}, no host API", remedy=remedy)
+    return troubles.NO_HOST_API.finding(version=version)
 
 
 def _permissions() -> Finding:
     """Whether the user may open the sound devices; other systems than Linux ask when a program first records."""
     name = "permissions"
-    if sys.platform in _MICROPHONE_SETTINGS:
-        remedy = f"where the microphone gives only silence: {_MICROPHONE_SETTINGS[sys.platform]}"
-        return Finding(name=name, state=OK, found="the microphone's cannot be asked from here", remedy=remedy)
+    if sys.platform in _NOT_TOLD:
+        return _NOT_TOLD[sys.platform].finding()
     cards, refused = sound_cards()
     if not cards:
         return Finding(name=name, state=OK, found="none are needed: there is no sound card of the system's own")
-    found = f"{len(cards) - len(refused)} of {len(cards)} sound devices of the system may be opened"
-    if not refused:
-        return Finding(name=name, state=OK, found=found)
-    return Finding(name=name, state=WARNING, found=found, remedy=how_to_be_allowed(refused[0]))
+    allowed = len(cards) - len(refused)
+    if refused:
+        remedy = how_to_be_allowed(refused[0])
+        return troubles.NOT_PERMITTED.finding(remedy=remedy, allowed=allowed, cards=len(cards))
+    found = troubles.NOT_PERMITTED.found.format(allowed=allowed, cards=len(cards))
+    return Finding(name=name, state=OK, found=found)
 
 
 def _devices() -> Finding:
     devices = list_devices()
     inputs, outputs = [d for d in devices if d.channels_in], [d for d in devices if d.channels_out]
     apis = sorted({d.host_api for d in devices})
-    found = f"{len(inputs)} inputs, {len(outputs)} outputs on {', '.join(apis) or 'no host API'}"
+    facts: dict[str, Any] = {"inputs": len(inputs), "outputs": len(outputs), "hosts": ", ".join(apis) or "no host API"}
     if inputs and outputs:
-        return Finding(name="devices", state=OK, found=found)
-    return Finding(name="devices", state=FAILED, found=found, remedy=why_none())
+        return Finding(name="devices", state=OK, found=troubles.NO_DEVICES.found.format(**facts))
+    return troubles.NO_DEVICES.finding(remedy=why_none(), **facts)
 
 
 def _streams() -> Finding:
@@ -117,10 +108,7 @@ def _streams() -> Finding:
     finally:
         session.close()
     if not report["callbacks"]:
-        found = told[-1] if told else f"no sound within {_OPEN_SECONDS:.0f} s"
-        return Finding(
-            name="streams", state=FAILED, found=found, remedy="see `rtdenoise devices`; close other programs"
-        )
+        return troubles.NO_SOUND.finding(told=told[-1] if told else f"no sound within {_OPEN_SECONDS:.0f} s")
     devices = session.monitor.devices
     names = " -> ".join(devices[key]["name"] for key in ("source", "target") if devices.get(key))
     found = f"{names} at {devices['rate']:.0f} Hz: {report['callbacks']} blocks, {report['lost']} samples lost"
@@ -131,13 +119,9 @@ def _priority() -> Finding:
     from rtdenoise.child.priority import try_priority
 
     grant = try_priority()
-    state = OK if grant.granted else WARNING
-    return Finding(
-        name="priority",
-        state=state,
-        found=grant.detail if grant.granted else "refused",
-        remedy="" if grant.granted else grant.detail,
-    )
+    if grant.granted:
+        return Finding(name="priority", state=OK, found=grant.detail)
+    return troubles.NO_PRIORITY.finding(remedy=grant.detail)
 
 
 def _memory() -> Finding:
@@ -147,7 +131,7 @@ def _memory() -> Finding:
     unlock_memory()
     if grant.granted or sys.platform != "linux":
         return Finding(name="memory lock", state=OK, found=grant.detail)
-    return Finding(name="memory lock", state=WARNING, found="refused", remedy=grant.detail)
+    return troubles.NO_MEMORY_LOCK.finding(remedy=grant.detail)
 
 
 def _clock() -> Finding:
@@ -157,42 +141,34 @@ def _clock() -> Finding:
         began = time.monotonic_ns()
         time.sleep(0.001)
         worst = max(worst, time.monotonic_ns() - began - 1_000_000)
-    late = f"timers are up to {worst / 1e6:.1f} ms late"
     if worst < 5 * _CLOCK_NS:
-        return Finding(name="clock", state=OK, found=late)
-    return Finding(
-        name="clock",
-        state=WARNING,
-        found=late,
-        remedy="the machine is busy or saves power; close programs, try --latency safe",
-    )
+        return Finding(name="clock", state=OK, found=troubles.LATE_TIMERS.found.format(late_ms=worst / 1e6))
+    return troubles.LATE_TIMERS.finding(late_ms=worst / 1e6)
 
 
 def _compiler() -> Finding:
     import numba
 
     if numba.config.DISABLE_JIT:
-        return Finding(name="compiler", state=FAILED, found="it is off", remedy="unset NUMBA_DISABLE_JIT")
+        return troubles.NO_COMPILER.finding()
     return Finding(name="compiler", state=OK, found=f"numba {numba.__version__}")
 
 
 def _compiled_code() -> Finding:
     """Whether and where compiled code is cached, so that only the first start is slow."""
-    name = "compiled code"
     folder, first, by_user = entries.writable(), folders.chosen(), folders.named()
-    remedy = f"set {folders.VARIABLE} to a folder that you can write"
     if folder is None:
-        return Finding(name=name, state=WARNING, found="cannot be kept: every start compiles", remedy=remedy)
-    usage = entries.usage(folder)
-    found = f"kept in {folder} ({usage.n_bytes / 1e6:.0f} MB in {usage.n_entries} entries"
-    found += f", chosen by {by_user[0]})" if by_user is not None and folder == by_user[1] else ")"
+        return troubles.NOTHING_KEPT.finding()
+    kept = entries.usage(folder)
+    usage = f"{kept.n_bytes / 1e6:.0f} MB in {kept.n_entries} entries"
+    if by_user is not None and folder == by_user[1]:
+        usage += f", chosen by {by_user[0]}"
     if folder != first:
-        found += f", because {first} cannot be written" if first is not None else ", because there is no home folder"
-        return Finding(name=name, state=WARNING, found=f"{found}; it may be emptied at any time", remedy=remedy)
+        reason = "there is no home folder" if first is None else f"{first} cannot be written"
+        return troubles.KEPT_ELSEWHERE.finding(folder=folder, usage=usage, reason=reason)
     if folders.others_may_write(folder):
-        found += "; others can write there: their files are not used, but they can remove yours"
-        return Finding(name=name, state=WARNING, found=found, remedy=f"chmod go-w {folder}")
-    return Finding(name=name, state=OK, found=found)
+        return troubles.OTHERS_WRITE.finding(folder=folder, usage=usage)
+    return Finding(name="compiled code", state=OK, found=f"kept in {folder} ({usage})")
 
 
 def _weights() -> Finding:
@@ -208,11 +184,10 @@ def _weights() -> Finding:
 
 def _engines() -> Finding:
     """Inference engines for networks; LiteRT is optional and needed by only a few."""
-    name = "network engines"
     if find_spec("ai_edge_litert") is not None:
-        return Finding(name=name, state=OK, found=f"compiled code, LiteRT {metadata.version('ai-edge-litert')}")
-    found = "compiled code; not LiteRT, which only networks over samples and 8 bits need"
-    return Finding(name=name, state=OK, found=found, remedy="where they are wanted: pip install 'rtdenoise[litert]'")
+        found = f"compiled code, LiteRT {metadata.version('ai-edge-litert')}"
+        return Finding(name="network engines", state=OK, found=found)
+    return troubles.NO_LITERT.finding()
 
 
 def _desktop() -> Finding:
@@ -220,23 +195,17 @@ def _desktop() -> Finding:
     if sys.platform != "linux":
         return Finding(name=name, state=OK, found="by a driver; see --output virtual-mic")
     if shutil.which("pactl") is None:
-        return Finding(name=name, state=WARNING, found="pactl is missing", remedy="apt install pulseaudio-utils")
+        return troubles.NO_PACTL.finding()
     server = server_name()
     if server:
         return Finding(name=name, state=OK, found=f"by {server}")
-    remedy = "start PipeWire (with pipewire-pulse) or PulseAudio; only --output virtual-mic needs it"
-    return Finding(name=name, state=WARNING, found="no sound server answers pactl", remedy=remedy)
+    return troubles.NO_SOUND_SERVER.finding()
 
 
 def _sound_server() -> Finding:
     """Warn about PulseAudio through ALSA, the one host that PortAudio does not handle well."""
     if server_name() == "pulseaudio":
-        return Finding(
-            name="sound server",
-            state=WARNING,
-            found="PulseAudio: input and output run as two streams, some 20 ms later than on PipeWire or JACK",
-            remedy="apt install pipewire-audio (it replaces PulseAudio), or use JACK",
-        )
+        return troubles.PULSEAUDIO.finding()
     return Finding(name="sound server", state=OK, found="nothing that PortAudio has trouble with")
 
 
@@ -260,12 +229,11 @@ def paced(method: str, seconds: float) -> Finding:
         denoiser.process(block, out)
         spent.append(time.perf_counter() - began)
     p50, p99 = (100.0 * float(np.percentile(spent, share)) / hop_seconds for share in (50, 99))
-    found = f"{p50:.1f} % of each hop of {1000 * hop_seconds:.1f} ms (p99 {p99:.1f} %)"
-    if p99 < _BUSY_PERCENT:
-        return Finding(name=f"method {method}", state=OK, found=found)
-    state = FAILED if p50 > 100.0 else WARNING
-    remedy = "a longer preset, fewer programs, or another method"
-    return Finding(name=f"method {method}", state=state, found=found, remedy=remedy)
+    hop_ms = 1000 * hop_seconds
+    slow = replace(troubles.TOO_SLOW, check=f"method {method}", state=FAILED if p50 > 100.0 else WARNING)
+    if p99 >= _BUSY_PERCENT:
+        return slow.finding(p50=p50, p99=p99, hop_ms=hop_ms)
+    return Finding(name=slow.check, state=OK, found=slow.found.format(p50=p50, p99=p99, hop_ms=hop_ms))
 
 
 _CHECKS: dict[str, Callable[[], Finding]] = {

@@ -51,7 +51,14 @@ def test_native_row_is_complete(wiener):
 
 
 @pytest.mark.parametrize(
-    ("name", "queue_ms"), [("WF:low", 0.0), ("bypass", 0.0), ("WF:low+processing_rate_hz=48000", 4.0)]
+    ("name", "queue_ms"),
+    [
+        ("WF:low", 0.0),
+        ("bypass", 0.0),
+        ("WF:low+processing_rate_hz=48000", 4.0),
+        ("CAN:can-live", 0.0),
+        ("CAN:can-live+can.engine=litert", 4.0),
+    ],
 )
 def test_only_an_engine_process_has_a_queue(name, queue_ms):
     """What the audio callback does itself, copying included, waits for nobody."""

@@ -31,9 +31,10 @@ def test_unknown_peer_names_the_known_ones():
         peers.peer("magic")
 
 
-@pytest.mark.parametrize("name", ["webrtc", "logmmse", "noisereduce", "rnnoise"])
+@pytest.mark.parametrize("name", ["webrtc", "logmmse", "noisereduce", "rnnoise", "deepfilternet"])
 def test_missing_package_is_a_reason(name, monkeypatch):
     monkeypatch.setattr(peers, "find_spec", lambda module: None)
+    peers.load_deepfilternet.cache_clear()
     with pytest.raises(MissingExtraError, match=r"rtdenoise\[peers\]"):
         peers.peer(name)(np.zeros(1600, np.float32))
     assert "not installed" in peers.missing_reason(name)

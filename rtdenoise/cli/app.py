@@ -25,7 +25,7 @@ _SECTIONS = {
     ),
     "Files and folders": ("plot", "jobs"),
     "Pipes": ("rate", "form", "pipe_channels", "aligned"),
-    "Live audio": ("block", "latency", "duration", "live_channels", "monitor_only", "record", "every"),
+    "Live audio": ("block", "latency", "duration", "live_channels", "monitor_only", "record", "every", "run_in"),
 }  # fmt: skip
 
 

@@ -85,19 +85,24 @@ def method_options(function: F) -> F:
             "--channels",
             type=_Channels(),
             metavar="HOW|N",
-            help="How channels go together: linked, each or downmix; live, also how many.",
+            help="linked (one gain for all), each or downmix; live, also how many.  [default: linked]",
         ),
         click.option("--model", metavar="NAME", help="CAN: which network, by its name or folder.  [default: can-live]"),
         click.option(
             "--engine",
             type=click.Choice(["auto", "numba", "litert", "tf"]),
-            help="CAN: what computes it; auto is the fastest, tf (TensorFlow) an extra.",
+            help="CAN: inference engine.  auto takes the fastest; tf needs rtdenoise[tf].  [default: auto]",
         ),
-        click.option("--device", type=click.Choice(["cpu", "gpu", "auto"]), help="CAN: where --engine tf runs."),
         click.option(
-            "--attenuation-limit", type=_Decibels(0.0, 100.0), metavar="DB", help="Never attenuate by more than this."
+            "--device", type=click.Choice(["cpu", "gpu", "auto"]), help="CAN: where --engine tf runs.  [default: cpu]"
         ),
-        click.option("--mix", type=float, metavar="SHARE", help="Enhanced share of the output, 0 to 1."),
+        click.option(
+            "--attenuation-limit",
+            type=_Decibels(0.0, 100.0),
+            metavar="DB",
+            help="Never attenuate by more than this.  [default: 18; networks 60]",
+        ),
+        click.option("--mix", type=float, metavar="SHARE", help="Enhanced share of the output, 0 to 1.  [default: 1]"),
     )
     for decorate in reversed(decorators):
         function = decorate(function)

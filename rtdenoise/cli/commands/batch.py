@@ -18,11 +18,13 @@ _SHOWN_FAILURES = 20
 @click.argument("source")
 @click.argument("target")
 @method_options
-@click.option("--jobs", type=int, metavar="N", help="Processes here.  [default: all cores]")
+@click.option("--jobs", type=int, metavar="N", help="Local processes.  [default: all cores]")
 @click.option("--scheduler", metavar="ADDRESS", help="A Dask cluster, for example tcp://10.0.0.5:8786.")
-@click.option("--retries", type=int, default=2, show_default=True, help="Tries after an error of the place.")
+@click.option("--retries", type=int, default=2, show_default=True, help="Retries after an error of storage or network.")
 @click.option("--overwrite", is_flag=True, help="Replace targets that are not from a batch.")
-@click.option("--summary", type=click.Path(path_type=Path), metavar="FILE", help="A row per file: .parquet or .csv.")
+@click.option(
+    "--summary", type=click.Path(path_type=Path), metavar="FILE", help="Write a row per file: .parquet or .csv."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 def command(**values: Any) -> int:

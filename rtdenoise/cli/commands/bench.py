@@ -13,12 +13,17 @@ SLOWER_EXIT_CODE = 3
 
 @click.command(cls=StrictCommand)
 @click.option("-a", "--method", "names", multiple=True, metavar="NAME", help="METHOD:PRESET or CAN:MODEL; repeat.")
-@click.option("--quick", is_flag=True, help="The usual choices in half a minute.")
+@click.option("--quick", is_flag=True, help="Only the usual choices; half a minute.")
 @click.option("--load", "loaded", is_flag=True, help="Beside a busy core and a Python thread that never rests.")
 @click.option("--seconds", type=float, metavar="S", help="Length of each paced run.  [default: 10, quick 0.8]")
 @click.option("--rate", "rate_hz", type=int, default=16000, show_default=True, metavar="HZ", help="Sample rate.")
-@click.option("--compare", type=click.Path(path_type=Path), metavar="OLD.json", help="Say what became slower.")
-@click.option("--tolerance", type=float, default=0.05, show_default=True, help="A smaller change is none.")
+@click.option(
+    "--compare",
+    type=click.Path(path_type=Path),
+    metavar="OLD.json",
+    help="Compare with an earlier record; exit code 3 if slower.",
+)
+@click.option("--tolerance", type=float, default=0.05, show_default=True, help="Smallest change that counts as slower.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="JSON, Markdown, PNG and HTML.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, as into a pipe, on a terminal too.")

@@ -21,12 +21,17 @@ _AT_WORK = "still checking: the first use of a method at a rate compiles it for 
 
 @click.command(cls=StrictCommand)
 @click.option(
-    "-a", "--method", "methods", multiple=True, metavar="NAME", help="Run these paced.  [default: SS, WF and CAN]"
+    "-a",
+    "--method",
+    "methods",
+    multiple=True,
+    metavar="NAME",
+    help="Method to run in real time; repeat.  [default: SS, WF and CAN]",
 )
-@click.option("--seconds", type=click.FloatRange(min=0.5), default=10.0, show_default=True, help="Of each paced run.")
+@click.option("--seconds", type=click.FloatRange(min=0.5), default=10.0, show_default=True, help="Length of each run.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, methods: tuple[str, ...], seconds: float, as_json: bool) -> int:
-    r"""Check PortAudio, devices, permissions, priority, clock and compiler, and run each method paced.
+    r"""Check PortAudio, devices, permissions, priority, clock and compiler, and run each method in real time.
 
     Every finding comes with its remedy.  Exit code 1 if a check failed, 0 otherwise.
 

@@ -24,22 +24,29 @@ _OWN = ("WF:quality", "WF:balanced", "WF:low", "SS:balanced", "CAN:can-live")
 @click.option("--tiers", default="", metavar="LIST", help="Speech of a manifest to use, for example A,B.")
 @click.option("--labels", default="", metavar="LIST", help="Noises to mix; babble: other speakers.  [default: all]")
 @click.option("--snr", default="-5,0,5,10,15", show_default=True, metavar="LIST", help="dB, for mixing.")
-@click.option("--clips", "count", type=int, metavar="N", help="So many clips.  [default: all pairs, 100 mixtures]")
+@click.option("--clips", "count", type=int, metavar="N", help="Number of clips.  [default: all pairs, 100 mixtures]")
 @click.option("--seconds", type=float, default=6.0, show_default=True, help="Length of a mixture.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same mixtures.")
-@click.option("--clean-clips", type=int, default=0, metavar="N", help="N clips go in without noise, too.")
+@click.option("--clean-clips", type=int, default=0, metavar="N", help="Also score N clips without noise.")
 @click.option(
     "-a", "--method", "methods", multiple=True, metavar="NAME", help="METHOD:PRESET or CAN:MODEL, +KEY=VALUE; repeat."
 )
 @click.option("--peer", "peers", multiple=True, metavar="NAME", help="A peer, or 'NAME=command {in} {out}'; repeat.")
 @click.option("--peers/--no-peers", "all_peers", default=True, help="Every peer that is installed.  [default: yes]")
-@click.option("--no-dnsmos", is_flag=True, help="Leave out DNSMOS, by far the slowest metric.")
-@click.option("--no-cost", is_flag=True, help="Leave out what each system costs.")
-@click.option("--page-clips", type=int, default=3, show_default=True, metavar="N", help="Best and worst to listen to.")
+@click.option("--no-dnsmos", is_flag=True, help="Skip DNSMOS, by far the slowest metric.")
+@click.option("--no-cost", is_flag=True, help="Skip measuring what each system costs.")
+@click.option(
+    "--page-clips", type=int, default=3, show_default=True, metavar="N", help="Best and worst clips on the page."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("evaluation"), show_default=True)
 @click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Scores.  [default: in the output]")
 @click.option("--jobs", type=int, metavar="N", help="Processes.  [default: all cores]")
-@click.option("--compare", type=click.Path(path_type=Path), metavar="OLD.json", help="Say what became worse.")
+@click.option(
+    "--compare",
+    type=click.Path(path_type=Path),
+    metavar="OLD.json",
+    help="Compare with an earlier record; exit code 3 if worse.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, as into a pipe, on a terminal too.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")

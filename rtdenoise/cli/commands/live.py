@@ -34,7 +34,7 @@ from rtdenoise.cli.strict import StrictCommand
 @click.option("--format", "form", type=click.Choice(["s16", "s24", "s32", "f32", "wav"]), help="Samples on a pipe.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 def command(**values: Any) -> int:
-    r"""Take the noise out of a microphone while it is spoken into.
+    r"""Denoise a microphone live, into a speaker, a virtual microphone, a file or a pipe.
 
     \b
     Example:

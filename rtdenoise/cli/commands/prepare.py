@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 @click.option("--rate", "rates_hz", metavar="HZ[,HZ]", help="Sample rates.  [default: 16000,44100,48000]")
 @click.option("--channels", default=1, show_default=True, metavar="N", help="Channels of the sound.")
 @click.option("--model", metavar="NAME", help="A network by its name or folder.  [default: can-live and can-small]")
-@click.option("--live/--no-live", default=True, show_default=True, help="Live audio, too; takes twice as long.")
+@click.option(
+    "--live/--no-live", default=True, show_default=True, help="Also compile for live audio; takes twice as long."
+)
 @click.option("--to", "folder", metavar="DIR", help="Where to keep the code.  [default: your cache]")
 @click.option("--portable", is_flag=True, help="For every machine of this kind of processor; needs --to.")
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each thing that is ready.")

@@ -28,7 +28,7 @@ def command(
     limit_db: float | None,
     mix: float | None,
 ) -> None:
-    r"""Serve the audio of a Wyoming microphone service without its noise.
+    r"""Denoise a Wyoming microphone service: stand between it and its clients.
 
     Everything goes both ways as it is, apart from the audio chunks that the microphone sends.
 

@@ -1,4 +1,4 @@
-"""Preserve clean recordings: where a mask removes little, restore what it removed from speech.
+"""Preserve clean recordings: where a mask removes little, or a bin is far above its floor, restore what it removed.
 
 The errors of a network lie about 25 dB below the voice whatever the input.  Above that SNR it adds nothing but errors,
 so the more the kept energy exceeds the removed energy, the closer the bins that are mostly kept stay to the input.
@@ -23,6 +23,38 @@ GAIN_KEPT = 0.3
 _LOWEST = np.float32(LOWEST_DB * np.log(10.0) / 10.0)
 _PER_RANGE = np.float32(10.0 / (np.log(10.0) * (HIGHEST_DB - LOWEST_DB)))
 _GAIN_KEPT = np.float32(GAIN_KEPT)
+SPARED_DB = 4.0
+"""Power of a bin over its floor above which subtraction spares it in a clean recording."""
+_SPARED = np.float32(SPARED_DB * np.log(10.0) / 10.0)
+_PER_RISE = np.float32(10.0 / (5.0 * np.log(10.0)))
+
+
+@kernel
+def above_floor(recent: np.float32, lowest: np.float32, floor: np.float32, edge: np.float32) -> np.float32:
+    """How far a bin is above its floor: 0 up to `edge` (a natural logarithm of power), 1 from 5 dB more on.
+
+    The floor is `floor` or, if that is less, `lowest`.
+    """
+    over = logarithm((recent + _TINY) / (min(floor, lowest) + _TINY))
+    return min(max((over - edge) * _PER_RISE, _ZERO), _ONE)
+
+
+@kernel
+def spare_clear(recent: F32, lowest: F32, floor: F32, gain: F32, clearness: np.float32) -> None:
+    """``gain += c u (1 - gain)``: bins above their floor are not attenuated in a clean recording.
+
+    Parameters
+    ----------
+    recent, lowest, floor : (n_bins,) float32, read
+        See `above_floor`, which is ``u``, from `SPARED_DB` on.
+    gain : (n_bins,) float32, read and written
+    clearness : float32 in [0, 1]
+        ``c``: see `rtdenoise.kernels.recording`.
+    """
+    if clearness == _ZERO:
+        return
+    for k in range(gain.size):
+        gain[k] += clearness * above_floor(recent[k], lowest[k], floor[k], _SPARED) * (_ONE - gain[k])
 
 
 @kernel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from rtdenoise.kernels.clarity import spare_clear
 from rtdenoise.kernels.fine import wiener_fine
 from rtdenoise.kernels.gain import log_mmse_decision_directed, subtract_power, wiener_decision_directed
 from rtdenoise.kernels.jit import kernel
@@ -33,6 +34,7 @@ from rtdenoise.methods.spectral.state import (
     FINE,
     LOG_MMSE,
     MINIMUM,
+    PRESENCE,
     SUBTRACTION,
 )
 from rtdenoise.typing import Record
@@ -173,6 +175,8 @@ def context_subtraction_gain(state: Record, fitted: Record) -> None:
         state.floor,
         state.gain_min,
     )
+    if state.tracker == PRESENCE:
+        spare_clear(state.recent, state.lowest, state.noise_floor, state.gain, state.clearness)
     if state.n_frames < state.n_trust:
         wiener_decision_directed(
             state.power, state.noise_psd, state.clean_psd, state.scratch, state.alpha, state.gain_min

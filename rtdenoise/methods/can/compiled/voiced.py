@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.kernels.elementary import logarithm
+from rtdenoise.kernels.clarity import above_floor
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.noise_psd import raise_floor, smooth_power
 from rtdenoise.kernels.recording import SINCE
@@ -24,14 +24,12 @@ from rtdenoise.typing import C64, Record
 from rtdenoise.units import smoothing_per_hop
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
-_TINY = np.float32(1e-20)
-LOWEST_DB, HIGHEST_DB = 10.0, 15.0
-"""Power of a bin over its floor: nothing is restored up to the first, everything from the second."""
+STRONG_DB = 10.0
+"""Power of a bin over its floor above which it is restored."""
+_STRONG = np.float32(STRONG_DB * np.log(10.0) / 10.0)
 HOLD_SECONDS = 0.05
 """From the last voiced frame on: vibrato and window blur some of a vowel's frames."""
 FADE_SECONDS = 0.02
-_LOWEST = np.float32(LOWEST_DB * np.log(10.0) / 10.0)
-_PER_RANGE = np.float32(10.0 / (np.log(10.0) * (HIGHEST_DB - LOWEST_DB)))
 
 
 def voiced_fields(n_bins: int) -> list[tuple[Any, ...]]:
@@ -103,8 +101,8 @@ def keep_voiced(heard: C64, spectrum: C64, state: Record) -> None:
     """Restore strong bins of voiced frames, as far as the recording is clean.
 
     ``out = M + c v u (X - M)``: ``c`` says how clean the recording is (`rtdenoise.kernels.recording`), ``v`` fades in
-    while frames are voiced, and ``u = clip((P - 10 dB) / 5 dB, 0, 1)`` of the power ``P`` over the floor of the bin,
-    which spares what lasts no longer than a vowel (`rtdenoise.kernels.noise_psd.raise_floor`).
+    while frames are voiced, and ``u`` is `rtdenoise.kernels.clarity.above_floor`: the floor spares what lasts no longer
+    than a vowel (`rtdenoise.kernels.noise_psd.raise_floor`).
 
     Parameters
     ----------
@@ -119,8 +117,7 @@ def keep_voiced(heard: C64, spectrum: C64, state: Record) -> None:
         return
     recent, lowest, floor = state.recent, state.lowest, state.noise_floor
     for k in range(recent.size):
-        over = logarithm((recent[k] + _TINY) / (min(floor[k], lowest[k]) + _TINY))
-        weight = share * min(max((over - _LOWEST) * _PER_RANGE, _ZERO), _ONE)
+        weight = share * above_floor(recent[k], lowest[k], floor[k], _STRONG)
         x, m = heard[k], spectrum[k]
         spectrum[k] = np.complex64(complex(m.real + weight * (x.real - m.real), m.imag + weight * (x.imag - m.imag)))
 

@@ -21,6 +21,7 @@ INDEX, CLI = "index.md", "cli.md"
 PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "examples/README.md", "models/README.md")
 _LINK = re.compile(r"(!?\[[^\]]*\]\()([^)\s#]*)(#[^)\s]*)?\)")
 _FENCE = re.compile(r"(^ *```.*?^ *```$)", re.DOTALL | re.MULTILINE)
+_PLAYER = 'controls controlslist="nodownload noplaybackrate" preload="none"'
 _LANGUAGES = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".json": "json"}
 
 
@@ -70,7 +71,7 @@ def relinked(markdown: str, source: str) -> str:
         found = resolved(source, target)
         if found.endswith(".ogg"):
             word, name = head[1 : head.index("]")], posixpath.basename(found).removesuffix(".ogg")
-            player = f'<audio controls preload="none" aria-label="{name}" src="{up}{place(found)}"></audio>'
+            player = f'<audio {_PLAYER} aria-label="{name}" src="{up}{place(found)}"></audio>'
             return f'<span class="sound"><span>{word}</span> {player}</span>'
         to = posixpath.relpath(place(found), posixpath.dirname(place(source)) or ".")
         return f"{head}{to}{anchor})"

@@ -144,6 +144,17 @@ def test_frameworks_denoise_a_recording(name, package, tmp_path):
     assert len(clean) >= 0.9 * rate and 0.0 < np.std(clean) < np.std(noisy)
 
 
+def test_pipecat_says_when_somebody_speaks(tmp_path):
+    pytest.importorskip("pipecat", reason="needs pip install 'rtdenoise[pipecat]'")
+    samples = np.concatenate([np.zeros(16000), voice(32000, 16000, 1).reshape(-1) * 2.0])
+    noise = np.random.default_rng(0).normal(0.0, 0.003, samples.size)
+    soundfile.write(tmp_path / "noisy.wav", np.clip(samples + noise, -1.0, 1.0), 16000, subtype="PCM_16")
+    code, out, err = run("vad_pipecat.py", tmp_path / "noisy.wav")
+    assert code == 0, err
+    found = re.fullmatch(r"3\.0 s, somebody speaks in (\d+)% of it\n", out)
+    assert found is not None and 15 < int(found[1]) < 85
+
+
 def test_a_tiny_network_is_trained_and_used(data_folder, tmp_path):
     pytest.importorskip("tensorflow", reason="training needs TensorFlow")
     code, out, err = run("train_tiny.py", data_folder, tmp_path / "tiny", 4)

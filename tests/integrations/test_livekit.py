@@ -19,6 +19,7 @@ from rtdenoise.integrations.livekit import NoiseSuppressor, noise_suppression
 from tests.integrations.signals import cuts, expected, lag, noisy
 
 MEMORY_BYTES = 8 * 2**20  # of the allocator's own, over 200 sessions
+PATIENCE_SECONDS = 100
 
 
 def frame_of(samples: np.ndarray, rate: int = 24000) -> rtc.AudioFrame:
@@ -65,7 +66,11 @@ class Kept(NoiseSuppressor):
 
 
 async def through_a_track(processors: list[Kept], samples: np.ndarray, rate: int) -> list[np.ndarray]:
-    """What comes out of a real source, track and stream for each processor."""
+    """What comes out of a real source, track and stream for each processor.
+
+    The samples are captured at once: the answer to a capture comes through the queue that all frames come through, and
+    where the loop is behind, each next one waits longer than the one before, without an end.
+    """
     source = rtc.AudioSource(rate, 1, queue_size_ms=2000)
     track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
     streams = [
@@ -81,14 +86,16 @@ async def through_a_track(processors: list[Kept], samples: np.ndarray, rate: int
             into.append(samples_of(event.frame))
 
     listeners = [asyncio.create_task(listen(*pair)) for pair in zip(streams, heard, strict=True)]
-    for start in range(0, len(samples), rate // 100):
-        await asyncio.wait_for(source.capture_frame(frame_of(samples[start : start + rate // 100], rate)), 10)
-    while min(sum(map(len, pieces)) for pieces in heard) < len(samples):
-        await asyncio.sleep(0.01)
-    for stream in streams:
-        await asyncio.wait_for(stream.aclose(), 10)
-    await asyncio.wait_for(asyncio.gather(*listeners), 10)
-    await asyncio.wait_for(source.aclose(), 10)
+    await asyncio.wait_for(source.capture_frame(frame_of(samples, rate)), PATIENCE_SECONDS)
+
+    async def all_heard() -> None:
+        while min(sum(map(len, pieces)) for pieces in heard) < len(samples):
+            await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(all_heard(), PATIENCE_SECONDS)
+    closing = asyncio.gather(*(stream.aclose() for stream in streams), *listeners)  # all at once: no more frames come
+    await asyncio.wait_for(closing, PATIENCE_SECONDS)
+    await source.aclose()
     return [np.concatenate(pieces) for pieces in heard]
 
 
@@ -99,6 +106,46 @@ def test_a_real_source_track_and_stream_give_what_a_stream_gives():
     given = np.concatenate(processor.given)[: len(out)]
     assert len(out) >= 24000 and np.any(given)
     np.testing.assert_array_equal(out, expected(given, rate=24000))
+
+
+def test_twenty_real_streams_at_once_on_one_track():
+    processors = [Kept() for _ in range(20)]
+    for processor in processors:
+        processor.prepare()
+    heard = asyncio.run(through_a_track(processors, noisy(6000, rate=24000), 24000))
+    for processor, out in zip(processors, heard, strict=True):
+        given = np.concatenate(processor.given)[: len(out)]
+        assert len(out) >= 6000 and np.any(given)
+        np.testing.assert_array_equal(out, expected(given, rate=24000))
+
+
+def test_two_hundred_real_streams_opened_and_closed_leave_no_memory():
+    psutil = pytest.importorskip("psutil", reason="memory is asked of psutil")
+    samples, sizes, processor = noisy(1200, rate=24000), [], ready()
+
+    async def open_and_close() -> None:
+        source = rtc.AudioSource(24000, 1)
+        track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
+        for n in range(200):
+            stream = rtc.AudioStream.from_track(
+                track=track,
+                sample_rate=24000,
+                num_channels=1,
+                frame_size_ms=50,
+                noise_cancellation=processor if n % 2 else ready(),
+                auto_close_noise_cancellation=True,
+            )
+            await asyncio.wait_for(source.capture_frame(frame_of(samples)), PATIENCE_SECONDS)
+            event = await asyncio.wait_for(anext(stream), PATIENCE_SECONDS)
+            assert event.frame.samples_per_channel == 1200
+            await asyncio.wait_for(stream.aclose(), PATIENCE_SECONDS)
+            if n % 20 == 0:
+                gc.collect()
+            sizes.append(psutil.Process().memory_info().rss)
+        await source.aclose()
+
+    asyncio.run(open_and_close())
+    assert sizes[-1] - sizes[40] < MEMORY_BYTES
 
 
 def test_twenty_at_once_do_not_know_each_other():

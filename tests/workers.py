@@ -14,7 +14,14 @@ WAITING = (
     "virtual_card",
     "bench",
 )  # packages whose tests wait for audio, which takes its time, or measure time
-_SLOW = (*WAITING, "fuzz", "evaluate", "contract", "cli")  # begun first: nobody is left alone with them
+_SLOW = (
+    *WAITING,
+    "test_preparation",
+    "fuzz",
+    "evaluate",
+    "contract",
+    "cli",
+)  # begun first: nobody is left alone with them
 _HOW_NICE = 10
 _gives_way = pytest.StashKey[bool]()
 _LAW = re.compile(r"/test_laws\.py::\w+\[([^]-]*)")  # of which denoiser: the name of its kind, up to a dash
@@ -40,7 +47,12 @@ def group_of(name: str) -> str:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long first."""
-    items.sort(key=lambda item: _SLOW.index(found) if (found := package_of(item.nodeid)) in _SLOW else len(_SLOW))
+
+    def place(item: pytest.Item) -> int:
+        module = PurePosixPath(item.nodeid.partition("::")[0])
+        return min(_SLOW.index(name) if name in _SLOW else len(_SLOW) for name in (module.parent.name, module.stem))
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(optionalhook=True)

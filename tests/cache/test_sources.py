@@ -48,7 +48,8 @@ def compiles(path: Path) -> bool:
 
 def test_the_stamp_covers_everything_that_compiled_code_imports():
     stamped = set(sources.stamped_files())
-    todo = [path for path in PACKAGE.rglob("*.py") if compiles(path)]
+    lab = PACKAGE / "lab"  # whose loops numba keeps by itself
+    todo = [path for path in PACKAGE.rglob("*.py") if compiles(path) and lab not in path.parents]
     assert {path.parent.name for path in todo} >= {"kernels", "spectral", "can", "compiled", "callback", "bench"}
     seen = set(todo)
     while todo:

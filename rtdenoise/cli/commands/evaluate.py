@@ -41,6 +41,10 @@ _OWN = ("WF:quality", "WF:balanced", "WF:low", "SS:balanced", "CAN:can-live")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("evaluation"), show_default=True)
 @click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Scores.  [default: in the output]")
 @click.option("--jobs", type=int, metavar="N", help="Processes.  [default: all cores]")
+@click.option("--wer", "words", is_flag=True, help="Measure word errors of recognised speech instead; see --asr.")
+@click.option(
+    "--asr", "recognisers", multiple=True, metavar="NAME", help="pocketsphinx, or 'NAME=command {in}'; repeat."
+)
 @click.option(
     "--compare",
     type=click.Path(path_type=Path),
@@ -58,11 +62,15 @@ def command(**values: Any) -> int:
     --compare the exit code is 3 if a method became worse on the same clips, or fails on clips that it managed before;
     methods named by -a are the only ones compared.
 
+    With --wer the speech is a manifest with a column `text`. Whole utterances are recognised in noise and without it,
+    as they are and after every method; what counts are words that are wrong, left out or put in.
+
     \b
     Example:
         rtdenoise evaluate --clean clean/ --noisy noisy/
         rtdenoise evaluate --speech speech/ --noise noise/ --snr 0,10 --clips 50 -a WF:low -a WF:quality
         rtdenoise evaluate --voicebank VoiceBank-DEMAND/ --peer 'mine=denoise {in} {out}'
+        rtdenoise evaluate --wer --speech manifest.csv --noise noise/ --asr 'mine=transcribe {in}' -a WF:low
     """
     from rtdenoise.cli.console import Bar, stderr_console
     from rtdenoise.cli.tables import print_report
@@ -72,6 +80,11 @@ def command(**values: Any) -> int:
     from rtdenoise.evaluate.report.compare import compare as compare_records
     from rtdenoise.evaluate.session import Request, evaluate
 
+    recognisers = values.pop("recognisers")
+    if values.pop("words"):
+        return _words(recognisers, values)
+    if recognisers:
+        raise click.UsageError("--asr is for --wer")
     as_markdown = values.pop("as_markdown")
     quiet, as_json, compare = values.pop("quiet"), values.pop("as_json"), values.pop("compare")
     old = load_evaluation(compare) if compare is not None else None
@@ -102,6 +115,44 @@ def command(**values: Any) -> int:
             print_report(changes_table(changes) + "\n", as_markdown=as_markdown)
         click.echo("\n".join(shown(path) for path in answer.files))
     return WORSE_EXIT_CODE if any(change.verdict == WORSE for change in changes) else 0
+
+
+def _words(named: tuple[str, ...], values: dict[str, Any]) -> int:
+    """Measure word errors."""
+    from rtdenoise.cli.console import Bar, stderr_console
+    from rtdenoise.cli.tables import print_report
+    from rtdenoise.errors import ConfigError
+    from rtdenoise.evaluate.report.record import to_json
+    from rtdenoise.evaluate.words.recognisers import SPHINX, parse_recogniser
+    from rtdenoise.evaluate.words.session import Request, evaluate_words
+
+    if values["speech"] is None or values["noise"] is None or values["compare"] is not None:
+        raise ConfigError(
+            "--wer needs --speech manifest.csv, with a column text, and --noise; it compares with no record"
+        )
+    request = Request(
+        speech=values["speech"],
+        noise=values["noise"],
+        recognisers=tuple(map(parse_recogniser, named or (SPHINX,))),
+        own=values["methods"] or _OWN,
+        peers=values["peers"],
+        output=values["output"],
+        split=values["split"],
+        tiers=tuple(filter(None, values["tiers"].split(","))),
+        labels=tuple(filter(None, values["labels"].split(","))),
+        snrs_db=_numbers(values["snr"]),
+        count=values["count"],
+        seed=values["seed"],
+        cache=values["cache"],
+    )
+    with Bar(stderr_console(quiet=values["quiet"]), "utterances") as bar:
+        answer = evaluate_words(request, bar.update)
+    if values["as_json"]:
+        click.echo(to_json(answer.record), nl=False)
+    elif not values["quiet"]:
+        print_report(answer.markdown, as_markdown=values["as_markdown"])
+        click.echo("\n".join(shown(path) for path in answer.files))
+    return 0
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rtdenoise.errors import AudioFileError, RtDenoiseError
+from rtdenoise.errors import AudioFileError, ConfigError, RtDenoiseError
 from rtdenoise.evaluate.measures.metrics import delay_samples, shift
 from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, read_mono
 from rtdenoise.typing import F32
@@ -60,43 +60,82 @@ def run_command(command: str, signal: F32) -> F32:
     CommandError
         If it cannot be started, fails, takes more than five minutes or writes no audio.
     """
-    import soundfile
-
     with tempfile.TemporaryDirectory(prefix="rtdenoise-peer-") as folder:
-        source, target = Path(folder) / "in.wav", Path(folder) / "out.wav"
-        soundfile.write(source, np.clip(signal, -1.0, 1.0), SAMPLE_RATE_HZ, subtype="PCM_16")
-        words = [w.replace("{in}", str(source)).replace("{out}", str(target)) for w in shlex.split(command)]
-        try:
-            code, said = _run(words, folder)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise CommandError(f"{words[0]} did not run: {error}") from error
-        if code:
-            last = said.decode(errors="replace").strip().splitlines()[-1:]
-            raise CommandError(": ".join([f"{words[0]} ended with code {code}", *last]))
+        target = Path(folder) / "out.wav"
+        _run_on(command, signal, folder)
         try:
             return read_mono(target).astype(np.float32)
         except AudioFileError as error:
-            raise CommandError(f"{words[0]} wrote no sound to {{out}}") from error
+            raise CommandError(f"{words_of(command)[0]} wrote no sound to {{out}}") from error
 
 
-def _run(words: Sequence[str], folder: str) -> tuple[int, bytes]:
-    """Exit code and standard error of a program; it is killed if an exception is raised here."""
+def ask_command(command: str, signal: F32) -> str:
+    """What the program prints about a signal.
+
+    Parameters
+    ----------
+    command : str
+        ``{in}`` becomes a 16 kHz mono WAV file of 16 bits; no shell is involved.
+    signal : (n,) float32
+
+    Raises
+    ------
+    CommandError
+        If it cannot be started, fails or takes more than five minutes.
+    """
+    with tempfile.TemporaryDirectory(prefix="rtdenoise-peer-") as folder:
+        return _run_on(command, signal, folder).decode(errors="replace").strip()
+
+
+def words_of(command: str, option: str = "--peer") -> list[str]:
+    """The words of a command line, without a shell.
+
+    Raises
+    ------
+    ConfigError
+        If a quotation mark is missing.
+    """
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise ConfigError(f"{option} command {command!r}: {error}") from error
+
+
+def _run_on(command: str, signal: F32, folder: str) -> bytes:
+    """Run the program on a signal and return what it prints; ``{in}`` and ``{out}`` are in the folder."""
+    import soundfile
+
+    source, target = Path(folder) / "in.wav", Path(folder) / "out.wav"
+    soundfile.write(source, np.clip(signal, -1.0, 1.0), SAMPLE_RATE_HZ, subtype="PCM_16")
+    words = [w.replace("{in}", str(source)).replace("{out}", str(target)) for w in words_of(command)]
+    try:
+        code, printed, said = _run(words, folder)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CommandError(f"{words[0]} did not run: {error}") from error
+    if code:
+        last = said.decode(errors="replace").strip().splitlines()[-1:]
+        raise CommandError(": ".join([f"{words[0]} ended with code {code}", *last]))
+    return printed
+
+
+def _run(words: Sequence[str], folder: str) -> tuple[int, bytes, bytes]:
+    """Exit code, output and standard error of a program; it is killed if an exception is raised here."""
     with subprocess.Popen(
         words,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,  # to be killed with all its children
     ) as process:
         _commands[process] = folder
         try:
-            _, said = process.communicate(timeout=_TIMEOUT_SECONDS)
+            printed, said = process.communicate(timeout=_TIMEOUT_SECONDS)
         except BaseException:
             _kill(process)
             raise
         finally:
             _commands.pop(process, None)
-    return process.returncode, said
+    return process.returncode, printed, said
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -64,17 +63,10 @@ def parse_peer(text: str) -> System:
         return System(text, "peer", text)
     if not name or "{in}" not in command or "{out}" not in command:
         raise ConfigError(f"--peer {text!r}: give NAME=command with {{in}} and {{out}} for the two WAV files")
-    program = _words(command)[0]
+    program = external.words_of(command)[0]
     if shutil.which(program) is None:
         raise ConfigError(f"--peer {name}: there is no program {program!r}; give its full path")
     return System(name, "command", command)
-
-
-def _words(command: str) -> list[str]:
-    try:
-        return shlex.split(command)
-    except ValueError as error:
-        raise ConfigError(f"--peer command {command!r}: {error}") from error
 
 
 def choose(own: Sequence[str], others: Sequence[str]) -> tuple[list[System], dict[str, str]]:
@@ -203,7 +195,7 @@ def fingerprint(system: System) -> str:
         parts += [_installed(package) for package in ("soxr", peers.PACKAGES[system.spec])]
         parts.append(hashlib.sha256(Path(peers.__file__).read_bytes()).hexdigest())
     if system.kind == "command":
-        for word in _words(system.spec):
+        for word in external.words_of(system.spec):
             path = Path(shutil.which(word) or word)
             if path.is_file():
                 parts += [str(path.stat().st_size), str(path.stat().st_mtime_ns)]

@@ -1,0 +1,1 @@
+"""What denoising does to speech recognition: transcripts, recognisers, word errors."""

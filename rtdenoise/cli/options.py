@@ -100,7 +100,7 @@ def method_options(function: F) -> F:
             "--attenuation-limit",
             type=_Decibels(0.0, 100.0),
             metavar="DB",
-            help="Never attenuate by more than this.  [default: 18; networks 60]",
+            help="Never attenuate by more than this.  [default: 18, in quality 19; networks 60]",
         ),
         click.option("--mix", type=float, metavar="SHARE", help="Enhanced share of the output, 0 to 1.  [default: 1]"),
     )

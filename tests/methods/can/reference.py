@@ -90,7 +90,7 @@ def kept_clear(heard: np.ndarray, masked: np.ndarray, hop_seconds: float, gain_m
 
 
 def kept_voiced(judged: np.ndarray, heard: np.ndarray, masked: np.ndarray, hop_seconds: float) -> np.ndarray:
-    """Strong bins of voiced frames of clean recordings are given back; ``(n_frames, n_bins)``, windows of 16 ms."""
+    """Strong bins of held vowels of clean recordings are given back; ``(n_frames, n_bins)``, windows of 16 ms."""
     n_frames, n = judged.shape
     per_frame, per_floor = 1 - np.exp(-hop_seconds / 0.03), max(1, round(0.6 / hop_seconds))
     recent = lfilter([per_frame], [1, per_frame - 1], np.abs(judged) ** 2, axis=0)
@@ -100,7 +100,7 @@ def kept_voiced(judged: np.ndarray, heard: np.ndarray, masked: np.ndarray, hop_s
     near, window, hold = round(0.25 / seconds), round(0.6 / seconds), round(0.05 / seconds)
     level_bins, voice = slice(round(90 / 31.25), round(7000 / 31.25)), (round(90 / 31.25), round(1000 / 31.25))
     recording, clearness, floor = twins.Recording(0.0, near, (27.5, 30.5, 16.0, 24.0)), 0.0, np.zeros(n)
-    lowest, stored, voiced, out = np.zeros(n), np.zeros((4, n)), 0.0, masked.copy()
+    lowest, stored, voiced, n_voiced, out = np.zeros(n), np.zeros((4, n)), 0.0, 0, masked.copy()
     for t in range(n_frames):
         if t % every == 0:
             step, level = t // every, recent[t, level_bins].sum() + 1e-20
@@ -115,8 +115,9 @@ def kept_voiced(judged: np.ndarray, heard: np.ndarray, masked: np.ndarray, hop_s
             floor = twins.raised_floor(lowest, stored.min(0)) if clearness > 0 else np.maximum(lowest, 1e-20)
             lowest = recent[t].copy()
         lowest = np.minimum(lowest, recent[t])
-        is_voiced = float(recording.since < hold)
-        voiced = is_voiced + np.exp(-hop_seconds / 0.02) * (voiced - is_voiced)
+        n_voiced = n_voiced + 1 if recording.since < hold else 0
+        held = np.clip((n_voiced * hop_seconds - 0.4) / 0.4, 0, 1)
+        voiced = held + np.exp(-hop_seconds / 0.02) * (voiced - held)
         over_db = 10 * np.log10((recent[t] + 1e-20) / (np.minimum(floor, lowest) + 1e-20))
         out[t] += clearness * voiced * np.clip((over_db - 10) / 5, 0, 1) * (heard[t] - masked[t])
     return out

@@ -29,6 +29,9 @@ STRONG_DB = 10.0
 _STRONG = np.float32(STRONG_DB * np.log(10.0) / 10.0)
 HOLD_SECONDS = 0.05
 """From the last voiced frame on: vibrato and window blur some of a vowel's frames."""
+HELD_SECONDS = (0.4, 0.8)
+"""Length of a vowel from which it is restored, and from which altogether: longer than those of fluent speech, which
+networks keep by themselves.  Restoring brings back noise, too, where a noisy recording passes for a clean one."""
 FADE_SECONDS = 0.02
 
 
@@ -42,6 +45,8 @@ def voiced_fields(n_bins: int) -> list[tuple[Any, ...]]:
         *recording_fields(),
         ("n_window", "i8"),
         ("n_hold", "i8"),
+        ("n_voiced", "i8"),
+        ("n_held", "f4", (2,)),
         ("smoothing_recent", "f4"),
         ("smoothing_voiced", "f4"),
         ("voiced", "f4"),
@@ -55,13 +60,14 @@ def fill_voiced(record: Any, spec: CanSpec) -> None:
     fill_recording(record, framing)
     record["n_window"] = max(1, round(WINDOW_SECONDS / framing.hop_seconds))
     record["n_hold"] = max(1, round(HOLD_SECONDS / (framing.hop_seconds * record["n_judge"])))
+    record["n_held"] = [seconds / framing.hop_seconds for seconds in HELD_SECONDS]
     record["smoothing_recent"] = smoothing_per_hop(RECENT_SECONDS, framing.hop_seconds)
     record["smoothing_voiced"] = smoothing_per_hop(FADE_SECONDS, framing.hop_seconds)
 
 
 @kernel
 def follow_voice(judged: C64, is_silent: bool, state: Record) -> None:
-    """Follow how clean the recording is, whether it is voiced now, and the floor of each bin.
+    """Follow how clean the recording is, how long it has been voiced, and the floor of each bin.
 
     Parameters
     ----------
@@ -92,16 +98,18 @@ def follow_voice(judged: C64, is_silent: bool, state: Record) -> None:
     for k in range(recent.size):
         lowest[k] = min(lowest[k], recent[k])
     state.n_frames += 1
-    is_voiced = _ONE if state.level_counts[SINCE] < state.n_hold else _ZERO
-    state.voiced = is_voiced + state.smoothing_voiced * (state.voiced - is_voiced)
+    state.n_voiced = state.n_voiced + 1 if state.level_counts[SINCE] < state.n_hold else 0
+    held = (np.float32(state.n_voiced) - state.n_held[0]) / (state.n_held[1] - state.n_held[0])
+    held = min(max(held, _ZERO), _ONE)
+    state.voiced = held + state.smoothing_voiced * (state.voiced - held)
 
 
 @kernel
 def keep_voiced(heard: C64, spectrum: C64, state: Record) -> None:
-    """Restore strong bins of voiced frames, as far as the recording is clean.
+    """Restore strong bins of held vowels, as far as the recording is clean.
 
     ``out = M + c v u (X - M)``: ``c`` says how clean the recording is (`rtdenoise.kernels.recording`), ``v`` fades in
-    while frames are voiced, and ``u`` is `rtdenoise.kernels.clarity.above_floor`: the floor spares what lasts no longer
+    while a vowel is held, and ``u`` is `rtdenoise.kernels.clarity.above_floor`: the floor spares what lasts no longer
     than a vowel (`rtdenoise.kernels.noise_psd.raise_floor`).
 
     Parameters

@@ -1,7 +1,7 @@
 """What methods and attenuation limits do to the word errors of speech recognition, in noise and without.
 
     python -m benchmarks.word_errors --data manifest.csv --whisper FOLDER --clips 60 -o words
-    python -m benchmarks.word_errors --data manifest.csv --whisper FOLDER --methods WF:asr,WF:low
+    python -m benchmarks.word_errors --data manifest.csv --whisper FOLDER --methods WF:low,CAN:can-small
 
 The manifest has speech with a column ``text``, and noise.  ``--whisper`` is a model of `faster-whisper` (CTranslate2),
 decoded greedily in this process; without it PocketSphinx listens, whose model is far from today's recognisers.

@@ -77,7 +77,7 @@ if numba.config.DISABLE_JIT:
         """See the compiled version."""
         return record
 
-else:
+else:  # pragma: no cover - the session that measures coverage has no compiler
     from llvmlite import ir
     from numba import types
     from numba.core import cgutils

@@ -29,19 +29,19 @@ _SPEECH = 0.5  # what `speech_probability` is calibrated for
 class RtDenoiseVADAnalyzer(VADAnalyzer):  # type: ignore[misc]  # pipecat is not installed where types are checked
     """Says when somebody speaks: ``VADProcessor(vad_analyzer=RtDenoiseVADAnalyzer(audio_filter))``.
 
-    Behind a filter it asks the filter, which hears the noise and knows anyway; bypassed or not.  Without one it listens
-    by itself: a method is built in a thread when the rate is known, and until then nobody speaks.
+    With a filter it uses the filter's estimate, whether the filter is bypassed or not.  Without one it runs a method of
+    its own, built in a thread as soon as the rate is known; until then no speech is reported.
 
     Parameters
     ----------
     audio_filter : RtDenoiseFilter, optional
-        That of the same transport.  If it cannot know (a method like "bypass"), nobody speaks.
+        That of the same transport.  No speech is reported if its method has no estimate ("bypass").
     sample_rate : int, optional
         Of the audio, if it is not the pipeline's.
     params : VADParams, optional
         Pipecat's, with a confidence of 0.5 unless they are given.
     method, preset, model, config, channel_mode, attenuation_limit_db, mix
-        As for `rtdenoise.stream`; of what listens if there is no filter.
+        As for `rtdenoise.stream`; used if there is no filter.
 
     Raises
     ------

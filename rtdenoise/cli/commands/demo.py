@@ -31,7 +31,7 @@ def command(folder: str | None, overwrite: bool, as_json: bool, **values: Any) -
     from rtdenoise.cli.messages import complain
 
     complain(
-        "preparing the demonstration: a clip of speech in noise, heard as a live stream would hear it", kind="note"
+        "preparing the demonstration: a clip of speech in noise, processed block by block like live audio", kind="note"
     )
     from rtdenoise.cli.console import Preparing, stderr_console
 

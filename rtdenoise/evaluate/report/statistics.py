@@ -11,7 +11,8 @@ from rtdenoise.typing import F64
 
 _RESAMPLES = 2000
 _SEED = 0
-_INTERVAL = (2.5, 97.5)
+INTERVAL = (2.5, 97.5)
+"""Percentiles of a 95 % interval."""
 
 
 def mean_interval(values: Sequence[float]) -> dict[str, float]:
@@ -22,14 +23,14 @@ def mean_interval(values: Sequence[float]) -> dict[str, float]:
     finite = np.array([v for v in values if np.isfinite(v)], np.float64)
     if finite.size == 0:
         return {"mean": float("nan"), "low": float("nan"), "high": float("nan"), "n": 0}
-    low, high = np.percentile(_bootstrap_means(finite), _INTERVAL)
+    low, high = np.percentile(resampled(finite).mean(axis=1), INTERVAL)
     return {"mean": float(finite.mean()), "low": float(low), "high": float(high), "n": int(finite.size)}
 
 
-def _bootstrap_means(values: F64) -> F64:
-    rng = np.random.default_rng(_SEED)
-    drawn = rng.integers(values.size, size=(_RESAMPLES, values.size))
-    return np.asarray(values[drawn].mean(axis=1))
+def resampled(values: F64) -> F64:
+    """Draw ``(n,)`` values with replacement, ``(2000, n)``; the same draws in every call for the same n."""
+    drawn = np.random.default_rng(_SEED).integers(values.size, size=(_RESAMPLES, values.size))
+    return np.asarray(values[drawn])
 
 
 def paired_interval(values: Sequence[float], reference: Sequence[float]) -> dict[str, float]:

@@ -10,11 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rtdenoise.errors import MissingExtraError
+from rtdenoise.evaluate.report.statistics import INTERVAL, resampled
 from rtdenoise.typing import F64
-
-_RESAMPLES = 2000
-_SEED = 0
-_INTERVAL = (2.5, 97.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +50,26 @@ def count(said: str, heard: str) -> Count:
 def rate_interval(counts: Sequence[Count]) -> dict[str, float]:
     """Errors over words of all utterances: ``rate``, ``low``, ``high`` (95 %), ``words`` and ``n`` of utterances."""
     words, errors = _columns(counts)
-    rates = _resampled(errors) / np.maximum(_resampled(words), 1.0)
-    return _interval(float(errors.sum() / max(words.sum(), 1.0)), rates, counts)
+    return _interval(float(errors.sum() / max(words.sum(), 1.0)), _ratios(errors, words), counts)
 
 
 def difference_interval(counts: Sequence[Count], reference: Sequence[Count]) -> dict[str, float]:
     """`rate_interval` of the rate less that of `reference` on the same utterances, which are drawn in pairs."""
     words, errors = _columns(counts)
     more = errors - _columns(reference)[1]
-    rates = _resampled(more) / np.maximum(_resampled(words), 1.0)
-    return _interval(float(more.sum() / max(words.sum(), 1.0)), rates, counts)
+    return _interval(float(more.sum() / max(words.sum(), 1.0)), _ratios(more, words), counts)
 
 
 def _columns(counts: Sequence[Count]) -> tuple[F64, F64]:
     return np.array([c.words for c in counts], np.float64), np.array([c.errors for c in counts], np.float64)
 
 
-def _resampled(values: F64) -> F64:
-    """Sums over utterances drawn with replacement, the same draws for every call of the same length."""
-    drawn = np.random.default_rng(_SEED).integers(values.size, size=(_RESAMPLES, values.size))
-    return np.asarray(values[drawn].sum(axis=1))
+def _ratios(errors: F64, words: F64) -> F64:
+    """Errors over words of utterances drawn with replacement, the same utterances for both."""
+    return np.asarray(resampled(errors).sum(axis=1) / np.maximum(resampled(words).sum(axis=1), 1.0))
 
 
 def _interval(rate: float, rates: F64, counts: Sequence[Count]) -> dict[str, float]:
-    low, high = np.percentile(rates, _INTERVAL)
+    low, high = np.percentile(rates, INTERVAL)
     words = sum(c.words for c in counts)
     return {"rate": rate, "low": float(low), "high": float(high), "words": words, "n": len(counts)}

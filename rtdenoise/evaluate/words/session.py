@@ -16,6 +16,7 @@ from rtdenoise.evaluate.machine import origin
 from rtdenoise.evaluate.mixing import find_sources
 from rtdenoise.evaluate.report.record import to_json
 from rtdenoise.evaluate.report.tables import markdown_table
+from rtdenoise.evaluate.session import Answer
 from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ
 from rtdenoise.evaluate.words.errors import Count, count, difference_interval, rate_interval
 from rtdenoise.evaluate.words.recognisers import Recogniser
@@ -60,15 +61,6 @@ class Request:
         names = [recogniser.name for recogniser in self.recognisers]
         if not names or len(set(names)) < len(names):
             raise ConfigError(f"asr={', '.join(names) or None}: name at least one recogniser, and none twice")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The record, its tables as Markdown, and the files written."""
-
-    record: Mapping[str, Any]
-    markdown: str
-    files: tuple[Path, ...]
 
 
 def evaluate_words(request: Request, progress: Progress | None = None) -> Answer:

@@ -121,6 +121,8 @@ def _kept_clear(tf: Any, spec: CanSpec, masked: Any, heard: Any, energies: Any) 
 def export_saved_model(network: Network, folder: Path, streams: int = 1) -> None:
     """Write ``FOLDER/1/model.savedmodel`` and ``config.pbtxt``, as Triton reads them.
 
+    Held vowels of clean recordings are not restored (`rtdenoise.methods.can.compiled.voiced`), unlike in all engines.
+
     For TensorFlow Serving, move the contents of ``model.savedmodel`` directly into ``FOLDER/1``; there the client
     passes the state along itself.
 

@@ -1,4 +1,4 @@
-"""Keep held vowels of clean recordings, which a network that has learnt that steady sounds are noise would take out."""
+"""Keep held vowels of clean recordings: networks learn that steady sounds are noise, and attenuate vowels as well."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ HOLD_SECONDS = 0.05
 """From the last voiced frame on: vibrato and window blur some of a vowel's frames."""
 HELD_SECONDS = (0.4, 0.8)
 """Length of a vowel from which it is restored, and from which altogether: longer than those of fluent speech, which
-networks keep by themselves.  Restoring brings back noise, too, where a noisy recording passes for a clean one."""
+networks do not attenuate.  Where a noisy recording is judged clean by mistake, noise is restored as well."""
 FADE_SECONDS = 0.02
 
 

@@ -53,19 +53,21 @@ def pythons(session: nox.Session) -> None:
 
 @nox.session
 def training(session: nox.Session) -> None:
-    """Networks in TensorFlow and PyTorch, far servers, frameworks of calls: what the suite skips without packages."""
+    """Networks in TensorFlow and PyTorch, and far servers: what the suite skips without packages."""
     pip = ("python", "-m", "pip", "install", "--quiet")  # into the environment of --no-venv, too
-    session.run(*pip, "--editable", ".[dev,tf,mos,servers,pipecat,livekit,aiortc,wyoming]")
+    session.run(*pip, "--editable", ".[dev,tf,mos,servers]")
     session.run(*pip, TORCH)
-    places = [
-        "tests/lab",
-        "tests/methods/can",
-        "tests/cli/test_train.py",
-        "tests/batch/test_remote.py",
-        "tests/integrations",
-    ]
+    places = ["tests/lab", "tests/methods/can", "tests/cli/test_train.py", "tests/batch/test_remote.py"]
     places += ["tests/test_examples.py::test_a_tiny_network_is_trained_and_used"]
     session.run("python", "-m", "pytest", "-q", *(session.posargs or ["-n", "2", *places]))
+
+
+@nox.session
+def frameworks(session: nox.Session) -> None:
+    """Voice agents, calls and homes, in processes without TensorFlow, beside which aiortc's libraries crash."""
+    pip = ("python", "-m", "pip", "install", "--quiet")  # into the environment of --no-venv, too
+    session.run(*pip, "--editable", ".[dev,pipecat,livekit,aiortc,wyoming]")
+    session.run("python", "-m", "pytest", "-q", *(session.posargs or ["-n", "2", "tests/integrations"]))
 
 
 @nox.session

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import fractions
 import logging
+import sys
 
 import numpy as np
 import pytest
 
+if "tensorflow" in sys.modules:  # its functions take the place of those that pylibsrtp brings, which crashes
+    pytest.skip("TensorFlow is loaded: run tests/integrations by itself", allow_module_level=True)
 aiortc = pytest.importorskip("aiortc", reason="needs pip install 'rtdenoise[aiortc]'")
 import av
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, MediaStreamTrack, VideoStreamTrack

@@ -65,8 +65,8 @@ def stream(
     sample_rate : int
         8 to 192 kHz.
     channels : int
-    preset : "quality", "balanced", "low" or "ultra", optional
-        32, 16, 8 or 4 ms of delay; "balanced" unless `config` names another.
+    preset : "quality", "balanced", "low", "ultra" or "asr", optional
+        32, 16, 8 or 4 ms of delay; "asr": 16 ms, for speech recognition.  "balanced" unless `config` names another.
     config : path or mapping, optional
         Any parameter, nested as in the shipped presets; the keywords below override it.
     model : str or path, optional

@@ -79,9 +79,11 @@ class Settings:
 
 
 def preset_names() -> list[str]:
-    """Return the names of the shipped presets for SS and WF, longest delay first."""
-    names = [path.stem for path in data_folder("configs").glob("*.yaml") if "framing" in _read(path)]
-    return sorted(names, key=lambda name: -float(_read(_preset_path(name))["framing"]["span_seconds"]))
+    """Return the names of the shipped presets for SS and WF, longest delay first, then for ears before other uses."""
+    found = {path.stem: _read(path) for path in data_folder("configs").glob("*.yaml")}
+    presets = {name: given for name, given in found.items() if "framing" in given}
+    order = {name: (-float(given["framing"]["span_seconds"]), "can" in given) for name, given in presets.items()}
+    return sorted(order, key=lambda name: order[name])
 
 
 def method_name(name: str) -> str:

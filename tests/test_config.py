@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import rtdenoise
+from rtdenoise.choice import Choice
 from rtdenoise.config import data_folder, load_settings, merge, parse_assignments, preset_names
 from rtdenoise.disk.yamltext import load_yaml
 from rtdenoise.errors import ConfigError
@@ -16,12 +17,20 @@ from rtdenoise.registry import build
 
 
 def test_presets_ship_and_build():
-    assert preset_names() == ["quality", "balanced", "low", "ultra"]
+    assert preset_names() == ["quality", "balanced", "asr", "low", "ultra"]
     delays = {}
     for name in preset_names():
         denoiser = build(load_settings(preset=name), 16000)
         delays[name] = (denoiser.latency_samples + denoiser.hop) / 16
-    assert delays == {"quality": 32.0, "balanced": 16.0, "low": 8.0, "ultra": 4.0}
+    assert delays == {"quality": 32.0, "balanced": 16.0, "asr": 16.0, "low": 8.0, "ultra": 4.0}
+
+
+def test_the_preset_for_recognisers_limits_what_any_method_takes_away_unless_told_otherwise():
+    settings = load_settings(preset="asr")
+    assert settings.spectral.attenuation_limit_db == settings.can.attenuation_limit_db <= 12.0
+    told = load_settings(preset="asr", overrides={"attenuation_limit_db": 20.0})
+    assert told.spectral.attenuation_limit_db == 20.0
+    assert Choice(preset="asr", attenuation_limit_db=20.0).settings().can.attenuation_limit_db == 20.0
 
 
 def test_shipped_files_use_only_known_keys():
@@ -65,7 +74,7 @@ def test_sections_merge_key_by_key():
         ({"subtraction": {"n_bands": 0}}, "subtraction.n_bands=0 must be a whole number from 1 to 16"),
         ({"channel_mode": "sideways"}, "channel_mode='sideways' must be one of: linked, each, downmix"),
         ({"method": "magic"}, r"unknown method 'magic'; valid: SS, WF, CAN, bypass \(ML is CAN\)"),
-        ({"preset": "best"}, "unknown preset 'best'; valid: quality, balanced, low, ultra"),
+        ({"preset": "best"}, "unknown preset 'best'; valid: quality, balanced, asr, low, ultra"),
         ({"preset": "../low"}, "unknown preset"),
         ({"preset": "x" * 5000}, "unknown preset 'xxx"),
         (

@@ -44,7 +44,7 @@ class DenoisedTrack(MediaStreamTrack):  # type: ignore[misc]  # aiortc is not in
         Audio.  It is stopped with this one, and ends this one after its last frames.
     method : "WF", "SS", "CAN" or "bypass", optional
         "WF", or "CAN" with a `model`.
-    preset : "quality", "balanced", "low" or "ultra"
+    preset : "quality", "balanced", "low", "ultra" or "asr"
     model : str or path, optional
     attenuation_limit_db : float, optional
     config, channel_mode, mix

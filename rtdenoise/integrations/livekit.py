@@ -144,7 +144,7 @@ def noise_suppression(
     ----------
     method : "WF", "SS", "CAN" or "bypass", optional
         "WF", or "CAN" with a `model`.
-    preset : "quality", "balanced", "low" or "ultra"
+    preset : "quality", "balanced", "low", "ultra" or "asr"
     model : str or path, optional
     attenuation_limit_db : float, optional
     rates_hz : iterable of int

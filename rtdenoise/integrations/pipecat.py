@@ -38,7 +38,7 @@ class RtDenoiseFilter(BaseAudioFilter):  # type: ignore[misc]  # pipecat is not 
     ----------
     method : "WF", "SS", "CAN" or "bypass", optional
         "WF", or "CAN" with a `model`.
-    preset : "quality", "balanced", "low" or "ultra"
+    preset : "quality", "balanced", "low", "ultra" or "asr"
     model : str or path, optional
     attenuation_limit_db : float, optional
     channels : int

@@ -89,7 +89,11 @@ def test_parameters_from_the_command_line_a_file_and_a_preset(call, make, tmp_pa
         (["-f", "noisy.wav", "-o", "noisy.wav"], 1, "input and output are the same"),
         (["-f", "noisy.wav", "-o", "no/where.wav"], 1, "no/where.wav: cannot be written: no folder no"),
         (["-f", "noisy.wav", "-a", "XX"], 1, "unknown method 'XX'; valid: SS, WF, CAN, bypass"),
-        (["-f", "noisy.wav", "--preset", "lows"], 1, "unknown preset 'lows'; valid: quality, balanced, low, ultra"),
+        (
+            ["-f", "noisy.wav", "--preset", "lows"],
+            1,
+            "unknown preset 'lows'; valid: quality, balanced, asr, low, ultra",
+        ),
         (["-f", "noisy.wav", "--set", "noise.traker=minimum"], 1, "did you mean 'tracker'?"),
         (["-f", "noisy.wav", "--set", "mix=2"], 1, "mix=2 must be a number from 0 to 1"),
         (["-f", "noisy.wav", "--set", "mix"], 2, "give KEY=VALUE"),

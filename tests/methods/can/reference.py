@@ -115,7 +115,8 @@ def kept_voiced(judged: np.ndarray, heard: np.ndarray, masked: np.ndarray, hop_s
             floor = twins.raised_floor(lowest, stored.min(0)) if clearness > 0 else np.maximum(lowest, 1e-20)
             lowest = recent[t].copy()
         lowest = np.minimum(lowest, recent[t])
-        n_voiced = n_voiced + 1 if recording.since < hold else 0
+        low, rest = recent[t, level_bins.start : 12].sum() + 1e-20, recent[t, 12 : level_bins.stop].sum() + 1e-20
+        n_voiced = n_voiced + (16 if low < 0.01 * rest else 1) if recording.since < hold else 0
         held = np.clip((n_voiced * hop_seconds - 0.4) / 0.4, 0, 1)
         voiced = held + np.exp(-hop_seconds / 0.02) * (voiced - held)
         over_db = 10 * np.log10((recent[t] + 1e-20) / (np.minimum(floor, lowest) + 1e-20))

@@ -54,9 +54,9 @@ def kept(judged: np.ndarray, masked: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return out, clearness
 
 
-@pytest.mark.parametrize("snr_db", [28.7, 40.0])
-def test_a_mask_that_takes_all_is_corrected_as_the_twin_says(snr_db):
-    judged = spectra(vowel(3.0, snr_db)[1])
+@pytest.mark.parametrize(("snr_db", "pitch_hz"), [(28.7, 110.0), (40.0, 110.0), (40.0, 440.0)])
+def test_a_mask_that_takes_all_is_corrected_as_the_twin_says(snr_db, pitch_hz):
+    judged = spectra(vowel(3.0, snr_db, pitch_hz)[1])
     found, clearness = kept(judged, 0.01 * judged)
     expected = reference.kept_voiced(judged, judged, 0.01 * judged, 0.004)
     assert (0.0 < clearness.max() < 1.0) if snr_db < 30 else clearness.max() == 1.0
@@ -74,9 +74,10 @@ def test_in_noise_and_in_silence_nothing_changes():
     assert_array_equal(state, before)
 
 
+@pytest.mark.parametrize("pitch_hz", [110.0, 440.0])
 @pytest.mark.parametrize("name", SPECTRAL)
-def test_a_held_vowel_comes_out_of_every_network_and_engine(name):
-    voice, signal = vowel(5.0, 30.0)
+def test_a_held_vowel_comes_out_of_every_network_and_engine(name, pitch_hz):
+    voice, signal = vowel(5.0, 30.0, pitch_hz)
     found = {}
     for engine in ("numba", "litert"):
         if engine == "litert":

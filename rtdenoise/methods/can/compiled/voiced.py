@@ -9,7 +9,7 @@ import numpy as np
 from rtdenoise.kernels.clarity import above_floor
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.noise_psd import raise_floor, smooth_power
-from rtdenoise.kernels.recording import SINCE
+from rtdenoise.kernels.recording import SINCE, frame_level
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.recording import (
     N_GROUPS,
@@ -32,7 +32,11 @@ HOLD_SECONDS = 0.05
 HELD_SECONDS = (0.4, 0.8)
 """Length of a vowel from which it is restored, and from which altogether: longer than those of fluent speech, which
 networks do not attenuate.  Where a noisy recording is judged clean by mistake, noise is restored as well."""
+HIGH_HZ, HIGH_SHARE, N_HIGH = 375.0, 0.01, 16
+"""A voice with a hundredth of its power below 375 Hz sings or squeals, and networks attenuate it from the start: each
+of its frames counts as sixteen."""
 FADE_SECONDS = 0.02
+_HIGH_SHARE = np.float32(HIGH_SHARE)
 
 
 def voiced_fields(n_bins: int) -> list[tuple[Any, ...]]:
@@ -46,6 +50,7 @@ def voiced_fields(n_bins: int) -> list[tuple[Any, ...]]:
         ("n_window", "i8"),
         ("n_hold", "i8"),
         ("n_voiced", "i8"),
+        ("high_bin", "i8"),
         ("n_held", "f4", (2,)),
         ("smoothing_recent", "f4"),
         ("smoothing_voiced", "f4"),
@@ -60,6 +65,7 @@ def fill_voiced(record: Any, spec: CanSpec) -> None:
     fill_recording(record, framing)
     record["n_window"] = max(1, round(WINDOW_SECONDS / framing.hop_seconds))
     record["n_hold"] = max(1, round(HOLD_SECONDS / (framing.hop_seconds * record["n_judge"])))
+    record["high_bin"] = round(HIGH_HZ * framing.frame / framing.sample_rate)
     record["n_held"] = [seconds / framing.hop_seconds for seconds in HELD_SECONDS]
     record["smoothing_recent"] = smoothing_per_hop(RECENT_SECONDS, framing.hop_seconds)
     record["smoothing_voiced"] = smoothing_per_hop(FADE_SECONDS, framing.hop_seconds)
@@ -98,7 +104,12 @@ def follow_voice(judged: C64, is_silent: bool, state: Record) -> None:
     for k in range(recent.size):
         lowest[k] = min(lowest[k], recent[k])
     state.n_frames += 1
-    state.n_voiced = state.n_voiced + 1 if state.level_counts[SINCE] < state.n_hold else 0
+    if state.level_counts[SINCE] < state.n_hold:
+        low = frame_level(recent, state.level_bins[0], state.high_bin)
+        is_high = low < _HIGH_SHARE * frame_level(recent, state.high_bin, state.level_bins[1])
+        state.n_voiced += N_HIGH if is_high else 1
+    else:
+        state.n_voiced = 0
     held = (np.float32(state.n_voiced) - state.n_held[0]) / (state.n_held[1] - state.n_held[0])
     held = min(max(held, _ZERO), _ONE)
     state.voiced = held + state.smoothing_voiced * (state.voiced - held)

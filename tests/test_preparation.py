@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FIRST_USE = """
 import numpy as np, rtdenoise
 from rtdenoise.cache import entries
-out = rtdenoise.denoise(np.ones(8000, np.float32), 8000, "SS", preset="ultra")
+out = rtdenoise.denoise(np.ones(8000, np.float32), 8000, "bypass", preset="low")
 print(out.size, entries.missed())
 """
 
@@ -41,7 +41,7 @@ def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared") / "new"
     said = []
     found = rtdenoise.prepare(
-        "SS", preset="ultra", sample_rate=8000, live=False, to=folder, portable=True, on_item=said.append
+        "bypass", preset="low", sample_rate=8000, live=False, to=folder, portable=True, on_item=said.append
     )
     assert found == said
     return folder, found
@@ -49,7 +49,7 @@ def prepared(tmp_path_factory):
 
 def test_what_is_prepared_is_not_compiled_again(prepared):
     folder, found = prepared
-    assert {(p.method, p.name, p.sample_rate, p.channels) for p in found} == {("SS", "ultra", 8000, 1)}
+    assert {(p.method, p.name, p.sample_rate, p.channels) for p in found} == {("bypass", "low", 8000, 1)}
     assert first_use(RTDENOISE_CACHE_DIR=str(folder)) == "8000 False"
 
 

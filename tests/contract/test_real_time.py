@@ -8,27 +8,6 @@ import sys
 
 import pytest
 
-FIRST_BLOCK = """
-import numpy as np
-from numba.core import event
-import rtdenoise
-denoiser = rtdenoise.build("WF", sample_rate=16000, preset="low")
-block = np.zeros(4 * denoiser.hop, np.float32)
-with event.install_recorder("numba:compile") as recorder:
-    denoiser.process(block[: denoiser.hop], block[: denoiser.hop])
-    denoiser.process_hops(block, block)
-    denoiser.reset()
-assert not recorder.buffer, recorder.buffer
-"""
-
-
-def test_first_block_does_not_compile(tmp_path):
-    """With an empty cache, where other tests have what they compiled; other methods are below, with a full one."""
-    environment = os.environ | {"RTDENOISE_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([sys.executable, "-c", FIRST_BLOCK], env=environment, check=True)
-    assert any(tmp_path.iterdir()), "it was not kept"
-
-
 FIRST_CHUNKS = """
 import numpy as np
 from numba.core import event

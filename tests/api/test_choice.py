@@ -29,15 +29,6 @@ def test_every_call_spells_them_out_with_none_as_default(call):
     assert all(parameters[name].default is None for name in FIELDS)
 
 
-@pytest.mark.parametrize("module", ["pipecat", "livekit", "aiortc"])
-def test_frameworks_spell_them_out_too(module):
-    ours = pytest.importorskip(f"rtdenoise.integrations.{module}", exc_type=ImportError)
-    call = {"pipecat": "RtDenoiseFilter", "livekit": "noise_suppression", "aiortc": "DenoisedTrack"}[module]
-    parameters = inspect.signature(getattr(ours, call)).parameters
-    assert set(FIELDS) <= set(parameters)
-    assert {name: parameters[name].default for name in FIELDS} == dict.fromkeys(FIELDS) | {"preset": "low"}
-
-
 def chosen(call):
     """What `call` makes of its keywords, each of which is another value."""
     seen = []

@@ -25,7 +25,9 @@ _SECTIONS = {
     ),
     "Files and folders": ("plot", "jobs"),
     "Pipes": ("rate", "form", "pipe_channels", "aligned"),
-    "Live audio": ("block", "latency", "duration", "live_channels", "monitor_only", "record", "every", "run_in"),
+    "Live audio": (
+        "block", "latency", "duration", "live_channels", "monitor_only", "record", "every", "run_in", "control",
+    ),
 }  # fmt: skip
 
 

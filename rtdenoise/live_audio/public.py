@@ -7,62 +7,24 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rtdenoise.choice import Choice, Config
 from rtdenoise.errors import ConfigError, DeviceError
 from rtdenoise.live_audio.assembly import Assembly
+from rtdenoise.live_audio.controls import ENDED, Controls, LiveStatus, Mark, check_limit, check_method
 from rtdenoise.live_audio.device_names import STDIO, is_device
 from rtdenoise.live_audio.ends.files import Destination
 from rtdenoise.live_audio.ends.virtual_microphone import VirtualMicrophone
-from rtdenoise.live_audio.monitor import count_xruns
-from rtdenoise.live_audio.plan import COMPILED_METHODS, LivePlan
+from rtdenoise.live_audio.plan import LivePlan
 
 _log = logging.getLogger(__name__)
 
 DEFAULT_PRESET = "low"
 VIRTUAL_MICROPHONE = "virtual-mic"
-_METHODS = (*COMPILED_METHODS, "CAN")
 _STEP_SECONDS = 0.05
-_LIMIT_NONE_DB = 100.0
-_ENDED = "the live session has ended; rtdenoise.live() makes a new one"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveStatus:
-    """Snapshot of a live session's measurements; counters cover the whole session.
-
-    `state`: "starting", "running", "waiting" (for a device to come back) or "finished".  `latency_ms`: the parts of the
-    delay from input to output and their "total".  `level_in_dbfs`, `level_out_dbfs`: of the last tenth of a second.
-    `noise_reduction_db`: in the pauses of the last ten seconds; None while unknown.  `compute_us`: percentiles
-    of a callback's time ("p50", "p99.9", "max" ...); `late_blocks`: callbacks that took longer than their block lasts.
-    `lost_samples`: input that no callback delivered.  `missing_samples`: samples of a played file that came too late.
-    `details`: the whole report, as ``rtdenoise live --json`` prints it.
-    """
-
-    state: str
-    method: str
-    bypass: bool
-    seconds: float
-    rate_hz: float
-    devices: dict[str, str | None]
-    latency_ms: dict[str, float]
-    level_in_dbfs: float
-    level_out_dbfs: float
-    noise_reduction_db: float | None
-    compute_us: dict[str, float]
-    budget_used_percent: dict[str, float]
-    callbacks: int
-    late_blocks: int
-    xruns: int
-    lost_samples: int
-    missing_samples: int
-    reopened: int
-    engine_restarts: int
-    recording: bool
-    details: dict[str, Any] = field(repr=False)
 
 
 class LiveSession(AbstractContextManager["LiveSession"]):
@@ -95,12 +57,10 @@ class LiveSession(AbstractContextManager["LiveSession"]):
         self._plan, self._source, self._target = plan, source, target
         self._virtual = virtual
         self._tell = tell or _log.info
-        self._lock = threading.RLock()
-        self._live: Assembly | None = None
+        self._controls: Controls | None = None
         self._failure: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._opened, self._over, self._ask_end = threading.Event(), threading.Event(), threading.Event()
-        self._bypass = plan.settings.method == "bypass"
 
     def open(self) -> LiveSession:
         """Open the devices and start; returns once audio is running.
@@ -112,7 +72,7 @@ class LiveSession(AbstractContextManager["LiveSession"]):
         """
         if self._over.is_set():
             self._raise()
-            raise DeviceError(_ENDED)
+            raise DeviceError(ENDED)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="rtdenoise-live", daemon=True)
             self._thread.start()
@@ -147,74 +107,40 @@ class LiveSession(AbstractContextManager["LiveSession"]):
 
     def status(self) -> LiveStatus:
         """The current measurements."""
-        with self._lock:
-            live = self._running()
-            session, monitor = live.session, live.session.monitor
-            total = monitor.total()
-            names = {key: (monitor.devices.get(key) or {}).get("name") for key in ("source", "target")}
-            return LiveStatus(
-                state=session.state,
-                method=session.method,
-                bypass=self._bypass,
-                seconds=total["seconds"],
-                rate_hz=float(monitor.devices.get("rate") or 0.0),
-                devices=names,
-                latency_ms=total["latency_ms"],
-                level_in_dbfs=monitor.level_in_db,
-                level_out_dbfs=monitor.level_out_db,
-                noise_reduction_db=total["noise_reduction_db"],
-                compute_us=total["compute_us"],
-                budget_used_percent=total["budget_used_percent"],
-                callbacks=total["callbacks"],
-                late_blocks=total["late_blocks"],
-                xruns=count_xruns(total),
-                lost_samples=total["lost"],
-                missing_samples=total["missing"],
-                reopened=session.reopened,
-                engine_restarts=session.engine_restarts,
-                recording=live.recorder.running,
-                details=total,
-            )
+        return self._running().status()
 
     @property
     def method(self) -> str:
         """Audible method: "WF", "SS", "CAN" or "bypass".  Setting it cross-fades, as soon as the method is ready."""
-        with self._lock:
-            return self._running().session.method
+        return self._running().status().method
 
     @method.setter
     def method(self, name: str) -> None:
-        if name not in _METHODS:
-            raise ConfigError(f"method={name!r} must be one of {', '.join(_METHODS)}")
-        with self._lock:
-            self._active().session.set_method(name)
-            self._bypass = name == "bypass"
+        check_method(name)
+        self._running().set_method(name)
 
     @property
     def bypass(self) -> bool:
         """Whether the time-aligned dry signal is audible; setting it cross-fades."""
-        return self._bypass
+        return self._running().status().bypass
 
     @bypass.setter
     def bypass(self, on: bool) -> None:
-        with self._lock:
-            self._active().session.set_bypass(bool(on))
-            self._bypass = bool(on)
+        self._running().set_bypass(bool(on))
 
     @property
     def attenuation_limit_db(self) -> float | None:
         """The most that the audible method may lower noise, in dB; None: no limit."""
-        with self._lock:
-            limit = self._active().session.attenuation_limit_db
-        return None if limit >= _LIMIT_NONE_DB else limit
+        return self._running().attenuation_limit_db
 
     @attenuation_limit_db.setter
     def attenuation_limit_db(self, limit_db: float | None) -> None:
-        limit = _LIMIT_NONE_DB if limit_db is None else float(limit_db)
-        if not 0.0 <= limit <= _LIMIT_NONE_DB:
-            raise ConfigError(f"attenuation_limit_db={limit_db} must be from 0 to {_LIMIT_NONE_DB:.0f} dB, or None")
-        with self._lock:
-            self._active().session.set_attenuation_limit_db(limit)
+        check_limit(limit_db)
+        self._running().set_attenuation_limit_db(limit_db)
+
+    def mark(self, text: str = "") -> Mark:
+        """Note this moment; `status` has it from now on."""
+        return self._running().mark(text)
 
     def record(self, folder: str | Path) -> Recording:
         """Record noisy and enhanced sound, sample-aligned, until the recording is stopped.
@@ -231,20 +157,9 @@ class LiveSession(AbstractContextManager["LiveSession"]):
         ConfigError
             If a recording is already running.
         """
-        with self._lock:
-            recorder = self._active().recorder
-            if recorder.running:
-                raise ConfigError(f"a recording into {recorder.folder} is being made; stop it first")
-            recorder.folder = Path(folder)
-            recorder.start()
-        return Recording(self._stop_recording, Path(folder))
-
-    def _stop_recording(self) -> str:
-        with self._lock:
-            if self._live is None:
-                return ""
-            self._live.recorder.stop()
-            return self._live.recorder.failed
+        controls = self._running()
+        controls.record(True, Path(folder))
+        return Recording(controls.finish_recording, Path(folder))
 
     def __enter__(self) -> LiveSession:
         return self.open()
@@ -256,17 +171,10 @@ class LiveSession(AbstractContextManager["LiveSession"]):
         if error is None:
             self._raise()
 
-    def _running(self) -> Assembly:
-        if self._live is None:
+    def _running(self) -> Controls:
+        if self._controls is None:
             raise DeviceError("the live session is not open: use it in a `with` statement, or call open() first")
-        return self._live
-
-    def _active(self) -> Assembly:
-        """The assembly while it can be changed: its shared memory is gone once it has ended."""
-        live = self._running()
-        if self._over.is_set() or live.session.state == "finished":
-            raise DeviceError(_ENDED)
-        return live
+        return self._controls
 
     def _raise(self) -> None:
         failure, self._failure = self._failure, None
@@ -287,11 +195,11 @@ class LiveSession(AbstractContextManager["LiveSession"]):
                     live.play(self._source)
                 if self._target is not None:
                     live.write(self._target)
-                self._live = live
+                self._controls = controls = Controls(live)
                 try:
-                    self._drive(live)
+                    self._drive(live, controls)
                 finally:
-                    with self._lock:  # nobody may be writing into shared memory that is unmapped
+                    with controls.lock:  # nobody may be writing into shared memory that is unmapped
                         live.close()
                 if live.played is not None and live.played.failed is not None:
                     raise live.played.failed
@@ -300,9 +208,9 @@ class LiveSession(AbstractContextManager["LiveSession"]):
         self._over.set()
         self._opened.set()
 
-    def _drive(self, live: Assembly) -> None:
+    def _drive(self, live: Assembly, controls: Controls) -> None:
         while not self._ask_end.is_set() and threading.main_thread().is_alive():
-            with self._lock:
+            with controls.lock:
                 if not live.step():
                     return
                 if live.session.state == "running":

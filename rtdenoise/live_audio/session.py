@@ -29,6 +29,7 @@ _LIST_AGAIN_SECONDS = 30.0  # a synchronous JACK stalls for 20 s after a client 
 _OPEN_SECONDS = 10.0
 _COMPILE_SECONDS = 300.0
 _SETTLED_SECONDS = 5.0  # of callbacks; devices that fail sooner are reopened with growing delays
+_OF_METHOD = ("rule", "wet_target", "gain_min", "engine_gain_min")  # parameters that other settings bring anew
 _FIRST_ATTEMPTS = 3  # to open devices that have never run; afterwards there is no limit
 Tell = Callable[[str], None]
 
@@ -70,6 +71,7 @@ class Session:
         self._place = ""
         self._zeros, self._watch = Zeros(), Watch()
         self._wanted: dict[str, float] = {}
+        self._former: LivePlan | None = None  # before a change that has not run yet
         self._open()
 
     def _open(self) -> None:
@@ -187,8 +189,8 @@ class Session:
             self.region.live[name] = value
         self.monitor.open(self.region.live, event)
         self._watch = Watch(event["source"], event["target"], self._zeros)
-        self.reopened += self._ever_ran
-        self._ever_ran = True
+        self.reopened += self._ever_ran and self._former is None
+        self._ever_ran, self._former = True, None
         self.state = "running"
         self._rules = event["rules"]
         self._engines.prepare_spare()
@@ -207,6 +209,12 @@ class Session:
             self.close()
             kind = getattr(errors, event["kind"], DeviceError)
             raise kind(event["message"])
+        if self._former is not None:
+            self.plan, self._former = self._former, None
+            self._heard = self.plan.settings.method
+            self._tell(f"{event['message']}; what was before goes on")
+            self._part(0.0)
+            return
         self._reopen(event["message"])
 
     def _hear_engine(self) -> None:
@@ -232,12 +240,28 @@ class Session:
         if self._attempts <= 2 or self._attempts % 10 == 0 or (self.state == "starting" and self._stage.overdue):
             self._tell(f"{reason}; opening the devices again")
             self._back_untold = self._ever_ran
+        self._part(delay)
+
+    def _part(self, delay_seconds: float) -> None:
         running = self.state == "running" and goes_on(self.region.live, self._watch)
         self._departing.part(self._worker, on_jack=self._stage.on_jack, running=running)
         self._worker = None
         self._engines.end()
         self.state = "waiting"
-        self._not_before = time.monotonic() + delay
+        self._not_before = time.monotonic() + delay_seconds
+
+    def change(self, plan: LivePlan) -> None:
+        """Open the devices again by another plan; if that fails, by the last one that ran.
+
+        What was set meanwhile survives, unless the plan has other settings: these bring their own.
+        """
+        former, self.plan = self.plan, plan
+        if former.settings != plan.settings:
+            self._wanted = {name: value for name, value in self._wanted.items() if name not in _OF_METHOD}
+        self._former = self._former or former
+        self._heard = plan.settings.method
+        self._attempts = 1
+        self._part(0.0)
 
     def set_parameter(self, name: str, value: float) -> None:
         """Write a parameter of the record ("wet_target", "rule", "gain_min", "mix" ...); it survives reopening."""
@@ -247,6 +271,11 @@ class Session:
     def set_bypass(self, on: bool) -> None:
         """Cross-fade to the time-aligned dry signal, or back to the enhanced one."""
         self.set_parameter("wet_target", 0.0 if on else 1.0)
+
+    @property
+    def bypassed(self) -> bool:
+        """Whether the dry signal is what is wanted."""
+        return self._wanted.get("wet_target", 0.0 if self.plan.settings.method == "bypass" else 1.0) == 0.0
 
     def set_method(self, name: str) -> None:
         """Cross-fade to another method; one that needs an engine process becomes audible once the engine keeps up."""

@@ -31,6 +31,8 @@ def test_a_session_is_opened_told_what_to_do_and_ended(server, tmp_path):
         status = session.status()
         assert (status.state, status.method, status.bypass, status.rate_hz) == ("running", "bypass", True, server.rate)
         assert status.latency_ms["total"] > 0.0 and status.compute_us["max"] > 0.0
+        with pytest.raises(ConfigError, match="method='ML2' must be one of SS, WF, bypass, CAN"):
+            session.method = "ML2"
         session.method = "SS"
         until(lambda: session.status().method == "SS")
         assert not session.bypass

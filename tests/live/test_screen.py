@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from rtdenoise.cli.live.screen import Screen
+from rtdenoise.live_audio.controls import Mark
 from rtdenoise.live_audio.ends.recorder import Recorder
 from rtdenoise.live_audio.monitor import Monitor, count_xruns
 from rtdenoise.live_audio.record import FLAGS, LIVE
@@ -20,7 +21,7 @@ from tests.virtual_card.card import VirtualCard
 
 @contextmanager
 def screen_of(session: Session, folder) -> Iterator[Screen]:
-    screen = Screen(session, session.plan, lambda: None, Recorder(session, folder, lambda _line: None))
+    screen = Screen(session, lambda: None, Recorder(session, folder, lambda _line: None), lambda: Mark(0.0, ""))
     try:
         yield screen
     finally:

@@ -11,7 +11,9 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 MAX_CHANNELS = 8
-_NAMES = ("block", "latency", "duration", "live_channels", "monitor_only", "record", "every", "run_in")
+USUAL_PLACE = "usual"
+"""Of the control socket, where no other is given."""
+_NAMES = ("block", "latency", "duration", "live_channels", "monitor_only", "record", "every", "run_in", "control")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,7 @@ class LiveOptions:
     record: str | None = None
     every: float | None = None
     run_in: str = "auto"
+    control: str | None = None
 
 
 class _Latency(click.ParamType[Any]):
@@ -99,6 +102,13 @@ def live_options(function: F) -> F:
             metavar="auto|callback|engine",
             help="Live: compiled methods in the audio callback or in a process of their own; auto measures.  "
             "[default: auto]",
+        ),
+        click.option(
+            "--control",
+            metavar="[SOCKET]",
+            is_flag=False,
+            flag_value=USUAL_PLACE,
+            help="Live: let `rtdenoise ctl` change the session, over this socket or the usual one.",
         ),
     )
     for decorate in reversed(decorators):

@@ -63,6 +63,7 @@ def run_live(asked: Options | LiveRequest) -> int:
         run = LiveRun(plan, options, stop, microphone)
         stack.push(run.live)
         try:
+            run.listen()
             if live.record is not None:
                 run.live.recorder.start()
             with stop.ending_at_once():

@@ -6,21 +6,27 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from rtdenoise.cli.live.options import USUAL_PLACE
 from rtdenoise.cli.live.request import LiveRequest
 from rtdenoise.cli.live.stop_signals import StopSignals
 from rtdenoise.cli.live.terminal import in_foreground
 from rtdenoise.cli.live.wording import line, misfits
 from rtdenoise.cli.messages import complain
 from rtdenoise.live_audio.assembly import Assembly
+from rtdenoise.live_audio.controls import Controls
 from rtdenoise.live_audio.device_names import STDIO
 from rtdenoise.live_audio.ends.recorder import FOLDER
 from rtdenoise.live_audio.ends.virtual_microphone import VirtualMicrophone
 from rtdenoise.live_audio.plan import LivePlan
+
+if TYPE_CHECKING:
+    from rtdenoise.live_audio.control.server import ControlServer
 
 _STEP_SECONDS = 0.08
 _LINE_SECONDS = 10.0
@@ -55,12 +61,30 @@ class LiveRun:
         self._stop, self._granted = stop, False
         self._screen: Any = None
         self.live = Assembly(plan, self.tell, Path(self._asked.record or FOLDER), microphone)
-        self.session = self.live.session
+        self.session, self.controls = self.live.session, Controls(self.live)
+        self._server: ControlServer | None = None
         self._howls = 0
         self._misfits: set[str] = set()
 
+    def listen(self) -> None:
+        """Let other programs control the session, if that was asked for.
+
+        Raises
+        ------
+        DeviceError
+            If no socket can be made there.
+        """
+        if self._asked.control is not None:
+            from rtdenoise.live_audio.control.place import usual_place
+            from rtdenoise.live_audio.control.server import ControlServer
+
+            path = usual_place() if self._asked.control == USUAL_PLACE else Path(self._asked.control)
+            self._server = ControlServer(self.controls, path, self._quit).__enter__()
+
     def tell(self, line: str) -> None:
         """One line for the user."""
+        if self._server is not None:
+            self._server.tell(line)
         if self._screen is not None:
             self._screen.tell(line)
         elif not self._options.quiet:
@@ -82,7 +106,7 @@ class LiveRun:
         session, started, said = self.session, time.monotonic(), False
         show = self._view()
         ran: float | None = None
-        while not self._stop.asked and self.live.step():
+        while not self._stop.asked and self._step():
             now = time.monotonic()
             if session.state == "running" and ran is None:
                 ran = now
@@ -105,6 +129,10 @@ class LiveRun:
             raise self.live.played.failed
         return 0
 
+    def _step(self) -> bool:
+        with self.controls.lock:
+            return self.live.step()
+
     def _view(self) -> Callable[[float], None]:
         """What shows the state while audio runs, called a dozen times a second."""
         if self._options.as_json:
@@ -114,7 +142,7 @@ class LiveRun:
         if sys.stderr.isatty() and sys.stdin.isatty() and in_foreground():
             from rtdenoise.cli.live.screen import Screen
 
-            self._screen = Screen(self.session, self._plan, self._quit, self.live.recorder)
+            self._screen = Screen(self.session, self._quit, self.live.recorder, self.controls.mark)
             update: Callable[[float], None] = self._screen.update
             return update
         return self._line_view()
@@ -199,6 +227,7 @@ class LiveRun:
             "engine_restarts": self.session.engine_restarts,
             "grants": self.session.grants,
             **monitor.total(),
+            "marks": [asdict(mark) for mark in self.controls.status().marks],
             "recording_missing_seconds": round(self.live.recorder.missing_seconds, 3),
             "output_missing_seconds": round(output.missing_seconds, 3) if output is not None else 0.0,
         }
@@ -222,7 +251,11 @@ class LiveRun:
         if self._screen is not None:
             self._screen.close()
             self._screen = None
-        self.live.close(self._in_a_hurry)
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        with self.controls.lock:
+            self.live.close(self._in_a_hurry)
 
     def _in_a_hurry(self) -> bool:
         """Whether to drop pending output: a pipe must not delay stopping, but a file must be complete."""

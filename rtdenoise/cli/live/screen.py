@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from rtdenoise.cli.live.terminal import in_foreground, keys_at_once, on_continue, pressed_key
+from rtdenoise.errors import RtDenoiseError
+from rtdenoise.live_audio.controls import Mark
 from rtdenoise.live_audio.ends.recorder import Recorder
 from rtdenoise.live_audio.monitor import count_xruns
-from rtdenoise.live_audio.plan import LivePlan
 from rtdenoise.live_audio.session import Session
 from rtdenoise.live_audio.supervise.processor import Processor
 
@@ -34,19 +35,20 @@ class Screen:
     Parameters
     ----------
     session : Session
-    plan : LivePlan
     quit_ : callable
         Called for the key q.
     recorder : Recorder
         For the key r.
+    mark : callable
+        For the key m.
     """
 
-    def __init__(self, session: Session, plan: LivePlan, quit_: Callable[[], None], recorder: Recorder) -> None:
-        self._session, self._quit, self._recorder = session, quit_, recorder
+    def __init__(
+        self, session: Session, quit_: Callable[[], None], recorder: Recorder, mark: Callable[[], Mark]
+    ) -> None:
+        self._session, self._quit, self._recorder, self._mark = session, quit_, recorder, mark
         self._lines: list[str] = []
         self._awaited = ""  # method that was chosen and is not yet there
-        self._bypassed, self._preset = plan.settings.method == "bypass", plan.settings.preset
-        self._marks = 0
         self._limit_db: float | None = None  # of the last stream; one that is being opened has none yet
         self._drawn = self._reported = 0.0
         self._report: dict[str, Any] = session.monitor.interval()
@@ -88,18 +90,19 @@ class Screen:
         elif key in "+-=":
             self._change_limit(_LIMIT_STEP_DB if key in "+=" else -_LIMIT_STEP_DB)
         elif key == "m":
-            self._marks += 1
-            self.tell(f"mark {self._marks} at {session.monitor.total()['seconds']:.1f} s")
+            try:
+                self.tell(f"marked {self._mark().seconds:.1f} s")
+            except RtDenoiseError as error:
+                self.tell(str(error))
         elif key == "r":
             self.tell(self._recorder.toggle())
 
     def _toggle_bypass(self) -> None:
         """Hear the input and back; behind a bypass that was chosen as the method stands the Wiener filter."""
-        if self._bypassed and self._session.method == "bypass":
+        if self._session.bypassed and self._session.method == "bypass":
             self._choose("WF")
         else:
-            self._bypassed = not self._bypassed
-            self._session.set_bypass(self._bypassed)
+            self._session.set_bypass(not self._session.bypassed)
 
     def _change_limit(self, step_db: float) -> None:
         session = self._session
@@ -118,7 +121,6 @@ class Screen:
 
     def _choose(self, method: str) -> None:
         self._session.set_method(method)
-        self._bypassed = False
         self._awaited = method if self._session.method != method else ""
         if self._awaited:
             self.tell(f"{method} is being loaded")
@@ -127,9 +129,9 @@ class Screen:
         """Everything, as one picture."""
         session, report = self._session, self._report
         live = session.region.live[0]
-        method = "bypass" if self._bypassed else session.method
+        method = "bypass" if session.bypassed else session.method
         recording = "  recording" if self._recorder.running else ""
-        head = Text(f"rtdenoise  {method}  {self._preset}  {session.state}{recording}", style="bold")
+        head = Text(f"rtdenoise  {method}  {session.plan.settings.preset}  {session.state}{recording}", style="bold")
         table = Table.grid(padding=(0, 2))
         table.add_row("in", meter(session.monitor.level_in_db, float(live["peak_in"])))
         table.add_row("out", meter(session.monitor.level_out_db, float(live["peak_out"])))

@@ -1,0 +1,239 @@
+"""Answer the control socket of a session, from a thread beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rtdenoise.errors import ConfigError, DeviceError, RtDenoiseError
+from rtdenoise.live_audio.control.place import HAS_UNIX, bind
+from rtdenoise.live_audio.control.schema import EVERY_SECONDS, LINE_MAX, checked
+from rtdenoise.live_audio.controls import Controls
+
+_CLIENTS_MAX = 32
+_WAITING_MAX = 1 << 20  # bytes that a client has not read; status is left out then, and a slower one is cut off
+_END_SECONDS = 2.0
+
+
+class ControlServer(AbstractContextManager["ControlServer"]):
+    """Listens from ``with`` on; the socket's file goes at the end.
+
+    Parameters
+    ----------
+    controls : Controls
+    path : Path
+    quit_ : callable
+        Called from another thread when a client asks for the end of the session.
+    unix : bool
+        Whether the socket is a file; otherwise a port of this machine, with a secret in the file.
+
+    Raises
+    ------
+    DeviceError
+        If it cannot listen there.
+    """
+
+    def __init__(self, controls: Controls, path: Path, quit_: Callable[[], None], *, unix: bool = HAS_UNIX) -> None:
+        self._controls, self._quit = controls, quit_
+        self._bound = bind(path, unix=unix)
+        self._loop = asyncio.new_event_loop()
+        self._clients: set[_Client] = set()
+        self._stop: asyncio.Event | None = None
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="rtdenoise-control", daemon=True)
+
+    def __enter__(self) -> ControlServer:
+        self._thread.start()
+        self._ready.wait()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Tell clients of the end and stop listening; may be called twice."""
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._end)
+        self._thread.join(_END_SECONDS)
+        self._bound.remove()
+
+    def tell(self, line: str) -> None:
+        """Send a line for the user to every client that watches; from any thread."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._spread, {"event": "told", "line": line})
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve())
+        finally:
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        self._stop = asyncio.Event()
+        self._bound.listening.setblocking(False)
+        start = asyncio.start_unix_server if not self._bound.token else asyncio.start_server
+        server = await start(self._greet, sock=self._bound.listening, limit=LINE_MAX)
+        self._ready.set()
+        await self._stop.wait()
+        server.close()
+        for client in list(self._clients):
+            client.send({"event": "ended"})
+            client.end()
+        await asyncio.sleep(0)  # what was sent leaves
+
+    def _end(self) -> None:
+        if self._stop is not None:
+            self._stop.set()
+
+    def _spread(self, event: dict[str, Any]) -> None:
+        for client in list(self._clients):
+            if client.watches:
+                client.send(event)
+
+    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        client = _Client(writer, self)
+        if len(self._clients) >= _CLIENTS_MAX:
+            client.send({"ok": False, "error": f"{_CLIENTS_MAX} programs are connected already; close one"})
+            client.end()
+            return
+        self._clients.add(client)
+        try:
+            while line := await _next_line(reader, client):
+                await self._answer(client, line)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self._clients.discard(client)
+            client.end()
+
+    async def _answer(self, client: _Client, line: bytes) -> None:
+        answer: dict[str, Any] = {}
+        try:
+            request = json.loads(line)
+            if isinstance(request, dict) and "id" in request:
+                answer["id"] = request["id"]
+            fields = checked(request)
+            token = request.get("token", "")
+            if not (isinstance(token, str) and hmac.compare_digest(token.encode(), self._bound.token.encode())):
+                raise DeviceError("the token is wrong; it stands in the file of the control socket")
+            answer |= {"ok": True, **await self._done(client, request["command"], fields)}
+        except (UnicodeDecodeError, ValueError, RecursionError) as error:
+            kind = error if isinstance(error, RtDenoiseError) else "this is no line of JSON"
+            answer |= {"ok": False, "error": str(kind)}
+        except RtDenoiseError as error:
+            answer |= {"ok": False, "error": str(error)}
+        client.send(answer)
+        if answer["ok"] and request["command"] == "quit":
+            self._quit()
+
+    async def _done(self, client: _Client, command: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """What an answer has beside ``ok``."""
+        controls = self._controls
+        if command == "status":
+            return {"status": self.status(details=fields.get("details", False))}
+        if command == "watch":
+            client.watch(fields.get("every_seconds", 1.0))
+        elif command == "set":
+            _set(controls, fields)
+        elif command == "use":
+            controls.use(**fields)
+        elif command == "record":
+            return {"failed": self._record(fields["on"])}
+        elif command == "mark":
+            return {"mark": asdict(controls.mark(fields.get("text", "")))}
+        elif command == "devices":
+            return {"devices": await asyncio.to_thread(_devices)}
+        return {}
+
+    def _record(self, on: bool) -> str:
+        if on:
+            self._controls.record()
+            return ""
+        return self._controls.finish_recording()
+
+    def status(self, *, details: bool = False) -> dict[str, Any]:
+        """The session's status as JSON has it."""
+        found = asdict(self._controls.status())
+        if not details:
+            del found["details"]
+        return found
+
+
+class _Client:
+    """A connection: sends lines, and status every now and then once it watches."""
+
+    def __init__(self, writer: asyncio.StreamWriter, server: ControlServer) -> None:
+        self._writer, self._server = writer, server
+        self._watching: asyncio.Task[None] | None = None
+
+    @property
+    def watches(self) -> bool:
+        """Whether it wants to hear what happens."""
+        return self._watching is not None
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a line; a client that does not read is cut off."""
+        if self._writer.is_closing():
+            return
+        if self._writer.transport.get_write_buffer_size() > _WAITING_MAX:
+            self._writer.transport.abort()
+            return
+        self._writer.write(json.dumps(message).encode() + b"\n")
+
+    def watch(self, every_seconds: float) -> None:
+        """Send the status so often from now on."""
+        if self._watching is not None:
+            self._watching.cancel()
+        self._watching = asyncio.get_running_loop().create_task(self._repeat(max(every_seconds, EVERY_SECONDS[0])))
+
+    async def _repeat(self, every_seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while not self._writer.is_closing():
+            if not self._writer.transport.get_write_buffer_size():
+                self.send({"event": "status", "status": self._server.status()})
+            due = max(due + every_seconds, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    def end(self) -> None:
+        """Close, once what was sent has left."""
+        if self._watching is not None:
+            self._watching.cancel()
+        with suppress(OSError, RuntimeError):
+            self._writer.close()
+
+
+async def _next_line(reader: asyncio.StreamReader, client: _Client) -> bytes:
+    """The next line; empty at the end, and after one that is too long."""
+    try:
+        return await reader.readline()
+    except ValueError:
+        client.send({"ok": False, "error": f"a line has at most {LINE_MAX} bytes"})
+        return b""
+
+
+def _set(controls: Controls, fields: dict[str, Any]) -> None:
+    if not fields:
+        raise ConfigError("set: name what: bypass, method, attenuation_limit_db or mix")
+    if "method" in fields:
+        controls.set_method(fields["method"])
+    if "attenuation_limit_db" in fields:
+        controls.set_attenuation_limit_db(fields["attenuation_limit_db"])
+    if "mix" in fields:
+        controls.set_mix(fields["mix"])
+    if "bypass" in fields:
+        controls.set_bypass(fields["bypass"])
+
+
+def _devices() -> list[dict[str, Any]]:
+    from rtdenoise.live_audio.audio.devices import list_devices
+
+    return [asdict(device) for device in list_devices()]

@@ -1,0 +1,254 @@
+"""What can be asked of a running session and changed in it, from any thread."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rtdenoise.config import load_settings
+from rtdenoise.errors import ConfigError, DeviceError
+from rtdenoise.live_audio.assembly import Assembly
+from rtdenoise.live_audio.device_names import is_device
+from rtdenoise.live_audio.monitor import count_xruns
+from rtdenoise.live_audio.plan import COMPILED_METHODS
+from rtdenoise.methods.can.models import open_model
+
+METHODS = (*COMPILED_METHODS, "CAN")
+LIMIT_NONE_DB = 100.0
+_MARKS_MAX = 1000
+ENDED = "the live session has ended; rtdenoise.live() makes a new one"
+
+
+def check_method(name: str) -> None:
+    """Raise `ConfigError` if a session cannot run it."""
+    if name not in METHODS:
+        raise ConfigError(f"method={name!r} must be one of {', '.join(METHODS)}")
+
+
+def check_limit(limit_db: float | None) -> None:
+    """Raise `ConfigError` if it is no limit of attenuation; None is: none."""
+    if limit_db is not None and not 0.0 <= limit_db <= LIMIT_NONE_DB:
+        raise ConfigError(f"attenuation_limit_db={limit_db} must be from 0 to {LIMIT_NONE_DB:.0f} dB, or None")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment of a session that somebody wants to find again: seconds of audio from its start, and a word."""
+
+    seconds: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveStatus:
+    """Snapshot of a live session's measurements; counters cover the whole session.
+
+    `state`: "starting", "running", "waiting" (for a device to come back) or "finished".  `latency_ms`: the parts of the
+    delay from input to output and their "total".  `level_in_dbfs`, `level_out_dbfs`: of the last tenth of a second.
+    `noise_reduction_db`: in the pauses of the last ten seconds; None while unknown.  `compute_us`: percentiles
+    of a callback's time ("p50", "p99.9", "max" ...); `late_blocks`: callbacks that took longer than their block lasts.
+    `lost_samples`: input that no callback delivered.  `missing_samples`: samples of a played file that came too late.
+    `marks`: the moments that were marked.
+    `details`: the whole report, as ``rtdenoise live --json`` prints it.
+    """
+
+    state: str
+    method: str
+    bypass: bool
+    seconds: float
+    rate_hz: float
+    devices: dict[str, str | None]
+    latency_ms: dict[str, float]
+    level_in_dbfs: float
+    level_out_dbfs: float
+    noise_reduction_db: float | None
+    compute_us: dict[str, float]
+    budget_used_percent: dict[str, float]
+    callbacks: int
+    late_blocks: int
+    xruns: int
+    lost_samples: int
+    missing_samples: int
+    reopened: int
+    engine_restarts: int
+    recording: bool
+    marks: tuple[Mark, ...]
+    details: dict[str, Any] = field(repr=False)
+
+
+class Controls:
+    """Reads and changes a session; `lock` is held meanwhile, and by whoever drives it while it takes a step.
+
+    Parameters
+    ----------
+    live : Assembly
+    """
+
+    def __init__(self, live: Assembly) -> None:
+        self._live, self.lock = live, threading.RLock()
+        self._marks: list[Mark] = []
+
+    def status(self) -> LiveStatus:
+        """The current measurements; those of the end once it has ended."""
+        with self.lock:
+            session, monitor = self._live.session, self._live.session.monitor
+            total = monitor.total()
+            names = {key: (monitor.devices.get(key) or {}).get("name") for key in ("source", "target")}
+            return LiveStatus(
+                state=session.state,
+                method=session.method,
+                bypass=session.bypassed,
+                seconds=total["seconds"],
+                rate_hz=float(monitor.devices.get("rate") or 0.0),
+                devices=names,
+                latency_ms=total["latency_ms"],
+                level_in_dbfs=monitor.level_in_db,
+                level_out_dbfs=monitor.level_out_db,
+                noise_reduction_db=total["noise_reduction_db"],
+                compute_us=total["compute_us"],
+                budget_used_percent=total["budget_used_percent"],
+                callbacks=total["callbacks"],
+                late_blocks=total["late_blocks"],
+                xruns=count_xruns(total),
+                lost_samples=total["lost"],
+                missing_samples=total["missing"],
+                reopened=session.reopened,
+                engine_restarts=session.engine_restarts,
+                recording=self._live.recorder.running,
+                marks=tuple(self._marks),
+                details=total,
+            )
+
+    def set_method(self, name: str) -> None:
+        """Cross-fade to "WF", "SS", "CAN" or "bypass", as soon as it is ready.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such method.
+        """
+        check_method(name)
+        with self.lock:
+            self._active().session.set_method(name)
+
+    def set_bypass(self, on: bool) -> None:
+        """Cross-fade to the time-aligned dry signal, or back."""
+        with self.lock:
+            self._active().session.set_bypass(on)
+
+    @property
+    def attenuation_limit_db(self) -> float | None:
+        """The most that the audible method may lower noise, in dB; None: no limit."""
+        with self.lock:
+            limit = self._active().session.attenuation_limit_db
+        return None if limit >= LIMIT_NONE_DB else limit
+
+    def set_attenuation_limit_db(self, limit_db: float | None) -> None:
+        """Set it.
+
+        Raises
+        ------
+        ConfigError
+            If it is not from 0 to 100 dB, or None.
+        """
+        check_limit(limit_db)
+        with self.lock:
+            self._active().session.set_attenuation_limit_db(LIMIT_NONE_DB if limit_db is None else limit_db)
+
+    def set_mix(self, share: float) -> None:
+        """Set the enhanced share of the output.
+
+        Raises
+        ------
+        ConfigError
+            If it is not from 0 to 1.
+        """
+        if not 0.0 <= share <= 1.0:
+            raise ConfigError(f"mix={share} must be from 0 to 1")
+        with self.lock:
+            self._active().session.set_parameter("mix", share)
+
+    def record(self, anew: bool = False, folder: Path | None = None) -> None:
+        """Start a recording, into the session's folder or another; one that runs already goes on, unless `anew`.
+
+        Raises
+        ------
+        AudioFileError
+            If the folder cannot be made or written.
+        ConfigError
+            If one is running and `anew` is asked for.
+        """
+        with self.lock:
+            recorder = self._active().recorder
+            if recorder.running:
+                if anew:
+                    raise ConfigError(f"a recording into {recorder.folder} is being made; stop it first")
+                return
+            recorder.folder = folder or recorder.folder
+            recorder.start()
+
+    def finish_recording(self) -> str:
+        """Finish the files, if there are any; returns why they are not whole, empty if they are."""
+        with self.lock:
+            self._live.recorder.stop()
+            return self._live.recorder.failed
+
+    def mark(self, text: str = "") -> Mark:
+        """Note this moment; `status` has it from now on.
+
+        Raises
+        ------
+        ConfigError
+            If there are a thousand already.
+        """
+        with self.lock:
+            if len(self._marks) >= _MARKS_MAX:
+                raise ConfigError(f"{_MARKS_MAX} moments are marked already; a new session begins a new list")
+            seconds = round(self._active().session.monitor.total()["seconds"], 3)
+            self._marks.append(Mark(seconds, text))
+            return self._marks[-1]
+
+    def use(
+        self,
+        *,
+        input: str | None = None,
+        output: str | None = None,
+        method: str | None = None,
+        preset: str | None = None,
+        model: str | None = None,
+    ) -> None:
+        """Open the devices again with another one, another preset or another network; what is None stays.
+
+        A preset brings its own parameters, apart from the mix; a network is the method, too, unless one is named.  If
+        the devices cannot be opened so, the former ones go on.
+
+        Raises
+        ------
+        ConfigError, ModelError
+            For what there is not; nothing changes then.
+        """
+        with self.lock:
+            session = self._active().session
+            plan = session.plan
+            for name, wanted, now in (("input", input, plan.source), ("output", output, plan.target)):
+                if wanted is not None and (now is None or not is_device(wanted)):
+                    why = "is no device" if now is not None else "cannot be chosen: a file or a pipe is there"
+                    raise ConfigError(f"{name}={wanted!r} {why}; `rtdenoise devices` lists what there is")
+            settings = plan.settings
+            if preset is not None:
+                spectral = load_settings(preset=preset).spectral
+                settings = replace(settings, preset=preset, spectral=replace(spectral, mix=settings.spectral.mix))
+            if model is not None:
+                open_model(model)
+                settings = replace(settings, can=replace(settings.can, model=model), method="CAN")
+            if method is not None:
+                settings = replace(settings, method=method)
+            session.change(replace(plan, settings=settings, source=input or plan.source, target=output or plan.target))
+
+    def _active(self) -> Assembly:
+        """The assembly while it can be changed: its shared memory is gone once it has ended."""
+        if self._live.session.state == "finished":
+            raise DeviceError(ENDED)
+        return self._live

@@ -60,26 +60,27 @@ class Model:
             raise ModelError(f"{self.folder}: no {LITERT_INT8} (precision='int8'); this model comes in float only")
         return read_checked(self.folder, LITERT_INT8)
 
-    def weights_checksum(self) -> str:
-        """Return the digest of the weights, verified.
+    def weights(self) -> tuple[str, bytes]:
+        """Return the digest of the file of weights and its content, verified.
 
         Raises
         ------
         ModelError
-            If they are missing or damaged.
+            If it is missing or damaged.
         """
-        return hashlib.sha256(read_checked(self.folder, WEIGHTS)).hexdigest()
+        content = read_checked(self.folder, WEIGHTS)
+        return _checksums(self.folder)[WEIGHTS], content
 
-    def network(self) -> Network:
-        """Return the network with its weights, verified.
+    def network(self, content: bytes | None = None) -> Network:
+        """Return the network with its weights, from the verified `content` of their file; read here if not given.
 
         Raises
         ------
         ModelError
             If they are missing, damaged or belong to another specification.
         """
-        read_checked(self.folder, WEIGHTS)
-        return load_weights(self.folder / WEIGHTS, self.spec)
+        content = self.weights()[1] if content is None else content
+        return load_weights(content, self.spec, self.folder / WEIGHTS)
 
     def whole_network(self) -> WholeNetwork:
         """Return the network that normalises with the statistics of the whole file, verified.

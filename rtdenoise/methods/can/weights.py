@@ -165,8 +165,8 @@ def weights_as_bytes(network: Network) -> bytes:
     return file.getvalue()
 
 
-def load_weights(path: Path, spec: CanSpec) -> Network:
-    """Read weights written by `weights_as_bytes`.
+def load_weights(content: bytes, spec: CanSpec, path: Path) -> Network:
+    """Read weights written by `weights_as_bytes`; `path` is for messages.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def load_weights(path: Path, spec: CanSpec) -> Network:
         If the file cannot be read or does not fit `spec`.
     """
     try:
-        with np.load(path) as file:
+        with np.load(io.BytesIO(content)) as file:
             named = {name: file[name].astype(np.float32) for name in file.files}
         n = len(spec.dilations)
         first = (named["first_kernel"], named["first_bias"]) if spec.domain != "wave" else None

@@ -48,10 +48,11 @@ def packed_model(model: Model) -> Packed:
         If the weights are missing, damaged or belong to another specification; files are verified every time.
     """
     _check_domain(model.spec)
-    key = (model.weights_checksum(), model.spec)
+    digest, content = model.weights()
+    key = (digest, model.spec)
     weights = _in_use.get(key)
     if weights is None:
-        weights = packed_weights(model.network())
+        weights = packed_weights(model.network(content))
         _in_use[key] = weights
     return Packed(model.spec, weights)
 

@@ -52,7 +52,7 @@ def weights_dtype(spec: CanSpec) -> np.dtype[Any]:
 
 @lru_cache(maxsize=16)
 def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
-    """Record dtype of what a network remembers of one stream, at any rate.
+    """Record dtype of what a network remembers of one stream, at any rate, but for its past rows.
 
     ``gain_min`` may be written while audio runs; it is read once per hop.
     """
@@ -60,7 +60,6 @@ def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
     return np.dtype(
         [
             ("step", "i8"),
-            ("slots", "f4", (plan_rings(spec).n_slots, wide)),
             ("means", "f4", (2, n)),
             ("ages", "f4", (2,)),
             ("inputs", "f4", (spec.n_inputs,)),
@@ -80,6 +79,11 @@ def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
         ],
         align=True,
     )
+
+
+def slots_shape(spec: CanSpec) -> tuple[int, int]:
+    """Rows and columns of the rings of past rows, which are in the record of `grid.frames_dtype`."""
+    return plan_rings(spec).n_slots, padded(spec.channels)
 
 
 def _beside(spec: CanSpec) -> int:

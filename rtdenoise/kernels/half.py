@@ -92,7 +92,7 @@ def panels(matrix: F32, dtype: np.dtype[Any] | None = None) -> Table:
 
     Parameters
     ----------
-    matrix : (n_in, n_out) float32, read
+    matrix : (n_in, n_out) float32 or float16, read
     dtype : uint16 or float32, optional
         `table_dtype` if not given.
 

@@ -71,16 +71,15 @@ class Model:
         content = read_checked(self.folder, WEIGHTS)
         return _checksums(self.folder)[WEIGHTS], content
 
-    def network(self, content: bytes | None = None) -> Network:
-        """Return the network with its weights, from the verified `content` of their file; read here if not given.
+    def network(self) -> Network:
+        """Return the network with its weights, verified.
 
         Raises
         ------
         ModelError
             If they are missing, damaged or belong to another specification.
         """
-        content = self.weights()[1] if content is None else content
-        return load_weights(content, self.spec, self.folder / WEIGHTS)
+        return load_weights(self.weights()[1], self.spec, self.folder / WEIGHTS)
 
     def whole_network(self) -> WholeNetwork:
         """Return the network that normalises with the statistics of the whole file, verified.

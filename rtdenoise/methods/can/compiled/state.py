@@ -123,11 +123,11 @@ def packed_weights(network: Network) -> np.ndarray:
     assert network.first is not None and network.skip is not None  # spectral networks have them
     weights["first"], weights["first_bias"] = panels(network.first[0]), _padded(network.first[1])
     for layer, (kernel, bias) in enumerate(zip(network.kernels, network.biases, strict=True)):
-        wide = np.zeros((spec.kernel, padded(spec.channels), spec.channels), np.float32)
+        wide = np.zeros((spec.kernel, padded(spec.channels), spec.channels), kernel.dtype)
         wide[:, : spec.channels] = kernel
         weights["kernels"][layer] = panels(wide.reshape(-1, spec.channels))
         weights["biases"][layer] = _padded(bias)
-    last = np.zeros((padded(spec.channels), spec.n_outputs), np.float32)
+    last = np.zeros((padded(spec.channels), spec.n_outputs), network.last[0].dtype)
     last[: spec.channels] = network.last[0]
     weights["last"], weights["last_bias"] = panels(last), _padded(network.last[1])
     weights["skip"] = network.skip

@@ -18,7 +18,7 @@ COMPILES = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
 """Whether kernels are compiled; if not, they are the Python functions that they are written as."""
 
 
-class Deferred:
+class Deferred:  # pragma: no cover - the session that measures coverage has no compiler
     """Something of the compiler that kernels call by a name of their module, imported when the first is compiled.
 
     Importing numba takes longer than denoising a file, and as much memory.
@@ -46,7 +46,7 @@ def deferred(module: str, name: str) -> Any:
     return Deferred(module, name)
 
 
-class Kernel(Deferred):
+class Kernel(Deferred):  # pragma: no cover - as above
     """A function to compile: called from Python as well as by other kernels; attributes are those of numba's."""
 
     def __init__(self, function: Callable[..., Any], apart: bool) -> None:

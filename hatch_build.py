@@ -18,13 +18,15 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-_SOME = (  # and with them every other preset and rate
-    'prepare("WF", preset="low", sample_rate=48000, to=to)',
+_SOME = (  # and with them every other preset and rate, and the other networks of can-live's layers
+    'prepare("WF", preset="low", sample_rate=48000, to=to);'
+    'prepare("WF", preset="low", sample_rate=48000, channels=2, live=False, to=to)',
     'prepare("CAN", model="can-live", sample_rate=48000, to=to);'
     'prepare("CAN", model="can-small", sample_rate=48000, live=False, to=to)',
 )
 _ALL = (
-    'prepare("WF", to=to, portable=True)',
+    'prepare("WF", to=to, portable=True);'
+    'prepare("WF", preset="low", sample_rate=48000, channels=2, live=False, to=to, portable=True)',
     'prepare("CAN", model="can-live", to=to, portable=True)',
     'prepare("CAN", model="can-small", to=to, portable=True)',
 )

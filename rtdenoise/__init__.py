@@ -6,7 +6,7 @@
 >>> clean.shape == noisy.shape
 True
 
-Importing this package loads neither numba nor TensorFlow; the first use of a method does.
+Importing this package loads neither numba nor TensorFlow; the first use that has to compile loads numba.
 """
 
 from __future__ import annotations

@@ -228,7 +228,7 @@ def enhance_array(denoiser: Denoiser, signal: Audio, channels_first: bool) -> Au
     n_bad = int(samples.size - np.count_nonzero(np.isfinite(samples)))
     if n_bad:
         _log.warning("%d samples are NaN or infinite; they count as 0", n_bad)
-    from rtdenoise.streaming.whole import enhance_whole  # loads numba
+    from rtdenoise.streaming.whole import enhance_whole
 
     clean = enhance_whole(denoiser, samples.reshape(-1) if denoiser.channels == 1 else samples)
     out = from_float32(clean, signal.dtype).reshape(rows.shape)

@@ -99,7 +99,7 @@ def _mono(settings: Settings, sample_rate: int) -> Denoiser:
     )
     if inner.sample_rate == sample_rate:
         return inner
-    from rtdenoise.streaming.rate import RateAdapter  # loads numba
+    from rtdenoise.streaming.rate import RateAdapter
 
     return RateAdapter(inner, sample_rate)
 
@@ -126,6 +126,6 @@ def _network(settings: Settings, sample_rate: int) -> Denoiser:
 
 
 def _spectral(settings: Settings, sample_rate: int, channels: int) -> Denoiser:
-    from rtdenoise.methods.spectral.denoiser import SpectralDenoiser  # loads numba
+    from rtdenoise.methods.spectral.denoiser import SpectralDenoiser
 
     return SpectralDenoiser(settings.method, settings.spectral, sample_rate, channels)

@@ -32,6 +32,17 @@ def name_apart() -> None:
     FunctionIdentity._unique_ids = iter(lambda: secrets.randbits(64), None)
 
 
+def object_of(library: Any) -> tuple[bytes, tuple[str, ...]]:
+    """Return the object file of one of numba's libraries, and the names that it takes from elsewhere."""
+    if not hasattr(library, "kept_object"):  # compiled here, not read from the disk
+        module = library._final_module
+        names = [f.name for f in (*module.functions, *module.global_variables) if f.is_declaration]
+        needed = tuple(name for name in names if not name.startswith("llvm."))
+        library.kept_object = library._get_compiled_object(), needed
+    content, needed = library.kept_object
+    return content, needed
+
+
 class DiskCache(_Cache):  # type: ignore[misc]  # numba has no type hints
     """The compiled versions of one function, each an entry of `rtdenoise.cache.entries`.
 
@@ -63,7 +74,12 @@ class DiskCache(_Cache):  # type: ignore[misc]  # numba has no type hints
             triple, *_ = native = codegen.magic_tuple()
             portable = ((triple, name, "") for name in processors.runnable())
             content = entries.find(*(self._key(sig, processor) for processor in (native, *portable)))
-            return None if content is None else CompileResult._rebuild(target_context, *pickle.loads(content))
+            if content is None:
+                return None
+            reduced, needed = pickle.loads(content)
+            result = CompileResult._rebuild(target_context, *reduced)
+            result.library.kept_object = reduced[0][2][0], needed  # as in `serialize_using_object_code`
+            return result
         except Exception as error:  # noqa: BLE001 - whatever is wrong with an entry, compiling again is right
             _log.debug("compiled code was not read: %s", error)
             return None
@@ -73,7 +89,10 @@ class DiskCache(_Cache):  # type: ignore[misc]  # numba has no type hints
         if not self._enabled or data.lifted or data.library.has_dynamic_globals:  # these hold addresses
             return
         try:
-            key, content = self._key(sig, data.codegen.magic_tuple()), dumps(data._reduce())
+            key, content = (
+                self._key(sig, data.codegen.magic_tuple()),
+                dumps((data._reduce(), object_of(data.library)[1])),
+            )
         except Exception as error:  # noqa: BLE001 - what cannot be kept still runs
             _log.debug("compiled code was not kept: %s", error)
             return

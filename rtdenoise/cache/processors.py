@@ -28,6 +28,15 @@ def environment(name: str) -> dict[str, str]:
     return {NAME_VARIABLE: name, FEATURES_VARIABLE: ""}
 
 
+def native() -> tuple[str, str, str]:
+    """Triple, name and features of the processor that numba compiles for: the environment's or this one."""
+    import llvmlite.binding as llvm
+
+    name, given = os.environ.get(NAME_VARIABLE), os.environ.get(FEATURES_VARIABLE)
+    flattened = llvm.get_host_cpu_features().flatten() if given is None else given
+    return llvm.get_process_triple(), name or llvm.get_host_cpu_name(), flattened
+
+
 @lru_cache(maxsize=1)
 def features() -> frozenset[str]:
     """Return what this processor has, in LLVM's words; empty if LLVM does not know it."""

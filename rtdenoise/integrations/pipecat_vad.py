@@ -104,7 +104,7 @@ class RtDenoiseVADAnalyzer(VADAnalyzer):  # type: ignore[misc]  # pipecat is not
             return 0.0
 
     def _build(self, sample_rate: int) -> None:
-        from rtdenoise.api import stream_of  # loads numba
+        from rtdenoise.api import stream_of
 
         try:
             stream = stream_of(self._choice, sample_rate, 1, default_preset=LOW)

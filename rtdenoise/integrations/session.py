@@ -67,7 +67,7 @@ class Session:
     """
 
     def __init__(self, choice: Choice, sample_rate: int, channels: int) -> None:
-        from rtdenoise.api import stream_of  # loads numba
+        from rtdenoise.api import stream_of
 
         self.choice, self.sample_rate, self.channels = choice, sample_rate, channels
         self._stream = stream_of(choice, sample_rate, channels, channels_first=False, default_preset=LOW)

@@ -2,54 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
-import numba
 import numpy as np
 
-from rtdenoise.kernels.jit import kernel, kernel_apart
+from rtdenoise.kernels.jit import COMPILES, deferred, kernel, kernel_apart
 from rtdenoise.typing import F32
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _E_RANGE = np.float32(30)  # 1 + exp(-30) == 1 in float32
 _LN_2 = np.float32(0.6931471805599453)
-_ROOT_HALF = 0x3F3504F3  # bits of sqrt(1/2): mantissas range from there to sqrt(2)
 
-if numba.config.DISABLE_JIT:
+if COMPILES:
+    _exponent: Callable[[np.float32], np.float32] = deferred("rtdenoise.kernels.compiling.elementary", "exponent")
+    _mantissa: Callable[[np.float32], np.float32] = deferred("rtdenoise.kernels.compiling.elementary", "mantissa")
+
+else:
 
     def _exponent(x: np.float32) -> np.float32:
         return np.float32(np.floor(np.log2(x) + 0.5))
 
     def _mantissa(x: np.float32) -> np.float32:
         return np.float32(x * 2.0 ** -float(_exponent(x)))
-
-else:
-    from llvmlite import ir
-    from numba import types
-    from numba.extending import intrinsic
-
-    def _exponent_bits(builder: Any, x: Any) -> Any:
-        bits = builder.bitcast(x, ir.IntType(32))
-        return builder.ashr(builder.sub(bits, ir.IntType(32)(_ROOT_HALF)), ir.IntType(32)(23))
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def _exponent(typingctx: Any, x: Any) -> Any:
-        """``e`` of ``x = m 2**e`` with m from sqrt(1/2) to sqrt(2)."""
-
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return builder.sitofp(_exponent_bits(builder, args[0]), ir.FloatType())
-
-        return types.float32(types.float32), codegen
-
-    @intrinsic  # type: ignore[untyped-decorator]
-    def _mantissa(typingctx: Any, x: Any) -> Any:
-        """``m`` of ``x = m 2**e`` with m from sqrt(1/2) to sqrt(2)."""
-
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            shift = builder.shl(_exponent_bits(builder, args[0]), ir.IntType(32)(23))
-            return builder.bitcast(builder.sub(builder.bitcast(args[0], ir.IntType(32)), shift), ir.FloatType())
-
-        return types.float32(types.float32), codegen
 
 
 @kernel

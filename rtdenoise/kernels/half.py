@@ -12,94 +12,51 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-from rtdenoise.kernels.jit import kernel
+from rtdenoise.cache import processors
+from rtdenoise.kernels.jit import COMPILES, deferred, kernel
 from rtdenoise.typing import F32
 
 Table = npt.NDArray[np.uint16] | npt.NDArray[np.float32]
 """Bits of 16-bit floats, or the same numbers as 32-bit floats."""
 
-PANEL = 64
-"""Columns per panel: the sums fit the registers of every processor with 256-bit vectors."""
-_VECTOR = 16
+PANEL, VECTOR = 64, 16
+"""Columns per panel, whose sums fit the registers of every processor with 256-bit vectors, and per vector."""
+_ROUTINES = ("gnu_h2f_ieee", "extendhfsf2", "aeabi_h2f")  # conversion functions by runtime library
 
-if numba.config.DISABLE_JIT:
+if COMPILES:
+    _add_panel: Any = deferred("rtdenoise.kernels.compiling.half", "add_panel")
 
-    def converts_halves() -> bool:
-        """Whether compiled code converts 16-bit floats by an instruction; nothing is compiled here."""
-        return True
+else:
 
     def _add_panel(inputs: F32, panel: Table, outputs: F32, first: int) -> None:
         rows = panel.view(np.float16).astype(np.float32) if panel.dtype == np.uint16 else panel
         outputs[first : first + PANEL] += inputs[: len(rows)] @ rows
 
-else:
-    from llvmlite import binding, ir
-    from numba import types
-    from numba.core import cgutils
-    from numba.core.registry import cpu_target
-    from numba.extending import intrinsic
 
-    _I32, _I64 = ir.IntType(32), ir.IntType(64)
-    _FLOATS = ir.VectorType(ir.FloatType(), _VECTOR)
-    _HALVES = ir.VectorType(ir.HalfType(), _VECTOR)
-    _ROUTINES = ("gnu_h2f_ieee", "extendhfsf2", "aeabi_h2f")  # conversion functions by runtime library
-    _N_SUMS = PANEL // _VECTOR
-    _FIRST = ir.Constant(ir.VectorType(_I32, _VECTOR), [0] * _VECTOR)
+@lru_cache(maxsize=1)
+def converts_halves() -> bool:
+    """Whether the processor that is compiled for converts 16-bit floats by an instruction; True if none is."""
+    return not COMPILES or instructions_convert(*processors.native())
 
-    @lru_cache(maxsize=1)
-    def converts_halves() -> bool:
-        """Whether the processor that numba compiles for converts 16-bit floats by an instruction."""
-        return instructions_convert(*cpu_target.target_context.codegen().magic_tuple())
 
-    def instructions_convert(triple: str, name: str, features: str) -> bool:
-        """Whether a processor converts 16-bit floats by an instruction.
+def instructions_convert(triple: str, name: str, features: str) -> bool:
+    """Whether a processor converts 16-bit floats by an instruction.
 
-        Detected by compiling a function that does nothing else; the alternative is a list of processors and features
-        for every architecture.
-        """
-        module = ir.Module()
-        function = ir.Function(module, ir.FunctionType(_FLOATS, [_HALVES]), "widen")
-        builder = ir.IRBuilder(function.append_basic_block())
-        builder.ret(builder.fpext(function.args[0], _FLOATS))
-        machine = binding.Target.from_triple(triple).create_target_machine(cpu=name, features=features)
-        code = machine.emit_assembly(binding.parse_assembly(str(module)))
-        return not any(routine in code for routine in _ROUTINES)
+    Detected by compiling a function that does nothing else; the alternative is a list of processors and features
+    for every architecture.
+    """
+    import llvmlite.binding as llvm
 
-    @intrinsic  # type: ignore[untyped-decorator]
-    def _add_panel(typingctx: Any, inputs: Any, panel: Any, outputs: Any, first: Any) -> Any:
-        """``outputs[first : first + 64] += inputs[: rows] . panel``, the 64 sums in registers."""
-
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            kinds = zip(signature.args[:3], args[:3], strict=True)
-            source, matrix, target = (context.make_array(kind)(context, builder, value) for kind, value in kinds)
-            rows = builder.extract_value(matrix.shape, 0)
-            target_at = builder.bitcast(builder.gep(target.data, [args[3]]), _FLOATS.as_pointer())
-            wide = signature.args[1].dtype == types.float32
-            numbers = _FLOATS if wide else _HALVES
-            numbers_at = builder.bitcast(matrix.data, numbers.as_pointer())
-            places = [builder.gep(target_at, [_I64(k)]) for k in range(_N_SUMS)]
-            sums = [cgutils.alloca_once_value(builder, builder.load(place, align=4)) for place in places]
-            with cgutils.for_range(builder, rows) as loop:
-                number = builder.load(builder.gep(source.data, [loop.index]))
-                nothing = ir.Constant(_FLOATS, ir.Undefined)
-                number = builder.shuffle_vector(builder.insert_element(nothing, number, _I32(0)), nothing, _FIRST)
-                row = builder.mul(loop.index, _I64(_N_SUMS))
-                for k, total in enumerate(sums):
-                    at = builder.gep(numbers_at, [builder.add(row, _I64(k))])
-                    weights = builder.load(at, align=4 if wide else 2)
-                    weights = weights if wide else builder.fpext(weights, _FLOATS)
-                    product = builder.fmul(number, weights, flags=("contract",))
-                    # allows a fused multiply-add: one rounding instead of two
-                    builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
-            for place, total in zip(places, sums, strict=True):
-                builder.store(builder.load(total), place, align=4)
-            return context.get_dummy_value()
-
-        return types.void(inputs, panel, outputs, types.int64), codegen
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    floats, halves = f"<{VECTOR} x float>", f"<{VECTOR} x half>"
+    module = f"define {floats} @widen({halves} %x) {{\n  %y = fpext {halves} %x to {floats}\n  ret {floats} %y\n}}"
+    machine = llvm.Target.from_triple(triple).create_target_machine(cpu=name, features=features)
+    code = machine.emit_assembly(llvm.parse_assembly(module))
+    return not any(routine in code for routine in _ROUTINES)
 
 
 @kernel
@@ -135,7 +92,7 @@ def panels(matrix: F32, dtype: np.dtype[Any] | None = None) -> Table:
 
     Parameters
     ----------
-    matrix : (n_in, n_out) float32, read
+    matrix : (n_in, n_out) float32 or float16, read
     dtype : uint16 or float32, optional
         `table_dtype` if not given.
 
@@ -144,7 +101,8 @@ def panels(matrix: F32, dtype: np.dtype[Any] | None = None) -> Table:
     (n_panels, n_in, 64) `dtype`
     """
     n_in, n_out = matrix.shape
-    wide = np.zeros((n_in, padded(n_out)), np.float16)
-    wide[:, :n_out] = matrix
-    table = np.ascontiguousarray(wide.reshape(n_in, -1, PANEL).transpose(1, 0, 2))
+    table = np.zeros((padded(n_out) // PANEL, n_in, PANEL), np.float16)
+    for n, panel in enumerate(table):
+        columns = matrix[:, n * PANEL : (n + 1) * PANEL]
+        panel[:, : columns.shape[1]] = columns
     return table.view(np.uint16) if (dtype or table_dtype()) == np.uint16 else table.astype(np.float32)

@@ -1,43 +1,109 @@
-"""Numba compilation of kernels, with one set of flags and an on-disk cache."""
+"""Kernels: functions that the compiler makes machine code of, and that run without it where this code is on disk."""
 
 from __future__ import annotations
 
-import logging
+import functools
+import os
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, TypeVar, cast
 
-import numba
+import numpy as np
 
-from rtdenoise.cache.numba_cache import DiskCache, name_apart
+from rtdenoise.cache import machine_code
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+COMPILES = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
+"""Whether kernels are compiled; if not, they are the Python functions that they are written as."""
 
-def quieten_numba() -> None:
-    """Keep numba's compilation log, tens of thousands of lines, out of an application's debug log.
 
-    A level set on numba's logger by the application is respected, whether set before or after.
+class Deferred:  # pragma: no cover - the session that measures coverage has no compiler
+    """Something of the compiler that kernels call by a name of their module, imported when the first is compiled.
+
+    Importing numba takes longer than denoising a file, and as much memory.
     """
-    logger = logging.getLogger("numba")
-    if logger.level == logging.NOTSET:
-        logger.setLevel(logging.WARNING)
+
+    def __init__(self, module: str, name: str) -> None:
+        self._where = module, name
+
+    @functools.cached_property
+    def made(self) -> Any:
+        """What it stands for."""
+        module, name = self._where
+        return getattr(import_module(module), name)
+
+    @property
+    def _numba_type_(self) -> Any:
+        """Its type for the compiler: that of what it stands for."""
+        from rtdenoise.kernels.compiling.compiler import type_of
+
+        return type_of(self.made)
 
 
-name_apart()
-quieten_numba()
+def deferred(module: str, name: str) -> Any:
+    """Return a `Deferred`, which kernels use as if it were there."""
+    return Deferred(module, name)
+
+
+class Kernel(Deferred):  # pragma: no cover - as above
+    """A function to compile: called from Python as well as by other kernels; attributes are those of numba's."""
+
+    def __init__(self, function: Callable[..., Any], apart: bool) -> None:
+        functools.update_wrapper(self, function)
+        self._function, self._apart = function, apart
+        self._ready: dict[tuple[Any, ...], Callable[..., Any]] = {}
+
+    @functools.cached_property
+    def made(self) -> Any:
+        """The dispatcher of numba."""
+        from rtdenoise.kernels.compiling.compiler import dispatcher_of
+
+        return dispatcher_of(self._function, self._apart)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run it, for arguments of any types."""
+        return self.made(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.made, name)
+
+    def __reduce__(self) -> str:
+        return str(self.__qualname__)
+
+    def ready(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
+        """See `ready`."""
+        kinds = tuple((a.dtype, a.ndim) if isinstance(a, np.ndarray) else type(a) for a in arguments)
+        found = self._ready.get(kinds)
+        if found is None:
+            arrays = [a for a in arguments if isinstance(a, np.ndarray)]
+            layout = machine_code.layout(*(a.dtype for a in arrays))
+            name = f"{self._function.__module__} {self._function.__qualname__} {[a.ndim for a in arrays]} {layout}"
+            found = machine_code.load_function(name) or self._compiled(arguments, name)
+            self._ready[kinds] = found
+        return found
+
+    def _compiled(self, arguments: tuple[Any, ...], name: str) -> Callable[..., Any]:
+        from rtdenoise.kernels.compiling.compiler import machine_code_for
+
+        machine_code.keep(name, machine_code_for(self.made, arguments))
+        return cast(Callable[..., Any], self.made)
+
+
+def ready(function: F, *arguments: Any) -> F:
+    """Return a kernel compiled for arguments like these, without the compiler where its machine code is on disk.
+
+    It runs nothing.  What is returned takes arguments of exactly these types: whole numbers, and arrays in C order,
+    aligned and writable.
+    """
+    return cast(F, function.ready(arguments)) if isinstance(function, Kernel) else function
 
 
 def kernel(function: F) -> F:
-    """Compile `function` with the flags every real-time kernel shares.
-
-    ``nogil`` lets a worker run alongside Python; ``error_model="numpy"`` removes the division check that prevents
-    vectorisation; ``fastmath`` stays off because it lets the compiler remove our NaN guards.  Compiled code is kept on
-    disk (`rtdenoise.cache`), so compilation happens only at first use after installation.
-    """
-    dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
-    if not numba.config.DISABLE_JIT:
-        dispatcher._cache = DiskCache(dispatcher.py_func)  # as numba's own enable_caching does
-    return cast(F, dispatcher)
+    """Compile `function` with the flags every real-time kernel shares (`rtdenoise.kernels.compiling.compiler`)."""
+    return cast(F, Kernel(function, apart=False)) if COMPILES else function
 
 
 def kernel_apart(function: F) -> F:
@@ -45,12 +111,4 @@ def kernel_apart(function: F) -> F:
 
     Without this the compiler checks at every call whether they do, and gives up where there are many arrays.
     """
-    dispatcher: Any = kernel(function)
-    if not numba.config.DISABLE_JIT:
-        dispatcher._compiler._customize_flags = _with_noalias  # numba has this flag, but no option that sets it
-    return cast(F, dispatcher)
-
-
-def _with_noalias(flags: Any) -> Any:
-    flags.noalias = True
-    return flags
+    return cast(F, Kernel(function, apart=True)) if COMPILES else function

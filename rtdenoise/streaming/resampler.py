@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from rtdenoise.kernels.jit import ready
 from rtdenoise.kernels.resample import resample
 from rtdenoise.typing import F32, F64
 
@@ -51,8 +52,7 @@ class Resampler:
         self._shift = -extra_ticks
         self._kept = self._bank.shape[1]
         self._recent = np.zeros(self._kept + _BLOCK, np.float32)
-        self.reset()
-        self._push(np.zeros(1, np.float32))  # compile now rather than in a later call
+        self._resample = ready(resample, self._bank, self._recent, 0, 0, 1, 1, 0, self._recent)  # compiles now
         self.reset()
 
     def reset(self) -> None:
@@ -89,7 +89,7 @@ class Resampler:
         self._held += block.size
         self._n_in += block.size
         out = np.empty(self.outputs_after(self._n_in) - self._n_out, np.float32)
-        resample(
+        self._resample(
             self._bank,
             self._recent[: self._held],
             self._n_in - self._held,

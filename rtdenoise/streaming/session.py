@@ -119,7 +119,7 @@ class Stream:
         return band_centres_hz()[: n_present(self.sample_rate) if known is None else known.size]
 
     def _reading(self) -> Reading | None:
-        from rtdenoise.streaming.presence.reading import reading_of  # loads numba
+        from rtdenoise.streaming.presence.reading import reading_of
 
         return reading_of(self._denoiser)
 

@@ -91,24 +91,25 @@ def test_nothing_compiles_after_construction(case):
 
 ALLOCATIONS = """
 import numpy as np
-from numba.core.runtime import rtsys
+from numba.core.runtime import _nrt_python
 from tests.contract.builders import network, registered
 denoisers = [registered(m, p, 16000) for m in ("WF", "SS") for p in ("quality", "balanced", "low", "ultra")]
 denoisers += [registered("WF", "balanced", 16000, 2)]
 denoisers += [network(name) for name in ("can-live", "can-small", "can-wave")]
+_nrt_python.memsys_enable_stats()
 for denoiser in denoisers:
     shape = (100 * denoiser.hop,) if denoiser.channels == 1 else (100 * denoiser.hop, denoiser.channels)
     block = np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)
     counts = []
     for n_hops in (1, 100):
-        before = rtsys.get_allocation_stats().alloc
+        before = _nrt_python.memsys_get_stats_alloc()
         denoiser.process_hops(block[: n_hops * denoiser.hop], block[: n_hops * denoiser.hop])
-        counts.append(rtsys.get_allocation_stats().alloc - before)
-    assert counts[0] == counts[1], (counts, denoiser)  # handing arrays over counts, once a call
+        counts.append(_nrt_python.memsys_get_stats_alloc() - before)
+    assert counts[0] == counts[1] > 0, (counts, denoiser)  # handing arrays over counts, once a call
 """
 
 
 def test_compiled_hops_allocate_nothing():
     """Counted by numba's own runtime; the transform's are counted by ``benchmarks/allocations.py``."""
-    environment = os.environ | {"NUMBA_NRT_STATS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", ALLOCATIONS], env=environment, check=True)

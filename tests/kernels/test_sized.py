@@ -150,5 +150,6 @@ def opened_level(states: np.ndarray) -> float:
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="nothing is compiled")
 def test_a_whole_record_is_not_taken_for_a_header():
     states = records(2, 3)
+    opened_level._cache.disable()  # what comes from the disk needs no other kernel
     assert opened_level(headers(states)) == level_of(states[0]) == states["level"][0]
     assert len(level_of.signatures) == 2

@@ -12,10 +12,10 @@ import sys
 import numpy as np
 import pytest
 
+from rtdenoise.cache.machine_code import Loaded
 from rtdenoise.errors import DeviceError
 from rtdenoise.live_audio.audio.devices import Device, find_device, list_devices_here
 from rtdenoise.live_audio.audio.portaudio import Opening, open_stream
-from rtdenoise.live_audio.callback.machine_code import Loaded
 from tests.virtual_card.card import VirtualCard
 from tests.virtual_card.server import missing
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtdenoise.cache import entries, sources
+from rtdenoise.cache import entries, kept_files, machine_code, sources
+from rtdenoise.cache.machine_code import MachineCode
 from rtdenoise.config import load_settings
-from rtdenoise.live_audio.callback import kept_files, machine_code, programs
-from rtdenoise.live_audio.callback.machine_code import MachineCode
+from rtdenoise.live_audio.callback import programs
 from rtdenoise.live_audio.callback.programs import playback_callback, playback_userdata
 from rtdenoise.live_audio.record import LIVE, prepare
 from tests.live.harness import plan, running

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import rtdenoise
+from rtdenoise.cache import kept_files
 from rtdenoise.live_audio.audio import pace
-from rtdenoise.live_audio.callback import kept_files
 from rtdenoise.live_audio.ends.taps import Tap
 from rtdenoise.live_audio.record import heard_delay
 from rtdenoise.live_audio.shared_memory import span_of

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
-from rtdenoise.kernels.jit import kernel
+from rtdenoise.kernels.jit import COMPILES, deferred, kernel
 from rtdenoise.typing import C64, F32
 
-if numba.config.DISABLE_JIT:
+if not COMPILES:
 
     def rfft(signal: F32, spectrum: C64, axes: np.ndarray) -> None:
         """See the compiled version."""
@@ -19,8 +18,7 @@ if numba.config.DISABLE_JIT:
         signal[:] = np.fft.irfft(spectrum, signal.size)
 
 else:
-    import rocket_fft  # noqa: F401  # registers its native library with numba
-    from rocket_fft.lowlevel import c2r, r2c
+    r2c, c2r = (deferred("rocket_fft.lowlevel", name) for name in ("r2c", "c2r"))
 
     @kernel
     def rfft(signal: F32, spectrum: C64, axes: np.ndarray) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from rtdenoise.cache import kept_files, machine_code
+from rtdenoise.cache.machine_code import Loaded
 from rtdenoise.config import Settings
-from rtdenoise.live_audio.callback import kept_files, machine_code
-from rtdenoise.live_audio.callback.machine_code import Loaded
 from rtdenoise.live_audio.callback.programs import network_digest
 from rtdenoise.live_audio.callback.start import Start
 from rtdenoise.live_audio.record import LIVE, RINGS, attach_rings, prepare, ring_capacity

@@ -28,8 +28,8 @@ from rtdenoise.live_audio.shared_memory import Region
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rtdenoise.cache.machine_code import Loaded
     from rtdenoise.live_audio.audio.portaudio import Opening
-    from rtdenoise.live_audio.callback.machine_code import Loaded
     from rtdenoise.live_audio.callback.start import Start
 
 _ENGINE_START_SECONDS = 120.0

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numba
-import rocket_fft
 from numba import carray, types
 from numba.core import sigutils
 from numba.core.ccallback import CFunc
-from rocket_fft._native import LIBRARY_PATH
 
+from rtdenoise.cache.machine_code import MachineCode
+from rtdenoise.kernels.compiling.compiler import machine_code_of
 from rtdenoise.live_audio.callback.block import (
     begin,
     deliver,
@@ -28,7 +26,6 @@ from rtdenoise.live_audio.callback.block import (
 )
 from rtdenoise.live_audio.callback.drift import play_block
 from rtdenoise.live_audio.callback.interpolator import PHASES, TAPS
-from rtdenoise.live_audio.callback.machine_code import MachineCode
 from rtdenoise.live_audio.callback.native import floats_at, live_at, now_ns_at, pointer_to, wake
 from rtdenoise.live_audio.callback.network import answer
 from rtdenoise.live_audio.callback.start import USER, Network
@@ -120,14 +117,7 @@ def _compiled(function: Callable[..., int]) -> MachineCode:
     callback = CFunc(function, (arguments, returned), locals={}, options={"nopython": True, "error_model": "numpy"})
     callback.compile()
     library = callback._library  # type: ignore[attr-defined]  # where numba keeps what it made
-    module = library._final_module
-    needed = [f.name for f in (*module.functions, *module.global_variables) if f.is_declaration]
-    return MachineCode(
-        content=library._get_compiled_object(),
-        symbol=callback.native_name,
-        needed=tuple(name for name in needed if not name.startswith("llvm.")),
-        libraries=((rocket_fft.__name__, os.path.relpath(LIBRARY_PATH, Path(rocket_fft.__file__).parent)),),
-    )
+    return machine_code_of(library, callback.native_name)
 
 
 def compile_process() -> MachineCode:

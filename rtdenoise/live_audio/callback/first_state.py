@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from rtdenoise.cache.machine_code import layout
 from rtdenoise.config import Settings
 from rtdenoise.kernels.sized import header_of
 from rtdenoise.live_audio.callback.start import USER, Network, Start
@@ -34,7 +34,7 @@ def first_state(settings: Settings, rate: int, channels: int, *, with_network: b
     return Start(
         state=state,
         user=np.zeros(1, USER),
-        layout=_layout(header_of(state.dtype), *_network_dtypes(network)),
+        layout=layout(header_of(state.dtype), *_network_dtypes(network)),
         rules={name: rule_of(name, settings.spectral) for name in ("SS", "WF")},
         hop=framing.hop,
         latency_samples=framing.latency_samples,
@@ -64,7 +64,3 @@ def _network_dtypes(network: Network | None) -> tuple[np.dtype[Any], ...]:
     if network is None:
         return ()
     return network.weights.dtype, network.streams.dtype, header_of(network.frames.dtype)
-
-
-def _layout(*dtypes: np.dtype[Any]) -> str:
-    return hashlib.sha256(repr([(dtype.descr, dtype.itemsize) for dtype in dtypes]).encode()).hexdigest()

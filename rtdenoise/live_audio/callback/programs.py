@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.cache import sources
+from rtdenoise.cache import kept_files, machine_code, sources
+from rtdenoise.cache.machine_code import Loaded, MachineCode
 from rtdenoise.config import Settings
 from rtdenoise.disk.shipped import data_folder
-from rtdenoise.live_audio.callback import kept_files, machine_code
-from rtdenoise.live_audio.callback.machine_code import Loaded, MachineCode
 from rtdenoise.live_audio.callback.start import USER, Start
 from rtdenoise.methods.can.models import SPEC, WEIGHTS, open_model
 

@@ -60,15 +60,16 @@ class Model:
             raise ModelError(f"{self.folder}: no {LITERT_INT8} (precision='int8'); this model comes in float only")
         return read_checked(self.folder, LITERT_INT8)
 
-    def weights_checksum(self) -> str:
-        """Return the digest of the weights, verified.
+    def weights(self) -> tuple[str, bytes]:
+        """Return the digest of the file of weights and its content, verified.
 
         Raises
         ------
         ModelError
-            If they are missing or damaged.
+            If it is missing or damaged.
         """
-        return hashlib.sha256(read_checked(self.folder, WEIGHTS)).hexdigest()
+        content = read_checked(self.folder, WEIGHTS)
+        return _checksums(self.folder)[WEIGHTS], content
 
     def network(self) -> Network:
         """Return the network with its weights, verified.
@@ -78,8 +79,7 @@ class Model:
         ModelError
             If they are missing, damaged or belong to another specification.
         """
-        read_checked(self.folder, WEIGHTS)
-        return load_weights(self.folder / WEIGHTS, self.spec)
+        return load_weights(self.weights()[1], self.spec, self.folder / WEIGHTS)
 
     def whole_network(self) -> WholeNetwork:
         """Return the network that normalises with the statistics of the whole file, verified.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rtdenoise.errors import ModelError
 from rtdenoise.methods.can import features, fine
@@ -165,8 +166,10 @@ def weights_as_bytes(network: Network) -> bytes:
     return file.getvalue()
 
 
-def load_weights(path: Path, spec: CanSpec) -> Network:
-    """Read weights written by `weights_as_bytes`.
+def load_weights(content: bytes, spec: CanSpec, path: Path, dtype: npt.DTypeLike = np.float32) -> Network:
+    """Read weights written by `weights_as_bytes`; `path` is for messages.
+
+    As 16-bit floats, which they are in the file, they can only be packed.
 
     Raises
     ------
@@ -174,8 +177,8 @@ def load_weights(path: Path, spec: CanSpec) -> Network:
         If the file cannot be read or does not fit `spec`.
     """
     try:
-        with np.load(path) as file:
-            named = {name: file[name].astype(np.float32) for name in file.files}
+        with np.load(io.BytesIO(content)) as file:
+            named = {name: file[name].astype(dtype, copy=False) for name in file.files}
         n = len(spec.dilations)
         first = (named["first_kernel"], named["first_bias"]) if spec.domain != "wave" else None
         kernels = tuple(named[f"kernel{i}"] for i in range(n))

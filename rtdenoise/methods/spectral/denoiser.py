@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rtdenoise.errors import ConfigError
+from rtdenoise.kernels.jit import ready
 from rtdenoise.kernels.sized import headers
 from rtdenoise.methods.spectral import hop as compiled
 from rtdenoise.methods.spectral.params import SpectralParams
@@ -66,14 +67,13 @@ class SpectralDenoiser:
         self._initial = np.repeat(initial_state(self.framing, params, rule_of(method, params), channels), channels)
         self.state = self._initial.copy()
         self._headers = headers(self.state)
-        self._hops = compiled.hops if channels == 1 else compiled.hops_linked
         self._shape = (self.hop,) if channels == 1 else (self.hop, channels)
-        self._warm_up()
-
-    def _warm_up(self) -> None:
-        """Compile now, so that no later call has to."""
         silence = np.zeros(self._shape, np.float32)
-        self.process(silence, silence)
+        hops = compiled.hops if channels == 1 else compiled.hops_linked
+        self._hops = ready(
+            hops, silence, silence, self.hop, self._headers
+        )  # compiles now, so that no later call has to
+        self.process(silence, silence)  # the transform makes its plans
         self.reset()
 
     def process(self, block: F32, out: F32) -> None:

@@ -39,7 +39,7 @@ def test_weights_go_with_the_last_stream(tmp_path):
     (folder / SPEC).write_text(json.dumps(spec | {"name": "of-its-own"}))  # no other test uses this network
     write_checksums(folder)
     model = open_model(folder)
-    key = (model.weights_checksum(), model.spec)
+    key = (model.weights()[0], model.spec)
     packed = shared.packed_model(model)
     assert shared._in_use[key] is packed.weights
     del packed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from rtdenoise.kernels.jit import ready
 from rtdenoise.kernels.sized import headers
 from rtdenoise.methods.can.compiled import hop as compiled
 from rtdenoise.methods.can.compiled.records import initial_records
@@ -60,20 +61,22 @@ class CompiledCan:
         self._headers = headers(self._frames), headers(self._listening)
         self.gain_min: F32 = self._stream["gain_min"]
         silence = np.zeros(self.hop, np.float32)
-        self.process(silence, silence)  # compiles now, so that no later call has to
+        self._records = self._weights, self._stream, *self._headers
+        self._hops = ready(compiled.hops, silence, silence, self.hop, *self._records)  # compiles now, if it has to
+        self.process(silence, silence)  # the transform makes its plans
         self.reset()
 
     def process(self, block: F32, out: F32) -> None:
         """Enhance one hop; see `rtdenoise.typing.Denoiser`."""
         block, target = fit_blocks(block, out, (self.hop,))
-        compiled.hops(block, target, self.hop, self._weights, self._stream, *self._headers)
+        self._hops(block, target, self.hop, *self._records)
         if target is not out:
             out[...] = target
 
     def process_hops(self, signal: F32, out: F32) -> None:
         """Enhance a whole number of hops, ``(n * hop,)`` float32 in and out, in one compiled call."""
         signal, target = fit_blocks(signal, out, (len(signal),))
-        compiled.hops(signal, target, self.hop, self._weights, self._stream, *self._headers)
+        self._hops(signal, target, self.hop, *self._records)
         if target is not out:
             out[...] = target
 

@@ -58,10 +58,11 @@ def _is_fast(n: int) -> bool:
 
 
 @lru_cache(maxsize=64)
-def frames_dtype(framing: Framing, n_bins: int) -> np.dtype[Any]:
+def frames_dtype(framing: Framing, n_bins: int, slots: tuple[int, int] = (0, 0)) -> np.dtype[Any]:
     """Record dtype of the analysis and synthesis of one stream for a network of `n_bins` bins.
 
-    All have the same header (`rtdenoise.kernels.sized`).
+    With them lie the rings of past rows, of `slots` rows and columns, so that networks of equal layers share compiled
+    code, however far back they reach.  All have the same header (`rtdenoise.kernels.sized`).
     """
     return sized_dtype(
         [
@@ -73,6 +74,7 @@ def frames_dtype(framing: Framing, n_bins: int) -> np.dtype[Any]:
             ("guide", "i8"),  # first bin of the band that the gain above follows
             ("guide_energies", "f4", (2,)),
             ("guide_smoothing", "f4"),
+            ("slots", "f4", (Size(slots[0]), Size(slots[1]))),
         ]
     )
 
@@ -82,9 +84,9 @@ def frames_header() -> np.dtype[Any]:
     return header_of(frames_dtype(Framing(sample_rate=16000, frame=512, span=512, hop=256), 257))
 
 
-def initial_frames(spec: CanSpec, framing: Framing) -> np.ndarray:
+def initial_frames(spec: CanSpec, framing: Framing, slots: tuple[int, int] = (0, 0)) -> np.ndarray:
     """Return the analysis and synthesis at the beginning of a stream: (1,) record array of `frames_dtype`."""
-    frames = np.zeros(1, frames_dtype(framing, spec.n_bins))
+    frames = np.zeros(1, frames_dtype(framing, spec.n_bins, slots))
     fill_places(frames)
     record = frames[0]
     fill_windows(record, framing)

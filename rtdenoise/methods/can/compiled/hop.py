@@ -63,7 +63,7 @@ def hops(
         else:
             read_bins(frame, stream.spectrum)
         follow_voice(stream.spectrum, frame.n_silent >= frame.history.size, stream)
-        infer(weight, stream)
+        infer(weight, stream, frame.slots)
         if listening.size > 0:
             read_bins(frame, stream.spectrum)
         clear_mirror(frame, stream.spectrum)
@@ -77,10 +77,10 @@ def hops(
 
 
 @kernel
-def infer(weights: Record, state: Record) -> None:
+def infer(weights: Record, state: Record, slots: F32) -> None:
     """Run the network on ``spectrum``: leaves the logits of the gain in ``gain`` and the rotation in ``outputs``."""
     read_spectrum(state.spectrum, weights, state)
-    stack(weights, state)
+    stack(weights, state, slots)
     propose(weights, state)
     if state.fine_rows.size > 0:
         refine(weights, state)
@@ -122,9 +122,17 @@ def read_spectrum(spectrum: np.ndarray, weights: Record, state: Record) -> None:
 
 
 @kernel
-def stack(weights: Record, state: Record) -> None:
-    """Run the dilated layers: reads ``inputs``, stores the row of each layer in its ring, writes ``outputs``."""
-    rows, taps, layer, slots = state.rows, state.taps, state.layer, state.slots
+def stack(weights: Record, state: Record, slots: F32) -> None:
+    """Run the dilated layers: reads ``inputs``, stores the row of each layer in its ring, writes ``outputs``.
+
+    Parameters
+    ----------
+    weights : record, read
+    state : record, read and written
+    slots : (n_slots, width) float32, read and written
+        The rings of all layers.
+    """
+    rows, taps, layer = state.rows, state.taps, state.layer
     width = rows.size
     past = taps.size // width - 1
     slope = weights.slope
@@ -133,10 +141,13 @@ def stack(weights: Record, state: Record) -> None:
         base, length, dilation = weights.bases[index], weights.lengths[index], weights.dilations[index]
         for tap in range(past):
             slot = base + (state.step - (past - tap) * dilation) % length
-            taps[tap * width : (tap + 1) * width] = slots[slot]
+            for c in range(width):
+                taps[tap * width + c] = slots[slot, c]
         taps[past * width :] = rows
         if length > 0:
-            slots[base + state.step % length] = rows
+            slot = base + state.step % length
+            for c in range(width):
+                slots[slot, c] = rows[c]
         dense_half(taps, weights.kernels[index], weights.biases[index], layer)
         kept = _ONE if weights.residual != 0 else np.float32(0)
         for c in range(width):

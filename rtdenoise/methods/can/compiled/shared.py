@@ -9,9 +9,9 @@ import numpy as np
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.methods.can.compiled.state import packed_weights
-from rtdenoise.methods.can.models import Model
+from rtdenoise.methods.can.models import WEIGHTS, Model
 from rtdenoise.methods.can.spec import CanSpec
-from rtdenoise.methods.can.weights import Network
+from rtdenoise.methods.can.weights import Network, load_weights
 
 _in_use: WeakValueDictionary[tuple[str, CanSpec], np.ndarray] = WeakValueDictionary()
 """By checksum and specification; an entry lasts as long as one of its streams."""
@@ -48,10 +48,11 @@ def packed_model(model: Model) -> Packed:
         If the weights are missing, damaged or belong to another specification; files are verified every time.
     """
     _check_domain(model.spec)
-    key = (model.weights_checksum(), model.spec)
+    digest, content = model.weights()
+    key = (digest, model.spec)
     weights = _in_use.get(key)
     if weights is None:
-        weights = packed_weights(model.network())
+        weights = packed_weights(load_weights(content, model.spec, model.folder / WEIGHTS, np.float16))
         _in_use[key] = weights
     return Packed(model.spec, weights)
 

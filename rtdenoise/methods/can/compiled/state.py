@@ -52,7 +52,7 @@ def weights_dtype(spec: CanSpec) -> np.dtype[Any]:
 
 @lru_cache(maxsize=16)
 def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
-    """Record dtype of what a network remembers of one stream, at any rate.
+    """Record dtype of what a network remembers of one stream, at any rate, but for its past rows.
 
     ``gain_min`` may be written while audio runs; it is read once per hop.
     """
@@ -60,7 +60,6 @@ def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
     return np.dtype(
         [
             ("step", "i8"),
-            ("slots", "f4", (plan_rings(spec).n_slots, wide)),
             ("means", "f4", (2, n)),
             ("ages", "f4", (2,)),
             ("inputs", "f4", (spec.n_inputs,)),
@@ -80,6 +79,11 @@ def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
         ],
         align=True,
     )
+
+
+def slots_shape(spec: CanSpec) -> tuple[int, int]:
+    """Rows and columns of the rings of past rows, which are in the record of `grid.frames_dtype`."""
+    return plan_rings(spec).n_slots, padded(spec.channels)
 
 
 def _beside(spec: CanSpec) -> int:
@@ -119,11 +123,11 @@ def packed_weights(network: Network) -> np.ndarray:
     assert network.first is not None and network.skip is not None  # spectral networks have them
     weights["first"], weights["first_bias"] = panels(network.first[0]), _padded(network.first[1])
     for layer, (kernel, bias) in enumerate(zip(network.kernels, network.biases, strict=True)):
-        wide = np.zeros((spec.kernel, padded(spec.channels), spec.channels), np.float32)
+        wide = np.zeros((spec.kernel, padded(spec.channels), spec.channels), kernel.dtype)
         wide[:, : spec.channels] = kernel
         weights["kernels"][layer] = panels(wide.reshape(-1, spec.channels))
         weights["biases"][layer] = _padded(bias)
-    last = np.zeros((padded(spec.channels), spec.n_outputs), np.float32)
+    last = np.zeros((padded(spec.channels), spec.n_outputs), network.last[0].dtype)
     last[: spec.channels] = network.last[0]
     weights["last"], weights["last_bias"] = panels(last), _padded(network.last[1])
     weights["skip"] = network.skip

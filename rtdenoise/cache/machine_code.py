@@ -1,7 +1,7 @@
-"""Compiled callbacks kept on disk as plain machine code, so that the audio process starts without the compiler.
+"""Compiled functions and audio callbacks kept on disk as plain machine code, which runs without the compiler.
 
-numba alone takes longer to import than everything else the audio process does before its first sample.  Its compiled
-code needs little of it to run: a handful of C functions, found in extension modules that can be loaded on their own.
+numba alone takes longer to import than everything else that is done before the first sample.  Its compiled code needs
+little of it to run: a handful of C functions, found in extension modules that can be loaded on their own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import builtins
 import ctypes
 import hashlib
 import importlib.util
-import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,10 +18,9 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any
 
-import llvmlite.binding as llvm
+import numpy as np
 
-from rtdenoise.cache import processors, sources
-from rtdenoise.live_audio.callback import kept_files
+from rtdenoise.cache import kept_files, processors, sources
 
 _HELPERS = {"numba_": "numba._helperlib", "NRT_": "numba.core.runtime._nrt_python"}
 """Extension modules with numba's C functions, by their prefix in compiled code."""
@@ -29,21 +28,23 @@ _HELPERS = {"numba_": "numba._helperlib", "NRT_": "numba.core.runtime._nrt_pytho
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineCode:
-    """What the compiler made of one callback.
+    """What the compiler made of one function or callback.
 
-    `content`: object file; `symbol`: the callback's name in it; `needed`: names it takes from elsewhere; `libraries`:
-    the shared libraries that have some of them, as package and file name, since a package may be elsewhere at its use.
+    `content`: object file; `symbol`: the name in it of what is called; `needed`: names it takes from elsewhere;
+    `libraries`: the shared libraries that have some of them, as package and file name, since a package may be elsewhere
+    at its use; `environment`: the name in it of a pointer to Python objects, for what Python calls.
     """
 
     content: bytes
     symbol: str
     needed: tuple[str, ...]
     libraries: tuple[tuple[str, str], ...]
+    environment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A callback in memory: `address` is valid as long as this object lives."""
+    """Machine code in memory: `address` is valid as long as this object lives."""
 
     address: int
     engine: Any
@@ -55,15 +56,11 @@ def stamps() -> tuple[str, ...]:
 
     The first is of code made here, the others of code for portable processors that runs here, too.
     """
-    ordered = os.environ.get(processors.NAME_VARIABLE)
-    if ordered:
-        native = (ordered, os.environ.get(processors.FEATURES_VARIABLE))
-    else:
-        native = (llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
-    return tuple(_digest_for(processor) for processor in (native, *((name, "") for name in processors.runnable())))
+    portable = ((name, "") for name in processors.runnable())
+    return tuple(_digest_for(processor) for processor in (processors.native()[1:], *portable))
 
 
-def _digest_for(processor: tuple[str, str | None]) -> str:
+def _digest_for(processor: tuple[str, str]) -> str:
     return hashlib.sha256(f"{sources.stamp()} {processor}".encode()).hexdigest()
 
 
@@ -73,13 +70,38 @@ def keep(name: str, code: MachineCode) -> None:
 
 
 def load_kept(name: str) -> Loaded | None:
-    """The callback of that name, or None if it must be compiled."""
-    code = kept_files.find(MachineCode, *(f"code {stamp} {name}" for stamp in stamps()))
+    """The machine code of that name, or None if it must be compiled."""
+    code = _find(name)
     return None if code is None else load(code)
+
+
+def _find(name: str) -> MachineCode | None:
+    return kept_files.find(MachineCode, *(f"code {stamp} {name}" for stamp in stamps()))
+
+
+def load_function(name: str) -> Callable[..., Any] | None:
+    """The kernel of that name as Python calls it, or None if it must be compiled."""
+    code, functions = _find(name), _extension("numba._dynfunc")
+    loaded = None if code is None or functions is None else load(code)
+    place = 0 if loaded is None or code is None else loaded.engine.get_global_value_address(code.environment)
+    if not place or loaded is None:
+        return None
+    environment = functions.Environment({})  # empty: no kernel has objects
+    ctypes.c_void_p.from_address(place).value = id(environment)  # as numba does; the function keeps it alive
+    made: Callable[..., Any] = functions.make_function(builtins, "kernel", "", loaded.address, environment, (loaded,))
+    return made
+
+
+@lru_cache(maxsize=64)
+def layout(*dtypes: np.dtype[Any]) -> str:
+    """A digest of where everything is in records."""
+    return hashlib.sha256(repr([(dtype.descr, dtype.itemsize) for dtype in dtypes]).encode()).hexdigest()
 
 
 def load(code: MachineCode) -> Loaded | None:
     """Load machine code into memory; None if a dependency is missing."""
+    import llvmlite.binding as llvm
+
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     for package, name in code.libraries:
@@ -99,6 +121,8 @@ def load(code: MachineCode) -> Loaded | None:
 
 def _provide(name: str) -> bool:
     """Make sure that the linker finds a name; the same things numba gives it."""
+    import llvmlite.binding as llvm
+
     address = _address_of(name)
     if address is not None:
         llvm.add_symbol(name, address)
@@ -122,17 +146,27 @@ def _address_of(name: str) -> int | None:
 
 def _of_the_system(name: str) -> bool:
     """Look a name up as the running program itself would."""
-    with suppress(AttributeError, OSError, TypeError):
-        address = ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value
-        if address:
-            llvm.add_symbol(name, address)
-            return True
+    import llvmlite.binding as llvm
+
+    for library in (ctypes.pythonapi, None):  # on Windows, Python's functions are in a library of their own
+        with suppress(AttributeError, OSError, TypeError):
+            address = ctypes.cast(getattr(library or ctypes.CDLL(None), name), ctypes.c_void_p).value
+            if address:
+                llvm.add_symbol(name, address)
+                return True
     return False
 
 
 @lru_cache(maxsize=2)
 def _helpers(module: str) -> dict[str, int]:
-    """The C functions of one of numba's extension modules, loaded without the package around it."""
+    """The C functions of one of numba's extension modules."""
+    loaded = _extension(module)
+    return {} if loaded is None else dict(loaded.c_helpers)
+
+
+@lru_cache(maxsize=4)
+def _extension(module: str) -> Any:
+    """One of numba's extension modules, loaded without the package around it; None if it is not there."""
     *parents, name = module.split(".")[1:]
     for suffix in EXTENSION_SUFFIXES:
         path = _folder_of("numba").joinpath(*parents, name + suffix)
@@ -140,8 +174,8 @@ def _helpers(module: str) -> dict[str, int]:
         if spec is not None and spec.loader is not None:
             loaded = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(loaded)
-            return dict(loaded.c_helpers)
-    return {}
+            return loaded
+    return None
 
 
 def _folder_of(package: str) -> Path:

@@ -1,4 +1,4 @@
-"""Objects that live audio keeps in the cache between runs."""
+"""Objects kept in the cache between runs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ T = TypeVar("T")
 
 def keep(key: str, value: Any) -> bool:
     """Keep `value` under `key`, whole or not at all; False if no folder can take it."""
-    return entries.keep(f"live {key}", pickle.dumps(value))
+    return entries.keep(f"object {key}", pickle.dumps(value))
 
 
 def find(kind: type[T], *keys: str) -> T | None:
     """What was kept under the first of `keys` that has anything, or None if it must be made again."""
-    content = entries.find(*(f"live {key}" for key in keys))
+    content = entries.find(*(f"object {key}" for key in keys))
     try:
         value = None if content is None else pickle.loads(content)
     except Exception:  # noqa: BLE001 - whole, but of other versions of what it is made of: anything may be raised

@@ -1,0 +1,1 @@
+"""What kernels need of the compiler, imported only where something is compiled."""

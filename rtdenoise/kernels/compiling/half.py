@@ -1,0 +1,51 @@
+"""The product that `rtdenoise.kernels.half` consists of, with its sums in registers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from rtdenoise.kernels.half import PANEL, VECTOR
+
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
+_FLOATS = ir.VectorType(ir.FloatType(), VECTOR)
+_HALVES = ir.VectorType(ir.HalfType(), VECTOR)
+_N_SUMS = PANEL // VECTOR
+_FIRST = ir.Constant(ir.VectorType(_I32, VECTOR), [0] * VECTOR)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def add_panel(typingctx: Any, inputs: Any, panel: Any, outputs: Any, first: Any) -> Any:
+    """``outputs[first : first + 64] += inputs[: rows] . panel``, the 64 sums in registers."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kinds = zip(signature.args[:3], args[:3], strict=True)
+        source, matrix, target = (context.make_array(kind)(context, builder, value) for kind, value in kinds)
+        rows = builder.extract_value(matrix.shape, 0)
+        target_at = builder.bitcast(builder.gep(target.data, [args[3]]), _FLOATS.as_pointer())
+        wide = signature.args[1].dtype == types.float32
+        numbers = _FLOATS if wide else _HALVES
+        numbers_at = builder.bitcast(matrix.data, numbers.as_pointer())
+        places = [builder.gep(target_at, [_I64(k)]) for k in range(_N_SUMS)]
+        sums = [cgutils.alloca_once_value(builder, builder.load(place, align=4)) for place in places]
+        with cgutils.for_range(builder, rows) as loop:
+            number = builder.load(builder.gep(source.data, [loop.index]))
+            nothing = ir.Constant(_FLOATS, ir.Undefined)
+            number = builder.shuffle_vector(builder.insert_element(nothing, number, _I32(0)), nothing, _FIRST)
+            row = builder.mul(loop.index, _I64(_N_SUMS))
+            for k, total in enumerate(sums):
+                at = builder.gep(numbers_at, [builder.add(row, _I64(k))])
+                weights = builder.load(at, align=4 if wide else 2)
+                weights = weights if wide else builder.fpext(weights, _FLOATS)
+                product = builder.fmul(number, weights, flags=("contract",))
+                # allows a fused multiply-add: one rounding instead of two
+                builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
+        for place, total in zip(places, sums, strict=True):
+            builder.store(builder.load(total), place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(inputs, panel, outputs, types.int64), codegen

@@ -62,20 +62,20 @@ def live_options(function: F) -> F:
             "--block",
             type=click.IntRange(0, 16384),
             metavar="N",
-            help="Live: samples per device block; 0 leaves it to the host.",
+            help="Samples per device block; 0 leaves it to the host.  [default: the best the host offers]",
         ),
         click.option(
             "--latency",
             type=_Latency(),
             default="low",
             metavar="low|safe|S",
-            help="Live: latency of the device; safe where low crackles.  [default: low]",
+            help="Latency of the device; safe where low crackles.  [default: low]",
         ),
         click.option(
             "--duration",
             type=_Seconds(min=0.0, min_open=True),
             metavar="S",
-            help="Live: stop after this many seconds.",
+            help="Stop after this many seconds.  [default: at Ctrl-C, or where a file ends]",
         ),
         click.option(
             "--live-channels",
@@ -84,21 +84,20 @@ def live_options(function: F) -> F:
             metavar="N",
             help="The same as --channels N; mono goes to every speaker.  [default: 1]",
         ),
-        click.option("--monitor-only", is_flag=True, help="Live: listen and measure; play nothing."),
-        click.option("--record", metavar="DIR", help="Live: write noisy and enhanced side by side into this folder."),
+        click.option("--monitor-only", is_flag=True, help="Listen and measure; play nothing."),
+        click.option("--record", metavar="DIR", help="Write noisy and enhanced side by side into this folder."),
         click.option(
             "--every",
             type=_Seconds(min=0.1),
             metavar="S",
-            help="Live: a line, with --json an object, every S seconds.",
+            help="A line, with --json an object, every S seconds.  [default: none]",
         ),
         click.option(
             "--run-in",
             type=click.Choice(["auto", "callback", "engine"]),
             default="auto",
             metavar="auto|callback|engine",
-            help="Live: compiled methods in the audio callback or in a process of their own; auto measures.  "
-            "[default: auto]",
+            help="Compiled methods in the audio callback or in a process of their own; auto measures.  [default: auto]",
         ),
     )
     for decorate in reversed(decorators):

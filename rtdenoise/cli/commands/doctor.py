@@ -16,7 +16,7 @@ from rtdenoise.cli.strict import StrictCommand
 T = TypeVar("T")
 _SIGNS = {"ok": "ok  ", "warning": "warn", "failed": "FAIL"}
 _PATIENCE_SECONDS = 4.0  # beyond what a paced run lasts
-_AT_WORK = "still checking: the first use of a method at a rate compiles it for this machine"
+_AT_WORK = "still checking: the first use of a method compiles it for this machine"
 
 
 @click.command(cls=StrictCommand, short_help="Check what live audio needs, and run each method in real time.")

@@ -217,7 +217,7 @@ def test_three_commands_from_the_top_of_the_readme_to_a_file_of_ones_own(place, 
 
 
 def test_two_commands_to_a_live_session():
-    """Install, talk.  The second is only read: tests/live runs such sessions on a virtual card."""
+    """Install, talk.  The second is only read here: tests/live/test_command.py runs it on a virtual card."""
     lines = list(readme_shell())
     install = next(i for i, line in enumerate(lines) if "pip install" in line)
     live = [line for line in lines[install + 1 :] if line.startswith(("rtdenoise --input mic", "rtdenoise live"))]

@@ -230,8 +230,8 @@ def summary(record: Mapping[str, Any], shares: Mapping[str, float]) -> str:
     headings = ["", "delay ms", "band kHz", *(heading for _, heading, _ in _METRICS), "% of a core"]
     note = (
         f"Means of {record['material']['clips']} noisy mixtures at 16 kHz; higher is better, but for delay and cost. "
-        "In brackets: up to where one gain for all bins follows. RNNoise and DeepFilterNet as their packages on PyPI "
-        "are built, their cost by its ratio to `can-live` in one run."
+        "In brackets: up to where one gain for all bins follows. Other denoisers as their packages on PyPI are "
+        "built, their cost by its ratio to `can-live` in one run."
     )
     return f"{markdown_table(headings, rows)}\n\n{note}{_star_note(rows)}"
 

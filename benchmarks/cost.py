@@ -1,7 +1,8 @@
-"""What a hop costs: microseconds of one core per 10 ms of 16 kHz audio, beside two C programs in the same run.
+"""What a hop costs: microseconds of one core per 10 ms of audio, beside four other denoisers in the same run.
 
 Every system sees the same noisy signal in rounds that take turns, so that a slow moment of the machine hits all;
-CPU time of the thread is counted, not the clock.  Ratios are taken round by round.
+CPU time of the thread is counted, not the clock.  Ratios are taken round by round.  RNNoise and DeepFilterNet know
+48 kHz alone and get the signal at that rate; resampling it is not counted.
 
     python benchmarks/cost.py
     python benchmarks/cost.py --seconds 60 --rounds 15 --json cost.json
@@ -23,11 +24,15 @@ import rtdenoise
 from rtdenoise.config import load_settings
 from rtdenoise.errors import MissingExtraError
 from rtdenoise.evaluate.compared import peers
+from rtdenoise.evaluate.compared.systems import own_settings
 from rtdenoise.evaluate.machine import origin
+from rtdenoise.evaluate.signals import resample
 from rtdenoise.registry import build
 
 RATE_HZ = 16_000
 PRESETS = ("quality", "balanced", "low", "ultra")
+NETWORKS = ("can-live", "can-ultra", "can-small", "can-wave")
+REFERENCES = ("WebRTC NS", "SpeexDSP", "RNNoise", "DeepFilterNet")
 MANY_STREAMS = 256
 
 
@@ -56,7 +61,7 @@ def noisy_bursts(seconds: float) -> np.ndarray:
 
 
 def own_systems(signal: np.ndarray) -> dict[str, Callable[[], float]]:
-    """Each method and preset, hop by hop from Python as a stream runs it."""
+    """Each method, preset and network over spectra, hop by hop from Python as a stream runs it."""
 
     def runner(denoiser: rtdenoise.typing.Denoiser) -> Callable[[], float]:
         hop = denoiser.hop
@@ -72,18 +77,18 @@ def own_systems(signal: np.ndarray) -> dict[str, Callable[[], float]]:
 
         return run
 
-    return {
-        f"{method} {preset}": runner(build(load_settings(method=method, preset=preset), RATE_HZ))
-        for method in ("WF", "SS")
-        for preset in PRESETS
-    }
+    specs = [f"{method}:{preset}" for method in ("WF", "SS") for preset in PRESETS]
+    specs += [f"CAN:{model}" for model in NETWORKS]
+    return {spec.replace(":", " "): runner(build(own_settings(spec), RATE_HZ)) for spec in specs}
 
 
 def peer_systems(signal: np.ndarray) -> dict[str, Callable[[], float]]:
-    """WebRTC and SpeexDSP, called once per 10 ms with everything prepared; those that are not installed are named."""
+    """Others, called once per 10 ms with everything prepared; those that are not installed are named."""
     found = {}
-    blocks = (signal[: signal.size // 160 * 160] * 32767).astype(np.int16).reshape(-1, 160)
-    for name, prepare in (("WebRTC NS", webrtc), ("SpeexDSP", speexdsp)):
+    raised = resample(signal, RATE_HZ, 3 * RATE_HZ)
+    for name, prepare in zip(REFERENCES, (webrtc, speexdsp, rnnoise, deepfilternet), strict=True):
+        heard, block = (signal, 160) if prepare in (webrtc, speexdsp) else (raised, 480)
+        blocks = heard[: heard.size // block * block].reshape(-1, block)
         try:
             found[name] = prepare(blocks)
         except (MissingExtraError, ImportError) as error:
@@ -94,7 +99,7 @@ def peer_systems(signal: np.ndarray) -> dict[str, Callable[[], float]]:
 def webrtc(blocks: np.ndarray) -> Callable[[], float]:
     from webrtc_noise_gain import AudioProcessor
 
-    frames = [block.tobytes() for block in blocks]
+    frames = [block.tobytes() for block in int16(blocks)]
 
     def run() -> float:
         processor = AudioProcessor(0, 3)
@@ -112,7 +117,7 @@ def speexdsp(blocks: np.ndarray) -> Callable[[], float]:
     library.speex_preprocess_ctl(state, 0, ctypes.byref(ctypes.c_int(1)))
 
     def run() -> float:
-        work = blocks.copy()
+        work = int16(blocks)
         pointers = [ctypes.c_void_p(row.ctypes.data) for row in work]
         started = time.thread_time_ns()
         for pointer in pointers:
@@ -120,6 +125,46 @@ def speexdsp(blocks: np.ndarray) -> Callable[[], float]:
         return (time.thread_time_ns() - started) / 1e3 / len(pointers)
 
     return run
+
+
+def rnnoise(blocks: np.ndarray) -> Callable[[], float]:
+    from pyrnnoise import rnnoise as library
+
+    work = (blocks * 32768.0).astype(np.float32)  # the scale of 16 bits, as the library wants it
+    out = np.empty_like(work[0])
+    target = out.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+    sources = [row.ctypes.data_as(ctypes.POINTER(ctypes.c_float)) for row in work]
+    state = library.create()
+
+    def run() -> float:
+        started = time.thread_time_ns()
+        for source in sources:
+            library.lib.rnnoise_process_frame(state, target, source)
+        return (time.thread_time_ns() - started) / 1e3 / len(sources)
+
+    return run
+
+
+def deepfilternet(blocks: np.ndarray) -> Callable[[], float]:
+    library, model = peers.load_deepfilternet()
+    state = library.df_create(model.encode(), 100.0, None)
+    work = np.ascontiguousarray(blocks, np.float32)
+    out = np.empty_like(work[0])
+    target = out.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+    sources = [row.ctypes.data_as(ctypes.POINTER(ctypes.c_float)) for row in work]
+
+    def run() -> float:
+        started = time.thread_time_ns()
+        for source in sources:
+            library.df_process_frame(state, source, target)
+        return (time.thread_time_ns() - started) / 1e3 / len(sources)
+
+    return run
+
+
+def int16(blocks: np.ndarray) -> np.ndarray:
+    """A copy in 16 bits."""
+    return (blocks * 32767).astype(np.int16)
 
 
 def many_streams(signal: np.ndarray) -> float:
@@ -146,9 +191,7 @@ def summarise(rounds: list[dict[str, float]], streams: list[float], seconds: flo
     for name in rounds[0]:
         values = [r[name] for r in rounds]
         ratios = {
-            other: statistics.median(r[name] / r[other] for r in rounds)
-            for other in ("WebRTC NS", "SpeexDSP")
-            if other in rounds[0]
+            other: statistics.median(r[name] / r[other] for r in rounds) for other in REFERENCES if other in rounds[0]
         }
         rows.append(
             {"system": name, "us_per_10ms": statistics.median(values), "us_min": min(values), "ratio_to": ratios}
@@ -164,16 +207,16 @@ def summarise(rounds: list[dict[str, float]], streams: list[float], seconds: flo
 
 
 def markdown(record: dict) -> str:
-    """The record as the table of the README."""
+    """The record as a table."""
     lines = [
-        "| system | us per 10 ms | RTF | to WebRTC NS | to SpeexDSP |",
-        "|---|---:|---:|---:|---:|",
+        f"| system | us per 10 ms | RTF | {' | '.join(f'to {other}' for other in REFERENCES)} |",
+        f"|---|---:|---:|{'---:|' * len(REFERENCES)}",
     ]
     for row in record["rows"]:
-        ratios = [row["ratio_to"].get(other) for other in ("WebRTC NS", "SpeexDSP")]
+        ratios = [row["ratio_to"].get(other) for other in REFERENCES]
         cells = ["-" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
         us = row["us_per_10ms"]
-        lines.append(f"| {row['system']} | {us:.1f} | {us / 10_000:.5f} | {cells[0]} | {cells[1]} |")
+        lines.append(f"| {row['system']} | {us:.1f} | {us / 10_000:.5f} | {' | '.join(cells)} |")
     lines.append(f"\n`WF balanced` streams in real time on one core: {record['streams_per_core']:.0f}")
     return "\n".join(lines)
 

@@ -1,15 +1,18 @@
 r"""The tables of README.md and of pages in docs/, made from the records in benchmarks/records and from the package.
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->``; NAME: summary, quality, latency, cost,
-network from records, doctor from the texts of `rtdenoise doctor`.
+beside, network from records, doctor from the texts of `rtdenoise doctor`; on the card of a network card, bands, harm.
 
     python benchmarks/readme_tables.py                 # writes the tables into all of them
     python benchmarks/readme_tables.py --check         # exit code 1 if one of them and the records disagree
     python benchmarks/readme_tables.py --take quality=quality.json --take bench=bench/bench.json --take cost=cost.json
-    python benchmarks/readme_tables.py --take can=can.json
+    python benchmarks/readme_tables.py --take can=can.json --take harm=harm.json --take bands=bands.json
+    python benchmarks/readme_tables.py --take beside=cost.json     # of a busy machine: ratios alone
 
-``--take`` first copies new records of `benchmarks/quality.py`, `rtdenoise bench`, `benchmarks/cost.py` and
-`benchmarks/can_speed.py` into benchmarks/records, without their single clips and histograms.
+``--take`` first copies new records of `benchmarks/quality.py`, `rtdenoise bench`, `benchmarks/cost.py`,
+`benchmarks/can_speed.py`, `benchmarks/harm.py` and `benchmarks/bands.py` into benchmarks/records, without their single
+clips and histograms.  Of the systems of an earlier record those that a new record of quality lacks are kept, if both
+are of the same mixtures.
 """
 
 from __future__ import annotations
@@ -28,8 +31,10 @@ from rtdenoise.live_audio.troubles import TROUBLES
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "benchmarks" / "records"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "figures.md", ROOT / "docs" / "troubleshooting.md")
-NAMES = ("quality", "bench", "cost", "can")
+NETWORKS = ("can-live", "can-ultra", "can-small", "can-wave")
+CARDS = tuple(ROOT / "models" / name / "README.md" for name in NETWORKS)
+PAGES = (ROOT / "README.md", ROOT / "docs" / "figures.md", ROOT / "docs" / "troubleshooting.md", *CARDS)
+NAMES = ("quality", "bench", "cost", "can", "beside", "harm", "bands")
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
 
 _TITLES = {
@@ -59,7 +64,11 @@ _CHOICE = (
     "rnnoise",
     "deepfilternet",
 )
+_BANDS = {"WF": "96", "CAN": "8 (96)", "rnnoise": "24", "deepfilternet": "24"}
+_COSTS = {"RNNoise": "rnnoise", "DeepFilterNet": "deepfilternet"}  # names in the record of cost, in that of quality
 _ENGINES = {"numba": "numba", "litert": "LiteRT", "litert int8": "LiteRT, 8 bits", "tf": "TensorFlow"}
+_EXPLAINED = "what the columns are: [benchmarks](../../docs/benchmarks.md#recordings-that-need-no-denoiser)."
+_EARLIER = "\\* An earlier run of the same mixtures, before methods learnt to leave clean recordings alone."
 _DROPPED = frozenset({"scores", "clips", "by_speaker", "histogram", "capacity", "jitter_us", "left_out", "failed"})
 
 
@@ -79,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     disagree = False
     for page in options.page or PAGES:
         before = page.read_text(encoding="utf-8")
-        after = fill(before, options.records)
+        after = fill(before, options.records, page.parent.name)
         if before == after:
             continue
         if options.check:
@@ -93,8 +102,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def take(name: str, file: Path, records: Path) -> None:
     """Copy a record without what tables do not need."""
     record = _compact(json.loads(file.read_text(encoding="utf-8")))
+    before = _read(name, records)
+    if name == "quality" and before and before["material"] == record["material"]:
+        record = _with_others(record, before)
     records.mkdir(parents=True, exist_ok=True)
     (records / f"{name}.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _with_others(record: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with the systems that only the earlier one has; `kept` says when those were measured."""
+    origin = {key: before[key] for key in ("created", "version", "commit") if key in before}
+    earlier = dict.fromkeys(before["systems"], origin) | before.get("replaced", {}) | before.get("kept", {})
+    names = [*before["systems"], *(name for name in record["systems"] if name not in before["systems"])]
+    merged = {
+        key: {
+            name: record[key].get(name) or before[key][name] for name in names if name in {*record[key], *before[key]}
+        }
+        for key in ("systems", "clean_in")
+    }
+    kept = {name: earlier[name] for name in names if name not in record["systems"]}
+    return record | merged | ({"kept": kept} if kept else {})
 
 
 def _compact(value: Any) -> Any:
@@ -116,17 +143,25 @@ def _compact(value: Any) -> Any:
     return round(value, 5) if isinstance(value, float) else value
 
 
-def fill(text: str, records: Path) -> str:
-    """The text with every marked table made anew; one without a record is left as it is."""
+def fill(text: str, records: Path, folder: str = "") -> str:
+    """The text with every marked table made anew; one without a record is left as it is.
+
+    Parameters
+    ----------
+    text : str
+    records : Path
+    folder : str
+        Name of the folder that the page is in, which names the network on a card.
+    """
 
     def table(match: re.Match[str]) -> str:
-        made = render(match[2], records)
+        made = render(match[2], records, folder)
         return match[0] if made is None else f"{match[1]}\n{made}\n\n{match[4]}"
 
     return MARKED.sub(table, text)
 
 
-def render(name: str, records: Path) -> str | None:
+def render(name: str, records: Path, folder: str) -> str | None:
     """One table, or None without its record."""
     if name == "doctor":
         return doctor()
@@ -136,7 +171,9 @@ def render(name: str, records: Path) -> str | None:
     found = _read(record, records)
     if found is None:
         return None
-    return summary(found, _shares(records)) if name == "summary" else make(found)
+    if name == "summary":
+        return summary(found, _shares(records))
+    return make(found, f"CAN:{folder}") if name in OF_CARDS else make(found)
 
 
 def _read(name: str, records: Path) -> Any:
@@ -145,13 +182,19 @@ def _read(name: str, records: Path) -> Any:
 
 
 def _shares(records: Path) -> dict[str, float]:
-    """Share of a core that systems take, by their names in the record of quality."""
-    cost, can = _read("cost", records) or {"rows": []}, _read("can", records) or {"steps": []}
-    shares = {row["system"].replace(" ", ":"): row["us_per_10ms"] / 1e4 for row in cost["rows"]}
-    steps = {row["system"]: row["rtf"] for row in can["steps"]}
-    return shares | {
-        f"CAN:{name.removesuffix(' numba')}": rtf for name, rtf in steps.items() if name.endswith(" numba")
-    }
+    """Share of a core that systems take, by their names in the record of quality.
+
+    Those of two peers come from their ratio to can-live in the same run, which a busy machine does not change much.
+    """
+    cost, can, beside = (_read(name, records) or {} for name in ("cost", "can", "beside"))
+    shares = {row["system"].replace(" ", ":"): row["us_per_10ms"] / 1e4 for row in cost.get("rows", [])}
+    for row in can.get("steps", []):
+        if row["system"].endswith(" numba"):
+            shares[f"CAN:{row['system'].removesuffix(' numba')}"] = row["rtf"]
+    for row in beside.get("rows", []):
+        if row["system"] == "CAN can-live" and "CAN:can-live" in shares:
+            shares |= {_COSTS[peer]: shares["CAN:can-live"] / row["ratio_to"][peer] for peer in _COSTS}
+    return shares
 
 
 def quality(record: Mapping[str, Any]) -> str:
@@ -163,7 +206,7 @@ def quality(record: Mapping[str, Any]) -> str:
         delay = entry["latency_ms"]
         late = "-" if entry["kind"] == "noisy" else "whole file" if delay is None else f"{delay:.0f}"
         kept = clean.get(name, {}).get("pesq_wb", {}).get("mean")
-        rows.append([_title(name, entry["kind"]), late, *cells, number(kept, 2)])
+        rows.append([_title(name, entry["kind"]) + _star(name, record), late, *cells, number(kept, 2)])
     headings = ["system", "delay ms", *(heading for _, heading, _ in _METRICS), "PESQ-wb of clean speech"]
     material = record["material"]
     snrs = [f"{snr:g}" for snr in material["snrs_db"]]
@@ -171,7 +214,7 @@ def quality(record: Mapping[str, Any]) -> str:
         f"Means of {material['clips']} seeded mixtures at {', '.join(snrs)} dB, ± half a 95 % interval; version "
         f"{record['version']}, `python benchmarks/quality.py`."
     )
-    return f"{markdown_table(headings, rows)}\n\n{note}"
+    return f"{markdown_table(headings, rows)}\n\n{note}{_star_note(rows)}"
 
 
 def summary(record: Mapping[str, Any], shares: Mapping[str, float]) -> str:
@@ -180,16 +223,30 @@ def summary(record: Mapping[str, Any], shares: Mapping[str, float]) -> str:
     rows = []
     for name, entry in systems.items():
         means = [number((entry["mean"].get(metric) or {}).get("mean"), digits) for metric, _, digits in _METRICS]
-        late = "-" if entry["latency_ms"] is None else f"{entry['latency_ms']:.0f}"
+        late = "-" if entry["kind"] == "noisy" else f"{entry['latency_ms']:.0f}"
         share = f"{100 * shares[name]:.2g}" if name in shares else "-"
-        rows.append([_title(name, entry["kind"]), late, *means, share])
-    headings = ["", "delay ms", *(heading for _, heading, _ in _METRICS), "% of a core"]
-    note = f"Means of {record['material']['clips']} noisy mixtures; higher is better, but for delay and cost."
-    return f"{markdown_table(headings, rows)}\n\n{note}"
+        band = _BANDS.get(name.partition(":")[0], "-")
+        rows.append([_title(name, entry["kind"]) + _star(name, record), late, band, *means, share])
+    headings = ["", "delay ms", "band kHz", *(heading for _, heading, _ in _METRICS), "% of a core"]
+    note = (
+        f"Means of {record['material']['clips']} noisy mixtures at 16 kHz; higher is better, but for delay and cost. "
+        "In brackets: up to where one gain for all bins follows. Other denoisers as their packages on PyPI are "
+        "built, their cost by its ratio to `can-live` in one run."
+    )
+    return f"{markdown_table(headings, rows)}\n\n{note}{_star_note(rows)}"
 
 
 def _title(name: str, kind: str) -> str:
     return f"`{name.replace(':', ' ')}`" if kind == "own" else _TITLES.get(name, name)
+
+
+def _star(name: str, record: Mapping[str, Any]) -> str:
+    """A mark on methods of this package whose figures are from an earlier run; what others do has not changed."""
+    return " *" if name in record.get("kept", {}) and record["systems"][name]["kind"] == "own" else ""
+
+
+def _star_note(rows: Sequence[Sequence[str]]) -> str:
+    return f"\n{_EARLIER}" if any(row[0].endswith(" *") for row in rows) else ""
 
 
 def _with_interval(found: Mapping[str, float] | None, digits: int) -> str:
@@ -221,15 +278,30 @@ def latency(record: Mapping[str, Any]) -> str:
 
 
 def cost(record: Mapping[str, Any]) -> str:
-    """What a hop costs, beside two C programs of the same run."""
+    """What a hop costs, beside other denoisers of the same run."""
+    others = list(record["rows"][0]["ratio_to"])
     rows = []
     for row in record["rows"]:
-        ratios = [row["ratio_to"].get(other) for other in ("WebRTC NS", "SpeexDSP")]
-        us = row["us_per_10ms"]
+        us, ratios = row["us_per_10ms"], (row["ratio_to"].get(other) for other in others)
         rows.append([row["system"], f"{us:.1f}", f"{us / 1e4:.5f}", *(number(ratio, 2) for ratio in ratios)])
-    headings = ("system", "us per 10 ms", "RTF", "to WebRTC NS", "to SpeexDSP")
+    headings = ("system", "us per 10 ms", "RTF", *(f"to {other}" for other in others))
     streams = f"`WF balanced`: {record['streams_per_core']:.0f} streams in real time on one core."
     return f"{markdown_table(headings, rows)}\n\n{streams} {_machine(record)}, `python benchmarks/cost.py`."
+
+
+def beside(record: Mapping[str, Any]) -> str:
+    """What the networks cost beside two others that learnt, as ratios of the same run."""
+    rows = []
+    for row in record["rows"]:
+        if row["system"].startswith("CAN ") or row["system"] in _COSTS:
+            title = f"`{row['system']}`" if row["system"].startswith("CAN ") else _TITLES[_COSTS[row["system"]]]
+            rows.append([title, *(number(row["ratio_to"][peer], 2) for peer in _COSTS)])
+    headings = ("cost", *(f"to {peer}" for peer in _COSTS))
+    note = (
+        f"Processor time of {record['signal_seconds']:g} s, {record['rounds']} rounds, median of the ratios; RNNoise "
+        "and DeepFilterNet as their packages on PyPI are built, without a resampler."
+    )
+    return f"{markdown_table(headings, rows)}\n\n{note} {_machine(record)}, `python benchmarks/cost.py`."
 
 
 def network(record: Mapping[str, Any]) -> str:
@@ -255,6 +327,58 @@ def network(record: Mapping[str, Any]) -> str:
     )
     note = "Paced: a step when it is due, with real-time priority; streams: many in one step."
     return f"{markdown_table(headings, rows)}\n\n{note} {_machine(record)}, `python benchmarks/can_speed.py`."
+
+
+def card(record: Mapping[str, Any], name: str) -> str:
+    """A network on noisy speech of the record of quality, beside others; and by SNR."""
+    systems, clean = record["systems"], record["clean_in"]
+    rows = []
+    for other in (each for each in dict.fromkeys(("noisy", name, *_CHOICE)) if each in systems):
+        entry = systems[other]
+        means = [number((entry["mean"].get(metric) or {}).get("mean"), digits) for metric, _, digits in _METRICS]
+        kept = [clean.get(other, {}).get(metric, {}).get("mean") for metric in ("pesq_wb", "estoi")]
+        late = "-" if entry["kind"] == "noisy" else f"{entry['latency_ms']:.0f}"
+        title = f"**{name.partition(':')[2]}**" if other == name else _title(other, entry["kind"])
+        rows.append([title + _star(other, record), late, *means, f"{number(kept[0], 2)}, {number(kept[1], 3)}"])
+    headings = ["", "delay ms", *(heading for _, heading, _ in _METRICS), "PESQ-wb, eSTOI of clean speech"]
+    by_snr = systems[name]["by_snr"]
+    parts = [
+        f"{heading} {', '.join(number(found[metric], digits) for found in by_snr.values())}"
+        for metric, heading, digits in _METRICS
+    ]
+    material = record["material"]
+    note = (
+        f"Means of {material['clips']} mixtures of {material['seconds']:g} s, unseen speakers and recordings "
+        f"(`python benchmarks/quality.py`). At {', '.join(by_snr)} dB: {'; '.join(parts)}."
+    )
+    return f"{markdown_table(headings, rows)}\n\n{note}{_star_note(rows)}"
+
+
+def bands(record: Mapping[str, Any], name: str) -> str:
+    """A network on speech whose band ends, beside what goes in and two others."""
+    cases = list(dict.fromkeys(row["case"] for row in record["rows"]))
+    found = {(row["system"], row["case"]): row for row in record["rows"]}
+    rows = []
+    for system in dict.fromkeys(("noisy", name, "WF:balanced", "rnnoise")):
+        if (system, cases[0]) in found:
+            cells = [found[system, case] for case in cases]
+            title = _title(system, "own" if ":" in system else "")
+            rows.append([title, *(f"{c['pesq_wb']:.2f} / {c['estoi']:.3f} / {c['si_sdr_db']:.1f}" for c in cells)])
+    headings = ["PESQ-wb / eSTOI / SI-SDR dB", *(f"{case} kHz" if case[0].isdigit() else case for case in cases)]
+    note = (
+        f"Nothing above so many kHz in speech and noise; *telephone*: G.711 at 8 kHz; *opus*: at some 16 kbit/s. "
+        f"{record['clips']} mixtures, `python -m benchmarks.bands`."
+    )
+    return f"{markdown_table(headings, rows)}\n\n{note}"
+
+
+def harm(record: Mapping[str, Any], name: str) -> str:
+    """What becomes of recordings that need no denoiser."""
+    found = {row["case"]: row["figures"] for row in record["rows"] if row["system"] == name}
+    missed = [row["case"] for row in record["rows"] if row["system"] == name and row["holds"] is False]
+    cells = [" / ".join(f"{v:.4g}" for key, v in figures.items() if key != "in_db") for figures in found.values()]
+    note = f"Misses: {', '.join(missed) or 'none'}. `python benchmarks/harm.py`; {_EXPLAINED}"
+    return f"{markdown_table(list(found), [cells])}\n\n{note}"
 
 
 def doctor() -> str:
@@ -288,7 +412,12 @@ TABLES: dict[str, tuple[str, Callable[..., str]]] = {
     "latency": ("bench", latency),
     "cost": ("cost", cost),
     "network": ("can", network),
+    "beside": ("beside", beside),
+    "card": ("quality", card),
+    "bands": ("bands", bands),
+    "harm": ("harm", harm),
 }
+OF_CARDS = frozenset({"card", "bands", "harm"})
 
 
 if __name__ == "__main__":

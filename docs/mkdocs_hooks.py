@@ -120,7 +120,7 @@ def _content(name: str) -> str:
 
 
 def _is_sound_or_picture(name: str) -> bool:
-    return name.endswith((".png", ".webp", ".ogg"))
+    return name.endswith((".png", ".webp", ".svg", ".ogg"))
 
 
 def _targets(name: str) -> list[str]:

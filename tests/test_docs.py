@@ -217,7 +217,7 @@ def test_three_commands_from_the_top_of_the_readme_to_a_file_of_ones_own(place, 
 
 
 def test_two_commands_to_a_live_session():
-    """Install, talk.  The second is only read: tests/live runs such sessions on a virtual card."""
+    """Install, talk.  The second is only read here: tests/live/test_command.py runs it on a virtual card."""
     lines = list(readme_shell())
     install = next(i for i, line in enumerate(lines) if "pip install" in line)
     live = [line for line in lines[install + 1 :] if line.startswith(("rtdenoise --input mic", "rtdenoise live"))]
@@ -233,3 +233,36 @@ def test_ten_lines_of_python_make_a_loop():
     there["play"] = heard.append
     exec(compile(block.text, block.name, "exec"), there)
     assert sum(map(len, heard)) == 2 * len(there["signal"]) + there["stream"].latency_samples
+
+
+# --help
+
+HELP_NAMES = ["", *app.list_commands(click.Context(app))]
+
+
+def help_of(name: str) -> str:
+    context = click.Context(app, info_name="rtdenoise", terminal_width=100, max_content_width=100)
+    if not name:
+        return app.get_help(context)
+    command = app.get_command(context, name)
+    assert command is not None
+    return command.get_help(click.Context(command, info_name=name, parent=context, max_content_width=100))
+
+
+@pytest.mark.parametrize("name", HELP_NAMES)
+def test_help_has_examples_and_their_options_exist(name):
+    """Every command has some, under the same word; lines that go to another program first are read, too."""
+    shown = help_of(name)
+    head, _, rest = shown.partition("Examples:\n")
+    lines = [line.strip() for line in rest.partition("\n\n")[0].splitlines()]
+    assert lines and "Example:" not in head
+    for line in lines:
+        calls = [part for part in re.sub(r"\s+# .*", "", line).split(" | ") if part.startswith("rtdenoise")]
+        assert calls, f"{line}: no rtdenoise in it"
+        for part in calls:
+            check_options(shlex.split(part)[1:])
+
+
+def test_the_list_of_commands_is_not_cut_short():
+    listed = help_of("").partition("Commands:\n")[2].partition("\n\n")[0]
+    assert len(listed.splitlines()) == len(HELP_NAMES) - 1 and "..." not in listed

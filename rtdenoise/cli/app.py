@@ -75,11 +75,12 @@ class Commands(StrictGroup):
 
 _EPILOG = """\b
 Examples:
-  rtdenoise --input noisy.wav --method WF        writes noisy_WF_denoised.wav
+  rtdenoise demo                                 # no file at hand?
+  rtdenoise --input noisy.wav --method CAN       # -> noisy_CAN_denoised.wav beside it
   rtdenoise -f noisy.wav -a SS -o clean.flac --plot
-  rtdenoise --input recordings/                  a whole folder, on all cores
-  arecord -f S16_LE -r 16000 -t raw | rtdenoise -f - -o - --rate 16000 | aplay -f S16_LE -r 16000
-  rtdenoise demo                                 no file at hand?
+  rtdenoise --input recordings/                  # a whole folder, on all cores
+  rtdenoise --input mic --method CAN             # live: microphone to speaker
+  arecord -q -f S16_LE -r 16000 -t raw | rtdenoise -f - -o - --rate 16000 | aplay -q -f S16_LE -r 16000 -t raw
 """
 
 
@@ -89,14 +90,22 @@ Examples:
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.option("-f", "--input", "source", metavar="SOURCE", help="A file, a folder, - for standard input, or mic.")
-@click.option("-o", "--output", "target", metavar="TARGET", help="A file, a folder, - or speaker.  [default: beside]")
+@click.option(
+    "-f", "--input", "source", metavar="SOURCE", help="A file, a folder, - for standard input, mic or mic:NAME."
+)
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    metavar="TARGET",
+    help="A file, a folder, -, speaker or virtual-mic.  [default: beside the source; of mic: speaker]",
+)
 @method_options
 @live_options
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @click.option("--plot", is_flag=True, help="Also write a PNG: spectrograms, level and gain over time.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option("--rate", type=int, metavar="HZ", help="Sample rate of raw audio on standard input.")
+@click.option("--rate", type=int, metavar="HZ", help="Sample rate of raw audio on standard input, which needs it.")
 @click.option(
     "--format",
     "form",
@@ -108,19 +117,19 @@ Examples:
     type=int,
     default=1,
     metavar="N",
-    help="Channels of raw audio on standard input.",
+    help="Channels of raw audio on standard input.  [default: 1]",
 )
 @click.option(
     "--align/--no-align",
     "aligned",
     default=True,
-    help="Pipes: leave out the silence that the method's delay puts in front, or keep it.  [default: align]",
+    help="Leave out the silence that the method's delay puts in front, or keep it.  [default: align]",
 )
 @click.option(
     "--jobs", type=click.IntRange(min=1), metavar="N", help="Processes for a folder.  [default: as many as pay]"
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
-@click.option("-v", "--verbose", "verbosity", count=True, help="Print more.")
+@click.option("-v", "--verbose", "verbosity", count=True, help="Print more; -vv everything.")
 @click.version_option(__version__, "--version", message="rtdenoise %(version)s")
 @click.pass_context
 def app(ctx: click.Context, /, **values: Any) -> int | None:

@@ -76,7 +76,11 @@ def method_options(function: F) -> F:
     """Give a command the options that choose a method; they arrive as ``method``, ``preset`` and so on."""
     decorators = (
         click.option("-a", "--method", metavar="NAME", help="SS, WF, CAN (also ML) or bypass.  [default: WF]"),
-        click.option("--preset", metavar="NAME", help="Named parameters; see `rtdenoise methods`."),
+        click.option(
+            "--preset",
+            metavar="NAME",
+            help="See `rtdenoise methods`.  [default: quality for files, low live and in pipes, balanced in demo]",
+        ),
         click.option("--config", metavar="FILE", help="YAML with any parameters; stronger than the preset."),
         click.option(
             "--set", "sets", multiple=True, metavar="KEY=VALUE", help="One parameter, e.g. noise.tracker=minimum."
@@ -87,7 +91,11 @@ def method_options(function: F) -> F:
             metavar="HOW|N",
             help="linked (one gain for all), each or downmix; live, also how many.  [default: linked]",
         ),
-        click.option("--model", metavar="NAME", help="CAN: which network, by its name or folder.  [default: can-live]"),
+        click.option(
+            "--model",
+            metavar="NAME",
+            help="CAN: which network, by its name or folder.  [default: can-live; ultra can-ultra]",
+        ),
         click.option(
             "--engine",
             type=click.Choice(["auto", "numba", "litert", "tf"]),
@@ -100,7 +108,7 @@ def method_options(function: F) -> F:
             "--attenuation-limit",
             type=_Decibels(0.0, 100.0),
             metavar="DB",
-            help="Never attenuate by more than this.  [default: 18, in quality 19; networks 60]",
+            help="Never attenuate by more than this.  [default: 18; quality 19, asr 3, networks 60]",
         ),
         click.option("--mix", type=float, metavar="SHARE", help="Enhanced share of the output, 0 to 1.  [default: 1]"),
     )

@@ -86,7 +86,57 @@ def test_the_summary_has_the_same_means(tables, place):
     folder, arguments = place
     (folder / "README.md").write_text("<!-- table: summary -->\n<!-- end of table -->\n")
     tables.main([*arguments, "--take", f"quality={folder / 'quality.json'}"])
-    assert "| `WF low` | 16 | 1.75 | 0.500 | - | - |" in (folder / "README.md").read_text()
+    assert "| `WF low` | 16 | 96 | 1.75 | 0.500 | - | - |" in (folder / "README.md").read_text()
+
+
+def test_a_new_record_keeps_what_only_the_earlier_one_has(tables, place):
+    """Systems are measured in parts; a mark says which of ours are older, of others' nothing has changed."""
+    folder, arguments = place
+    tables.main([*arguments, "--take", f"quality={folder / 'quality.json'}"])
+    new = json.loads((folder / "quality.json").read_text())
+    entry = new["systems"].pop("WF:low")
+    new["systems"] = {"rnnoise": entry | {"kind": "peer"}, "CAN:can-live": entry}
+    new |= {"version": "1.3", "clean_in": {}}
+    (folder / "new.json").write_text(json.dumps(new))
+    tables.main([*arguments, "--take", f"quality={folder / 'new.json'}"])
+    kept = json.loads((folder / "records" / "quality.json").read_text())
+    assert list(kept["systems"]) == ["WF:low", "rnnoise", "CAN:can-live"]
+    assert kept["kept"] == {"WF:low": {"version": "1.2"}} and kept["clean_in"]["WF:low"]["pesq_wb"]["mean"] == 4.321
+    text = (folder / "README.md").read_text()
+    assert "| `WF low` * |" in text and "| `CAN can-live` | 16" in text and "\\* An earlier run" in text
+    new["material"]["clips"] = 8
+    (folder / "new.json").write_text(json.dumps(new))
+    tables.main([*arguments, "--take", f"quality={folder / 'new.json'}"])
+    assert "WF low" not in (folder / "README.md").read_text(), "figures of other mixtures cannot stand beside these"
+
+
+def test_a_card_has_its_network_beside_others(tables, tmp_path):
+    entry = {"kind": "own", "latency_ms": 16.0, "mean": {"pesq_wb": mean(1.75)}, "by_snr": {"0": {"pesq_wb": 1.5}}}
+    metrics = ("estoi", "si_sdr_db", "dnsmos_ovrl")
+    for part in (entry["mean"], entry["by_snr"]["0"]):
+        part |= {metric: mean(0.5) if part is entry["mean"] else 0.5 for metric in metrics}
+    quality = {
+        "material": {"clips": 9, "seconds": 6.0},
+        "clean_in": {"CAN:mine": {"pesq_wb": mean(4.5), "estoi": mean(0.99)}},
+        "systems": {"noisy": entry | {"kind": "noisy"}, "CAN:mine": entry, "rnnoise": entry | {"kind": "peer"}},
+    }
+    row = {"system": "CAN:mine", "pesq_wb": 2.0, "estoi": 0.75, "si_sdr_db": 9.0}
+    bands = {"clips": 3, "rows": [row | {"case": "full"}, row | {"case": "3.4"}]}
+    harm = {
+        "rows": [
+            {"case": "SNR 30 dB", "system": "CAN:mine", "figures": {"in_db": 30.0, "out_db": 31.25}, "holds": True},
+            {"case": "held vowel", "system": "CAN:mine", "figures": {"median_db": -1, "worst_db": -4}, "holds": False},
+            {"case": "held vowel", "system": "CAN:other", "figures": {"median_db": 0, "worst_db": 0}, "holds": True},
+        ]
+    }
+    for name, record in {"quality": quality, "bands": bands, "harm": harm}.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(record))
+    marks = "".join(f"<!-- table: {name} -->\n<!-- end of table -->\n" for name in ("card", "bands", "harm"))
+    text = tables.fill(marks, tmp_path, "mine")
+    assert "| **mine** | 16 | 1.75 | 0.500 | 0.5 | 0.50 | 4.50, 0.990 |" in text and "At 0 dB: PESQ-wb 1.50;" in text
+    assert "| PESQ-wb / eSTOI / SI-SDR dB | full | 3.4 kHz |" in text
+    assert "| `CAN mine` | 2.00 / 0.750 / 9.0 | 2.00 / 0.750 / 9.0 |" in text
+    assert "| 31.25 | -1 / -4 |" in text and "Misses: held vowel." in text
 
 
 def test_unknown_table_is_named(tables, tmp_path):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +31,20 @@ def test_devices_need_no_prefix(server):
         done = subprocess.run([*LIVE, "--input", "no such thing"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and "virtual_microphone" in done.stderr, "what there is, instead"
+
+
+def test_the_command_of_the_readme_is_a_session(server):
+    """With the devices that the system prefers, and the network; it ends by itself here."""
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    line = next(line for line in readme.splitlines() if line.startswith("rtdenoise --input mic "))
+    words = shlex.split(line, comments=True)[1:]
+    with VirtualCard(server.name) as card:
+        card.set_idle(noise(2.0, card.rate))
+        command = [sys.executable, "-m", "rtdenoise", *words, "--duration", "2", "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["method"] == "CAN" and report["seconds"] == pytest.approx(2.0, abs=0.5)
 
 
 @pytest.mark.parametrize("name", ["talk.wav", "folder/talk"])

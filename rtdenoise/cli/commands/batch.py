@@ -35,7 +35,7 @@ def command(**values: Any) -> int:
     is named, and the rest goes on.
 
     \b
-    Example:
+    Examples:
         rtdenoise batch recordings/ clean/ --summary clean.parquet
         rtdenoise batch s3://archive/raw s3://archive/clean --scheduler tcp://10.0.0.5:8786
     """

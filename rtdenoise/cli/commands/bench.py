@@ -12,7 +12,14 @@ SLOWER_EXIT_CODE = 3
 
 
 @click.command(cls=StrictCommand)
-@click.option("-a", "--method", "names", multiple=True, metavar="NAME", help="METHOD:PRESET or CAN:MODEL; repeat.")
+@click.option(
+    "-a",
+    "--method",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="METHOD:PRESET or CAN:MODEL, +KEY=VALUE; repeat.  [default: all]",
+)
 @click.option("--quick", is_flag=True, help="Only the usual choices; half a minute.")
 @click.option("--load", "loaded", is_flag=True, help="Beside a busy core and a Python thread that never rests.")
 @click.option("--seconds", type=float, metavar="S", help="Length of each paced run.  [default: 10, quick 0.8]")
@@ -23,8 +30,21 @@ SLOWER_EXIT_CODE = 3
     metavar="OLD.json",
     help="Compare with an earlier record; exit code 3 if slower.",
 )
-@click.option("--tolerance", type=float, default=0.05, show_default=True, help="Smallest change that counts as slower.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="JSON, Markdown, PNG and HTML.")
+@click.option(
+    "--tolerance",
+    type=float,
+    default=0.05,
+    show_default=True,
+    metavar="SHARE",
+    help="Smallest change that counts as slower.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write JSON, Markdown, PNG and HTML here.  [default: none]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown, as into a pipe, on a terminal too.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
@@ -49,7 +69,7 @@ def command(
     how far the two runs agree.
 
     \b
-    Example:
+    Examples:
         rtdenoise bench --quick
         rtdenoise bench --load -o bench/
         rtdenoise bench --compare bench/bench.json

@@ -32,7 +32,7 @@ def command(ctx: click.Context, path: Path | None, as_json: bool) -> None:
     r"""Control a live session that was started with --control.
 
     \b
-    Example:
+    Examples:
         rtdenoise live --control &
         rtdenoise ctl bypass on
         rtdenoise ctl use --input mic:headset --preset ultra

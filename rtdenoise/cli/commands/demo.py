@@ -22,10 +22,15 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace files of an earlier run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(folder: str | None, overwrite: bool, as_json: bool, **values: Any) -> None:
-    """Denoise a clip that ships with the package, block by block as a live stream would.
+    r"""Denoise a clip that ships with the package, block by block as a live stream would.
 
     Prints the latency in its parts and the time each block took, and writes clean.wav, noisy.wav, denoised.wav and a
     picture.
+
+    \b
+    Examples:
+        rtdenoise demo
+        rtdenoise demo --method CAN --output heard
     """
     chosen = take_method_options(values)
     from rtdenoise.cli.messages import complain

@@ -19,7 +19,7 @@ def command(*, as_json: bool) -> None:
     r"""List audio devices: channels, rate, latency, and which one is the default.
 
     \b
-    Example:
+    Examples:
         rtdenoise devices
         rtdenoise --input mic:2 --output "speaker:usb"
     """

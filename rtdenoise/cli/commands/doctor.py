@@ -16,10 +16,10 @@ from rtdenoise.cli.strict import StrictCommand
 T = TypeVar("T")
 _SIGNS = {"ok": "ok  ", "warning": "warn", "failed": "FAIL"}
 _PATIENCE_SECONDS = 4.0  # beyond what a paced run lasts
-_AT_WORK = "still checking: the first use of a method at a rate compiles it for this machine"
+_AT_WORK = "still checking: the first use of a method compiles it for this machine"
 
 
-@click.command(cls=StrictCommand)
+@click.command(cls=StrictCommand, short_help="Check what live audio needs, and run each method in real time.")
 @click.option(
     "-a",
     "--method",
@@ -28,7 +28,14 @@ _AT_WORK = "still checking: the first use of a method at a rate compiles it for 
     metavar="NAME",
     help="Method to run in real time; repeat.  [default: SS, WF and CAN]",
 )
-@click.option("--seconds", type=click.FloatRange(min=0.5), default=10.0, show_default=True, help="Length of each run.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0.5),
+    default=10.0,
+    show_default=True,
+    metavar="S",
+    help="Length of each run.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, methods: tuple[str, ...], seconds: float, as_json: bool) -> int:
     r"""Check PortAudio, devices, permissions, priority, clock and compiler, and run each method in real time.
@@ -36,7 +43,7 @@ def command(*, methods: tuple[str, ...], seconds: float, as_json: bool) -> int:
     Every finding comes with its remedy.  Exit code 1 if a check failed, 0 otherwise.
 
     \b
-    Example:
+    Examples:
         rtdenoise doctor
         rtdenoise doctor --method WF --seconds 2 --json
     """

@@ -20,30 +20,49 @@ _OWN = ("WF:quality", "WF:balanced", "WF:low", "SS:balanced", "CAN:can-live")
 @click.option("--voicebank", type=click.Path(path_type=Path), metavar="DIR", help="VoiceBank-DEMAND as unpacked.")
 @click.option("--speech", type=click.Path(path_type=Path), metavar="DIR", help="Clean speech to mix; or manifest.csv.")
 @click.option("--noise", type=click.Path(path_type=Path), metavar="DIR", help="Noise to mix; or manifest.csv.")
-@click.option("--split", default="", metavar="NAME", help="Rows of a manifest to use, for example dev.")
-@click.option("--tiers", default="", metavar="LIST", help="Speech of a manifest to use, for example A,B.")
+@click.option("--split", default="", metavar="NAME", help="Rows of a manifest to use, for example dev.  [default: all]")
+@click.option(
+    "--tiers", default="", metavar="LIST", help="Speech of a manifest to use, for example A,B.  [default: all]"
+)
 @click.option("--labels", default="", metavar="LIST", help="Noises to mix; babble: other speakers.  [default: all]")
 @click.option("--snr", default="-5,0,5,10,15", show_default=True, metavar="LIST", help="dB, for mixing.")
 @click.option("--clips", "count", type=int, metavar="N", help="Number of clips.  [default: all pairs, 100 mixtures]")
-@click.option("--seconds", type=float, default=6.0, show_default=True, help="Length of a mixture.")
+@click.option("--seconds", type=float, default=6.0, show_default=True, metavar="S", help="Length of a mixture.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same mixtures.")
-@click.option("--clean-clips", type=int, default=0, metavar="N", help="Also score N clips without noise.")
+@click.option("--clean-clips", type=int, default=0, metavar="N", help="Also score N clips without noise.  [default: 0]")
 @click.option(
-    "-a", "--method", "methods", multiple=True, metavar="NAME", help="METHOD:PRESET or CAN:MODEL, +KEY=VALUE; repeat."
+    "-a",
+    "--method",
+    "methods",
+    multiple=True,
+    metavar="NAME",
+    help="METHOD:PRESET or CAN:MODEL, +KEY=VALUE; repeat.  [default: a choice]",
 )
 @click.option("--peer", "peers", multiple=True, metavar="NAME", help="A peer, or 'NAME=command {in} {out}'; repeat.")
-@click.option("--peers/--no-peers", "all_peers", default=True, help="Every peer that is installed.  [default: yes]")
+@click.option("--peers/--no-peers", "all_peers", default=True, help="Every peer that is installed.  [default: --peers]")
 @click.option("--no-dnsmos", is_flag=True, help="Skip DNSMOS, by far the slowest metric.")
 @click.option("--no-cost", is_flag=True, help="Skip measuring what each system costs.")
 @click.option(
     "--page-clips", type=int, default=3, show_default=True, metavar="N", help="Best and worst clips on the page."
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("evaluation"), show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("evaluation"),
+    show_default=True,
+    metavar="DIR",
+    help="Where all of it goes.",
+)
 @click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Scores.  [default: in the output]")
 @click.option("--jobs", type=int, metavar="N", help="Processes.  [default: all cores]")
 @click.option("--wer", "words", is_flag=True, help="Measure word errors of recognised speech instead; see --asr.")
 @click.option(
-    "--asr", "recognisers", multiple=True, metavar="NAME", help="pocketsphinx, or 'NAME=command {in}'; repeat."
+    "--asr",
+    "recognisers",
+    multiple=True,
+    metavar="NAME",
+    help="pocketsphinx, or 'NAME=command {in}'; repeat.  [default: pocketsphinx]",
 )
 @click.option(
     "--compare",
@@ -66,7 +85,7 @@ def command(**values: Any) -> int:
     as they are and after every method; what counts are words that are wrong, left out or put in.
 
     \b
-    Example:
+    Examples:
         rtdenoise evaluate --clean clean/ --noisy noisy/
         rtdenoise evaluate --speech speech/ --noise noise/ --snr 0,10 --clips 50 -a WF:low -a WF:quality
         rtdenoise evaluate --voicebank VoiceBank-DEMAND/ --peer 'mine=denoise {in} {out}'

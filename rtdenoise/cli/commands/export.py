@@ -12,12 +12,12 @@ from rtdenoise.cli.strict import StrictCommand
 _PATH = click.Path(path_type=Path)
 
 
-@click.command(cls=StrictCommand)
+@click.command(cls=StrictCommand, short_help="Write a model folder from a training checkpoint.")
 @click.argument("checkpoint", metavar="CHECKPOINT", type=_PATH)
 @click.argument("config", metavar="CONFIG", type=_PATH)
 @click.argument("folder", metavar="DIR", type=_PATH)
-@click.option("--mask-power", type=float, help="Exponent of the gain; below 1 suppresses less.")
-@click.option("--gain-min-db", type=float, help="Lowest gain.")
+@click.option("--mask-power", type=float, help="Exponent of the gain; below 1 suppresses less.  [default: of CONFIG]")
+@click.option("--gain-min-db", type=float, help="Lowest gain.  [default: of CONFIG]")
 @click.option("--start", is_flag=True, help="Also write start.npz, to begin another training with.")
 @click.option("--int8", is_flag=True, help="Also write model-int8.tflite.")
 @click.option("--saved-model", is_flag=True, help="Also write a SavedModel and its config for a Triton server.")
@@ -45,7 +45,7 @@ def command(
     rtdenoise[tf].
 
     \b
-    Example:
+    Examples:
         rtdenoise export runs/can-small/best.npz configs/can-small.yaml my-model
         rtdenoise --input mic --model my-model
         rtdenoise export se_model.ckpt configs/germain2018.yaml published --recordings noisy/

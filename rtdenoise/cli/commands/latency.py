@@ -22,7 +22,7 @@ def command(*, loopback: bool, source: str, target: str, as_json: bool) -> None:
     denoiser is not in it: its own delay is exact and known (`rtdenoise methods`).
 
     \b
-    Example:
+    Examples:
         rtdenoise latency --loopback
     """
     from rtdenoise.live_audio.audio.loopback import measure

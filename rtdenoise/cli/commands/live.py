@@ -37,7 +37,7 @@ def command(**values: Any) -> int:
     r"""Denoise a microphone live, into a speaker, a virtual microphone, a file or a pipe.
 
     \b
-    Example:
+    Examples:
         rtdenoise live --method WF --record takes
         rtdenoise live --output virtual-mic
         rtdenoise live --monitor-only --json --every 1

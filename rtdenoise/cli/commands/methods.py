@@ -27,7 +27,13 @@ _RATE_HZ = 16000
 @click.command(cls=StrictCommand)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(as_json: bool) -> None:
-    """List methods, presets and networks with their delay, and every parameter."""
+    r"""List methods, presets and networks with their delay, and every parameter.
+
+    \b
+    Examples:
+        rtdenoise methods
+        rtdenoise methods --json
+    """
     listing = collect()
     click.echo(json.dumps(listing, indent=2) if as_json else text(listing))
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rtdenoise.preparation import Prepared
 
 
-@click.command(cls=StrictCommand)
-@click.option("-a", "--method", metavar="NAME", help="WF, SS, CAN or bypass.  [default: WF and CAN]")
+@click.command(cls=StrictCommand, short_help="Compile now what would be compiled at its first use.")
+@click.option("-a", "--method", metavar="NAME", help="SS, WF, CAN (also ML) or bypass.  [default: WF and CAN]")
 @click.option("--preset", metavar="NAME", help="One preset.  [default: balanced, quality and low]")
 @click.option("--rate", "rates_hz", metavar="HZ[,HZ]", help="Sample rates.  [default: 16000,44100,48000]")
 @click.option("--channels", default=1, show_default=True, metavar="N", help="Channels of the sound.")

@@ -11,12 +11,18 @@ from rtdenoise.cli.strict import StrictCommand
 from rtdenoise.errors import ConfigError
 
 
-@click.command(cls=StrictCommand)
+@click.command(
+    cls=StrictCommand, short_help="Train a network, for denoising or for a loss, as a YAML file describes it."
+)
 @click.argument("config", metavar="CONFIG", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Recordings.  [default: data: of CONFIG]")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting, e.g. steps=20000.")
-@click.option("--run", type=click.Path(path_type=Path), metavar="DIR", help="Checkpoints and logs.  [runs/NETWORK]")
-@click.option("--cache", type=click.Path(path_type=Path), metavar="DIR", help="Decoded recordings.  [~/.cache]")
+@click.option(
+    "--run", type=click.Path(path_type=Path), metavar="DIR", help="Checkpoints and logs.  [default: runs/NETWORK]"
+)
+@click.option(
+    "--cache", type=click.Path(path_type=Path), metavar="DIR", help="Decoded recordings.  [default: ~/.cache/rtdenoise]"
+)
 @click.option(
     "--start", type=click.Path(path_type=Path), metavar="FILE", help="Begin with the weights of a checkpoint."
 )
@@ -44,7 +50,7 @@ def command(
     its backend from KERAS_BACKEND (torch: extra rtdenoise[torch], faster for networks over samples).
 
     \b
-    Example:
+    Examples:
         rtdenoise train configs/can-small.yaml --data recordings --dry-run
         rtdenoise train configs/can-small.yaml --data recordings --set steps=20000
         rtdenoise train configs/feature-network.yaml --data ESC-50 --set 'tasks=[{name: sounds}]'

@@ -45,5 +45,5 @@ class Stage:
 def _why_it_takes_long() -> str:
     """Why compiling takes long; cached because it is polled and writes to the disk."""
     if entries.writable() is not None:
-        return "the first use of a method at a rate compiles it for this machine"
+        return "the first use of a method compiles it for this machine"
     return f"compiling it for this machine; {entries.not_kept()}"

@@ -59,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"bands: peer {name} skipped: {reason}", file=sys.stderr)
     print(report(rows))
     if options.json:
-        record = {"schema": "rtdenoise.bands/1", **origin(), "seed": options.seed, "clips": len(pairs), "rows": rows}
+        record = {"schema": "rtdenoise.bands/1", **origin(), "seed": options.seed, "every": options.every}
+        record |= {"clips": len(pairs), "rows": rows}
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return 0

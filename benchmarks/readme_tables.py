@@ -354,10 +354,12 @@ def card(record: Mapping[str, Any], name: str) -> str:
     return f"{markdown_table(headings, rows)}\n\n{note}{_star_note(rows)}"
 
 
-def bands(record: Mapping[str, Any], name: str) -> str:
-    """A network on speech whose band ends, beside what goes in and two others."""
+def bands(record: Mapping[str, Any], name: str) -> str | None:
+    """A network on speech whose band ends, beside what goes in and two others; None where it was not measured."""
     cases = list(dict.fromkeys(row["case"] for row in record["rows"]))
     found = {(row["system"], row["case"]): row for row in record["rows"]}
+    if (name, cases[0]) not in found:
+        return None
     rows = []
     for system in dict.fromkeys(("noisy", name, "WF:balanced", "rnnoise")):
         if (system, cases[0]) in found:
@@ -367,7 +369,7 @@ def bands(record: Mapping[str, Any], name: str) -> str:
     headings = ["PESQ-wb / eSTOI / SI-SDR dB", *(f"{case} kHz" if case[0].isdigit() else case for case in cases)]
     note = (
         f"Nothing above so many kHz in speech and noise; *telephone*: G.711 at 8 kHz; *opus*: at some 16 kbit/s. "
-        f"{record['clips']} mixtures, `python -m benchmarks.bands`."
+        f"{record['clips']} mixtures, `python -m benchmarks.bands --every {record['every']}`."
     )
     return f"{markdown_table(headings, rows)}\n\n{note}"
 

@@ -121,7 +121,7 @@ def test_a_card_has_its_network_beside_others(tables, tmp_path):
         "systems": {"noisy": entry | {"kind": "noisy"}, "CAN:mine": entry, "rnnoise": entry | {"kind": "peer"}},
     }
     row = {"system": "CAN:mine", "pesq_wb": 2.0, "estoi": 0.75, "si_sdr_db": 9.0}
-    bands = {"clips": 3, "rows": [row | {"case": "full"}, row | {"case": "3.4"}]}
+    bands = {"clips": 3, "every": 25, "rows": [row | {"case": "full"}, row | {"case": "3.4"}]}
     harm = {
         "rows": [
             {"case": "SNR 30 dB", "system": "CAN:mine", "figures": {"in_db": 30.0, "out_db": 31.25}, "holds": True},
@@ -136,6 +136,8 @@ def test_a_card_has_its_network_beside_others(tables, tmp_path):
     assert "| **mine** | 16 | 1.75 | 0.500 | 0.5 | 0.50 | 4.50, 0.990 |" in text and "At 0 dB: PESQ-wb 1.50;" in text
     assert "| PESQ-wb / eSTOI / SI-SDR dB | full | 3.4 kHz |" in text
     assert "| `CAN mine` | 2.00 / 0.750 / 9.0 | 2.00 / 0.750 / 9.0 |" in text
+    other = "<!-- table: bands -->\nas it is\n<!-- end of table -->\n"
+    assert tables.fill(other, tmp_path, "other") == other, "no figures of this network"
     assert "| 31.25 | -1 / -4 |" in text and "Misses: held vowel." in text
 
 

@@ -41,7 +41,7 @@ def skip_without(package: str) -> None:
 
 def run(name: str, *arguments: object) -> tuple[int, str, str]:
     with start(name, *arguments) as process:
-        out, err = process.communicate(timeout=240)
+        out, err = process.communicate(timeout=600)
     return process.returncode, out, err
 
 

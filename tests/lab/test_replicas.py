@@ -57,7 +57,7 @@ print(json.dumps({"losses": [found[d][0] for d in (1, 2)], "apart": apart, "move
 
 def test_two_devices_train_what_one_does(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tmp_path)], capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-c", SCRIPT, str(tmp_path)], capture_output=True, text=True, timeout=900, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])

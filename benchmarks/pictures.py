@@ -69,6 +69,7 @@ def live(to: Path, work: Path) -> Path:
     """The screen of a session with WF, ten seconds after it began."""
     from benchmarks.live_sessions import card_of
     from rtdenoise.cli.live.screen import Screen
+    from rtdenoise.live_audio.controls import Mark
     from rtdenoise.live_audio.ends.recorder import Recorder
     from tests.live.harness import plan, running
 
@@ -77,7 +78,7 @@ def live(to: Path, work: Path) -> Path:
         card.set_idle(resample(heard, SAMPLE_RATE_HZ, card.rate).astype(np.float32))
         with running(plan()) as runner:
             session = runner.session
-            screen = Screen(session, session.plan, lambda: None, Recorder(session, work, lambda _line: None))
+            screen = Screen(session, lambda: None, Recorder(session, work, lambda _line: None), lambda: Mark(0.0, ""))
             try:
                 until = time.monotonic() + 10.0
                 while (now := time.monotonic()) < until:

@@ -49,6 +49,7 @@ def test_a_line_codes_the_mixture_and_not_the_speech(pair, speech, case):
 
 
 def test_the_whole_benchmark_on_a_folder(library, tmp_path, capsys):
+    pytest.importorskip("pesq", reason="package pesq is not installed")
     record = tmp_path / "new" / "bands.json"
     words = ["--speech", library / "speech", "--noise", library / "noise", "--every", 38, "--seconds", 2]
     words += ["--methods", "bypass", "--cases", "full,3.4", "--json", record]

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from rtdenoise.cli.live.screen import Screen
+from rtdenoise.live_audio.controls import Mark
 from rtdenoise.live_audio.ends.recorder import Recorder, _Take
 from rtdenoise.sound.encoding import Encoding
 from rtdenoise.sound.writer import Target
@@ -58,7 +59,7 @@ def test_what_was_recorded_before_the_disk_was_full_is_kept(server, tmp_path):
     with VirtualCard(server.name) as card, running(plan("bypass")) as live:
         card.set_idle(noise(4.0, card.rate))
         recorder = Recorder(live.session, tmp_path, told.append)
-        screen = Screen(live.session, live.session.plan, lambda: None, recorder)
+        screen = Screen(live.session, lambda: None, recorder, lambda: Mark(0.0, ""))
         try:
             with files_of_at_most(4 * 16000):
                 recorder.start()

@@ -204,13 +204,14 @@ def test_limiter_keeps_bursts_under_the_ceiling(server):
 
 def test_keys_change_what_is_heard(server, tmp_path):
     from rtdenoise.cli.live.screen import Screen
+    from rtdenoise.live_audio.controls import Mark
     from rtdenoise.live_audio.ends.recorder import Recorder
 
     with VirtualCard(server.name) as card, running(plan("WF")) as live:
         card.wait_connected()
         pressed: list[str] = []
         recorder = Recorder(live.session, tmp_path / "takes", pressed.append)
-        screen = Screen(live.session, live.session.plan, lambda: pressed.append("quit"), recorder)
+        screen = Screen(live.session, lambda: pressed.append("quit"), recorder, lambda: Mark(1.0, ""))
         record = live.session.region.live
         try:
             screen.press("b")
@@ -225,9 +226,10 @@ def test_keys_change_what_is_heard(server, tmp_path):
             assert recorder.running
             screen.press("r")
             assert not recorder.running
+            screen.press("m")
+            assert "marked 1.0 s" in str(screen.render().renderables[-1])
             screen.press("q")
             assert pressed == ["quit"]
-            assert screen.render() is not None
         finally:
             screen.close()
     noisy, enhanced = (soundfile.read(path)[0] for path in sorted((tmp_path / "takes").iterdir(), reverse=True))

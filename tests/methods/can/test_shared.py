@@ -33,7 +33,7 @@ def test_streams_of_a_network_share_its_weights():
     assert np.array_equal(alone, again)
 
 
-def test_weights_go_with_the_last_stream(tmp_path):
+def test_weights_go_with_the_last_stream_once_another_network_has_come(tmp_path):
     folder = shutil.copytree(models_folder() / "can-small", tmp_path / "mine")
     spec = json.loads((folder / SPEC).read_text())
     (folder / SPEC).write_text(json.dumps(spec | {"name": "of-its-own"}))  # no other test uses this network
@@ -42,7 +42,11 @@ def test_weights_go_with_the_last_stream(tmp_path):
     key = (model.weights()[0], model.spec)
     packed = shared.packed_model(model)
     assert shared._in_use[key] is packed.weights
+    address = packed.weights.ctypes.data
     del packed
+    gc.collect()
+    assert shared.packed_model(model).weights.ctypes.data == address, "it is not packed again"
+    shared.packed_model(open_model("can-small"))
     gc.collect()
     assert key not in shared._in_use
 

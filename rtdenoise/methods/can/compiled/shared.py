@@ -14,7 +14,10 @@ from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network, load_weights
 
 _in_use: WeakValueDictionary[tuple[str, CanSpec], np.ndarray] = WeakValueDictionary()
-"""By checksum and specification; an entry lasts as long as one of its streams."""
+"""By checksum and specification; an entry lasts as long as one of its streams, or as it is in `_last`."""
+
+_last: list[np.ndarray] = []
+"""The network of the last stream: the next one of the same needs not pack it again, even if none has it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ def pack(network: Network) -> Packed:
 
 
 def packed_model(model: Model) -> Packed:
-    """Return the packed network of a model; the same array as long as any stream of this process has it.
+    """Return the packed network of a model: the same array as long as a stream of this process has it, or had it last.
 
     Raises
     ------
@@ -54,6 +57,7 @@ def packed_model(model: Model) -> Packed:
     if weights is None:
         weights = packed_weights(load_weights(content, model.spec, model.folder / WEIGHTS, np.float16))
         _in_use[key] = weights
+    _last[:] = [weights]
     return Packed(model.spec, weights)
 
 

@@ -51,6 +51,18 @@ def test_weights_go_with_the_last_stream_once_another_network_has_come(tmp_path)
     assert key not in shared._in_use
 
 
+def test_files_are_verified_again_once_they_have_changed(tmp_path):
+    folder = shutil.copytree(models_folder() / "can-small", tmp_path / "mine")
+    first = shared.packed_model(open_model(folder)).weights
+    assert shared.packed_model(open_model(folder)).weights is first
+    (folder / WEIGHTS).write_bytes(b"?" + (folder / WEIGHTS).read_bytes()[1:])
+    with pytest.raises(ModelError, match="checksum differs"):
+        shared.packed_model(open_model(folder))
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(ModelError, match="cannot be read"):
+        shared.packed_model(open_model(folder))
+
+
 def test_a_damaged_copy_is_refused_while_the_whole_one_is_in_use(tmp_path):
     stream = rtdenoise.stream(model="can-small", sample_rate=16000)
     folder = shutil.copytree(models_folder() / "can-small", tmp_path / "mine")

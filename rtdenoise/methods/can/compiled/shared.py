@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
 import numpy as np
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.methods.can.compiled.state import packed_weights
-from rtdenoise.methods.can.models import WEIGHTS, Model
+from rtdenoise.methods.can.models import CHECKSUMS, WEIGHTS, Model
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network, load_weights
 
 _in_use: WeakValueDictionary[tuple[str, CanSpec], np.ndarray] = WeakValueDictionary()
 """By checksum and specification; an entry lasts as long as one of its streams, or as it is in `_last`."""
 
-_last: list[np.ndarray] = []
-"""The network of the last stream: the next one of the same needs not pack it again, even if none has it any more."""
+_last: dict[Any, np.ndarray] = {}
+"""The network of the last stream by the state of its files: the next one neither verifies nor packs it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +50,32 @@ def packed_model(model: Model) -> Packed:
     ConfigError
         For a network over samples or learnt frames.
     ModelError
-        If the weights are missing, damaged or belong to another specification; files are verified every time.
+        If the weights are missing, damaged or belong to another specification; files are verified unless they are as
+        they were when the last stream was made.
     """
     _check_domain(model.spec)
+    files = (model.spec, *(_state_of(model.folder / name) for name in (WEIGHTS, CHECKSUMS)))
+    last = _last.get(files)
+    if last is not None:
+        return Packed(model.spec, last)
     digest, content = model.weights()
     key = (digest, model.spec)
     weights = _in_use.get(key)
     if weights is None:
         weights = packed_weights(load_weights(content, model.spec, model.folder / WEIGHTS, np.float16))
         _in_use[key] = weights
-    _last[:] = [weights]
+    _last.clear()
+    _last[files] = weights
     return Packed(model.spec, weights)
+
+
+def _state_of(file: Path) -> tuple[Any, ...]:
+    """What changes when a file is written or replaced; nothing is equal to that of a missing one."""
+    try:
+        found = file.stat()
+    except OSError:
+        return (object(),)
+    return file, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _check_domain(spec: CanSpec) -> None:

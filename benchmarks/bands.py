@@ -22,6 +22,7 @@ import numpy as np
 import soundfile
 from scipy import signal
 
+from benchmarks.material import add_material, check_cases, check_material
 from benchmarks.quality import DEFAULT_LABELS
 from rtdenoise.errors import RtDenoiseError
 from rtdenoise.evaluate import clips as clip_sets
@@ -69,12 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="manifest.csv with speech and noise")
-    parser.add_argument("--speech", type=Path, help="folder or manifest.csv of clean speech, instead of --data")
-    parser.add_argument("--noise", type=Path, help="folder or manifest.csv of noise, instead of --data")
-    parser.add_argument("--split", default="dev", help="rows of a manifest to use (default %(default)s)")
-    parser.add_argument("--tiers", default="A,B", help="speech tiers of a manifest to use (default %(default)s)")
-    parser.add_argument("--labels", default="", help="noise labels; 'all'; default: as in quality.py")
+    add_material(parser, tiers="A,B", labels="as in quality.py")
     parser.add_argument(
         "--methods", default=",".join(METHODS), help="METHOD:PRESET or CAN:MODEL (default: %(default)s)"
     )
@@ -85,13 +81,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, default=None, metavar="OUT", help="write the record here")
     options = parser.parse_args(arguments)
-    options.speech, options.noise = options.speech or options.data, options.noise or options.data
-    if options.speech is None or options.noise is None:
-        parser.error("give --data MANIFEST, or --speech and --noise")
-    options.cases = [name for name in options.cases.split(",") if name]
-    unknown = sorted(set(options.cases) - set(CASES))
-    if unknown or not options.cases or options.every < 1:
-        parser.error(f"--cases {','.join(unknown)!r}: give some of {','.join(CASES)}, and --every 1 or more")
+    check_material(parser, options)
+    check_cases(parser, options, CASES)
+    if options.every < 1:
+        parser.error(f"--every {options.every} must be 1 or more")
     return options
 
 

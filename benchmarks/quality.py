@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.material import add_material, check_material
 from rtdenoise.errors import RtDenoiseError
 from rtdenoise.evaluate import clips as clip_sets
 from rtdenoise.evaluate import mixing
@@ -52,14 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="manifest.csv with speech and noise")
-    parser.add_argument("--speech", type=Path, help="folder or manifest.csv of clean speech, instead of --data")
-    parser.add_argument("--noise", type=Path, help="folder or manifest.csv of noise, instead of --data")
-    parser.add_argument("--split", default="dev", help="rows of a manifest to use (default %(default)s)")
-    parser.add_argument("--tiers", default="A,B", help="speech tiers of a manifest to use (default %(default)s)")
-    parser.add_argument(
-        "--labels", default="", help="noise labels, comma-separated; 'all'; default: 15 everyday noises of a manifest"
-    )
+    add_material(parser, tiers="A,B", labels="15 everyday noises of a manifest")
     parser.add_argument("--clips", type=int, default=150)
     parser.add_argument("--clean-clips", type=int, default=24, help="clips that also go in without noise")
     parser.add_argument("--seconds", type=float, default=6.0, help="length of a clip")
@@ -75,9 +69,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, default=Path("runs/quality"))
     parser.add_argument("--json", type=Path, default=None, metavar="OUT")
     options = parser.parse_args(arguments)
-    options.speech, options.noise = options.speech or options.data, options.noise or options.data
-    if options.speech is None or options.noise is None:
-        parser.error("give --data MANIFEST, or --speech and --noise")
+    check_material(parser, options)
     return options
 
 

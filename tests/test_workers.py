@@ -22,8 +22,7 @@ test_two = test_one
 SKIPS = """
 import pytest
 def test_one(): pass
-@pytest.mark.skip
-def test_two(): pass
+def test_two(): pytest.skip()
 @pytest.mark.parametrize("name", ["a b"])
 def test_three(name): pytest.skip("now")
 """

@@ -94,7 +94,7 @@ def load_function(name: str) -> Callable[..., Any] | None:
 
 @lru_cache(maxsize=64)
 def layout(*dtypes: np.dtype[Any]) -> str:
-    """A digest of where everything is in records."""
+    """A digest of the layout of record types."""
     return hashlib.sha256(repr([(dtype.descr, dtype.itemsize) for dtype in dtypes]).encode()).hexdigest()
 
 

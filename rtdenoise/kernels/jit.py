@@ -1,4 +1,4 @@
-"""Kernels: functions that the compiler makes machine code of, and that run without it where this code is on disk."""
+"""Kernels: compiled functions, which run without the compiler if their machine code is on disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COMPILES = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
 
 
 class Deferred:  # pragma: no cover - the session that measures coverage has no compiler
-    """Something of the compiler that kernels call by a name of their module, imported when the first is compiled.
+    """Stands for an object of the compiler that kernels use, and imports it when the first kernel is compiled.
 
     Importing numba takes longer than denoising a file, and as much memory.
     """
@@ -29,25 +29,25 @@ class Deferred:  # pragma: no cover - the session that measures coverage has no 
 
     @functools.cached_property
     def made(self) -> Any:
-        """What it stands for."""
+        """The object itself."""
         module, name = self._where
         return getattr(import_module(module), name)
 
     @property
     def _numba_type_(self) -> Any:
-        """Its type for the compiler: that of what it stands for."""
+        """Its numba type: that of the object."""
         from rtdenoise.kernels.compiling.compiler import type_of
 
         return type_of(self.made)
 
 
 def deferred(module: str, name: str) -> Any:
-    """Return a `Deferred`, which kernels use as if it were there."""
+    """Return a `Deferred`; kernels use it like the object itself."""
     return Deferred(module, name)
 
 
 class Kernel(Deferred):  # pragma: no cover - as above
-    """A function to compile: called from Python as well as by other kernels; attributes are those of numba's."""
+    """A compiled function, called from Python and from other kernels; has the attributes of numba's dispatcher."""
 
     def __init__(self, function: Callable[..., Any], apart: bool) -> None:
         functools.update_wrapper(self, function)

@@ -1,4 +1,4 @@
-"""What can be asked of a running session and changed in it, from any thread."""
+"""Status and controls of a running session, for any thread."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ ENDED = "the live session has ended; rtdenoise.live() makes a new one"
 
 
 def check_method(name: str) -> None:
-    """Raise `ConfigError` if a session cannot run it."""
+    """Raise `ConfigError` unless a live session can run the method."""
     if name not in METHODS:
         raise ConfigError(f"method={name!r} must be one of {', '.join(METHODS)}")
 
 
 def check_limit(limit_db: float | None) -> None:
-    """Raise `ConfigError` if it is no limit of attenuation; None is: none."""
+    """Raise `ConfigError` if it is neither a valid limit nor None, which means no limit."""
     if limit_db is not None and not 0.0 <= limit_db <= LIMIT_NONE_DB:
         raise ConfigError(f"attenuation_limit_db={limit_db} must be from 0 to {LIMIT_NONE_DB:.0f} dB, or None")
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A moment of a session that somebody wants to find again: seconds of audio from its start, and a word."""
+    """A marked moment of a session: seconds of audio since its start, and an optional text."""
 
     seconds: float
     text: str
@@ -79,7 +79,9 @@ class LiveStatus:
 
 
 class Controls:
-    """Reads and changes a session; `lock` is held meanwhile, and by whoever drives it while it takes a step.
+    """Read and change a running session from any thread.
+
+    `lock` is held during each call; the thread that drives the session holds it during each step.
 
     Parameters
     ----------
@@ -91,7 +93,7 @@ class Controls:
         self._marks: list[Mark] = []
 
     def status(self) -> LiveStatus:
-        """The current measurements; those of the end once it has ended."""
+        """The current measurements, or the final ones if the session has ended."""
         with self.lock:
             session, monitor = self._live.session, self._live.session.monitor
             total = monitor.total()
@@ -146,7 +148,7 @@ class Controls:
         return None if limit >= LIMIT_NONE_DB else limit
 
     def set_attenuation_limit_db(self, limit_db: float | None) -> None:
-        """Set it.
+        """Set `attenuation_limit_db`.
 
         Raises
         ------
@@ -170,33 +172,31 @@ class Controls:
         with self.lock:
             self._active().session.set_parameter("mix", share)
 
-    def record(self, anew: bool = False, folder: Path | None = None) -> None:
-        """Start a recording, into the session's folder or another; one that runs already goes on, unless `anew`.
+    def record(self, folder: Path | None = None) -> None:
+        """Start a recording, into the session's folder or another.
 
         Raises
         ------
         AudioFileError
             If the folder cannot be made or written.
         ConfigError
-            If one is running and `anew` is asked for.
+            If one is running already.
         """
         with self.lock:
             recorder = self._active().recorder
             if recorder.running:
-                if anew:
-                    raise ConfigError(f"a recording into {recorder.folder} is being made; stop it first")
-                return
+                raise ConfigError(f"a recording into {recorder.folder} is being made; stop it first")
             recorder.folder = folder or recorder.folder
             recorder.start()
 
     def finish_recording(self) -> str:
-        """Finish the files, if there are any; returns why they are not whole, empty if they are."""
+        """Finish the recording, if there is one; returns why it is incomplete, or an empty string."""
         with self.lock:
             self._live.recorder.stop()
             return self._live.recorder.failed
 
     def mark(self, text: str = "") -> Mark:
-        """Note this moment; `status` has it from now on.
+        """Mark this moment; `status` lists all marks.
 
         Raises
         ------
@@ -219,15 +219,15 @@ class Controls:
         preset: str | None = None,
         model: str | None = None,
     ) -> None:
-        """Open the devices again with another one, another preset or another network; what is None stays.
+        """Reopen the devices with another device, method, preset or network; whatever is None stays as it is.
 
-        A preset brings its own parameters, apart from the mix; a network is the method, too, unless one is named.  If
-        the devices cannot be opened so, the former ones go on.
+        A preset replaces all parameters but the mix.  Naming a network selects the method CAN, unless `method` is given.
+        If the devices cannot be opened this way, the session goes back to the previous ones.
 
         Raises
         ------
         ConfigError, ModelError
-            For what there is not; nothing changes then.
+            For an unknown device, method, preset or network; nothing changes then.
         """
         with self.lock:
             session = self._active().session

@@ -139,7 +139,7 @@ class LiveSession(AbstractContextManager["LiveSession"]):
         self._running().set_attenuation_limit_db(limit_db)
 
     def mark(self, text: str = "") -> Mark:
-        """Note this moment; `status` has it from now on."""
+        """Mark this moment; `status` lists all marks."""
         return self._running().mark(text)
 
     def record(self, folder: str | Path) -> Recording:
@@ -158,7 +158,7 @@ class LiveSession(AbstractContextManager["LiveSession"]):
             If a recording is already running.
         """
         controls = self._running()
-        controls.record(True, Path(folder))
+        controls.record(Path(folder))
         return Recording(controls.finish_recording, Path(folder))
 
     def __enter__(self) -> LiveSession:

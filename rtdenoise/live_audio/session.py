@@ -29,7 +29,12 @@ _LIST_AGAIN_SECONDS = 30.0  # a synchronous JACK stalls for 20 s after a client 
 _OPEN_SECONDS = 10.0
 _COMPILE_SECONDS = 300.0
 _SETTLED_SECONDS = 5.0  # of callbacks; devices that fail sooner are reopened with growing delays
-_OF_METHOD = ("rule", "wet_target", "gain_min", "engine_gain_min")  # parameters that other settings bring anew
+_OF_METHOD = (
+    "rule",
+    "wet_target",
+    "gain_min",
+    "engine_gain_min",
+)  # parameters of the record that depend on the settings
 _FIRST_ATTEMPTS = 3  # to open devices that have never run; afterwards there is no limit
 Tell = Callable[[str], None]
 
@@ -251,9 +256,9 @@ class Session:
         self._not_before = time.monotonic() + delay_seconds
 
     def change(self, plan: LivePlan) -> None:
-        """Open the devices again by another plan; if that fails, by the last one that ran.
+        """Reopen the devices with another plan; if that fails, with the last plan that ran.
 
-        What was set meanwhile survives, unless the plan has other settings: these bring their own.
+        Parameters set while audio ran are kept, unless the new plan has other settings.
         """
         former, self.plan = self.plan, plan
         if former.settings != plan.settings:
@@ -274,7 +279,7 @@ class Session:
 
     @property
     def bypassed(self) -> bool:
-        """Whether the dry signal is what is wanted."""
+        """Whether the dry signal was chosen."""
         return self._wanted.get("wet_target", 0.0 if self.plan.settings.method == "bypass" else 1.0) == 0.0
 
     def set_method(self, name: str) -> None:

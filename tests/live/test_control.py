@@ -70,6 +70,8 @@ def test_a_session_is_changed_watched_recorded_and_ended(server, tmp_path):
             until(lambda: status()["callbacks"] > 100 and status()["level_in_dbfs"] > -60.0)
             assert status()["method"] == "WF" and status()["recording"] and not status()["bypass"]
             delay_ms = status()["latency_ms"]["total"]
+            with pytest.raises(DeviceError, match=r"a recording into .*takes is being made; stop it first"):
+                control.ask("record", on=True)
             assert control.ask("record", on=False)["failed"] == "" and not status()["recording"]
             control.ask("set", bypass=True)
             assert status()["bypass"]

@@ -58,7 +58,7 @@ _ON_OFF = click.Choice(["on", "off"])
 @command.command("status")
 @click.pass_context
 def status(ctx: click.Context) -> None:
-    """Say what is heard, how late it is, and what was lost."""
+    """Print method, levels, latency and losses."""
     answer = _ask(ctx, "status")
     if not ctx.obj[1]:
         click.echo(_line(answer["status"]))
@@ -68,7 +68,7 @@ def status(ctx: click.Context) -> None:
 @click.option("--every", type=click.FloatRange(0.02, 60.0), default=1.0, show_default=True, metavar="S")
 @click.pass_context
 def watch(ctx: click.Context, every: float) -> None:
-    """Print the status every S seconds, and what the session tells, to its end."""
+    """Print the status every S seconds, and messages as they come, until the session ends."""
     from rtdenoise.live_audio.control.client import Control
 
     path, as_json = ctx.obj
@@ -84,7 +84,7 @@ def watch(ctx: click.Context, every: float) -> None:
 @click.argument("on", type=_ON_OFF)
 @click.pass_context
 def bypass(ctx: click.Context, on: str) -> None:
-    """Hear the input as it is, equally late, or the method again."""
+    """Switch to the unprocessed input, at the same delay, or back to the method."""
     _ask(ctx, "set", bypass=on == "on")
 
 
@@ -102,7 +102,7 @@ def method(ctx: click.Context, name: str) -> None:
 @click.argument("limit", type=_Limit(), metavar="DB|off")
 @click.pass_context
 def limit(ctx: click.Context, limit: float | None) -> None:
-    """Never lower noise by more than DB."""
+    """Never attenuate by more than DB."""
     _ask(ctx, "set", attenuation_limit_db=limit)
 
 
@@ -122,7 +122,7 @@ def mix(ctx: click.Context, share: float) -> None:
 @click.option("--model", metavar="NAME", help="A network; the method is CAN then.")
 @click.pass_context
 def use(ctx: click.Context, /, **chosen: str | None) -> None:
-    """Open the devices again with another one, another preset or another network; what is not named stays."""
+    """Reopen the devices with another device, method, preset or network; the rest stays as it is."""
     from rtdenoise.config import method_name
 
     fields = {name: value for name, value in chosen.items() if value is not None}
@@ -137,7 +137,7 @@ def use(ctx: click.Context, /, **chosen: str | None) -> None:
 @click.argument("on", type=_ON_OFF)
 @click.pass_context
 def record(ctx: click.Context, on: str) -> None:
-    """Begin or finish a recording of noisy and enhanced sound, in the session's folder."""
+    """Start or finish a recording of the noisy and the enhanced signal in the session's folder."""
     answer = _ask(ctx, "record", on=on == "on")
     if answer["failed"]:
         raise click.ClickException(answer["failed"])
@@ -147,7 +147,7 @@ def record(ctx: click.Context, on: str) -> None:
 @click.argument("text", default="")
 @click.pass_context
 def mark(ctx: click.Context, text: str) -> None:
-    """Note this moment, to find it again in the session's status and summary."""
+    """Mark this moment; status and summary list all marks."""
     answer = _ask(ctx, "mark", text=text)
     if not ctx.obj[1]:
         click.echo(f"marked {answer['mark']['seconds']:.3f} s")
@@ -174,7 +174,7 @@ def schema() -> None:
 @command.command("quit")
 @click.pass_context
 def quit_(ctx: click.Context) -> None:
-    """End the session: its files and recordings are then complete."""
+    """End the session; its files and recordings are complete afterwards."""
     _ask(ctx, "quit")
 
 

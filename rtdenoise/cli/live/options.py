@@ -12,7 +12,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 MAX_CHANNELS = 8
 USUAL_PLACE = "usual"
-"""Of the control socket, where no other is given."""
+"""Stands for the default path of the control socket."""
 _NAMES = ("block", "latency", "duration", "live_channels", "monitor_only", "record", "every", "run_in", "control")
 
 

@@ -67,7 +67,7 @@ class LiveRun:
         self._misfits: set[str] = set()
 
     def listen(self) -> None:
-        """Let other programs control the session, if that was asked for.
+        """Open the control socket, if the user asked for one.
 
         Raises
         ------

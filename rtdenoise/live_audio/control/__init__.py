@@ -1,1 +1,1 @@
-"""A running session, controlled by other programs of its user: JSON lines over a local socket."""
+"""Control of a running session by other programs of the same user: JSON lines over a local socket."""

@@ -1,4 +1,4 @@
-"""Where a control socket is: a file that its user alone can open, or a port of this machine with a secret beside it."""
+"""The control socket: a Unix socket that only its user can open, or a loopback port with a secret in a private file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CONNECT_SECONDS = 2.0
 
 
 def usual_place() -> Path:
-    """The socket of a session that was given no other; one folder a user, private where the system has such."""
+    """The default path of the control socket, in the user's runtime folder."""
     from platformdirs import user_runtime_path
 
     return user_runtime_path("rtdenoise", appauthor=False) / "live.sock"
@@ -29,7 +29,7 @@ def usual_place() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A socket that listens, and the secret a request needs; empty where the file's mode is enough."""
+    """A listening socket, its file, and the secret that requests need; empty if the file's mode protects it."""
 
     listening: socket.socket
     path: Path
@@ -37,7 +37,7 @@ class Bound:
     identity: tuple[int, ...]
 
     def remove(self) -> None:
-        """Take the file away, unless another session has replaced it."""
+        """Remove the file, unless another session has replaced it."""
         with suppress(OSError):
             found = self.path.lstat()
             if _identity(found) == self.identity:
@@ -50,7 +50,7 @@ def bind(path: Path, *, unix: bool = HAS_UNIX) -> Bound:
     Raises
     ------
     DeviceError
-        If a session answers there, the path is something else's or too long, or its folder cannot be made.
+        If a session answers there, another kind of file is there, the path is too long, or its folder cannot be made.
     """
     if unix and len(os.fsencode(path)) > _PATH_MAX:
         raise DeviceError(
@@ -59,7 +59,7 @@ def bind(path: Path, *, unix: bool = HAS_UNIX) -> Bound:
     try:
         path.parent.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
         _clear(path)
-        with ExitStack() as stack:  # closed again where it fails
+        with ExitStack() as stack:  # closed if a step fails
             listening, token = _unix(path, stack) if unix else _loopback(path, stack)
             found = path.lstat()
             stack.pop_all()
@@ -69,7 +69,7 @@ def bind(path: Path, *, unix: bool = HAS_UNIX) -> Bound:
 
 
 def connect(path: Path) -> tuple[socket.socket, str]:
-    """A connection to the session that listens at `path`, and the secret of its requests.
+    """Connect to the session that listens at `path`; also returns the secret that its requests need.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def connect(path: Path) -> tuple[socket.socket, str]:
 
 
 def _clear(path: Path) -> None:
-    """Remove what a killed session left; anything else stays."""
+    """Remove the socket of a killed session; anything else is an error and stays."""
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -111,7 +111,7 @@ def _clear(path: Path) -> None:
 
 
 def _identity(found: os.stat_result) -> tuple[int, ...]:
-    return found.st_dev, found.st_ino, found.st_mtime_ns  # a number of a file is soon another's
+    return found.st_dev, found.st_ino, found.st_mtime_ns  # inode numbers are soon reused
 
 
 def _answers(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What is said on a control socket: one JSON object a line, requests and their answers, and what is told unasked."""
+"""Messages on a control socket, one JSON object per line: requests, answers and events."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ COMMANDS: dict[str, dict[str, Any]] = {
     "devices": {},
     "quit": {},
 }
-"""Fields of each command; all may be left out, apart from record's ``on``."""
+"""Fields of each command; all are optional except ``on`` of ``record``."""
 
 _REQUIRED = {"record": ["on"]}
 
@@ -55,7 +55,7 @@ REQUEST: dict[str, Any] = {
         for name, fields in COMMANDS.items()
     ],
 }
-"""JSON Schema of a request; ``id`` comes back in the answer, ``token`` is for sockets that are open to all users."""
+"""JSON Schema of a request.  ``id`` is returned with the answer; ``token`` is needed where the socket is a port."""
 
 ANSWER: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -80,16 +80,16 @@ ANSWER: dict[str, Any] = {
         {"required": ["event"], "properties": {"event": {"const": "ended"}}, "additionalProperties": False},
     ],
 }
-"""JSON Schema of what comes back: an answer, a status that is watched, a line for the user, the end of the session."""
+"""JSON Schema of answers and of events: a status while watching, a line for the user, the end of the session."""
 
 
 def checked(request: Any) -> dict[str, Any]:
-    """The fields of a request, without ``command``, ``id`` and ``token``.
+    """Validate a request and return its fields without ``command``, ``id`` and ``token``.
 
     Raises
     ------
     ConfigError
-        In one line, for what `REQUEST` does not allow.
+        In one line, for anything that `REQUEST` does not allow.
     """
     if not isinstance(request, dict) or not isinstance(request.get("command"), str):
         raise ConfigError('a request is an object with a command, such as {"command": "status"}')

@@ -1,4 +1,4 @@
-"""Answer the control socket of a session, from a thread beside it."""
+"""The server of a session's control socket, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from rtdenoise.live_audio.control.schema import EVERY_SECONDS, LINE_MAX, checked
 from rtdenoise.live_audio.controls import Controls
 
 _CLIENTS_MAX = 32
-_WAITING_MAX = 1 << 20  # bytes that a client has not read; status is left out then, and a slower one is cut off
+_WAITING_MAX = 1 << 20  # unread bytes after which a client is disconnected
 _END_SECONDS = 2.0
 
 
 class ControlServer(AbstractContextManager["ControlServer"]):
-    """Listens from ``with`` on; the socket's file goes at the end.
+    """Listens while the ``with`` statement lasts, then removes the socket's file.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class ControlServer(AbstractContextManager["ControlServer"]):
     quit_ : callable
         Called from another thread when a client asks for the end of the session.
     unix : bool
-        Whether the socket is a file; otherwise a port of this machine, with a secret in the file.
+        Whether to use a Unix socket; otherwise a loopback port, with a secret in the file.
 
     Raises
     ------
@@ -58,14 +58,14 @@ class ControlServer(AbstractContextManager["ControlServer"]):
         self.close()
 
     def close(self) -> None:
-        """Tell clients of the end and stop listening; may be called twice."""
+        """Announce the end to all clients and stop listening; may be called twice."""
         with suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._end)
         self._thread.join(_END_SECONDS)
         self._bound.remove()
 
     def tell(self, line: str) -> None:
-        """Send a line for the user to every client that watches; from any thread."""
+        """Send a line for the user to every client that watches; may be called from any thread."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._spread, {"event": "told", "line": line})
 
@@ -87,7 +87,7 @@ class ControlServer(AbstractContextManager["ControlServer"]):
         for client in list(self._clients):
             client.send({"event": "ended"})
             client.end()
-        await asyncio.sleep(0)  # what was sent leaves
+        await asyncio.sleep(0)  # lets the last messages out
 
     def _end(self) -> None:
         if self._stop is not None:
@@ -135,7 +135,7 @@ class ControlServer(AbstractContextManager["ControlServer"]):
             self._quit()
 
     async def _done(self, client: _Client, command: str, fields: dict[str, Any]) -> dict[str, Any]:
-        """What an answer has beside ``ok``."""
+        """Carry out a command; returns the fields of its answer besides ``ok``."""
         controls = self._controls
         if command == "status":
             return {"status": self.status(details=fields.get("details", False))}
@@ -160,7 +160,7 @@ class ControlServer(AbstractContextManager["ControlServer"]):
         return self._controls.finish_recording()
 
     def status(self, *, details: bool = False) -> dict[str, Any]:
-        """The session's status as JSON has it."""
+        """The session's status as a JSON object."""
         found = asdict(self._controls.status())
         if not details:
             del found["details"]
@@ -168,7 +168,7 @@ class ControlServer(AbstractContextManager["ControlServer"]):
 
 
 class _Client:
-    """A connection: sends lines, and status every now and then once it watches."""
+    """One connection; it can be sent the status at regular intervals."""
 
     def __init__(self, writer: asyncio.StreamWriter, server: ControlServer) -> None:
         self._writer, self._server = writer, server
@@ -176,11 +176,11 @@ class _Client:
 
     @property
     def watches(self) -> bool:
-        """Whether it wants to hear what happens."""
+        """Whether it has asked for events."""
         return self._watching is not None
 
     def send(self, message: dict[str, Any]) -> None:
-        """Send a line; a client that does not read is cut off."""
+        """Send a line, or disconnect a client that does not read."""
         if self._writer.is_closing():
             return
         if self._writer.transport.get_write_buffer_size() > _WAITING_MAX:
@@ -189,7 +189,7 @@ class _Client:
         self._writer.write(json.dumps(message).encode() + b"\n")
 
     def watch(self, every_seconds: float) -> None:
-        """Send the status so often from now on."""
+        """Send the status at this interval from now on."""
         if self._watching is not None:
             self._watching.cancel()
         self._watching = asyncio.get_running_loop().create_task(self._repeat(max(every_seconds, EVERY_SECONDS[0])))
@@ -204,7 +204,7 @@ class _Client:
             await asyncio.sleep(due - loop.time())
 
     def end(self) -> None:
-        """Close, once what was sent has left."""
+        """Close after the pending output was sent."""
         if self._watching is not None:
             self._watching.cancel()
         with suppress(OSError, RuntimeError):
@@ -212,7 +212,7 @@ class _Client:
 
 
 async def _next_line(reader: asyncio.StreamReader, client: _Client) -> bytes:
-    """The next line; empty at the end, and after one that is too long."""
+    """The next line; empty at the end of the connection, or after a line that is too long."""
     try:
         return await reader.readline()
     except ValueError:

@@ -16,10 +16,10 @@ from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network, load_weights
 
 _in_use: WeakValueDictionary[tuple[str, CanSpec], np.ndarray] = WeakValueDictionary()
-"""By checksum and specification; an entry lasts as long as one of its streams, or as it is in `_last`."""
+"""By checksum and specification; an entry lasts as long as one of its streams or `_last` refers to it."""
 
 _last: dict[Any, np.ndarray] = {}
-"""The network of the last stream by the state of its files: the next one neither verifies nor packs it again."""
+"""The packed network of the last stream, by the state of its files: the next stream does not pack it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def packed_model(model: Model) -> Packed:
 
 
 def _state_of(file: Path) -> tuple[Any, ...]:
-    """What changes when a file is written or replaced; nothing is equal to that of a missing one."""
+    """Identifies the present content of a file; a missing file equals nothing."""
     try:
         found = file.stat()
     except OSError:

@@ -33,8 +33,8 @@ HELD_SECONDS = (0.4, 0.8)
 """Length of a vowel from which it is restored, and from which altogether: longer than those of fluent speech, which
 networks do not attenuate.  Where a noisy recording is judged clean by mistake, noise is restored as well."""
 HIGH_HZ, HIGH_SHARE, N_HIGH = 375.0, 0.01, 16
-"""A voice with a hundredth of its power below 375 Hz sings or squeals, and networks attenuate it from the start: each
-of its frames counts as sixteen."""
+"""Singing and squealing: less than a hundredth of the power is below 375 Hz.  Networks attenuate such voices from their
+first frame on, so each of their frames counts as sixteen."""
 FADE_SECONDS = 0.02
 _HIGH_SHARE = np.float32(HIGH_SHARE)
 

@@ -144,6 +144,8 @@ def check_script(words: list[str]) -> None:
     assert path.is_file(), f"{words[0]}: no such program"
     folder = path.parent if path.name == "__main__.py" else None
     text = "".join(each.read_text("utf-8") for each in (folder.glob("*.py") if folder else [path]))
+    if "add_material(" in text:
+        text += (ROOT / "benchmarks/material.py").read_text("utf-8")
     for option in (word for word in words if word.startswith("--")):
         assert f'"{option}"' in text, f"{words[0]}: has no {option}"
 

@@ -221,8 +221,8 @@ class Controls:
     ) -> None:
         """Reopen the devices with another device, method, preset or network; whatever is None stays as it is.
 
-        A preset replaces all parameters but the mix.  Naming a network selects the method CAN, unless `method` is given.
-        If the devices cannot be opened this way, the session goes back to the previous ones.
+        A preset replaces all parameters but the mix.  A network selects the method CAN, unless `method` is given.  If
+        the devices cannot be opened this way, the session goes back to the previous ones.
 
         Raises
         ------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from rtdenoise.live_audio.audio import pace
 from rtdenoise.live_audio.ends.taps import Tap
 from rtdenoise.live_audio.record import heard_delay
 from rtdenoise.live_audio.shared_memory import span_of
-from tests.live.harness import plan, running
+from tests.live.harness import plan, running, settings
 from tests.live.test_exactness import noise
 from tests.virtual_card.card import VirtualCard
 
@@ -198,3 +199,35 @@ def test_where_a_hop_takes_too_long_for_the_callback_the_network_runs_in_an_engi
         "can-small runs in a process of its own: a hop takes 100.00 ms of a block's 8.00 ms, more than 60 %; "
         "a larger --block or --run-in callback avoids it"
     )
+
+
+def test_another_device_keeps_limit_and_mix_and_other_settings_bring_their_limit(server):
+    with VirtualCard(server.name), running(plan("WF")) as live:
+        session = live.session
+
+        def runs() -> bool:
+            return session.state == "running" and session.region.live["callbacks"][0] > 0
+
+        live.wait(runs, 240.0)
+        usual_db = session.attenuation_limit_db
+        session.set_attenuation_limit_db(6.0)
+        session.set_parameter("mix", 0.5)
+        session.change(replace(session.plan, source="mic:virtual_microphone"))
+        live.wait(runs, 60.0)
+        assert session.attenuation_limit_db == pytest.approx(6.0, abs=1e-3)
+        session.change(replace(session.plan, settings=settings(preset="balanced")))
+        live.wait(runs, 60.0)
+        assert session.attenuation_limit_db == pytest.approx(usual_db, abs=1e-3)
+        assert session.region.live["mix"][0] == 0.5
+        assert session.reopened == 0
+
+
+def test_a_change_that_fails_is_taken_back(server):
+    told: list[str] = []
+    with VirtualCard(server.name), running(plan("bypass"), told) as live:
+        before = live.session.plan
+        live.wait(lambda: live.session.state == "running", 240.0)
+        live.session.change(replace(before, source="mic:none"))
+        live.wait(lambda: any(line.endswith("; what was before goes on") for line in told), 60.0)
+        live.wait(lambda: live.session.state == "running", 60.0)
+        assert live.session.plan == before

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.live_faults import ending, speaker
-from benchmarks.live_sessions import card_of, cpu, hours, soak, start
+from benchmarks.live_sessions import card_of, cpu, first_start, hours, soak, start
 from rtdenoise.live_audio.record import heard_delay, percentile_ns
 from tests.live.conftest import may_run_in_real_time
 from tests.live.harness import plan, running
@@ -160,6 +160,7 @@ FIGURES: dict[str, Callable[[float], dict[str, Any]]] = {
     "gil": gil,
     "network": network,
     "start": start,
+    "first-start": first_start,
     "cpu": cpu,
     "ending": ending,
     "speaker": speaker,

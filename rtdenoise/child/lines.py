@@ -30,7 +30,7 @@ class ChildEnd:
     ends at once.
     """
 
-    def __init__(self, on_order: Callable[[dict[str, Any]], None] | None = None) -> None:
+    def __init__(self, on_order: Callable[[ChildEnd, dict[str, Any]], None] | None = None) -> None:
         self._events = os.dup(1)
         os.dup2(2, 1)
         self._lock = threading.Lock()
@@ -42,7 +42,7 @@ class ChildEnd:
         for line in sys.stdin.buffer:
             order = json.loads(line)
             if self._on_order is not None:
-                self._on_order(order)
+                self._on_order(self, order)
             self.orders.put(order)
         os._exit(0)
 

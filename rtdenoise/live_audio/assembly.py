@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rtdenoise.errors import AudioFileError, RtDenoiseError
+from rtdenoise.live_audio.audio.ahead import Ahead
 from rtdenoise.live_audio.ends.files import Destination, Output, PlayedFile
 from rtdenoise.live_audio.ends.recorder import Recorder
 from rtdenoise.live_audio.ends.virtual_feed import Feeding
@@ -28,6 +29,8 @@ class Assembly:
         Where recordings go.
     microphone : VirtualMicrophone, optional
         Receives the session's output.
+    ahead : Ahead, optional
+        The first audio process; by default it is started now.
 
     Attributes
     ----------
@@ -40,10 +43,15 @@ class Assembly:
     """
 
     def __init__(
-        self, plan: LivePlan, tell: Callable[[str], None], folder: Path, microphone: VirtualMicrophone | None = None
+        self,
+        plan: LivePlan,
+        tell: Callable[[str], None],
+        folder: Path,
+        microphone: VirtualMicrophone | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
         self._tell, self._stack = tell, ExitStack()
-        self.session = Session(plan, tell)
+        self.session = Session(plan, tell, ahead)
         self.recorder = Recorder(self.session, folder, tell)
         self._feeding = Feeding(microphone, self.session, tell) if microphone is not None else None
         self.played: PlayedFile | None = None

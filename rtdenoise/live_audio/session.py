@@ -13,6 +13,7 @@ from rtdenoise import errors
 from rtdenoise.child.lines import encode
 from rtdenoise.child.process import Child
 from rtdenoise.errors import DeviceError, RtDenoiseError
+from rtdenoise.live_audio.audio.ahead import Ahead, audio_process
 from rtdenoise.live_audio.audio.stage import Stage
 from rtdenoise.live_audio.engine.pair import Engines
 from rtdenoise.live_audio.monitor import Monitor
@@ -49,6 +50,8 @@ class Session:
     plan : LivePlan
     tell : callable
         Called with one line for each event the user should know about.
+    ahead : Ahead, optional
+        The first audio process; by default it is started now.
 
     Attributes
     ----------
@@ -59,14 +62,15 @@ class Session:
         "starting", "running", "waiting" (for a device to come back) or "finished".
     """
 
-    def __init__(self, plan: LivePlan, tell: Tell) -> None:
+    def __init__(self, plan: LivePlan, tell: Tell, ahead: Ahead | None = None) -> None:
         self.plan, self._tell = plan, tell
-        self.monitor, self.region = Monitor(), Region()
+        ahead = ahead or Ahead()
+        self.monitor, self.region = Monitor(), Region(file=ahead.file)
         self.state = "starting"
         self.reopened = 0
         self.grants: list[dict[str, Any]] = []
         self._worker: Child | None = None
-        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) if hasattr(os, "eventfd") else -1
+        self._wake_fd = ahead.wake_fd
         self._ever_ran = self._back_untold = False
         self._attempts, self._not_before = 0, 0.0
         self._stage, self._departing = Stage(), Departing()
@@ -77,18 +81,18 @@ class Session:
         self._zeros, self._watch = Zeros(), Watch()
         self._wanted: dict[str, float] = {}
         self._former: LivePlan | None = None  # before a change that has not run yet
-        self._open()
+        self._open(ahead.take())
 
-    def _open(self) -> None:
-        if self._attempts:
+    def _open(self, worker: Child | None = None) -> None:
+        if worker is None:
             self.region.close()
             self.region = Region()
+            worker = audio_process(self.region.fd, self._wake_fd)
         self._attempts += 1
         self.state = "starting"
         self._stage.begin(_LIST_AGAIN_SECONDS if self._ever_ran else _LIST_SECONDS)
-        fds = (self.region.fd, self._wake_fd)
-        self._worker = Child("rtdenoise.live_audio.audio.worker", fds, "audio")
-        self._worker.order("run", plan=encode(self.plan), region=self.region.handle, wake_fd=self._wake_fd)
+        self._worker = worker
+        worker.order("run", plan=encode(self.plan), region=self.region.handle, wake_fd=self._wake_fd)
         self._engines.open(self.plan, self.region)
 
     @property

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rtdenoise.child.unnamed import UnnamedFile, open_handle
 from rtdenoise.live_audio.record import CHANNELS_MAX, LIVE, RINGS, ring_capacity
 from rtdenoise.typing import F32
 
@@ -25,18 +24,21 @@ class Region:
     ----------
     handle : str, optional
         The `handle` of the process that created it; by default a new region.
+    file : UnnamedFile, optional
+        An empty one for a new region, which closes it.
 
     Attributes
     ----------
     live : (1,) record array of `LIVE`
     """
 
-    def __init__(self, handle: str | None = None) -> None:
-        self._path: Path | None = None
+    def __init__(self, handle: str | None = None, file: UnnamedFile | None = None) -> None:
+        self._file: UnnamedFile | None = None
         if handle is None:
-            self.fd = self._create()
+            self._file = file or UnnamedFile()
+            self.fd = self._file.fd
         else:
-            self.fd = int(handle[3:]) if handle.startswith("fd:") else os.open(handle, os.O_RDWR)
+            self.fd = open_handle(handle)
         self._ring_bytes = int(_RATE_MAX * RING_SECONDS + 2 * _RATE_MAX) * CHANNELS_MAX * 4
         size = _HEAD + len(RINGS) * self._ring_bytes
         if handle is None:
@@ -44,17 +46,10 @@ class Region:
         self._map = mmap.mmap(self.fd, size)
         self.live: Any = np.frombuffer(self._map, LIVE, 1)
 
-    def _create(self) -> int:
-        if hasattr(os, "memfd_create"):
-            return os.memfd_create("rtdenoise")
-        fd, name = tempfile.mkstemp(prefix="rtdenoise-live-")
-        self._path = Path(name)
-        return fd
-
     @property
     def handle(self) -> str:
         """What another process needs to open this region; on Linux it must inherit `fd`."""
-        return f"fd:{self.fd}" if self._path is None else str(self._path)
+        return f"fd:{self.fd}" if self._file is None else self._file.handle
 
     def rings(self, rate: float, hop: int, channels: int) -> dict[str, F32]:
         """The five rings by name; (capacity, channels) float32 each, the same memory in every process.
@@ -79,12 +74,11 @@ class Region:
 
     def close(self) -> None:
         """Forget the file; the memory stays until the last array over it is gone."""
-        if self.fd >= 0:
+        if self._file is not None:
+            self._file.close()
+        elif self.fd >= 0:
             os.close(self.fd)
-            self.fd = -1
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
-            self._path = None
+        self.fd = -1
 
 
 def span_of(ring: F32, start: int, stop: int) -> F32:

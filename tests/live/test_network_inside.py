@@ -101,14 +101,27 @@ def test_its_delay_at_48_khz_is_16_ms_and_less_than_a_block():
     assert live is not None and (live.latency_samples + live.block.size) / RATE == 0.016
 
 
-def test_pauses_of_the_paced_measurement_are_not_part_of_it_and_it_is_kept(program, monkeypatch):
-    settings = network_plan().settings
-    bench = Bench(*program, RATE)
-    times = bench.paced_us(384, 0.2)
+def test_pauses_of_the_paced_measurement_are_not_part_of_it(program):
+    times = Bench(*program, RATE).paced_us(384, 0.2)
     assert times.size == 25 and 1 < np.median(times) < 8000
-    found = pace.hop_us(settings, *program, RATE, 1)
-    monkeypatch.setattr(Bench, "paced_us", None)
-    assert pace.hop_us(settings, *program, RATE, 1) == found > 0
+
+
+@pytest.mark.parametrize(("limit_us", "least_seconds", "most_seconds"), [(1e9, 0.1, 0.3), (1.0, 1.0, 1.5)])
+def test_a_short_measurement_is_enough_far_below_the_limit_and_both_are_kept(
+    program, monkeypatch, tmp_path, limit_us, least_seconds, most_seconds
+):
+    monkeypatch.setenv("RTDENOISE_CACHE_DIR", str(tmp_path))
+    settings, measured, seconds = network_plan().settings, Bench.paced_us, []
+
+    def paced_us(bench, block, duration):
+        seconds.append(duration)
+        return measured(bench, block, duration)
+
+    monkeypatch.setattr(Bench, "paced_us", paced_us)
+    found = pace.hop_us(settings, *program, RATE, 1, limit_us)
+    assert least_seconds <= sum(seconds) <= most_seconds
+    assert pace.hop_us(settings, *program, RATE, 1, limit_us) == found > 0
+    assert sum(seconds) <= most_seconds, "kept"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,10 @@ import click
 
 from rtdenoise.cli.live.options import LiveOptions
 from rtdenoise.cli.live.request import LiveRequest, from_root
-from rtdenoise.cli.live.run import LiveRun
 from rtdenoise.cli.live.stop_signals import StopSignals
 from rtdenoise.cli.messages import FAILED, complain
 from rtdenoise.cli.options import Options
+from rtdenoise.live_audio.audio.ahead import Ahead
 from rtdenoise.live_audio.device_names import STDIO, is_device
 
 if TYPE_CHECKING:
@@ -36,20 +36,25 @@ def run_live(asked: Options | LiveRequest) -> int:
     DeviceError
         If a device cannot be used; the message says what to do.
     """
-    from rtdenoise.config import load_settings
-
     options = asked if isinstance(asked, LiveRequest) else from_root(asked)
     live, method = options.live, options.method
-    settings = load_settings(
-        method=method.method,
-        preset=method.preset,
-        config=method.config,
-        overrides=method.overrides,
-        default_preset=LIVE_PRESET,
-    )
     with ExitStack() as stack:
         stop = stack.enter_context(StopSignals())
         target = options.target if options.target is not None else "speaker"
+        ahead = None
+        with stop.ending_at_once():
+            if target.lower() != VIRTUAL:  # which sets the environment of the audio process
+                ahead = stack.enter_context(closing(Ahead()))  # imports while this process does
+
+            from rtdenoise.cli.live.run import LiveRun
+            from rtdenoise.config import load_settings
+        settings = load_settings(
+            method=method.method,
+            preset=method.preset,
+            config=method.config,
+            overrides=method.overrides,
+            default_preset=LIVE_PRESET,
+        )
         _check_target(target, options)
         microphone = None
         if target.lower() == VIRTUAL:
@@ -60,7 +65,7 @@ def run_live(asked: Options | LiveRequest) -> int:
             with stop.ending_at_once():
                 microphone.open()
         plan = _plan(settings, options, live, target, microphone)
-        run = LiveRun(plan, options, stop, microphone)
+        run = LiveRun(plan, options, stop, microphone, ahead)
         stack.push(run.live)
         try:
             run.listen()

@@ -19,6 +19,7 @@ from rtdenoise.cli.live.terminal import in_foreground
 from rtdenoise.cli.live.wording import line, misfits
 from rtdenoise.cli.messages import complain
 from rtdenoise.live_audio.assembly import Assembly
+from rtdenoise.live_audio.audio.ahead import Ahead
 from rtdenoise.live_audio.controls import Controls
 from rtdenoise.live_audio.device_names import STDIO
 from rtdenoise.live_audio.ends.recorder import FOLDER
@@ -43,6 +44,8 @@ class LiveRun:
     stop : StopSignals
     microphone : VirtualMicrophone, optional
         What the session plays goes into it.
+    ahead : Ahead, optional
+        The first audio process; by default it is started now.
 
     Attributes
     ----------
@@ -56,11 +59,12 @@ class LiveRun:
         options: LiveRequest,
         stop: StopSignals,
         microphone: VirtualMicrophone | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
         self._plan, self._options, self._asked = plan, options, options.live
         self._stop, self._granted = stop, False
         self._screen: Any = None
-        self.live = Assembly(plan, self.tell, Path(self._asked.record or FOLDER), microphone)
+        self.live = Assembly(plan, self.tell, Path(self._asked.record or FOLDER), microphone, ahead)
         self.session, self.controls = self.live.session, Controls(self.live)
         self._server: ControlServer | None = None
         self._howls = 0

@@ -7,7 +7,9 @@ another.
 from __future__ import annotations
 
 import os
+import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -170,13 +172,11 @@ class Worker:
             return True
         from rtdenoise.live_audio.audio.pace import SHARE_MAX, hop_us
 
-        block = block_of(hop) or min(hop, _USUAL_BLOCK)
-        took_ms, block_ms = (
-            hop_us(self._plan.settings, start, callback, rate, self._plan.channels) / 1e3,
-            1e3 * block / rate,
-        )
+        block_ms = 1e3 * (block_of(hop) or min(hop, _USUAL_BLOCK)) / rate
+        most_ms = SHARE_MAX * block_ms
+        took_ms = hop_us(self._plan.settings, start, callback, rate, self._plan.channels, 1e3 * most_ms) / 1e3
         share = f"a hop takes {took_ms:.2f} ms of a block's {block_ms:.2f} ms"
-        if took_ms <= SHARE_MAX * block_ms:
+        if took_ms <= most_ms:
             self._parent.send("run-in", where="callback", line=f"{name} runs in the audio callback: {share}")
             return True
         line = f"{name} runs in a process of its own: {share}, more than {100 * SHARE_MAX:.0f} %"
@@ -264,17 +264,32 @@ def _no_device() -> NoReturn:
     raise DeviceError("there is no device to open")
 
 
+def _begin(goodbye: Goodbye) -> None:
+    """Do what every plan needs: let PortAudio ask the sound server while this thread imports what a callback needs."""
+
+    def load() -> None:
+        with goodbye.talking, suppress(DeviceError):  # told when it is asked for devices
+            devices.load_portaudio_here()
+
+    threading.Thread(target=load, daemon=True).start()
+    from rtdenoise.cache import machine_code
+    from rtdenoise.live_audio.callback import programs  # noqa: F401 - used later
+
+    machine_code.stamps()
+
+
 def main() -> None:
     """Read the plan from the first order, run it, and report any error in one line."""
     scheduling.end_with_parent()
     goodbye = Goodbye()
 
-    def on_order(order: dict[str, Any]) -> None:
+    def on_order(end: ChildEnd, order: dict[str, Any]) -> None:
         if order["order"] == "leave":
-            parent.send("leaving")
+            end.send("leaving")
         goodbye.on_order(order)
 
     parent = ChildEnd(on_order)
+    _begin(goodbye)
     order = parent.wait(30.0)
     if order is None:
         return

@@ -31,7 +31,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The prose of the pages, and the site, in build/site; a warning is an error.  nox -s docs -- serve shows it."""
-    session.run("python", "-m", "pip", "install", "--quiet", "--editable", ".[docs]")  # --no-venv has [dev] alone
+    session.run_install("python", "-m", "pip", "install", "--quiet", "--editable", ".[docs]")  # with --no-venv, too
     pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md", "docs", "models"]
     session.run("proselint", "check", "--config", "docs/proselint.json", *pages)
     session.run("mkdocs", *(session.posargs or ["build", "--strict"]), env={"NO_MKDOCS_2_WARNING": "1"})
@@ -55,8 +55,8 @@ def pythons(session: nox.Session) -> None:
 def training(session: nox.Session) -> None:
     """Networks in TensorFlow and PyTorch, and far servers: what the suite skips without packages."""
     pip = ("python", "-m", "pip", "install", "--quiet")  # into the environment of --no-venv, too
-    session.run(*pip, "--editable", ".[dev,tf,mos,servers]")
-    session.run(*pip, TORCH)
+    session.run_install(*pip, "--editable", ".[dev,tf,mos,servers]")
+    session.run_install(*pip, TORCH)
     places = ["tests/lab", "tests/methods/can", "tests/cli/test_train.py", "tests/batch/test_remote.py"]
     places += ["tests/test_examples.py::test_a_tiny_network_is_trained_and_used"]
     session.run("python", "-m", "pytest", "-q", *(session.posargs or ["-n", "2", *places]))
@@ -66,7 +66,7 @@ def training(session: nox.Session) -> None:
 def frameworks(session: nox.Session) -> None:
     """Voice agents, calls and homes, in processes without TensorFlow, beside which aiortc's libraries crash."""
     pip = ("python", "-m", "pip", "install", "--quiet")  # into the environment of --no-venv, too
-    session.run(*pip, "--editable", ".[dev,pipecat,livekit,aiortc,wyoming]")
+    session.run_install(*pip, "--editable", ".[dev,pipecat,livekit,aiortc,wyoming]")
     session.run("python", "-m", "pytest", "-q", *(session.posargs or ["-n", "2", "tests/integrations"]))
 
 

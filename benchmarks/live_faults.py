@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.live_sessions import LIVE, card_of
 from rtdenoise.child.process import Child
-from rtdenoise.live_audio import session as sessions
+from rtdenoise.live_audio.audio import ahead
 from rtdenoise.live_audio.supervise import watch
 from tests.live.harness import Running, plan, running
 from tests.live.test_exactness import noise
@@ -56,12 +56,12 @@ def _answers_within(server: str) -> float:
 def speaker(_seconds: float) -> dict[str, Any]:
     """A JACK speaker goes: seconds until the session says so, with the look into JACK and by the list of devices."""
     found = {}
-    for way, module in (("look", "rtdenoise.live_audio.audio.worker"), ("list", "tests.live.unwatched")):
-        sessions.Child = lambda _module, *arguments, name=module: Child(name, *arguments)  # type: ignore[assignment, misc]
+    for way, module in (("look", "rtdenoise.live_audio.audio.begin"), ("list", "tests.live.unwatched")):
+        ahead.Child = lambda _module, *arguments, name=module: Child(name, *arguments)  # type: ignore[assignment, misc]
         try:
             found[way] = _summary([_missed_after() for _ in range(_DEPARTURES if way == "look" else 2)])
         finally:
-            sessions.Child = Child  # type: ignore[misc]
+            ahead.Child = Child  # type: ignore[misc]
     return found | {"seconds_between_two_lists": watch._TARGET_SECONDS}
 
 

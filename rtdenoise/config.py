@@ -11,10 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from rtdenoise.disk.shipped import data_folder
-from rtdenoise.disk.yamltext import load_yaml
+from rtdenoise.disk.yamltext import NotYamlError, load_yaml
 from rtdenoise.errors import ConfigError, shortened
 from rtdenoise.methods.spectral.params import SpectralParams, require_choice, require_range
 from rtdenoise.rates import check_rate
@@ -216,7 +214,7 @@ def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
             parsed = load_yaml(value, text)
         except ConfigError:
             raise
-        except (yaml.YAMLError, ValueError) as error:
+        except NotYamlError as error:
             raise ConfigError(f"{text}: {value!r} is not a value YAML can read") from error
         section = nested
         for key in keys[:-1]:
@@ -291,7 +289,7 @@ def _read_text(path: Path, _modified_ns: int) -> dict[str, Any]:
         raise ConfigError(f"cannot read the configuration {path}: {error}") from error
     except ConfigError:
         raise
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
+    except NotYamlError as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if content is None:
         return {}

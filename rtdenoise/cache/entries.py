@@ -17,7 +17,6 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import parent_process
 from pathlib import Path
 
 from rtdenoise.cache import folders
@@ -52,6 +51,8 @@ class _ThisProcess:
 
     def warn(self, text: str) -> None:
         """Log `text` once, and only in the parent process."""
+        from multiprocessing import parent_process  # takes long
+
         if text not in self.said and parent_process() is None:
             self.said.add(text)
             _log.warning("%s", text)

@@ -13,8 +13,6 @@ from contextlib import suppress
 from queue import Empty, Queue
 from typing import Any
 
-from rtdenoise.child.questions import silent_end
-
 _CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGILL, signal.SIGFPE)
 _FLOOD_BYTES = 4 << 20  # a dead server makes PortAudio write endlessly
 _KEPT_LINES = 30
@@ -62,6 +60,8 @@ class Child:
     @property
     def crash(self) -> str:
         """Why it ended, with a remedy, if a library crashed it (an assertion, a bad pointer); else empty."""
+        from rtdenoise.child.questions import silent_end
+
         code = self._process.poll()
         return silent_end(code) if code is not None and -code in _CRASHES else ""
 

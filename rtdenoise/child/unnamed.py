@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 
@@ -21,6 +20,8 @@ class UnnamedFile:
         if hasattr(os, "memfd_create"):
             self.fd = os.memfd_create("rtdenoise")
         else:
+            import tempfile
+
             self.fd, name = tempfile.mkstemp(prefix="rtdenoise-live-")
             self._path = Path(name)
 

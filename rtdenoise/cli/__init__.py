@@ -8,8 +8,15 @@ def main() -> None:
     import sys
 
     try:
+        from rtdenoise.cli.live import early
+
+        early.begin(sys.argv[1:])
         from rtdenoise.cli.entry import finish, run
     except KeyboardInterrupt:  # while the command line itself is being imported
         sys.stderr.write("rtdenoise: note: interrupted\n")
         sys.exit(130)
-    sys.exit(finish(lambda: run(sys.argv[1:])))
+    try:
+        code = finish(lambda: run(sys.argv[1:]))
+    finally:
+        early.end()
+    sys.exit(code)

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
-
-import yaml
 
 from rtdenoise.errors import ConfigError
 
 _MERGE = "tag:yaml.org,2002:merge"  # "<<" may be repeated
 
 
-class _OnceLoader(yaml.SafeLoader):
-    """The safe loader, except that it rejects duplicate keys in a mapping."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Compose one mapping and check its keys for duplicates."""
-        node = super().compose_mapping_node(anchor)
-        lines: dict[tuple[str, str], int] = {}
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
-                continue
-            line, name = key.start_mark.line + 1, (key.tag, key.value)
-            if name in lines:
-                raise _TwiceError(key.value, lines[name], line)
-            lines[name] = line
-        return node
+class NotYamlError(Exception):
+    """Text that is not YAML."""
 
 
 class _TwiceError(Exception):
@@ -45,11 +31,36 @@ def load_yaml(text: str, where: str) -> Any:
     ------
     ConfigError
         If a key occurs twice in one mapping.
-    yaml.YAMLError, ValueError
+    NotYamlError
         If the text is not YAML, or holds a date that does not exist.
     """
+    import yaml
+
     try:
-        return yaml.load(text, _OnceLoader)
+        return yaml.load(text, _loader())
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: such a date
+        raise NotYamlError(str(error)) from error
     except _TwiceError as error:
         key, first, second = error.args
         raise ConfigError(f"{where}: {key!r} stands twice, in lines {first} and {second}; keep one") from None
+
+
+@lru_cache(maxsize=1)
+def _loader() -> Any:
+    """The safe loader, except that it rejects duplicate keys in a mapping."""
+    import yaml
+
+    class OnceLoader(yaml.SafeLoader):
+        def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+            node = super().compose_mapping_node(anchor)
+            lines: dict[tuple[str, str], int] = {}
+            for key, _ in node.value:
+                if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+                    continue
+                line, name = key.start_mark.line + 1, (key.tag, key.value)
+                if name in lines:
+                    raise _TwiceError(key.value, lines[name], line)
+                lines[name] = line
+            return node
+
+    return OnceLoader

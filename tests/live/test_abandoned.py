@@ -12,6 +12,7 @@ from rtdenoise.child.process import Child
 from rtdenoise.child.questions import ask
 from rtdenoise.errors import DeviceError
 from rtdenoise.live_audio import session as sessions
+from rtdenoise.live_audio.audio import ahead
 from rtdenoise.live_audio.supervise import ending
 from tests.live.harness import Running, plan, running, stopped
 from tests.live.test_exactness import noise
@@ -28,7 +29,7 @@ def children(monkeypatch) -> list[Child]:
         started.append(Child(module, *arguments))
         return started[-1]
 
-    monkeypatch.setattr(sessions, "Child", start)
+    monkeypatch.setattr(ahead, "Child", start)
     return started
 
 
@@ -63,9 +64,9 @@ def hears_all(live) -> bool:
 
 def test_a_server_that_takes_no_look_into_it_is_left_in_order_before_anything_runs(server, monkeypatch, children):
     """After a refusal JACK's library is mute: PortAudio closed a stream for ever, and was killed for its noise."""
-    started = sessions.Child
+    started = ahead.Child
     monkeypatch.setattr(sessions, "_LIST_SECONDS", 60.0)  # a busy machine
-    monkeypatch.setattr(sessions, "Child", lambda module, *rest: started(late_look(module, len(children)), *rest))
+    monkeypatch.setattr(ahead, "Child", lambda module, *rest: started(late_look(module, len(children)), *rest))
     told: list[str] = []
     with VirtualCard(server.name) as card, VirtualCard(server.name, "other_microphone", "other_speaker") as other:
         card.set_idle(noise(1.0, card.rate))
@@ -86,7 +87,7 @@ def test_a_server_that_takes_no_look_into_it_is_left_in_order_before_anything_ru
 
 
 def late_look(module: str, n_before: int) -> str:
-    return "tests.live.late_look" if module == "rtdenoise.live_audio.audio.worker" and n_before == 0 else module
+    return "tests.live.late_look" if module == "rtdenoise.live_audio.audio.begin" and n_before == 0 else module
 
 
 def test_a_process_that_does_not_hear_the_order_to_leave_is_ended(server_of, monkeypatch, children):
@@ -112,7 +113,7 @@ def test_a_session_that_ends_leaves_nobody_who_was_still_leaving(server_of, monk
 
 def unwatched(module: str, *arguments) -> Child:
     """The same process without the look into JACK."""
-    return Child("tests.live.unwatched" if module == "rtdenoise.live_audio.audio.worker" else module, *arguments)
+    return Child("tests.live.unwatched" if module == "rtdenoise.live_audio.audio.begin" else module, *arguments)
 
 
 @pytest.mark.parametrize("seconds", [0.5, 2.0])
@@ -120,7 +121,7 @@ def test_without_the_look_into_jack_a_vanished_speaker_is_missed_in_the_list_and
     server, monkeypatch, seconds
 ):
     monkeypatch.setattr("rtdenoise.live_audio.supervise.watch._TARGET_SECONDS", seconds)
-    monkeypatch.setattr(sessions, "Child", unwatched)
+    monkeypatch.setattr(ahead, "Child", unwatched)
     told: list[str] = []
     second = VirtualCard(server.name, "other_microphone", "other_speaker").__enter__()
     with VirtualCard(server.name) as card, running(plan("bypass", target="other_speaker"), told) as live:
@@ -146,7 +147,7 @@ def test_an_audio_process_that_ends_at_the_start_is_one_error_with_a_remedy(tmp_
     """PortAudio 19.6 aborts where ALSA has no device at all, and would do so again."""
     (tmp_path / "crashes.py").write_text(f"import os\nos.{end}\n", encoding="ascii")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(sessions, "Child", lambda _module, *rest: Child("crashes", *rest))
+    monkeypatch.setattr(ahead, "Child", lambda _module, *rest: Child("crashes", *rest))
     told: list[str] = []
     session = sessions.Session(plan("bypass"), told.append)
     limit = time.monotonic() + 30.0

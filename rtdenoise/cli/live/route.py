@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rtdenoise.cli.live import early
 from rtdenoise.cli.live.options import LiveOptions
 from rtdenoise.cli.live.request import LiveRequest, from_root
 from rtdenoise.cli.live.stop_signals import StopSignals
 from rtdenoise.cli.messages import FAILED, complain
 from rtdenoise.cli.options import Options
-from rtdenoise.live_audio.audio.ahead import Ahead
 from rtdenoise.live_audio.device_names import STDIO, is_device
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def run_live(asked: Options | LiveRequest) -> int:
         ahead = None
         with stop.ending_at_once():
             if target.lower() != VIRTUAL:  # which sets the environment of the audio process
-                ahead = stack.enter_context(closing(Ahead()))  # imports while this process does
+                ahead = stack.enter_context(closing(early.take()))
 
             from rtdenoise.cli.live.run import LiveRun
             from rtdenoise.config import load_settings

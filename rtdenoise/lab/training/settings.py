@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rtdenoise.disk.shipped import data_folder
-from rtdenoise.disk.yamltext import load_yaml
+from rtdenoise.disk.yamltext import NotYamlError, load_yaml
 from rtdenoise.errors import ConfigError
 from rtdenoise.lab.data.mixtures import MixParams
 from rtdenoise.lab.losses.terms import check_loss
@@ -200,8 +200,6 @@ def read_configuration(path: Path, changes: list[str] | None = None) -> dict[str
     ConfigError
         If the file is missing, is not YAML or not a mapping, or a change is malformed.
     """
-    import yaml
-
     path = _found(path)
     try:
         values = load_yaml(path.read_text(encoding="utf-8"), str(path))
@@ -211,7 +209,7 @@ def read_configuration(path: Path, changes: list[str] | None = None) -> dict[str
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not text in UTF-8 ({error.reason} at byte {error.start})") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
+    except NotYamlError as error:
         raise ConfigError(f"{path}: not YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: a training configuration is a mapping of keys to values")
@@ -234,8 +232,6 @@ def _found(path: Path) -> Path:
 
 def _apply(change: str, values: dict[str, Any]) -> None:
     """Set one value of a configuration; a network name is first expanded when one of its parts changes."""
-    import yaml
-
     key, separator, text = change.partition("=")
     *parents, last = key.strip().split(".")
     if not separator or not all([*parents, last]):
@@ -244,7 +240,7 @@ def _apply(change: str, values: dict[str, Any]) -> None:
         value = load_yaml(text, change)
     except ConfigError:
         raise
-    except (yaml.YAMLError, ValueError) as error:
+    except NotYamlError as error:
         raise ConfigError(f"{change!r}: {text!r} is not a value YAML can read") from error
     place = values
     for parent in parents:

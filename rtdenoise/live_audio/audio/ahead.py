@@ -45,4 +45,4 @@ class Ahead:
 
 def audio_process(region_fd: int, wake_fd: int) -> Child:
     """A new process that opens devices when it gets the order to."""
-    return Child("rtdenoise.live_audio.audio.worker", (region_fd, wake_fd), "audio")
+    return Child("rtdenoise.live_audio.audio.begin", (region_fd, wake_fd), "audio")

@@ -7,22 +7,23 @@ another.
 from __future__ import annotations
 
 import os
-import threading
 import time
-from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from rtdenoise.cache import machine_code
 from rtdenoise.child import scheduling
 from rtdenoise.child.lines import ChildEnd, decode
 from rtdenoise.errors import DeviceError, RtDenoiseError
 from rtdenoise.live_audio.audio import devices
+from rtdenoise.live_audio.audio.begin import Beginning
 from rtdenoise.live_audio.audio.desktop import through_pulseaudio
 from rtdenoise.live_audio.audio.devices import Device
 from rtdenoise.live_audio.audio.goodbye import Goodbye
 from rtdenoise.live_audio.audio.jack_ports import JackPorts, RefusedError, ports_of
+from rtdenoise.live_audio.callback.programs import process_callback, start_of
 from rtdenoise.live_audio.plan import LivePlan
 from rtdenoise.live_audio.record import FINISHED, attach_rings, expect_engine, hear_engine, prepare
 from rtdenoise.live_audio.shared_memory import Region
@@ -157,8 +158,6 @@ class Worker:
         return hop, callback, start.user
 
     def _program(self, rate: int) -> tuple[Start, Loaded]:
-        from rtdenoise.live_audio.callback.programs import process_callback, start_of
-
         plan = self._plan
         start = start_of(plan.settings, rate, plan.channels, with_network=plan.network_inside)
         return start, process_callback(start)
@@ -264,32 +263,12 @@ def _no_device() -> NoReturn:
     raise DeviceError("there is no device to open")
 
 
-def _begin(goodbye: Goodbye) -> None:
-    """Do what every plan needs: let PortAudio ask the sound server while this thread imports what a callback needs."""
-
-    def load() -> None:
-        with goodbye.talking, suppress(DeviceError):  # told when it is asked for devices
-            devices.load_portaudio_here()
-
-    threading.Thread(target=load, daemon=True).start()
-    from rtdenoise.cache import machine_code
-    from rtdenoise.live_audio.callback import programs  # noqa: F401 - used later
-
-    machine_code.stamps()
-
-
-def main() -> None:
+def main(beginning: Beginning | None = None) -> None:
     """Read the plan from the first order, run it, and report any error in one line."""
     scheduling.end_with_parent()
-    goodbye = Goodbye()
-
-    def on_order(end: ChildEnd, order: dict[str, Any]) -> None:
-        if order["order"] == "leave":
-            end.send("leaving")
-        goodbye.on_order(order)
-
-    parent = ChildEnd(on_order)
-    _begin(goodbye)
+    beginning = beginning or Beginning()
+    parent, goodbye = beginning.parent, beginning.goodbye
+    machine_code.stamps()  # until the order comes
     order = parent.wait(30.0)
     if order is None:
         return
@@ -308,7 +287,3 @@ def main() -> None:
         parent.send("error", kind="DeviceError", message=f"{type(error).__name__}: {' '.join(str(error).split())}")
         code = 1
     goodbye.leave(code, _GOODBYE_SECONDS)
-
-
-if __name__ == "__main__":
-    main()

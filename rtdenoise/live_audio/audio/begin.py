@@ -1,0 +1,46 @@
+"""Where the audio process begins: PortAudio looks for devices while everything else is imported."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import Any
+
+from rtdenoise.child.lines import ChildEnd
+from rtdenoise.live_audio.audio.goodbye import Goodbye
+
+
+class Beginning:
+    """What an audio process has from its first moment.
+
+    Attributes
+    ----------
+    goodbye : Goodbye
+    parent : ChildEnd
+    """
+
+    def __init__(self) -> None:
+        self.goodbye = Goodbye()
+        self.parent = ChildEnd(self._on_order)
+        threading.Thread(target=self._load_portaudio, daemon=True).start()
+
+    def _on_order(self, parent: ChildEnd, order: dict[str, Any]) -> None:
+        if order["order"] == "leave":
+            parent.send("leaving")
+        self.goodbye.on_order(order)
+
+    def _load_portaudio(self) -> None:
+        with self.goodbye.talking, suppress(Exception):  # raised again when the devices are listed
+            import sounddevice  # noqa: F401 - its import starts PortAudio, which takes its time
+
+
+def main() -> None:
+    """Begin, then run the plan of the first order."""
+    beginning = Beginning()
+    from rtdenoise.live_audio.audio import worker
+
+    worker.main(beginning)
+
+
+if __name__ == "__main__":
+    main()

@@ -11,7 +11,7 @@ import pytest
 import rtdenoise
 from rtdenoise.cache import kept_files
 from rtdenoise.live_audio.audio import pace
-from rtdenoise.live_audio.ends.taps import Tap
+from rtdenoise.live_audio.ends.taps import Tap, pull_together
 from rtdenoise.live_audio.record import heard_delay
 from rtdenoise.live_audio.shared_memory import span_of
 from tests.live.harness import plan, running, settings
@@ -104,7 +104,7 @@ def test_a_recording_stays_aligned_over_a_switch(server):
 
         def pull():
             n = int(region.live["n"][0])
-            pieces.append([tap.pull(region, n)[:, 0] for tap in taps])
+            pieces.append([piece[:, 0] for piece in pull_together(taps, region, n)[1]])
             return n
 
         pull()
@@ -124,8 +124,7 @@ def test_an_engine_that_cannot_be_built_leaves_the_method_that_runs(server):
     broken = plan("WF", engine="tests.live.harness:broken_engine")
     with VirtualCard(server.name), running(broken, told) as live:
         live.session.set_method("CAN")
-        live.wait(lambda: bool(told), 20.0)
-        assert live.session.method == live.session.plan.settings.method == "WF"
+        live.wait(lambda: bool(told) and live.session.method == live.session.plan.settings.method == "WF", 20.0)
         assert live.session.region.live["share_target"][0] == 0.0
     assert "no such network" in told[0]
     assert "WF goes on" in told[0]

@@ -1,14 +1,16 @@
 """Train and judge the banded network (`rtdenoise.lab.pytorch.banded`), which no product runs yet.
 
     KERAS_BACKEND=torch OMP_NUM_THREADS=1 python benchmarks/banded_trial.py train trial.pt --data data --minutes 600
+    KERAS_BACKEND=torch python benchmarks/banded_trial.py train trial.pt --from models/banded-trial/weights.npz ...
     KERAS_BACKEND=torch python benchmarks/banded_trial.py judge trial.pt --data data
     KERAS_BACKEND=torch python benchmarks/banded_trial.py judge models/banded-trial/weights.npz --data data
 
 Mixtures and losses are `can-live`'s (configs/can-live.yaml) without DNSMOS.  ``train`` goes on where the file is there
 already, and keeps it every five minutes of processor time: network, means of the weights, and optimiser.  The learning
 rate is constant, then falls as half a cosine over the last ``1 - hold`` of ``--minutes``, which count from the first
-step of a run, of processor time or by the clock.  ``judge`` prints PESQ-wb, eSTOI and SI-SDR of validation mixtures, in
-full band and without what is above 7.6 kHz, and the change of held vowels, second by second.
+step of a run, of processor time or by the clock; ``--from`` starts it with weights at hand, whose mixtures
+``--first-step`` leaves out.  ``judge`` prints PESQ-wb, eSTOI and SI-SDR of validation mixtures, in full band and without
+what is above 7.6 kHz, and the change of held vowels, second by second.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from rtdenoise.lab.training.settings import load_settings
 
 RATE = 16000
 BATCH, SECONDS = 4, 4.0
-RATE_MAX, WARM_UP, DECAY = 4e-3, 200, 0.997
+WARM_UP, DECAY = 200, 0.997
 KEEP_EVERY_SECONDS = 300.0
 LOGGED = 50  # steps between two lines; their loss is the mean of four times as many
 VOWELS = ((220, 0.01, 1.0, 8), (110, 0.005, 1.0, 20), (300, 0.02, 1.5, 6), (150, 0.003, 0.8, 30), (450, 0.01, 1.2, 6))
@@ -51,6 +53,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0, help="from the first step on, those before included")
     parser.add_argument("--clock", choices=("cpu", "wall"), default="cpu", help="what the minutes are measured by")
     parser.add_argument("--hold", type=float, default=0.75, help="share of the time before the learning rate falls")
+    parser.add_argument("--rate", type=float, default=4e-3, help="the constant learning rate")
+    parser.add_argument("--from", dest="start", type=Path, help="weights that a new run starts with")
+    parser.add_argument("--first-step", type=int, default=0, help="of a new run: the steps its weights have had")
     parser.add_argument("--clips", type=int, default=40)
     options = parser.parse_args()
     settings = load_settings(Path("can-live"))
@@ -58,7 +63,8 @@ def main() -> None:
     mixer = open_mixer(options.data, split, settings.mixtures, cache=default_cache(), sample_rate=RATE)
     if options.task == "train":
         loss = build_loss([term for term in settings.loss if term["term"] != "opinion"])
-        train(options.file, mixer, loss, Plan(options.minutes, options.hold, options.clock))
+        plan = Plan(options.minutes, options.hold, options.clock, options.rate)
+        train(options.file, mixer, loss, plan, options.start, options.first_step)
     else:
         judge(options.file, mixer, options.clips)
 
@@ -70,17 +76,18 @@ class Plan:
     minutes: float
     hold: float
     clock: str
+    rate_max: float
 
     def share(self, spent: Spent) -> float:
         """Of the run that is over."""
         return (spent.cpu if self.clock == "cpu" else spent.wall) / (60.0 * self.minutes)
 
     def rate(self, step: int, share: float) -> float:
-        """The learning rate of a step: it rises, holds and falls."""
+        """The learning rate of a step of this run: it rises, holds and falls."""
         falling = (
             0.5 * (1.0 + math.cos(math.pi * (share - self.hold) / (1.0 - self.hold))) if share > self.hold else 1.0
         )
-        return RATE_MAX * min(1.0, (step + 1) / WARM_UP) * max(0.01, falling)
+        return self.rate_max * min(1.0, (step + 1) / WARM_UP) * max(0.01, falling)
 
 
 @dataclasses.dataclass
@@ -100,29 +107,30 @@ class Spent:
         return Spent(time.process_time(), time.monotonic())
 
 
-def optimiser_of(network: Banded) -> torch.optim.AdamW:
+def optimiser_of(network: Banded, rate: float) -> torch.optim.AdamW:
     """AdamW that lets matrices decay, and nothing that is added or that scales single bins."""
     plain = ("input", "skip", "output_offset", "places")
     named = list(network.named_parameters())
     decayed = [p for name, p in named if p.ndim > 1 and not name.startswith(plain)]
     rest = [p for name, p in named if p.ndim <= 1 or name.startswith(plain)]
     groups = [{"params": decayed, "weight_decay": 0.01}, {"params": rest, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=RATE_MAX, betas=(0.9, 0.98), fused=True)
+    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)
 
 
-def train(file: Path, mixer: Any, loss_of: Any, plan: Plan) -> None:
+def train(file: Path, mixer: Any, loss_of: Any, plan: Plan, start: Path | None, first_step: int) -> None:
     """Train as planned; keeps `file`."""
     keep_memory()
     torch.manual_seed(1)
-    network = Banded(BandedSpec())
-    spec, optimiser, mean = network.spec, optimiser_of(network), Means(network)
-    step, before = 0, Spent()
+    network = Banded(BandedSpec()) if start is None else load(start).train()
+    spec, optimiser, mean = network.spec, optimiser_of(network, plan.rate_max), Means(network)
+    step, before = first_step, Spent()
     if file.is_file():
         kept = torch.load(file, weights_only=True)
         network.load_state_dict(kept["network"])
         optimiser.load_state_dict(kept["optimiser"])
         mean.load(kept["mean"])
-        step, before = kept["step"], Spent(kept["spent"], kept.get("elapsed", kept["spent"]))
+        step, first_step = kept["step"], kept.get("first", 0)
+        before = Spent(kept["spent"], kept.get("elapsed", kept["spent"]))
         for group in optimiser.param_groups:
             group["fused"] = True
     began = saved = logged = Spent.now()
@@ -134,12 +142,12 @@ def train(file: Path, mixer: Any, loss_of: Any, plan: Plan) -> None:
         spent = before.since(began, now)
         share = plan.share(spent)
         if share >= 1.0 or now.cpu - saved.cpu > KEEP_EVERY_SECONDS:
-            keep(file, network, optimiser, mean, step, spent)
+            keep(file, network, optimiser, mean, (first_step, step), spent)
             saved = now
         if share >= 1.0:
             return
         for group in optimiser.param_groups:
-            group["lr"] = plan.rate(step, share)
+            group["lr"] = plan.rate(step - first_step, share)
         losses.append(advance(network, optimiser, loss_of, batch))
         step, unlogged = step + 1, unlogged + 1
         mean.add(step)
@@ -148,7 +156,7 @@ def train(file: Path, mixer: Any, loss_of: Any, plan: Plan) -> None:
             seconds = unlogged * BATCH * SECONDS
             print(
                 f"{step} heard {heard:.2f} h, {spent.cpu / 60:.1f} min, loss {np.mean(losses):.4f}, rate "
-                f"{plan.rate(step, share):.1e}, {seconds / (now.cpu - logged.cpu):.1f} s a second of processor time, "
+                f"{plan.rate(step - first_step, share):.1e}, {seconds / (now.cpu - logged.cpu):.1f} s a second of processor time, "
                 f"{seconds / (now.wall - logged.wall):.1f} by the clock",
                 flush=True,
             )
@@ -186,9 +194,12 @@ class Means:
         torch._foreach_lerp_(list(self.values.values()), now, 1.0 - min(DECAY, (1 + step) / (10 + step)))
 
 
-def keep(file: Path, network: Banded, optimiser: Any, mean: Means, step: int, spent: Spent) -> None:
+def keep(
+    file: Path, network: Banded, optimiser: Any, mean: Means, steps: tuple[int, int], spent: Spent
+) -> None:
     """Replace `file`: a run that is ended while it writes goes on from the former one."""
-    state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "mean": mean.values, "step": step}
+    state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "mean": mean.values}
+    state |= {"first": steps[0], "step": steps[1]}
     partial = file.with_name(file.name + ".partial")
     torch.save({**state, "spent": spent.cpu, "elapsed": spent.wall}, partial)
     partial.replace(file)

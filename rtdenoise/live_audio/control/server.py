@@ -141,12 +141,17 @@ class ControlServer(AbstractContextManager["ControlServer"]):
             return {"status": self.status(details=fields.get("details", False))}
         if command == "watch":
             client.watch(fields.get("every_seconds", 1.0))
+        elif command == "meters":
+            client.measure(fields.get("every_seconds", 0.05), controls)
         elif command == "set":
             _set(controls, fields)
+            if "default_microphone" in fields:
+                await asyncio.to_thread(controls.set_default_microphone, fields["default_microphone"])
         elif command == "use":
             controls.use(**fields)
         elif command == "record":
-            return {"failed": self._record(fields["on"])}
+            failed = self._record(fields["on"])
+            return {"failed": failed, "files": [] if fields["on"] else [str(path) for path in controls.recorded]}
         elif command == "mark":
             return {"mark": asdict(controls.mark(fields.get("text", "")))}
         elif command == "devices":
@@ -173,6 +178,7 @@ class _Client:
     def __init__(self, writer: asyncio.StreamWriter, server: ControlServer) -> None:
         self._writer, self._server = writer, server
         self._watching: asyncio.Task[None] | None = None
+        self._measuring: asyncio.Task[None] | None = None
 
     @property
     def watches(self) -> bool:
@@ -192,21 +198,35 @@ class _Client:
         """Send the status at this interval from now on."""
         if self._watching is not None:
             self._watching.cancel()
-        self._watching = asyncio.get_running_loop().create_task(self._repeat(max(every_seconds, EVERY_SECONDS[0])))
+        self._watching = self._begin(every_seconds, lambda: {"event": "status", "status": self._server.status()})
 
-    async def _repeat(self, every_seconds: float) -> None:
+    def measure(self, every_seconds: float | None, controls: Controls) -> None:
+        """Send meters at this interval from now on; None: no more."""
+        if self._measuring is not None:
+            self._measuring.cancel()
+        self._measuring = None
+        if every_seconds is not None:
+            meters = controls.meters
+            self._measuring = self._begin(every_seconds, lambda: _as_event(meters.read()))
+
+    def _begin(self, every_seconds: float, make: Callable[[], dict[str, Any] | None]) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(self._repeat(max(every_seconds, EVERY_SECONDS[0]), make))
+
+    async def _repeat(self, every_seconds: float, make: Callable[[], dict[str, Any] | None]) -> None:
+        """Send what `make` returns, unless that is None or the client has not read what it was sent before."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         while not self._writer.is_closing():
-            if not self._writer.transport.get_write_buffer_size():
-                self.send({"event": "status", "status": self._server.status()})
+            if not self._writer.transport.get_write_buffer_size() and (event := make()) is not None:
+                self.send(event)
             due = max(due + every_seconds, loop.time())
             await asyncio.sleep(due - loop.time())
 
     def end(self) -> None:
         """Close after the pending output was sent."""
-        if self._watching is not None:
-            self._watching.cancel()
+        for task in (self._watching, self._measuring):
+            if task is not None:
+                task.cancel()
         with suppress(OSError, RuntimeError):
             self._writer.close()
 
@@ -220,9 +240,13 @@ async def _next_line(reader: asyncio.StreamReader, client: _Client) -> bytes:
         return b""
 
 
+def _as_event(meters: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if meters is None else {"event": "meters", "meters": meters}
+
+
 def _set(controls: Controls, fields: dict[str, Any]) -> None:
     if not fields:
-        raise ConfigError("set: name what: bypass, method, attenuation_limit_db or mix")
+        raise ConfigError("set: name what: bypass, method, attenuation_limit_db, mix or default_microphone")
     if "method" in fields:
         controls.set_method(fields["method"])
     if "attenuation_limit_db" in fields:

@@ -16,7 +16,7 @@ from rtdenoise.units import db_from_power
 
 BANDS = 96
 LOWEST_HZ, HIGHEST_HZ = 50.0, 16000.0  # of speech and most noises; above it a picture shows little
-FLOOR_DB, TOP_DB = -110.0, -10.0
+FLOOR_DB, TOP_DB = -100.0, -20.0
 _FRAME_SECONDS = 0.032
 _LONGEST_SECONDS = 0.5  # of sound that one reading covers
 _SILENCE_DB = -200.0

@@ -42,11 +42,26 @@ class Panel:
         assert found, self.process.communicate()[1]
         self.address, self.port, self.token = found[0], int(found[1]), found[2]
         self.words: list[str] = []
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stderr is not None
         self.words += self.process.stderr
+
+    def close(self) -> None:
+        """End it, in whatever way."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(5)
+        self._reader.join(5)
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
 
     def end(self) -> int:
         """End it in order; the exit code."""
@@ -61,13 +76,7 @@ def panel(socket: Path, *more: object) -> Iterator[Panel]:
     try:
         yield found
     finally:
-        if found.process.poll() is None:
-            found.process.send_signal(signal.SIGINT)
-            try:
-                found.process.wait(30)
-            except subprocess.TimeoutExpired:
-                found.process.kill()
-                found.process.wait(5)
+        found.close()
 
 
 @contextmanager

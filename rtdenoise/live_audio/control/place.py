@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 import stat
+import warnings
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,9 @@ def usual_place() -> Path:
     """The default path of the control socket, in the user's runtime folder."""
     from platformdirs import user_runtime_path
 
-    return user_runtime_path("rtdenoise", appauthor=False) / "live.sock"
+    with warnings.catch_warnings():  # where the system has no such folder, another is taken
+        warnings.simplefilter("ignore")
+        return user_runtime_path("rtdenoise", appauthor=False) / "live.sock"
 
 
 @dataclass(frozen=True, slots=True)

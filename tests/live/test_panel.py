@@ -246,12 +246,18 @@ def test_a_killed_session_is_told_with_what_the_doctor_says_and_the_next_takes_i
         until(lambda: "no input device 'no such microphone'" in page.inner_text("#log"))
         page.click("#stop")
         until(lambda: state(page) == "Off")
-    with panel(path) as found, opened(chromium, found.address) as page:
-        until(lambda: page.locator("#input option").count() > 1)
+
+
+def test_a_session_that_cannot_start_is_told_with_what_the_doctor_says(server, place, chromium):
+    server.kill()
+    with panel(place / "live.sock") as found, opened(chromium, found.address) as page:
+        until(lambda: state(page) == "Off")
+        page.select_option("#output", "speaker")
         page.click("#start")
-        until(lambda: "no input device" in page.inner_text("#trouble-line").lower(), 60.0)
+        until(lambda: "no input device" in page.inner_text("#trouble-line"), 60.0)
         until(lambda: page.locator("#findings li.failed").count(), 200.0)
         assert "What to do:" in page.inner_text("#findings") and state(page) == "Off"
+        assert "trouble" in page.locator("section:has(#findings)").get_attribute("aria-labelledby")
 
 
 def children(process: int) -> list[str]:

@@ -24,6 +24,7 @@ METERS_SECONDS = 1.0 / 30.0
 _STATUS_SECONDS, _STATUS_UNWATCHED_SECONDS = 0.5, 20.0
 _STOP_SECONDS = 15.0
 _STARTER_SECONDS = 0.2
+_FOREIGN_SECONDS = 2.0  # until a session that was started elsewhere has removed its microphone
 TEST_SECONDS = 10.0
 _WHILE_RUNNING = ("method", "attenuation_limit_db", "mix")  # change at once; the rest opens the devices again
 
@@ -62,7 +63,7 @@ class Panel:
         self.takes = Takes()
         self._pages: list[Page] = []
         self._holding: list[Page] = []
-        self._bypass_before = False
+        self._bypass_before, self._one_holds = False, asyncio.Lock()
         self._status: dict[str, Any] | None = None
         self._phase = "none"
         self._stopping = False
@@ -208,9 +209,9 @@ class Panel:
         self._spread({"event": "status", "status": status})
         if status["state"] != before:
             self._follower.refresh()
-            if status["state"] == "running" and self._later:
-                later, self._later = self._later, {}
-                self._spawn(self._link.ask("set", **later))
+        if status["state"] == "running" and self._later:
+            later, self._later = self._later, {}
+            self._spawn(self._link.ask("set", **later))
 
     def _on_end(self, *, in_order: bool) -> None:
         self._phase, self._status, self._later = "none", None, {}
@@ -275,8 +276,11 @@ class Panel:
             self._starter.terminate()  # it is not listening yet
         if not await self._starter.wait(_STOP_SECONDS):
             self._starter.terminate()
+        until = asyncio.get_running_loop().time() + _STOP_SECONDS
         while self._link.there:
             await asyncio.sleep(0.02)
+            if asyncio.get_running_loop().time() > until:
+                raise DeviceError("the session does not end; end it in its terminal")
 
     @property
     def _devices(self) -> list[Any]:
@@ -306,12 +310,12 @@ class Panel:
         """Change the session; returns the choices as they are then."""
         at_once = {name: value for name, value in chosen.items() if name in _WHILE_RUNNING}
         reopening = {name: value for name, value in chosen.items() if name not in _WHILE_RUNNING}
-        virtual = (self._status or {}).get("output") == VIRTUAL_MICROPHONE
-        if "output" in reopening and VIRTUAL_MICROPHONE in (reopening["output"], virtual and VIRTUAL_MICROPHONE):
-            if reopening["output"] != (self._status or {}).get("output"):
-                await self._start_again(chosen)
-                return chosen
-            del reopening["output"]
+        output = (self._status or {}).get("output")
+        if reopening.get("output", output) == output:
+            reopening.pop("output", None)
+        elif VIRTUAL_MICROPHONE in (reopening["output"], output):
+            await self._start_again(chosen)
+            return chosen
         if reopening:
             if "method" in at_once:
                 reopening["method"] = at_once.pop("method")
@@ -325,10 +329,10 @@ class Panel:
 
     async def _start_again(self, chosen: Choices) -> None:
         """The virtual microphone is made, and removed, by a session of its own."""
+        ours = self._starter.running
         await self.stop()
         self._memory.note(chosen, "")
-        while self._starter.ended() is not None or self._starter.running:
-            await asyncio.sleep(_STARTER_SECONDS)
+        await asyncio.sleep(0.0 if ours else _FOREIGN_SECONDS)
         await self.start()
 
     async def _bypass(self, _page: Page, asked: dict[str, Any]) -> None:
@@ -336,17 +340,18 @@ class Panel:
         await self._link.ask("set", bypass=_on(asked))
 
     async def _hold(self, page: Page, asked: dict[str, Any]) -> None:
-        """Bypass as long as a page holds a key; the state before comes back when the last one lets go."""
-        if _on(asked):
-            if not self._holding:
-                self._bypass_before = bool((self._status or {}).get("bypass"))
-            if page not in self._holding:
+        """The other side as long as a page holds a key; what was before comes back when the last one lets go."""
+        on = _on(asked)
+        async with self._one_holds:  # a key may be let go while the session is still being asked
+            if on and page not in self._holding:
+                if not self._holding:
+                    self._bypass_before = (await self._link.ask("status"))["status"]["bypass"]
                 self._holding.append(page)
-            await self._link.ask("set", bypass=not self._bypass_before)
-        elif page in self._holding:
-            self._holding.remove(page)
-            if not self._holding:
-                await self._link.ask("set", bypass=self._bypass_before)
+                await self._link.ask("set", bypass=not self._bypass_before)
+            elif not on and page in self._holding:
+                self._holding.remove(page)
+                if not self._holding:
+                    await self._link.ask("set", bypass=self._bypass_before)
 
     async def _record(self, _page: Page, asked: dict[str, Any]) -> None:
         answer = await self._link.ask("record", on=_on(asked))

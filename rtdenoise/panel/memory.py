@@ -43,12 +43,12 @@ class Memory:
         self._path, self.complaint = path, ""
         self.choices, self.keep = dict(usual), False
         self._microphones: dict[str, Choices] = {}
-        with suppress(OSError, ValueError, AttributeError):  # a damaged file is replaced
+        with suppress(OSError, ValueError, AttributeError, TypeError):  # a damaged file is replaced
             kept = json.loads(path.read_text("utf-8"))
             self.keep = kept.get("keep") is True
             self.choices |= _whole(kept.get("choices", {}))
             for name, choices in kept.get("microphones", {}).items():
-                self._microphones[name] = {key: value for key, value in _whole(choices).items() if key in OF_MICROPHONE}
+                self._microphones[name] = _of_microphone(_whole(choices))
 
     @property
     def microphones(self) -> list[str]:
@@ -60,19 +60,13 @@ class Memory:
         return dict(self._microphones.get(microphone, {}))
 
     def note(self, choices: Choices, microphone: str) -> None:
-        """Keep choices, also for a microphone if its name is not empty; a preset brings a limit of its own."""
-        both = [self.choices]
-        if microphone and (kept := {name: value for name, value in choices.items() if name in OF_MICROPHONE}):
+        """Keep choices, also for a microphone if its name is not empty."""
+        self.choices = _changed(self.choices, choices)
+        if microphone and set(choices) & set(OF_MICROPHONE):
             if len(self._microphones) >= _MICROPHONES_MAX:
                 self._microphones.pop(next(iter(self._microphones)))
-            whole = {name: value for name, value in self.choices.items() if name in OF_MICROPHONE}
-            both.append(self._microphones.setdefault(microphone[:_NAME_MAX], whole))
-            choices = choices | kept
-        for known in both:
-            if {"preset", "model"} & set(choices) and "attenuation_limit_db" not in choices:
-                known.pop("attenuation_limit_db", None)
-            names = OF_MICROPHONE if known is not self.choices else tuple(choices)
-            known |= {name: value for name, value in choices.items() if name in names}
+            name = microphone[:_NAME_MAX]
+            self._microphones[name] = _of_microphone(_changed(self._microphones.get(name) or self.choices, choices))
         self._write()
 
     def set_keep(self, on: bool) -> None:
@@ -93,6 +87,16 @@ class Memory:
             write_text(self._path, json.dumps(whole, indent=1) + "\n")
         except (OSError, RtDenoiseError) as error:
             self.complaint = f"your settings are not kept: {error}"
+
+
+def _changed(before: Choices, choices: Choices) -> Choices:
+    """Choices after a change; a preset or a network brings a limit of its own."""
+    gone = {"attenuation_limit_db"} if {"preset", "model"} & set(choices) else set()
+    return {name: value for name, value in before.items() if name not in gone} | choices
+
+
+def _of_microphone(choices: Choices) -> Choices:
+    return {name: value for name, value in choices.items() if name in OF_MICROPHONE}
 
 
 def _whole(choices: Any) -> Choices:

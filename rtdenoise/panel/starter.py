@@ -42,6 +42,8 @@ class Starter:
         own_group: dict[str, Any] = {"start_new_session": True}
         if sys.platform == "win32":
             own_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        if self._log is not None:
+            self._log.close()
         # a pipe would break with the panel, and the session with it
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - until the next start
         self._process = subprocess.Popen(

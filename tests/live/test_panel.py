@@ -23,7 +23,10 @@ from tests.live.panels import browser, opened, panel, until
 from tests.live.test_control import connected
 from tests.live.test_control import session as live
 from tests.live.test_exactness import noise
+from tests.live.test_virtual_microphone import desktop, talking
 from tests.virtual_card.card import VirtualCard
+
+__all__ = ["desktop"]
 
 START_SECONDS = 300.0  # the first use on a machine compiles
 PIXELS = "document.querySelector('#%s').toDataURL()"
@@ -311,3 +314,40 @@ def test_without_its_package_it_says_how_to_get_it():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == "rtdenoise: error: the panel needs the package aiohttp: pip install 'rtdenoise[panel]'\n"
+
+
+def test_on_a_desktop_it_is_one_click_to_a_default_microphone_and_back(desktop, place, chromium):
+    default = lambda: desktop.pactl("get-default-source").strip()  # noqa: E731
+    with (
+        talking(desktop, place),
+        panel(place / "live.sock") as found,
+        opened(chromium, found.address) as page,
+    ):
+        until(lambda: state(page) == "Off")
+        page.click("#start")
+        until(lambda: state(page) == "Live, WF", START_SECONDS)
+        assert page.input_value("#output") == "virtual-mic" and "rtdenoise" in desktop.names("sources")
+        for side in ("before", "after"):
+            assert changes(page, PIXELS % side)
+        page.check("#default")
+        until(lambda: default() == "rtdenoise")
+        time.sleep(4.0)
+        assert changes(page, PIXELS % "before"), "it goes on hearing"
+        page.click("#stop")
+        until(lambda: state(page) == "Off" and default() == "mic")
+        page.click("#start")
+        until(lambda: state(page) == "Live, WF", START_SECONDS)
+        until(lambda: page.locator("#default").is_enabled())
+        page.check("#default")
+        until(lambda: default() == "rtdenoise")
+        child = next(int(pid) for pid in children(found.process.pid) if " live " in words(int(pid)))
+        os.kill(child, signal.SIGKILL)
+        until(lambda: "the default microphone is mic again" in page.inner_text("#log"))
+        assert default() == "mic" and page.problems == []
+        until(lambda: page.locator("#start").is_visible())
+        page.click("#start")
+        until(lambda: state(page) == "Live, WF", START_SECONDS)
+        page.select_option("#output", "speaker")  # the microphone goes with its session
+        until(lambda: "rtdenoise" not in desktop.names("sources"))
+        until(lambda: state(page) == "Live, WF", START_SECONDS)
+        assert page.input_value("#output") == "speaker" and page.locator("#default").is_disabled()

@@ -14,6 +14,7 @@ const LABELS = {
   WF: "WF, Wiener filter", SS: "SS, spectral subtraction", CAN: "CAN, network", bypass: "bypass, nothing",
   device_in: "microphone", block: "block", algorithm: "method", queue: "queue", compute: "compute", device_out: "output",
 };
+const SILENT = ["watch", "devices", "hold"]; // an error that is shown stays
 const PARTS = ["device_in", "block", "algorithm", "queue", "compute", "device_out"];
 
 const $ = (id) => document.getElementById(id);
@@ -104,8 +105,8 @@ async function ask(what, fields = {}) {
   const answer = new Promise((settle) => waiting.set(id, settle));
   socket.send(JSON.stringify({ do: what, id, ...fields }));
   const { ok, error } = await answer;
-  if (ok) complain("");
-  else complain(error);
+  if (!ok) complain(error);
+  else if (!SILENT.includes(what)) complain("");
   render();
   return ok;
 }
@@ -389,7 +390,7 @@ for (const end of ["pointerup", "pointercancel", "lostpointercapture", "blur"]) 
   $("hold").addEventListener(end, () => hold(false));
 }
 $("hold").addEventListener("contextmenu", (event) => event.preventDefault());
-$("hold").addEventListener("keydown", (event) => { if (" Enter".includes(event.key) && event.key) { event.preventDefault(); hold(true); } });
+$("hold").addEventListener("keydown", (event) => { if ([" ", "Enter"].includes(event.key)) { event.preventDefault(); hold(true); } });
 $("hold").addEventListener("keyup", () => hold(false));
 addEventListener("keydown", (event) => {
   const typing = event.target instanceof Element && event.target.matches("input[type=text], select");

@@ -17,7 +17,7 @@ from rtdenoise.panel.choices import Choices, checked_choices, microphone_of, net
 from rtdenoise.panel.follower import Follower
 from rtdenoise.panel.link import NO_SESSION, Link
 from rtdenoise.panel.memory import Memory
-from rtdenoise.panel.starter import Starter
+from rtdenoise.panel.starter import KILLED, Starter
 from rtdenoise.panel.takes import Takes
 
 METERS_SECONDS = 1.0 / 30.0
@@ -214,13 +214,12 @@ class Panel:
             self._spawn(self._link.ask("set", **later))
 
     def _on_end(self, *, in_order: bool) -> None:
-        self._phase, self._status, self._later = "none", None, {}
+        self._phase, self._status, self._later = "ending" if self._starter.running else "none", None, {}
         self._holding.clear()
         self._test_end.set()
         if not in_order:
-            self._trouble = {"line": "the session ended without a word: it was killed, or crashed"}
             self._spawn(self._give_back_default())
-            self._spawn(self._examine())
+            self._complain(KILLED)
         self._spread({"event": "status", "status": None})
         self._spread_panel()
 
@@ -237,12 +236,17 @@ class Panel:
             why = self._starter.ended()
             if why is None:
                 continue
-            if self._phase == "starting":
+            if self._phase in ("starting", "ending"):
                 self._phase = "none"
             if why and not self._stopping:
-                self._trouble = {"line": why}
-                self._spawn(self._examine())
+                self._complain(why)
             self._spread_panel()
+
+    def _complain(self, why: str) -> None:
+        """Show why there is no session, and what the doctor says; its process and its connection may both tell."""
+        if self._trouble is None:
+            self._trouble = {"line": why}
+            self._spawn(self._examine())
 
     async def start(self) -> None:
         """Start a session with the choices, and with what is remembered for its microphone.

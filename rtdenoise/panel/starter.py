@@ -12,6 +12,7 @@ from typing import Any
 
 from rtdenoise.panel.choices import Choices, as_options
 
+KILLED = "the session ended without a word: it was killed, or crashed"
 _ERROR = "rtdenoise: error: "
 _LOG_BYTES = 4096
 _POLL_SECONDS = 0.1
@@ -63,7 +64,9 @@ class Starter:
         if self._process is None or (code := self._process.poll()) is None:
             return None
         self._process = None
-        return "" if code == 0 else self._last_words() or f"the session ended with exit code {code}"
+        return (
+            "" if code == 0 else self._last_words() or (KILLED if code < 0 else f"the session ended with code {code}")
+        )
 
     def _last_words(self) -> str:
         self._log.seek(0, 2)

@@ -170,6 +170,7 @@ function render() {
   renderState(there);
   $("start").hidden = !idle;
   $("stop").hidden = !panel || idle;
+  $("stop").disabled = panel?.phase === "ending";
   document.querySelectorAll("select, #limit, #mix, #keep, #check, #leave").forEach((each) => { each.disabled = !panel; });
   document.querySelectorAll("#heard input, #hold, #record, #test, #mark, #mark-form button").forEach((each) => {
     each.disabled = !there || status.state !== "running";
@@ -187,6 +188,7 @@ function render() {
 function renderState(there) {
   if (!panel) return;
   if (panel.phase === "starting") state("Starting");
+  else if (panel.phase === "ending") state("Ending");
   else if (!there) state("Off");
   else if (status.state === "running") state(status.bypass ? "Live, original" : `Live, ${status.method}`, "live");
   else state(status.state === "waiting" ? "Waiting for the device" : "Opening the devices");

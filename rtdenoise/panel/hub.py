@@ -24,6 +24,7 @@ METERS_SECONDS = 1.0 / 30.0
 _STATUS_SECONDS, _STATUS_UNWATCHED_SECONDS = 0.5, 20.0
 _STOP_SECONDS = 15.0
 _STARTER_SECONDS = 0.2
+_GIVE_BACK_TRIES, _GIVE_BACK_SECONDS = 10, 0.5
 _FOREIGN_SECONDS = 2.0  # until a session that was started elsewhere has removed its microphone
 TEST_SECONDS = 10.0
 _WHILE_RUNNING = ("method", "attenuation_limit_db", "mix")  # change at once; the rest opens the devices again
@@ -226,9 +227,11 @@ class Panel:
     async def _give_back_default(self) -> None:
         from rtdenoise.live_audio.ends.default_microphone import give_back_leftover
 
-        former = await asyncio.to_thread(give_back_leftover)
-        if former:
-            self._spread({"event": "told", "line": f"the default microphone is {former} again"})
+        for _ in range(_GIVE_BACK_TRIES):  # a process that was killed may take a moment to go
+            if former := await asyncio.to_thread(give_back_leftover):
+                self._spread({"event": "told", "line": f"the default microphone is {former} again"})
+                return
+            await asyncio.sleep(_GIVE_BACK_SECONDS)
 
     async def _look_after_starter(self) -> None:
         while True:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -304,16 +302,6 @@ def test_a_panel_joins_and_starts_at_once_when_asked(server, place):
         assert control.ask("status")["status"]["state"] == "running"
         assert found.end() == 0
     assert not path.exists()
-
-
-def test_without_its_package_it_says_how_to_get_it():
-    code = (
-        "import sys; sys.modules['aiohttp'] = None; from rtdenoise.cli.entry import run;"
-        "sys.exit(run(['panel', '--no-browser']))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr == "rtdenoise: error: the panel needs the package aiohttp: pip install 'rtdenoise[panel]'\n"
 
 
 def test_on_a_desktop_it_is_one_click_to_a_default_microphone_and_back(desktop, place, chromium):

@@ -164,13 +164,13 @@ def share(roots: Sequence[int], seconds: float) -> float:
 
 
 def spent(roots: Sequence[int]) -> float:
-    """Seconds of processor time until now."""
+    """Seconds of processor time until now, with that of processes below that have ended."""
     found = 0.0
     for process in roots:
         folder = Path(f"/proc/{process}")
         with suppress(OSError):
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            found += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            found += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
             below = [
                 int(pid) for task in (folder / "task").iterdir() for pid in (task / "children").read_text().split()
             ]

@@ -37,7 +37,7 @@ class Meters:
         self._region: Region | None = None
         self._rings: dict[str, F32] = {}
         self._position = 0
-        self._window = self._starts = np.zeros(0)
+        self._window, self._starts = np.zeros(0, np.float32), np.zeros(0, int)
 
     def read(self) -> dict[str, Any] | None:
         """Levels and spectra since the last call; None if no sound has passed.
@@ -60,42 +60,50 @@ class Meters:
         if start >= n:
             return None
         self._position = n
-        return {
-            "seconds": round(n / rate, 3),
-            "top_hz": self._top_hz(rate),
-            "before": self._side("noisy", start - delay, n - delay),
-            "after": self._side("clean", start, n),
-        }
+        both = self._samples("noisy", start - delay, n - delay), self._samples("clean", start, n)
+        before, after = map(_levels, both, self._spectra([samples for samples, _ in both]))
+        return {"seconds": round(n / rate, 3), "top_hz": self._top_hz(rate), "before": before, "after": after}
 
     def _follow(self, region: Region, rate: float) -> None:
         self._region, self._rings, self._position = region, region.attached_rings(), 0
         length = 1 << round(math.log2(_FRAME_SECONDS * rate))
         window = np.hanning(length)
-        self._window = window * math.sqrt(2.0) / window.sum()  # a sine's bin has its power
+        self._window = (window * math.sqrt(2.0) / window.sum()).astype(np.float32)  # a sine's bin has its power
         self._starts = np.round(_edges_hz(self._top_hz(rate)) * length / rate).astype(int)
 
     @staticmethod
     def _top_hz(rate: float) -> float:
         return min(HIGHEST_HZ, rate / 2.0)
 
-    def _side(self, ring: str, start: int, stop: int) -> dict[str, Any]:
-        frame = self._window.size
-        samples = np.nan_to_num(
-            span_of(self._rings[ring], max(0, min(start, stop - frame)), stop), posinf=0.0, neginf=0.0
-        )
-        new = samples[-(stop - start) :]
-        mono = np.zeros(frame)
-        mono[-min(frame, samples.shape[0]) :] = samples[-frame:].mean(axis=1)
-        power = np.abs(np.fft.rfft(mono * self._window)) ** 2
-        starts = self._starts[:-1]
-        bands = np.maximum.reduceat(power[: self._starts[-1]], np.minimum(starts, self._starts[-1] - 1))
-        decibels = 10.0 * np.log10(np.maximum(bands, 1e-20))
-        scaled = np.clip((decibels - FLOOR_DB) * (255.0 / (TOP_DB - FLOOR_DB)), 0.0, 255.0).astype(np.uint8)
-        return {
-            "level_dbfs": round(max(_SILENCE_DB, db_from_power(float(np.mean(np.square(new))))), 1),
-            "peak_dbfs": round(max(_SILENCE_DB, db_from_power(float(np.max(np.abs(new))) ** 2)), 1),
-            "spectrum": base64.b64encode(scaled.tobytes()).decode("ascii"),
-        }
+    def _samples(self, ring: str, start: int, stop: int) -> tuple[F32, int]:
+        """Samples up to `stop` for a spectrum, and how many of them are new."""
+        samples = span_of(self._rings[ring], max(0, min(start, stop - self._window.size)), stop)
+        if not math.isfinite(float(samples.sum())):
+            samples = np.nan_to_num(samples, posinf=0.0, neginf=0.0)
+        return samples, stop - start
+
+    def _spectra(self, both: list[F32]) -> list[str]:
+        """Spectra of the newest samples, both at once: most of the time goes into calls."""
+        frames = np.zeros((len(both), self._window.size), np.float32)
+        for frame, samples in zip(frames, both, strict=True):
+            newest = samples[-frame.size :]
+            frame[frame.size - newest.shape[0] :] = newest[:, 0] if newest.shape[1] == 1 else newest.mean(axis=1)
+        bins = np.fft.rfft(frames * self._window)
+        power = bins.real**2 + bins.imag**2
+        last = self._starts[-1]
+        bands = np.maximum.reduceat(power[:, :last], np.minimum(self._starts[:-1], last - 1), axis=1)
+        decibels = 10.0 * np.log10(bands + np.float32(1e-20))
+        scaled = ((decibels - FLOOR_DB) * (255.0 / (TOP_DB - FLOOR_DB))).clip(0.0, 255.0).astype(np.uint8)
+        return [base64.b64encode(row.tobytes()).decode("ascii") for row in scaled]
+
+
+def _levels(side: tuple[F32, int], spectrum: str) -> dict[str, Any]:
+    new = side[0][-side[1] :].reshape(-1)
+    return {
+        "level_dbfs": round(max(_SILENCE_DB, db_from_power(float(np.dot(new, new)) / new.size)), 1),
+        "peak_dbfs": round(max(_SILENCE_DB, db_from_power(max(float(new.max()), -float(new.min())) ** 2)), 1),
+        "spectrum": spectrum,
+    }
 
 
 def _edges_hz(top_hz: float) -> np.ndarray:

@@ -14,7 +14,7 @@ from rtdenoise.live_audio.audio.devices import Device, list_devices
 
 _SETTLE_SECONDS = 0.7  # a device comes as several events
 _LOOK_SECONDS = 2.0
-_BLIND_SECONDS = 20.0  # where nothing tells of changes: a list takes a process
+_BLIND_SECONDS = 60.0  # where nothing tells of changes: a list takes a process
 _CARDS = (Path("/dev/snd"), Path("/proc/asound/cards"))
 _TELLING = (" on source #", " on sink #", " on card #")
 

@@ -165,7 +165,7 @@ def exchange(path: Path, *lines: bytes) -> list[dict[str, object]]:
         (b"[" * 5000, "this is no line of JSON"),
         (b"[1]", "a request is an object with a command"),
         (b'{"command": 1}', "a request is an object with a command"),
-        (b'{"command": "open"}', "command='open' must be one of: status, watch, set"),
+        (b'{"command": "open"}', "command='open' must be one of: status, watch, meters"),
         (b'{"command": "status", "path": "/etc/passwd"}', "status: unknown 'path'; it takes details"),
         (b'{"command": "set"}', "set: name what"),
         (b'{"command": "set", "bypass": 1}', "set: bypass=1 must be true or false"),

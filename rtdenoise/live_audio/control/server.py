@@ -8,7 +8,7 @@ import json
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -120,11 +120,11 @@ class ControlServer(AbstractContextManager["ControlServer"]):
             request = json.loads(line)
             if isinstance(request, dict) and "id" in request:
                 answer["id"] = request["id"]
-            fields = checked(request)
+            given = checked(request)
             token = request.get("token", "")
             if not (isinstance(token, str) and hmac.compare_digest(token.encode(), self._bound.token.encode())):
                 raise DeviceError("the token is wrong; it stands in the file of the control socket")
-            answer |= {"ok": True, **await self._done(client, request["command"], fields)}
+            answer |= {"ok": True, **await self._done(client, request["command"], given)}
         except (UnicodeDecodeError, ValueError, RecursionError) as error:
             kind = error if isinstance(error, RtDenoiseError) else "this is no line of JSON"
             answer |= {"ok": False, "error": str(kind)}
@@ -134,26 +134,26 @@ class ControlServer(AbstractContextManager["ControlServer"]):
         if answer["ok"] and request["command"] == "quit":
             self._quit()
 
-    async def _done(self, client: _Client, command: str, fields: dict[str, Any]) -> dict[str, Any]:
+    async def _done(self, client: _Client, command: str, given: dict[str, Any]) -> dict[str, Any]:
         """Carry out a command; returns the fields of its answer besides ``ok``."""
         controls = self._controls
         if command == "status":
-            return {"status": self.status(details=fields.get("details", False))}
+            return {"status": self.status(details=given.get("details", False))}
         if command == "watch":
-            client.watch(fields.get("every_seconds", 1.0))
+            client.watch(given.get("every_seconds", 1.0))
         elif command == "meters":
-            client.measure(fields.get("every_seconds", 0.05), controls)
+            client.measure(given.get("every_seconds", 0.05), controls)
         elif command == "set":
-            _set(controls, fields)
-            if "default_microphone" in fields:
-                await asyncio.to_thread(controls.set_default_microphone, fields["default_microphone"])
+            _set(controls, given)
+            if "default_microphone" in given:
+                await asyncio.to_thread(controls.set_default_microphone, given["default_microphone"])
         elif command == "use":
-            controls.use(**fields)
+            controls.use(**given)
         elif command == "record":
-            failed = self._record(fields["on"])
-            return {"failed": failed, "files": [] if fields["on"] else [str(path) for path in controls.recorded]}
+            failed = self._record(given["on"])
+            return {"failed": failed, "files": [] if given["on"] else [str(path) for path in controls.recorded]}
         elif command == "mark":
-            return {"mark": asdict(controls.mark(fields.get("text", "")))}
+            return {"mark": asdict(controls.mark(given.get("text", "")))}
         elif command == "devices":
             return {"devices": await asyncio.to_thread(_devices)}
         return {}
@@ -166,10 +166,9 @@ class ControlServer(AbstractContextManager["ControlServer"]):
 
     def status(self, *, details: bool = False) -> dict[str, Any]:
         """The session's status as a JSON object."""
-        found = asdict(self._controls.status())
-        if not details:
-            del found["details"]
-        return found
+        status = self._controls.status()
+        names = [field.name for field in fields(status) if details or field.name != "details"]
+        return {name: getattr(status, name) for name in names} | {"marks": [asdict(mark) for mark in status.marks]}
 
 
 class _Client:
@@ -244,17 +243,17 @@ def _as_event(meters: dict[str, Any] | None) -> dict[str, Any] | None:
     return None if meters is None else {"event": "meters", "meters": meters}
 
 
-def _set(controls: Controls, fields: dict[str, Any]) -> None:
-    if not fields:
+def _set(controls: Controls, given: dict[str, Any]) -> None:
+    if not given:
         raise ConfigError("set: name what: bypass, method, attenuation_limit_db, mix or default_microphone")
-    if "method" in fields:
-        controls.set_method(fields["method"])
-    if "attenuation_limit_db" in fields:
-        controls.set_attenuation_limit_db(fields["attenuation_limit_db"])
-    if "mix" in fields:
-        controls.set_mix(fields["mix"])
-    if "bypass" in fields:
-        controls.set_bypass(fields["bypass"])
+    if "method" in given:
+        controls.set_method(given["method"])
+    if "attenuation_limit_db" in given:
+        controls.set_attenuation_limit_db(given["attenuation_limit_db"])
+    if "mix" in given:
+        controls.set_mix(given["mix"])
+    if "bypass" in given:
+        controls.set_bypass(given["bypass"])
 
 
 def _devices() -> list[dict[str, Any]]:

@@ -35,6 +35,7 @@ _LIVE = (
     *(sys.executable, "-m", "rtdenoise", "live", "--quiet"),
     *("--input", "virtual_microphone", "--output", "virtual_speaker"),
 )
+_LISTED_SECONDS = 8.0  # until the devices were listed, once for each page, which takes a process half a second
 _FIRST_METER = """new Promise((settle) => {
   const look = () => document.querySelector("#before-level").textContent.includes("dBFS")
     ? settle(performance.now() / 1000) : setTimeout(look, 5);
@@ -102,7 +103,7 @@ def measure(live: int, control: Control, path: Path, options: argparse.Namespace
         print(f"session and panel, no page: {share(both, options.seconds):.2f} % of a core")
         with opened(chromium, found.address) as page:
             page.evaluate(_FIRST_METER)
-            time.sleep(3.0)
+            time.sleep(_LISTED_SECONDS)
             print(f"session and panel, a page: {share(both, options.seconds):.2f} % of a core")
             print(f"updates: {page.evaluate(_UPDATES, 5.0):.1f} per second")
             trips = page.evaluate(_TRIPS, options.trips)

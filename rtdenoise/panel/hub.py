@@ -21,7 +21,8 @@ from rtdenoise.panel.starter import KILLED, Starter
 from rtdenoise.panel.takes import Takes
 
 METERS_SECONDS = 1.0 / 30.0
-_STATUS_SECONDS, _STATUS_UNWATCHED_SECONDS = 0.5, 20.0
+_STATUS_SECONDS, _STATUS_UNWATCHED_SECONDS = 1.0, 20.0
+_CHANGING = ("choose", "bypass", "hold", "record", "mark", "test", "default")  # seen at once, not a second later
 _STOP_SECONDS = 15.0
 _STARTER_SECONDS = 0.2
 _GIVE_BACK_TRIES, _GIVE_BACK_SECONDS = 10, 0.5
@@ -131,7 +132,12 @@ class Panel:
             await self._actions[asked["do"]](page, asked)
         except RtDenoiseError as error:
             return answer | {"ok": False, "error": str(error)}
+        if asked["do"] in _CHANGING and self._link.there:
+            self._spawn(self._see())
         return answer | {"ok": True}
+
+    async def _see(self) -> None:
+        self._on_status((await self._link.ask("status"))["status"])
 
     def _spread(self, message: dict[str, Any]) -> None:
         for page in self._pages:

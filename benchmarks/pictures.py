@@ -1,17 +1,18 @@
-"""The pictures of the documentation: the screen of live audio, the picture of a file, the page of an evaluation.
+"""The pictures of the documentation: the screen and panel of live audio, a picture of a file, a page of an evaluation.
 
     python -m benchmarks.pictures                    # docs/pictures anew, and docs/demo.png
     python -m benchmarks.pictures --only live,methods
 
-*live* is a real session on a virtual sound card (`tests/virtual_card/install`), *evaluate* a screenshot of the page in
-Chromium (packages playwright and chromium); what a machine lacks is named and left as it is.  Everything shown is the
-demonstration's clip in noises of `benchmarks/listening.py`, so that it may be published.
+*live* and *panel* are real sessions on a virtual sound card (`tests/virtual_card/install`), *panel* and *evaluate*
+screenshots of pages in Chromium (packages playwright and chromium); what a machine lacks is named and left as it is.
+Everything shown is the demonstration's clip in noises of `benchmarks/listening.py`, so that it may be published.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
 import re
 import shutil
@@ -128,7 +129,38 @@ def evaluate(to: Path, work: Path) -> Path:
     return as_webp(work / "page.png", to / "evaluate.webp")
 
 
-MAKERS = {"live": live, "methods": methods, "plot": plot, "demo": demo, "evaluate": evaluate}
+def panel(to: Path, work: Path) -> list[Path]:
+    """The control panel of a session with WF, in light, in dark, and on a phone."""
+    from benchmarks.live_sessions import card_of
+    from tests.live.panels import browser, opened, until
+    from tests.live.panels import panel as panel_of
+
+    _, heard = noisy("fan", 5.0)
+    sizes = {
+        "panel": {"viewport": {"width": 1060, "height": 800}},
+        "panel-dark": {"viewport": {"width": 1060, "height": 800}, "color_scheme": "dark"},
+        "panel-phone": {"viewport": {"width": 360, "height": 1400}},
+    }
+    made = []
+    kept = work / "config" / "rtdenoise" / "panel.json"
+    kept.parent.mkdir(parents=True)
+    choices = {"input": "mic:virtual_microphone", "output": "speaker:virtual_speaker"}
+    kept.write_text(json.dumps({"choices": choices}), encoding="utf-8")
+    os.environ["XDG_CONFIG_HOME"] = str(work / "config")
+    with card_of() as card, panel_of(work / "live.sock", "--start", "--recordings", "takes") as found:
+        card.set_idle(resample(heard, SAMPLE_RATE_HZ, card.rate).astype(np.float32))
+        with browser() as chromium:
+            for name, options in sizes.items():
+                with opened(chromium, found.address, **options) as page:
+                    until(lambda page=page: str(page.text_content("#state")).startswith("Live"), 300.0)
+                    page.wait_for_timeout(12_000)
+                    page.evaluate("recordings.textContent = 'Recordings go to ~/takes.'")
+                    page.screenshot(path=str(work / f"{name}.png"), full_page=True)
+                made.append(as_webp(work / f"{name}.png", to / f"{name}.webp"))
+    return made
+
+
+MAKERS = {"live": live, "methods": methods, "plot": plot, "demo": demo, "evaluate": evaluate, "panel": panel}
 
 
 def rtdenoise(*words: str) -> str:

@@ -101,6 +101,8 @@ def test_the_wheel_is_small_and_whole(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     assert {"rtdenoise/py.typed", "rtdenoise/configs/low.yaml", "rtdenoise/demo/clip.flac"} <= names
+    page = {path.name for path in (ROOT / "rtdenoise/panel/page").iterdir()}
+    assert {f"rtdenoise/panel/page/{name}" for name in page} <= names and "index.html" in page
     for model in model_names():
         folder = f"rtdenoise/models/{model}"
         assert {f"{folder}/{SPEC}", f"{folder}/{WEIGHTS}", f"{folder}/SHA256SUMS"} <= names
@@ -156,6 +158,7 @@ def test_without_extras_the_main_job_is_done(core, tmp_path):
         ),
         ("train can-small --data . --start models/can-small/start.npz", "take it from a source checkout of rtdenoise"),
         ("evaluate --clean . --noisy .", "pip install 'rtdenoise[eval]'"),
+        ("panel --no-browser", "the panel needs the package aiohttp: pip install 'rtdenoise[panel]'"),
     ],
 )
 def test_what_an_installation_lacks_is_one_line_with_a_way_out(core, tmp_path, line, message):

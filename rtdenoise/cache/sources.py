@@ -10,7 +10,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent.parent
-_NEVER_COMPILED = ("batch", "child", "cli", "demo", "evaluate", "files", "integrations", "lab", "sound")
+_NEVER_COMPILED = ("batch", "child", "cli", "demo", "evaluate", "files", "integrations", "lab", "panel", "sound")
 """Folders that no compiled code imports from; a new folder counts as compiled until it is listed here."""
 
 _COMPILERS = ("numba", "llvmlite", "numpy", "rocket-fft")

@@ -27,6 +27,7 @@ _SECTIONS = {
     "Pipes": ("rate", "form", "pipe_channels", "aligned"),
     "Live audio": (
         "block", "latency", "duration", "live_channels", "monitor_only", "record", "every", "run_in", "control",
+        "recordings",
     ),
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from rtdenoise.errors import AudioFileError, RtDenoiseError
 from rtdenoise.live_audio.audio.ahead import Ahead
+from rtdenoise.live_audio.ends.default_microphone import DefaultMicrophone
 from rtdenoise.live_audio.ends.files import Destination, Output, PlayedFile
 from rtdenoise.live_audio.ends.recorder import Recorder
 from rtdenoise.live_audio.ends.virtual_feed import Feeding
@@ -36,6 +37,8 @@ class Assembly:
     ----------
     session : Session
     recorder : Recorder
+    default : DefaultMicrophone, optional
+        If the session plays into a virtual microphone.
     played : PlayedFile, optional
         After `play`.
     output : Output, optional
@@ -53,7 +56,8 @@ class Assembly:
         self._tell, self._stack = tell, ExitStack()
         self.session = Session(plan, tell, ahead)
         self.recorder = Recorder(self.session, folder, tell)
-        self._feeding = Feeding(microphone, self.session, tell) if microphone is not None else None
+        self.default = DefaultMicrophone(microphone) if microphone is not None else None
+        self._feeding = Feeding(microphone, self.session, tell, self.default) if microphone is not None else None
         self.played: PlayedFile | None = None
         self.output: Output | None = None
         self._to: Destination | None = None
@@ -108,6 +112,8 @@ class Assembly:
         """
         if self._feeding is not None:
             self._feeding.stop()
+        if self.default is not None:
+            self.default.close()
         self.session.close()
         if self.output is not None:
             self.output.close(hurried)

@@ -11,12 +11,14 @@ from rtdenoise.config import load_settings
 from rtdenoise.errors import ConfigError, DeviceError
 from rtdenoise.live_audio.assembly import Assembly
 from rtdenoise.live_audio.device_names import is_device
+from rtdenoise.live_audio.meters import Meters
 from rtdenoise.live_audio.monitor import count_xruns
 from rtdenoise.live_audio.plan import COMPILED_METHODS
 from rtdenoise.methods.can.models import open_model
 
 METHODS = (*COMPILED_METHODS, "CAN")
 LIMIT_NONE_DB = 100.0
+VIRTUAL_MICROPHONE = "virtual-mic"
 _MARKS_MAX = 1000
 ENDED = "the live session has ended; rtdenoise.live() makes a new one"
 
@@ -45,8 +47,12 @@ class Mark:
 class LiveStatus:
     """Snapshot of a live session's measurements; counters cover the whole session.
 
-    `state`: "starting", "running", "waiting" (for a device to come back) or "finished".  `latency_ms`: the parts of the
-    delay from input to output and their "total".  `level_in_dbfs`, `level_out_dbfs`: of the last tenth of a second.
+    `state`: "starting", "running", "waiting" (for a device to come back) or "finished".  `preset`, `model`,
+    `attenuation_limit_db` (None: no limit) and `mix`: as they are now; `model` counts for the method CAN alone.
+    `input`, `output`: as they were chosen; None for a file, a pipe or nothing; `devices`: the names of what was opened.
+    `default_microphone`: whether the virtual microphone was made the system's default; None if there is none.
+    `latency_ms`: the parts of the delay from input to output and their "total".
+    `level_in_dbfs`, `level_out_dbfs`: of the last tenth of a second.
     `noise_reduction_db`: in the pauses of the last ten seconds; None while unknown.  `compute_us`: percentiles
     of a callback's time ("p50", "p99.9", "max" ...); `late_blocks`: callbacks that took longer than their block lasts.
     `lost_samples`: input that no callback delivered.  `missing_samples`: samples of a played file that came too late.
@@ -56,7 +62,14 @@ class LiveStatus:
 
     state: str
     method: str
+    preset: str
+    model: str
     bypass: bool
+    attenuation_limit_db: float | None
+    mix: float
+    input: str | None
+    output: str | None
+    default_microphone: bool | None
     seconds: float
     rate_hz: float
     devices: dict[str, str | None]
@@ -91,6 +104,7 @@ class Controls:
     def __init__(self, live: Assembly) -> None:
         self._live, self.lock = live, threading.RLock()
         self._marks: list[Mark] = []
+        self._limit_db: float | None = None  # of the last stream; one that is being opened has none yet
 
     def status(self) -> LiveStatus:
         """The current measurements, or the final ones if the session has ended."""
@@ -101,7 +115,14 @@ class Controls:
             return LiveStatus(
                 state=session.state,
                 method=session.method,
+                preset=session.plan.settings.preset,
+                model=session.plan.settings.can.model,
                 bypass=session.bypassed,
+                attenuation_limit_db=self._limit(),
+                mix=session.mix,
+                input=session.plan.source,
+                output=VIRTUAL_MICROPHONE if self._live.default is not None else session.plan.target,
+                default_microphone=self._live.default.taken if self._live.default is not None else None,
                 seconds=total["seconds"],
                 rate_hz=float(monitor.devices.get("rate") or 0.0),
                 devices=names,
@@ -122,6 +143,14 @@ class Controls:
                 marks=tuple(self._marks),
                 details=total,
             )
+
+    def _limit(self) -> float | None:
+        """The last attenuation limit that a stream had."""
+        session = self._live.session
+        if session.state == "running":
+            limit = session.attenuation_limit_db
+            self._limit_db = None if limit >= LIMIT_NONE_DB else round(limit, 2)
+        return self._limit_db
 
     def set_method(self, name: str) -> None:
         """Cross-fade to "WF", "SS", "CAN" or "bypass", as soon as it is ready.
@@ -172,6 +201,26 @@ class Controls:
         with self.lock:
             self._active().session.set_parameter("mix", share)
 
+    def set_default_microphone(self, on: bool) -> None:
+        """Make the virtual microphone the default of other programs, or give the former one back, as the end does.
+
+        It asks the sound server, which may take seconds; `lock` is not held.
+
+        Raises
+        ------
+        ConfigError
+            If the session plays into no virtual microphone.
+        DeviceError
+            If the sound server does not do it.
+        """
+        default = self._active().default
+        if default is None:
+            raise ConfigError("default_microphone: this session has no virtual microphone; give --output virtual-mic")
+        if on:
+            default.take(self._live.session.audio_process)
+        else:
+            default.give_back()
+
     def record(self, folder: Path | None = None) -> None:
         """Start a recording, into the session's folder or another.
 
@@ -194,6 +243,16 @@ class Controls:
         with self.lock:
             self._live.recorder.stop()
             return self._live.recorder.failed
+
+    @property
+    def recorded(self) -> list[Path]:
+        """The files of the last recording that was finished: the noisy one, then the enhanced one."""
+        return self._live.recorder.files
+
+    @property
+    def meters(self) -> Meters:
+        """New meters of the session's sound; they need no lock."""
+        return Meters(self._live.session)
 
     def mark(self, text: str = "") -> Mark:
         """Mark this moment; `status` lists all marks.

@@ -321,6 +321,11 @@ class Session:
         return -20.0 * math.log10(max(float(self.region.live[self._limit_name][0]), 1e-5))
 
     @property
+    def mix(self) -> float:
+        """The enhanced share of the output."""
+        return float(self._wanted.get("mix", self.plan.settings.spectral.mix))
+
+    @property
     def _limit_name(self) -> str:
         return "engine_gain_min" if self.region.live["share_target"][0] > 0.0 else "gain_min"
 

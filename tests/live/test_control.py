@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ from rtdenoise.live_audio.control.client import Control
 from rtdenoise.live_audio.control.place import HAS_UNIX, bind, connect
 from rtdenoise.live_audio.control.schema import ANSWER, COMMANDS, LINE_MAX, REQUEST, checked
 from rtdenoise.live_audio.control.server import ControlServer
+from rtdenoise.live_audio.meters import BANDS, LOWEST_HZ
 from tests.live.test_exactness import noise
 from tests.virtual_card.card import VirtualCard
 
@@ -163,7 +165,7 @@ def exchange(path: Path, *lines: bytes) -> list[dict[str, object]]:
         (b"[" * 5000, "this is no line of JSON"),
         (b"[1]", "a request is an object with a command"),
         (b'{"command": 1}', "a request is an object with a command"),
-        (b'{"command": "open"}', "command='open' must be one of: status, watch, set"),
+        (b'{"command": "open"}', "command='open' must be one of: status, watch, meters"),
         (b'{"command": "status", "path": "/etc/passwd"}', "status: unknown 'path'; it takes details"),
         (b'{"command": "set"}', "set: name what"),
         (b'{"command": "set", "bypass": 1}', "set: bypass=1 must be true or false"),
@@ -243,3 +245,51 @@ def test_the_schema_and_the_check_agree():
             assert allowed == jsonschema.Draft202012Validator(REQUEST).is_valid(request), request
             agreed += allowed
     assert agreed > 200
+
+
+def test_meters_and_status_are_what_the_schema_says(server, tmp_path):
+    path = tmp_path / "live.sock"
+    with VirtualCard(server.name) as card, session(path, "--recordings", tmp_path / "takes") as process:
+        card.set_idle(np.sin(2 * np.pi * 1000.0 * np.arange(card.rate) / card.rate).astype(np.float32) * 0.1)
+        with connected(path) as control:
+            status = lambda: control.ask("status")["status"]  # noqa: E731
+            until(lambda: status()["state"] == "running" and status()["level_in_dbfs"] > -30.0)
+            found = status()
+            assert (found["preset"], found["model"], found["mix"]) == ("low", "can-live", 1.0)
+            assert (found["input"], found["output"]) == ("virtual_microphone", "virtual_speaker")
+            assert found["attenuation_limit_db"] == pytest.approx(18.0, abs=0.1)
+            control.ask("set", bypass=True, attenuation_limit_db=None, mix=0.25)
+            assert (status()["attenuation_limit_db"], status()["mix"]) == (None, 0.25)
+            control.ask("record", on=True)
+            time.sleep(0.5)
+            files = control.ask("record", on=False)["files"]
+            assert [Path(file).name.rpartition("-")[2] for file in files] == ["noisy.wav", "WF.wav"]
+            assert all(Path(file).parent == tmp_path / "takes" and Path(file).is_file() for file in files)
+
+            connection, token = connect(path)
+            with connection, connection.makefile("rb") as answers:
+                asked = [{"command": "watch", "every_seconds": 0.1}, {"command": "meters", "every_seconds": 0.03}]
+                for request in asked:
+                    connection.sendall(json.dumps(request | ({"token": token} if token else {})).encode() + b"\n")
+                messages = [json.loads(answers.readline()) for _ in range(60)]
+            for message in messages:
+                jsonschema.validate(message, ANSWER)
+            meters = [message["meters"] for message in messages if message.get("event") == "meters"]
+            assert len(meters) > 30 and any(message.get("event") == "status" for message in messages)
+            passed = np.diff([reading["seconds"] for reading in meters])
+            assert np.all(passed > 0.0) and 0.02 < np.median(passed) < 0.2
+            for side in ("before", "after"):
+                assert meters[-1][side]["level_dbfs"] == pytest.approx(-23.0, abs=0.3)
+                assert meters[-1][side]["peak_dbfs"] == pytest.approx(-20.0, abs=0.3)
+                spectrum = np.frombuffer(base64.b64decode(meters[-1][side]["spectrum"]), np.uint8)
+                assert spectrum.size == BANDS and edges(meters[-1]["top_hz"], spectrum.argmax()) == (True, True)
+            control.ask("quit")
+        assert process.wait(30) == 0
+
+
+def edges(top_hz: float, band: int) -> tuple[bool, bool]:
+    """Whether 1 kHz is above the lower and below the upper edge of a band, give or take a bin of 31 Hz."""
+    mel = lambda hz: 2595.0 * np.log10(1.0 + hz / 700.0)  # noqa: E731
+    places = mel(LOWEST_HZ) + (mel(top_hz) - mel(LOWEST_HZ)) * np.asarray([band, band + 1]) / BANDS
+    low, high = 700.0 * (10.0 ** (places / 2595.0) - 1.0)
+    return bool(low < 1032.0), bool(high > 968.0)

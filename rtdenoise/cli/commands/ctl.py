@@ -143,6 +143,14 @@ def record(ctx: click.Context, on: str) -> None:
         raise click.ClickException(answer["failed"])
 
 
+@command.command("microphone")
+@click.argument("on", type=_ON_OFF)
+@click.pass_context
+def microphone(ctx: click.Context, on: str) -> None:
+    """Make the virtual microphone the default of other programs, or give the former one back."""
+    _ask(ctx, "set", default_microphone=on == "on")
+
+
 @command.command("mark")
 @click.argument("text", default="")
 @click.pass_context

@@ -13,7 +13,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 MAX_CHANNELS = 8
 USUAL_PLACE = "usual"
 """Stands for the default path of the control socket."""
-_NAMES = ("block", "latency", "duration", "live_channels", "monitor_only", "record", "every", "run_in", "control")
+_NAMES = (
+    "block",
+    "latency",
+    "duration",
+    "live_channels",
+    "monitor_only",
+    "record",
+    "every",
+    "run_in",
+    "control",
+    "recordings",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +40,7 @@ class LiveOptions:
     every: float | None = None
     run_in: str = "auto"
     control: str | None = None
+    recordings: str | None = None
 
 
 class _Latency(click.ParamType[Any]):
@@ -89,6 +101,11 @@ def live_options(function: F) -> F:
         ),
         click.option("--monitor-only", is_flag=True, help="Listen and measure; play nothing."),
         click.option("--record", metavar="DIR", help="Write noisy and enhanced side by side into this folder."),
+        click.option(
+            "--recordings",
+            metavar="DIR",
+            help="Where recordings go that are started while it runs.  [default: that of --record, or recordings]",
+        ),
         click.option(
             "--every",
             type=_Seconds(min=0.1),

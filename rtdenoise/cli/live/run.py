@@ -64,7 +64,8 @@ class LiveRun:
         self._plan, self._options, self._asked = plan, options, options.live
         self._stop, self._granted = stop, False
         self._screen: Any = None
-        self.live = Assembly(plan, self.tell, Path(self._asked.record or FOLDER), microphone, ahead)
+        folder = Path(self._asked.record or self._asked.recordings or FOLDER)
+        self.live = Assembly(plan, self.tell, folder, microphone, ahead)
         self.session, self.controls = self.live.session, Controls(self.live)
         self._server: ControlServer | None = None
         self._howls = 0

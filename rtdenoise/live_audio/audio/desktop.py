@@ -19,7 +19,7 @@ _END_SECONDS = 0.5
 _PLUGINS = ("pulse", "default", "sysdefault")
 
 
-def pactl(*arguments: str) -> str:
+def pactl(*arguments: str, timeout_seconds: float = _TIMEOUT_SECONDS) -> str:
     """Run `pactl` and return its output.
 
     Raises
@@ -32,7 +32,7 @@ def pactl(*arguments: str) -> str:
             ["pactl", *arguments],
             capture_output=True,
             text=True,
-            timeout=_TIMEOUT_SECONDS,
+            timeout=timeout_seconds,
             check=False,
             env=os.environ | {"LC_ALL": "C"},  # its output is localized
             start_new_session=True,  # Ctrl-C must not interrupt its clean-up

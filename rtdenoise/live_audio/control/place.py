@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 import stat
+import warnings
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,9 @@ def usual_place() -> Path:
     """The default path of the control socket, in the user's runtime folder."""
     from platformdirs import user_runtime_path
 
-    return user_runtime_path("rtdenoise", appauthor=False) / "live.sock"
+    with warnings.catch_warnings():  # where the system has no such folder, another is taken
+        warnings.simplefilter("ignore")
+        return user_runtime_path("rtdenoise", appauthor=False) / "live.sock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def _clear(path: Path) -> None:
         found = path.lstat()
     except FileNotFoundError:
         return
-    if _answers(path):
+    if is_answered(path):
         raise DeviceError(f"{path}: a session listens there already; give --control another path, or end that one")
     if not (stat.S_ISSOCK(found.st_mode) or _is_ours(path)):
         raise DeviceError(f"{path}: exists and is no control socket; give --control another path")
@@ -114,7 +117,8 @@ def _identity(found: os.stat_result) -> tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_mtime_ns  # inode numbers are soon reused
 
 
-def _answers(path: Path) -> bool:
+def is_answered(path: Path) -> bool:
+    """Whether a session listens there."""
     try:
         connect(path)[0].close()
     except DeviceError:

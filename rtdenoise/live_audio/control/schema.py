@@ -19,11 +19,13 @@ _NAME = {"type": "string", "pattern": r"^[\w-]+$", "minLength": 1, "maxLength": 
 COMMANDS: dict[str, dict[str, Any]] = {
     "status": {"details": _BOOLEAN},
     "watch": {"every_seconds": {"type": "number", "minimum": EVERY_SECONDS[0], "maximum": EVERY_SECONDS[1]}},
+    "meters": {"every_seconds": {"type": ["number", "null"], "minimum": EVERY_SECONDS[0], "maximum": EVERY_SECONDS[1]}},
     "set": {
         "bypass": _BOOLEAN,
         "method": {"enum": list(METHODS)},
         "attenuation_limit_db": {"type": ["number", "null"], "minimum": 0, "maximum": LIMIT_NONE_DB},
         "mix": {"type": "number", "minimum": 0, "maximum": 1},
+        "default_microphone": _BOOLEAN,
     },
     "use": {
         "input": _DEVICE,
@@ -57,6 +59,46 @@ REQUEST: dict[str, Any] = {
 }
 """JSON Schema of a request.  ``id`` is returned with the answer; ``token`` is needed where the socket is a port."""
 
+_NUMBER = {"type": "number"}
+_COUNT = {"type": "integer", "minimum": 0}
+_NUMBERS = {"type": "object", "additionalProperties": _NUMBER}
+_OR_NULL: dict[str, Any] = {"type": ["string", "null"]}
+
+STATUS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "state": {"enum": ["starting", "running", "waiting", "finished"]},
+        "method": {"enum": list(METHODS)},
+        "preset": {"type": "string"},
+        "model": {"type": "string"},
+        "bypass": _BOOLEAN,
+        "attenuation_limit_db": {"type": ["number", "null"], "minimum": 0, "maximum": LIMIT_NONE_DB},
+        "mix": {"type": "number", "minimum": 0, "maximum": 1},
+        "input": _OR_NULL,
+        "output": _OR_NULL,
+        "default_microphone": {"type": ["boolean", "null"]},
+        "seconds": _NUMBER,
+        "rate_hz": _NUMBER,
+        "devices": {"type": "object", "properties": {"source": _OR_NULL, "target": _OR_NULL}},
+        "latency_ms": _NUMBERS,
+        "level_in_dbfs": _NUMBER,
+        "level_out_dbfs": _NUMBER,
+        "noise_reduction_db": {"type": ["number", "null"]},
+        "compute_us": _NUMBERS,
+        "budget_used_percent": _NUMBERS,
+        **dict.fromkeys(
+            ("callbacks", "late_blocks", "xruns", "lost_samples", "missing_samples", "reopened", "engine_restarts"),
+            _COUNT,
+        ),
+        "recording": _BOOLEAN,
+        "marks": {"type": "array", "items": {"type": "object", "required": ["seconds", "text"]}},
+    },
+}
+STATUS["required"] = list(STATUS["properties"])
+"""JSON Schema of a status: `LiveStatus`, with ``details`` only where they were asked for."""
+
+_LEVELS = {"type": "object", "required": ["level_dbfs", "peak_dbfs", "spectrum"]}
+
 ANSWER: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "rtdenoise.control/1 answer or event",
@@ -69,7 +111,19 @@ ANSWER: dict[str, Any] = {
         },
         {
             "required": ["event", "status"],
-            "properties": {"event": {"const": "status"}, "status": {"type": "object"}},
+            "properties": {"event": {"const": "status"}, "status": STATUS},
+            "additionalProperties": False,
+        },
+        {
+            "required": ["event", "meters"],
+            "properties": {
+                "event": {"const": "meters"},
+                "meters": {
+                    "type": "object",
+                    "required": ["seconds", "top_hz", "before", "after"],
+                    "properties": {"seconds": _NUMBER, "top_hz": _NUMBER, "before": _LEVELS, "after": _LEVELS},
+                },
+            },
             "additionalProperties": False,
         },
         {
@@ -80,7 +134,7 @@ ANSWER: dict[str, Any] = {
         {"required": ["event"], "properties": {"event": {"const": "ended"}}, "additionalProperties": False},
     ],
 }
-"""JSON Schema of answers and of events: a status while watching, a line for the user, the end of the session."""
+"""JSON Schema of answers and of events: a status, meters, a line for the user, the end of the session."""
 
 
 def checked(request: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import json
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -120,11 +120,11 @@ class ControlServer(AbstractContextManager["ControlServer"]):
             request = json.loads(line)
             if isinstance(request, dict) and "id" in request:
                 answer["id"] = request["id"]
-            fields = checked(request)
+            given = checked(request)
             token = request.get("token", "")
             if not (isinstance(token, str) and hmac.compare_digest(token.encode(), self._bound.token.encode())):
                 raise DeviceError("the token is wrong; it stands in the file of the control socket")
-            answer |= {"ok": True, **await self._done(client, request["command"], fields)}
+            answer |= {"ok": True, **await self._done(client, request["command"], given)}
         except (UnicodeDecodeError, ValueError, RecursionError) as error:
             kind = error if isinstance(error, RtDenoiseError) else "this is no line of JSON"
             answer |= {"ok": False, "error": str(kind)}
@@ -134,21 +134,26 @@ class ControlServer(AbstractContextManager["ControlServer"]):
         if answer["ok"] and request["command"] == "quit":
             self._quit()
 
-    async def _done(self, client: _Client, command: str, fields: dict[str, Any]) -> dict[str, Any]:
+    async def _done(self, client: _Client, command: str, given: dict[str, Any]) -> dict[str, Any]:
         """Carry out a command; returns the fields of its answer besides ``ok``."""
         controls = self._controls
         if command == "status":
-            return {"status": self.status(details=fields.get("details", False))}
+            return {"status": self.status(details=given.get("details", False))}
         if command == "watch":
-            client.watch(fields.get("every_seconds", 1.0))
+            client.watch(given.get("every_seconds", 1.0))
+        elif command == "meters":
+            client.measure(given.get("every_seconds", 0.05), controls)
         elif command == "set":
-            _set(controls, fields)
+            _set(controls, given)
+            if "default_microphone" in given:
+                await asyncio.to_thread(controls.set_default_microphone, given["default_microphone"])
         elif command == "use":
-            controls.use(**fields)
+            controls.use(**given)
         elif command == "record":
-            return {"failed": self._record(fields["on"])}
+            failed = self._record(given["on"])
+            return {"failed": failed, "files": [] if given["on"] else [str(path) for path in controls.recorded]}
         elif command == "mark":
-            return {"mark": asdict(controls.mark(fields.get("text", "")))}
+            return {"mark": asdict(controls.mark(given.get("text", "")))}
         elif command == "devices":
             return {"devices": await asyncio.to_thread(_devices)}
         return {}
@@ -161,10 +166,9 @@ class ControlServer(AbstractContextManager["ControlServer"]):
 
     def status(self, *, details: bool = False) -> dict[str, Any]:
         """The session's status as a JSON object."""
-        found = asdict(self._controls.status())
-        if not details:
-            del found["details"]
-        return found
+        status = self._controls.status()
+        names = [field.name for field in fields(status) if details or field.name != "details"]
+        return {name: getattr(status, name) for name in names} | {"marks": [asdict(mark) for mark in status.marks]}
 
 
 class _Client:
@@ -173,6 +177,7 @@ class _Client:
     def __init__(self, writer: asyncio.StreamWriter, server: ControlServer) -> None:
         self._writer, self._server = writer, server
         self._watching: asyncio.Task[None] | None = None
+        self._measuring: asyncio.Task[None] | None = None
 
     @property
     def watches(self) -> bool:
@@ -192,21 +197,35 @@ class _Client:
         """Send the status at this interval from now on."""
         if self._watching is not None:
             self._watching.cancel()
-        self._watching = asyncio.get_running_loop().create_task(self._repeat(max(every_seconds, EVERY_SECONDS[0])))
+        self._watching = self._begin(every_seconds, lambda: {"event": "status", "status": self._server.status()})
 
-    async def _repeat(self, every_seconds: float) -> None:
+    def measure(self, every_seconds: float | None, controls: Controls) -> None:
+        """Send meters at this interval from now on; None: no more."""
+        if self._measuring is not None:
+            self._measuring.cancel()
+        self._measuring = None
+        if every_seconds is not None:
+            meters = controls.meters
+            self._measuring = self._begin(every_seconds, lambda: _as_event(meters.read()))
+
+    def _begin(self, every_seconds: float, make: Callable[[], dict[str, Any] | None]) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(self._repeat(max(every_seconds, EVERY_SECONDS[0]), make))
+
+    async def _repeat(self, every_seconds: float, make: Callable[[], dict[str, Any] | None]) -> None:
+        """Send what `make` returns, unless that is None or the client has not read what it was sent before."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         while not self._writer.is_closing():
-            if not self._writer.transport.get_write_buffer_size():
-                self.send({"event": "status", "status": self._server.status()})
+            if not self._writer.transport.get_write_buffer_size() and (event := make()) is not None:
+                self.send(event)
             due = max(due + every_seconds, loop.time())
             await asyncio.sleep(due - loop.time())
 
     def end(self) -> None:
         """Close after the pending output was sent."""
-        if self._watching is not None:
-            self._watching.cancel()
+        for task in (self._watching, self._measuring):
+            if task is not None:
+                task.cancel()
         with suppress(OSError, RuntimeError):
             self._writer.close()
 
@@ -220,17 +239,21 @@ async def _next_line(reader: asyncio.StreamReader, client: _Client) -> bytes:
         return b""
 
 
-def _set(controls: Controls, fields: dict[str, Any]) -> None:
-    if not fields:
-        raise ConfigError("set: name what: bypass, method, attenuation_limit_db or mix")
-    if "method" in fields:
-        controls.set_method(fields["method"])
-    if "attenuation_limit_db" in fields:
-        controls.set_attenuation_limit_db(fields["attenuation_limit_db"])
-    if "mix" in fields:
-        controls.set_mix(fields["mix"])
-    if "bypass" in fields:
-        controls.set_bypass(fields["bypass"])
+def _as_event(meters: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if meters is None else {"event": "meters", "meters": meters}
+
+
+def _set(controls: Controls, given: dict[str, Any]) -> None:
+    if not given:
+        raise ConfigError("set: name what: bypass, method, attenuation_limit_db, mix or default_microphone")
+    if "method" in given:
+        controls.set_method(given["method"])
+    if "attenuation_limit_db" in given:
+        controls.set_attenuation_limit_db(given["attenuation_limit_db"])
+    if "mix" in given:
+        controls.set_mix(given["mix"])
+    if "bypass" in given:
+        controls.set_bypass(given["bypass"])
 
 
 def _devices() -> list[dict[str, Any]]:

@@ -40,8 +40,13 @@ def names_of(stem: str, method: str) -> tuple[str, str]:
     return f"{stem}-noisy.wav", f"{stem}-{method}.wav"
 
 
-def place(pair: list[Path], folder: Path, stem: str, method: str) -> None:
+def place(pair: list[Path], folder: Path, stem: str, method: str) -> list[Path]:
     """Move noisy and enhanced file, or the one that there is, to the next names that are free.
+
+    Returns
+    -------
+    list of Path
+        Where they are now.
 
     Raises
     ------
@@ -56,7 +61,7 @@ def place(pair: list[Path], folder: Path, stem: str, method: str) -> None:
         moves = [(path, folder / names[path.name]) for path in pair]
         try:
             if _moved(moves):
-                return
+                return [target for _, target in moves]
         except OSError as error:
             raise AudioFileError(f"{pair[0].parent}: the recording is kept there: {error.strerror}") from error
     raise AudioFileError(f"{pair[0].parent}: the recording is kept there: {folder} has a thousand of this second")

@@ -42,6 +42,8 @@ class Recorder:
         May be changed while nothing is recorded.
     missing_seconds : float
         What was overwritten before it could be recorded; the files are silent there.
+    files : list of Path
+        Of the last recording that was stopped.
     """
 
     def __init__(self, session: Session, folder: Path, tell: Callable[[str], None]) -> None:
@@ -51,6 +53,7 @@ class Recorder:
         self._failed = ""
         self._made: list[Path] = []  # folders that were not there before
         self.missing_seconds = 0.0
+        self.files: list[Path] = []
 
     @property
     def running(self) -> bool:
@@ -88,6 +91,7 @@ class Recorder:
             self._take.close(left=self._thread.finish(_FINISH_SECONDS))
             self._failed = self.failed
             self.missing_seconds += self._take.missing_seconds
+            self.files = self._take.files
             self._thread = self._take = None
         remove_empty(self._made)  # where nothing was recorded
         self._made = []
@@ -122,6 +126,7 @@ class _Take:
         self._gaps = Gaps(f"recording: {MISSING}", tell)
         self._lock, self._closed = threading.Lock(), False
         self.failed = ""
+        self.files: list[Path] = []  # under their names
 
     @property
     def missing_seconds(self) -> float:
@@ -219,7 +224,7 @@ class _Take:
         self._seconds += seconds
         hidden, self._hidden = self._hidden, None
         if whole:
-            place(whole, self._folder, self._stem, self._method)
+            self.files += place(whole, self._folder, self._stem, self._method)
         if hidden is not None:
             with suppress(OSError):  # something else put a file into it
                 hidden.rmdir()

@@ -81,7 +81,7 @@ class VirtualMicrophone:
     def _load_modules(self) -> None:
         _remove_leftovers()
         default = pactl("get-default-sink").strip()
-        properties = f"sink_properties='device.description={_SINK} {_OWNER}={_identity(os.getpid())}'"
+        properties = f"sink_properties='device.description={_SINK} {_OWNER}={identity(os.getpid())}'"
         shape = [f"channels={self._channels}", *(["channel_map=mono"] if self._channels == 1 else [])]
         self._modules = []
         self._load("module-null-sink", f"sink_name={_SINK}", *shape, properties)
@@ -148,7 +148,7 @@ def _inputs_of(process: int) -> dict[str, str]:
     return found
 
 
-def _identity(process: int) -> str:
+def identity(process: int) -> str:
     """A running process's number and when it started, which no other will ever have; the number alone for others."""
     with suppress(OSError):
         return f"{process}-{Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[19]}"
@@ -169,7 +169,7 @@ def _remove_leftovers() -> None:
         if f"sink_name={_SINK}" in rest or f"source_name={NAME}" in rest:
             left.append(number)
         owner = re.search(rf"{_OWNER}=(\d+)-\d+", rest)
-        if owner and owner[0] == f"{_OWNER}={_identity(int(owner[1]))}":
+        if owner and owner[0] == f"{_OWNER}={identity(int(owner[1]))}":
             raise DeviceError(f"another session has the virtual microphone: process {owner[1]}; end it first")
     for number in reversed(left):
         with suppress(DeviceError):

@@ -202,6 +202,24 @@ def _desktop() -> Finding:
     return troubles.NO_SOUND_SERVER.finding()
 
 
+def _service() -> Finding:
+    """Whether the microphone starts with the session, runs, and is started by an interpreter that is still there."""
+    from rtdenoise.live_audio.control.place import is_answered, usual_place
+    from rtdenoise.live_audio.service.systems import starter
+
+    found = starter()
+    if found is None:
+        return Finding(name="start with the session", state=OK, found="not installed; `rtdenoise install` does it")
+    if not found.program.exists():
+        return troubles.SERVICE_ORPHANED.finding(path=found.path, program=found.program)
+    state = found.state or ("active" if is_answered(usual_place()) else "no session answers")
+    if state == "active":
+        return Finding(name="start with the session", state=OK, found=f"runs, installed in {found.path}")
+    systemd, macos, other = troubles.SERVICE_DOWN.remedies
+    remedy = systemd if found.state else macos if sys.platform == "darwin" else other
+    return troubles.SERVICE_DOWN.finding(remedy=remedy, path=found.path, state=state)
+
+
 def _sound_server() -> Finding:
     """Warn about PulseAudio through ALSA, the one host that PortAudio does not handle well."""
     if server_name() == "pulseaudio":
@@ -250,4 +268,5 @@ _CHECKS: dict[str, Callable[[], Finding]] = {
     "network weights": _weights,
     "network engines": _engines,
     "virtual microphone": _desktop,
+    "start with the session": _service,
 }

@@ -103,7 +103,7 @@ def _clear(path: Path) -> None:
         found = path.lstat()
     except FileNotFoundError:
         return
-    if _answers(path):
+    if is_answered(path):
         raise DeviceError(f"{path}: a session listens there already; give --control another path, or end that one")
     if not (stat.S_ISSOCK(found.st_mode) or _is_ours(path)):
         raise DeviceError(f"{path}: exists and is no control socket; give --control another path")
@@ -114,7 +114,8 @@ def _identity(found: os.stat_result) -> tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_mtime_ns  # inode numbers are soon reused
 
 
-def _answers(path: Path) -> bool:
+def is_answered(path: Path) -> bool:
+    """Whether a session listens there."""
     try:
         connect(path)[0].close()
     except DeviceError:

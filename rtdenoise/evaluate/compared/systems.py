@@ -13,7 +13,7 @@ from typing import Any
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.evaluate.compared import external, peers
-from rtdenoise.evaluate.signals import resample
+from rtdenoise.rates import resample
 from rtdenoise.typing import F32
 
 NOISY = "noisy"

@@ -10,7 +10,7 @@ from typing import Any
 from rtdenoise.errors import AudioFileError, RtDenoiseError
 from rtdenoise.live_audio.ends.files import Destination, Output, PlayedFile
 from rtdenoise.live_audio.ends.recorder import Recorder
-from rtdenoise.live_audio.ends.virtual_feed import Feeding
+from rtdenoise.live_audio.ends.virtual_feed import MicrophoneFeed
 from rtdenoise.live_audio.ends.virtual_microphone import VirtualMicrophone
 from rtdenoise.live_audio.plan import LivePlan
 from rtdenoise.live_audio.session import Session
@@ -45,7 +45,7 @@ class Assembly:
         self._tell, self._stack = tell, ExitStack()
         self.session = Session(plan, tell)
         self.recorder = Recorder(self.session, folder, tell)
-        self._feeding = Feeding(microphone, self.session, tell) if microphone is not None else None
+        self._feed = MicrophoneFeed(microphone, self.session, tell) if microphone is not None else None
         self.played: PlayedFile | None = None
         self.output: Output | None = None
         self._to: Destination | None = None
@@ -98,8 +98,8 @@ class Assembly:
         hurried : callable
             Whether to drop samples that a pipe does not accept at once.
         """
-        if self._feeding is not None:
-            self._feeding.stop()
+        if self._feed is not None:
+            self._feed.stop()
         self.session.close()
         if self.output is not None:
             self.output.close(hurried)

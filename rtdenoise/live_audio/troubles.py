@@ -78,7 +78,7 @@ NO_DEVICES = Trouble(
 NO_SOUND = Trouble(
     check="streams",
     state=FAILED,
-    found="{told}",
+    found="{message}",
     remedies=("see `rtdenoise devices`; close other programs that use the device",),
 )
 PULSEAUDIO = Trouble(

@@ -63,7 +63,7 @@ def sphinx() -> Recogniser:
         raise MissingExtraError(
             "recognising speech needs pocketsphinx: pip install 'rtdenoise[asr]', or --asr 'NAME=command {in}'"
         )
-    return Recogniser(SPHINX, _hear_sphinx, f"{SPHINX} {_version(SPHINX)}")
+    return Recogniser(SPHINX, _run_sphinx, f"{SPHINX} {_version(SPHINX)}")
 
 
 @lru_cache(maxsize=1)
@@ -73,7 +73,7 @@ def _decoder() -> Any:
     return Decoder(samprate=SAMPLE_RATE_HZ, cmn="batch", loglevel="FATAL")  # "live" would remember the one before
 
 
-def _hear_sphinx(signal: F32) -> str:
+def _run_sphinx(signal: F32) -> str:
     decoder = _decoder()
     decoder.start_utt()
     samples = np.round(np.clip(signal, -1.0, 32767 / 32768) * 32768).astype("<i2")

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from rtdenoise.errors import RtDenoiseError
-from rtdenoise.live_audio.record import heard_delay
+from rtdenoise.live_audio.record import audible_delay
 from rtdenoise.live_audio.session import Session
 from rtdenoise.live_audio.shared_memory import Region, span_of
 from rtdenoise.typing import F32
@@ -92,7 +92,7 @@ def pull_together(taps: Sequence[Tap], region: Region, n: int) -> tuple[int, lis
     live = region.live[0]
     if live["capacity"] == 0 or live["wait"] < 0:
         return 0, [np.zeros((0, max(1, int(live["channels"]))), np.float32) for _ in taps]
-    delay = heard_delay(region.live)
+    delay = audible_delay(region.live)
     for tap in taps:
         tap.follow(region, delay)
     capacity, block = int(live["capacity"]), int(live["block"])

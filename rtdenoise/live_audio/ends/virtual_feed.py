@@ -15,7 +15,7 @@ _STEP_SECONDS = 0.05
 _STOP_SECONDS = 0.1  # a server that hangs must not keep the end
 
 
-class Feeding:
+class MicrophoneFeed:
     """Leads the audio process's stream into the microphone, again whenever it is elsewhere; silent meanwhile.
 
     Parameters

@@ -74,16 +74,16 @@ def carry_out(plan: Plan, tell: Callable[[str], None]) -> None:
 
 def _change_files(plan: Plan, tell: Callable[[str], None]) -> None:
     before: list[tuple[Path, bytes | None, list[Path]]] = []
-    told = []
+    lines = []
     try:
         for path, content in plan.write:
             was = _content(path)
             if was == content.encode():
-                told.append(f"unchanged {path}")
+                lines.append(f"unchanged {path}")
                 continue
             before.append((path, was, make_folder(path.parent)))
             write_bytes(path, content.encode())
-            told.append(f"wrote {path}")
+            lines.append(f"wrote {path}")
     except BaseException:
         for path, was, made in reversed(before):
             with suppress(OSError):
@@ -93,7 +93,7 @@ def _change_files(plan: Plan, tell: Callable[[str], None]) -> None:
                     write_bytes(path, was)
                 remove_empty(made)
         raise
-    for line in told:
+    for line in lines:
         tell(line)
     for path in plan.remove:
         path.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ import pytest
 import rtdenoise
 from rtdenoise.cache import kept_files
 from rtdenoise.live_audio.audio import pace
-from rtdenoise.live_audio.ends.taps import Tap
+from rtdenoise.live_audio.ends.taps import Tap, pull_together
 from rtdenoise.live_audio.record import audible_delay
 from rtdenoise.live_audio.shared_memory import span_of
 from tests.live.harness import plan, running, settings
@@ -104,7 +104,7 @@ def test_a_recording_stays_aligned_over_a_switch(server):
 
         def pull():
             n = int(region.live["n"][0])
-            pieces.append([tap.pull(region, n)[:, 0] for tap in taps])
+            pieces.append([pull_together([tap], region, n)[1][0][:, 0] for tap in taps])
             return n
 
         pull()

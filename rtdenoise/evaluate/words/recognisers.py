@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from rtdenoise.errors import ConfigError, MissingExtraError
 from rtdenoise.evaluate.compared.external import ask_command, words_of
+from rtdenoise.evaluate.machine import installed_version
 from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ
 from rtdenoise.typing import F32
 
@@ -63,7 +63,7 @@ def sphinx() -> Recogniser:
         raise MissingExtraError(
             "recognising speech needs pocketsphinx: pip install 'rtdenoise[asr]', or --asr 'NAME=command {in}'"
         )
-    return Recogniser(SPHINX, _run_sphinx, f"{SPHINX} {_version(SPHINX)}")
+    return Recogniser(SPHINX, _run_sphinx, f"{SPHINX} {installed_version(SPHINX)}")
 
 
 @lru_cache(maxsize=1)
@@ -81,10 +81,3 @@ def _run_sphinx(signal: F32) -> str:
     decoder.end_utt()
     best = decoder.hyp()
     return best.hypstr if best is not None else ""
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""

@@ -50,10 +50,6 @@ class Tap:
     _delay: int = 0
     _rings: dict[str, F32] = field(default_factory=dict)
 
-    def pull(self, region: Region, n: int) -> F32:
-        """The samples of `region` up to the `n`-th output since the last call; (n, channels) float32."""
-        return pull_together([self], region, n)[1][0]
-
     def follow(self, region: Region, delay: int) -> None:
         """Go to the stream of `region`, where the output is `delay` samples later than the input."""
         if region is not self._region:

@@ -9,8 +9,8 @@ Mixtures and losses are `can-live`'s (configs/can-live.yaml) without DNSMOS.  ``
 already, and keeps it every five minutes of processor time: network, means of the weights, and optimiser.  The learning
 rate is constant, then falls as half a cosine over the last ``1 - hold`` of ``--minutes``, which count from the first
 step of a run, of processor time or by the clock; ``--from`` starts it with weights at hand, whose mixtures
-``--first-step`` leaves out.  ``judge`` prints PESQ-wb, eSTOI and SI-SDR of validation mixtures, in full band and without
-what is above 7.6 kHz, and the change of held vowels, second by second.
+``--first-step`` leaves out.  ``judge`` prints PESQ-wb, eSTOI and SI-SDR of validation mixtures, in full band and
+without what is above 7.6 kHz, and the change of held vowels, second by second.
 """
 
 from __future__ import annotations
@@ -156,7 +156,8 @@ def train(file: Path, mixer: Any, loss_of: Any, plan: Plan, start: Path | None, 
             seconds = unlogged * BATCH * SECONDS
             print(
                 f"{step} heard {heard:.2f} h, {spent.cpu / 60:.1f} min, loss {np.mean(losses):.4f}, rate "
-                f"{plan.rate(step - first_step, share):.1e}, {seconds / (now.cpu - logged.cpu):.1f} s a second of processor time, "
+                f"{plan.rate(step - first_step, share):.1e}, "
+                f"{seconds / (now.cpu - logged.cpu):.1f} s a second of processor time, "
                 f"{seconds / (now.wall - logged.wall):.1f} by the clock",
                 flush=True,
             )
@@ -194,9 +195,7 @@ class Means:
         torch._foreach_lerp_(list(self.values.values()), now, 1.0 - min(DECAY, (1 + step) / (10 + step)))
 
 
-def keep(
-    file: Path, network: Banded, optimiser: Any, mean: Means, steps: tuple[int, int], spent: Spent
-) -> None:
+def keep(file: Path, network: Banded, optimiser: Any, mean: Means, steps: tuple[int, int], spent: Spent) -> None:
     """Replace `file`: a run that is ended while it writes goes on from the former one."""
     state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "mean": mean.values}
     state |= {"first": steps[0], "step": steps[1]}

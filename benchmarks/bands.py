@@ -32,8 +32,9 @@ from rtdenoise.evaluate.compared.systems import System, choose, enhancer
 from rtdenoise.evaluate.machine import origin
 from rtdenoise.evaluate.measures import metrics
 from rtdenoise.evaluate.report import tables
-from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, resample
+from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ
 from rtdenoise.lab.data.mixtures import LAWS, companded
+from rtdenoise.rates import resample
 from rtdenoise.typing import F32
 
 Pair = tuple[F32, F32]

@@ -26,7 +26,7 @@ from rtdenoise.errors import MissingExtraError
 from rtdenoise.evaluate.compared import peers
 from rtdenoise.evaluate.compared.systems import own_settings
 from rtdenoise.evaluate.machine import origin
-from rtdenoise.evaluate.signals import resample
+from rtdenoise.rates import resample
 from rtdenoise.registry import build
 
 RATE_HZ = 16_000

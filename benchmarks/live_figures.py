@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.live_faults import ending, speaker
 from benchmarks.live_sessions import card_of, cpu, first_start, hours, soak, start
-from rtdenoise.live_audio.record import heard_delay, percentile_ns
+from rtdenoise.live_audio.record import audible_delay, percentile_ns
 from tests.live.conftest import may_run_in_real_time
 from tests.live.harness import plan, running
 from tests.live.test_exactness import noise
@@ -35,7 +35,7 @@ def bypass(seconds: float) -> dict[str, Any]:
         card.wait_connected()
         signal = noise(seconds, card.rate)
         heard = card.play_record(signal, fast=True)
-        reported = heard_delay(live.session.region.live)
+        reported = audible_delay(live.session.region.live)
     measured = int(np.argmax(np.correlate(heard[: 4000 + 2000], signal[:4000], "valid")))
     differing = int(np.count_nonzero(heard[reported : reported + signal.size] != signal))
     return {"seconds": seconds, "differing_samples": differing, "measured": measured, "reported": reported}
@@ -90,15 +90,15 @@ def gil(seconds: float) -> dict[str, Any]:
     """WF in this very process beside threads that hog the interpreter: blocks lost, and compute times."""
     from rtdenoise.child.lines import ChildEnd
     from rtdenoise.live_audio.audio.devices import find_device, list_devices_here, load_portaudio_here
-    from rtdenoise.live_audio.audio.goodbye import Goodbye
     from rtdenoise.live_audio.audio.portaudio import Opening, open_stream
+    from rtdenoise.live_audio.audio.shutdown import Shutdown
     from rtdenoise.live_audio.audio.worker import Worker
     from rtdenoise.live_audio.shared_memory import Region
 
     with Server(realtime=may_run_in_real_time()) as card:  # no virtual microphone: its callbacks are Python's
         os.environ.update(card.environment)
         region = Region()
-        worker = Worker(plan("WF", source=None, target="x"), region, -1, ChildEnd.__new__(ChildEnd), Goodbye())
+        worker = Worker(plan("WF", source=None, target="x"), region, -1, ChildEnd.__new__(ChildEnd), Shutdown())
         listed = list_devices_here()
         source, target = (find_device(listed, name, kind) for name, kind in (("mic", "input"), ("speaker", "output")))
         _hop, callback, userdata = worker._prepare(card.rate, 1, 1, lambda hop: hop)
@@ -135,7 +135,7 @@ def network(seconds: float) -> dict[str, Any]:
     from rtdenoise.config import load_settings
     from rtdenoise.live_audio.audio.pace import Bench
     from rtdenoise.live_audio.callback.programs import process_callback, start_of
-    from rtdenoise.live_audio.record import heard_delay
+    from rtdenoise.live_audio.record import audible_delay
 
     rate, found = 48000, {}
     for model in ("can-live", "can-small"):
@@ -149,7 +149,7 @@ def network(seconds: float) -> dict[str, Any]:
                 "block_us": round(1e6 * block / rate),
                 "compute_us": {f"p{share:g}": round(float(np.percentile(times, share)), 1) for share in (50, 99, 99.9)}
                 | {"max": round(float(times.max()), 1)},
-                "delay_ms": round(1e3 * (heard_delay(bench.live) + block) / rate, 2),
+                "delay_ms": round(1e3 * (audible_delay(bench.live) + block) / rate, 2),
             }
     return found
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.live_audio.record import heard_delay
+from rtdenoise.live_audio.record import audible_delay
 from tests.live.conftest import may_run_in_real_time
 from tests.live.harness import plan, running
 from tests.live.test_exactness import noise
@@ -194,7 +194,7 @@ def hours(seconds: float) -> dict[str, Any]:
         card.set_idle(noise(2.0, card.rate))  # a microphone that gives only zeros for long would be opened again
         signal = noise(min(120.0, 480 * seconds), card.rate)
         record, worker = live.session.region.live, live.session._worker.pid
-        delay, played, skipped, differing, began = heard_delay(record), 0, 0, 0, time.monotonic()
+        delay, played, skipped, differing, began = audible_delay(record), 0, 0, 0, time.monotonic()
         memory = []
         while played < 480 * seconds * card.rate:
             try:
@@ -208,7 +208,7 @@ def hours(seconds: float) -> dict[str, Any]:
             memory.append(_resident(worker))
             played += signal.size
         report = live.session.monitor.total()
-        grown = heard_delay(record) - delay + int(record["inserted"][0])
+        grown = audible_delay(record) - delay + int(record["inserted"][0])
     return {
         "hours": round(played / card.rate / 3600, 2),
         "repeated_because_the_server_skipped": skipped,

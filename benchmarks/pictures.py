@@ -30,7 +30,8 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from benchmarks.listening import CLIP, NOISES, ROOT
-from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, mix_at_snr, read_mono, resample
+from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, mix_at_snr, read_mono
+from rtdenoise.rates import resample
 from rtdenoise.typing import F32
 
 PICTURES = ROOT / "docs" / "pictures"

@@ -1,4 +1,4 @@
-"""Supported sample rates and their validation."""
+"""Supported sample rates, their validation, and whole signals at another rate."""
 
 from __future__ import annotations
 
@@ -44,3 +44,10 @@ def passed_hz(sample_rate: float, processing_rate: float) -> float:
     """Highest frequency that comes out of a method that runs at another rate than its stream, between resamplers."""
     lower = min(sample_rate, processing_rate)
     return lower / 2 if sample_rate == processing_rate else _PASSBAND * lower / 2
+
+
+def resample(signal: Any, rate_hz: int, wanted_hz: int) -> Any:
+    """A whole ``(n,)`` or ``(n, channels)`` signal at another rate; streams have `rtdenoise.streaming.resampler`."""
+    import soxr
+
+    return soxr.resample(signal, rate_hz, wanted_hz)

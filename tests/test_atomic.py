@@ -146,7 +146,7 @@ def test_names_that_cannot_be_and_links_that_lead_nowhere(tmp_path):
     (tmp_path / "dangling").symlink_to("real")
     (tmp_path / "lost").symlink_to(tmp_path / "no" / "where")
     for name, message in (
-        ("x" * 300, "name too long; target= gives a shorter name"),
+        ("x" * 300, "name too long; give it a shorter one"),
         ("loop", "the link leads in a circle"),
         ("lost", f"no folder {tmp_path / 'no'}"),
     ):

@@ -20,7 +20,8 @@ from rtdenoise.methods.can.models import LITERT, LITERT_INT8, SPEC, START, WEIGH
 ROOT = Path(__file__).resolve().parents[1]
 MOST_MB = 25
 CORE = {
-    "click", "numba", "numpy", "platformdirs", "pyyaml", "rich", "rocket-fft", "scipy", "sounddevice", "soundfile"
+    "click", "numba", "numpy", "platformdirs", "pyyaml", "rich", "rocket-fft", "scipy", "sounddevice", "soundfile",
+    "soxr",
 }  # fmt: skip
 COMMANDS = """
 import sys

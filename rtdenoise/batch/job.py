@@ -14,7 +14,7 @@ from typing import Any
 from rtdenoise.batch.cluster import connect
 from rtdenoise.batch.places import Place
 from rtdenoise.batch.summary import check_summary, write_summary
-from rtdenoise.batch.task import DONE, FAILED, SKIPPED, Task, is_done, print_of, record_of, run_task
+from rtdenoise.batch.task import DONE, FAILED, SKIPPED, Task, digest_of, is_done, record_of, run_task
 from rtdenoise.disk.names import plain
 from rtdenoise.errors import ConfigError, reason
 from rtdenoise.files.setup import Setup
@@ -123,7 +123,7 @@ def _plan(
     request: Request, source: Place, target: Place, left_out: dict[str, str]
 ) -> tuple[list[Task], list[dict[str, Any]]]:
     """Remaining tasks, largest first, and rows of finished ones; what is left out goes into `left_out`."""
-    stamp = print_of(request.setup)
+    stamp = digest_of(request.setup)
     if target.is_local and Path(target.root).exists() and not Path(target.root).is_dir():
         raise ConfigError(f"{request.target}: is a file; a batch writes into a folder")
     if target.is_inside(source):

@@ -23,7 +23,7 @@ _local = threading.local()  # a cluster worker may run tasks in several threads
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One file: name, source, target and settings (`print_of_setup` identifies the settings in records).
+    """One file: name, source, target and settings (`setup_digest` identifies the settings in records).
 
     `tag` is the same for all files of a batch, also when the batch is resumed.
     """
@@ -32,12 +32,12 @@ class Task:
     source: str
     target: str
     setup: Setup
-    print_of_setup: str
+    setup_digest: str
     overwrite: bool
     tag: str
 
 
-def print_of(setup: Setup) -> str:
+def digest_of(setup: Setup) -> str:
     """Fingerprint of the settings."""
     return hashlib.sha256(json.dumps(asdict(setup), sort_keys=True, default=str).encode()).hexdigest()[:16]
 
@@ -59,7 +59,7 @@ def record_of(target: Place, name: str) -> dict[str, Any]:
 def is_done(task: Task, target: Place) -> bool:
     """Whether the output was made from this source with these settings, and exists complete."""
     record = record_of(target, task.found.name)
-    same = record.get("stamp") == task.found.stamp and record.get("setup") == task.print_of_setup
+    same = record.get("stamp") == task.found.stamp and record.get("setup") == task.setup_digest
     return record.get("status") == DONE and same and target.size(task.found.name) == record.get("target_size")
 
 
@@ -71,7 +71,7 @@ def run_task(task: Task) -> dict[str, Any]:
     target = Place(task.target)
     if is_done(task, target):
         return {**record_of(target, task.found.name), "status": SKIPPED}
-    row = {"name": task.found.name, "stamp": task.found.stamp, "setup": task.print_of_setup}
+    row = {"name": task.found.name, "stamp": task.found.stamp, "setup": task.setup_digest}
     if target.size(task.found.name) is not None and not task.overwrite and not record_of(target, task.found.name):
         return {**row, "status": FAILED, "error": "the target exists and is not from a batch; --overwrite replaces it"}
     begun = {**row, "status": "begun"}
@@ -101,7 +101,7 @@ def run_task(task: Task) -> dict[str, Any]:
 def _streams(task: Task) -> Streams:
     """The streams of this thread, built once and reused for all files."""
     kept: dict[str, Streams] = _local.__dict__.setdefault("streams", {})
-    if task.print_of_setup not in kept:
+    if task.setup_digest not in kept:
         kept.clear()
-        kept[task.print_of_setup] = Streams(task.setup)
-    return kept[task.print_of_setup]
+        kept[task.setup_digest] = Streams(task.setup)
+    return kept[task.setup_digest]

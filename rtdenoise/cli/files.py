@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rtdenoise.cli.console import Bar, Preparing, stderr_console, stdout_console
-from rtdenoise.cli.messages import FAILED, as_options, complain, one_line
+from rtdenoise.cli.messages import FAILED, complain, one_line
 from rtdenoise.cli.options import MethodOptions, Options
 from rtdenoise.disk.names import as_text, shown
 
@@ -154,7 +154,7 @@ def run_folder(options: Options) -> int:
 def _print_folder(options: Options, report: FolderReport) -> None:
     if options.as_json:
         values = report.as_dict()
-        failed = {path: one_line(as_options(message)) for path, message in values["failed"].items()}
+        failed = {path: one_line(message) for path, message in values["failed"].items()}
         click.echo(json.dumps(values | {"failed": failed}, indent=2, allow_nan=False))
         return
     if options.quiet:

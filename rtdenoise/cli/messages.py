@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 
 import click
 
@@ -12,14 +11,6 @@ from rtdenoise.disk.names import shown
 
 PROGRAM = "rtdenoise"
 FAILED, INTERRUPTED, NOBODY_READS = 1, 130, 141
-_OPTIONS = {"overwrite=True": "--overwrite", "target=": "--output"}
-_VALUE = re.compile(r"^(rate|format|jobs)=")  # a message that begins with the parameter it is about
-_KEYWORD = re.compile(rf"(?<!\S)({'|'.join(_OPTIONS)})(?!\S)")  # a word of its own: names of files hold anything
-
-
-def as_options(message: str) -> str:
-    """A message of the library, its keywords replaced by the options that stand for them."""
-    return _KEYWORD.sub(lambda found: _OPTIONS[found[0]], _VALUE.sub(r"--\1 ", message))
 
 
 def complain(message: str, kind: str = "error") -> None:
@@ -28,7 +19,7 @@ def complain(message: str, kind: str = "error") -> None:
     An unwritable standard error is ignored: it could not be reported.
     """
     with contextlib.suppress(OSError):
-        click.echo(f"{PROGRAM}: {kind}: {one_line(as_options(message))}", err=True)
+        click.echo(f"{PROGRAM}: {kind}: {one_line(message)}", err=True)
 
 
 def one_line(message: str) -> str:

@@ -38,7 +38,7 @@ class Watch:
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.fields[told]}", markup=False),
+            TextColumn("{task.fields[words]}", markup=False),
             TimeRemainingColumn(),
             console=console,
             transient=True,
@@ -51,15 +51,15 @@ class Watch:
         if not self._bar.disable:
             if first:
                 self._bar.start()
-                self._bar.add_task(self._name, total=at.steps, told="")
-            self._bar.update(self._bar.task_ids[0], completed=at.step, told=told(at))
+                self._bar.add_task(self._name, total=at.steps, words="")
+            self._bar.update(self._bar.task_ids[0], completed=at.step, words=progress_line(at))
         elif not self._console.quiet and (first or monotonic() - self._said >= _LINE_SECONDS):
             self._said = monotonic()
-            complain(f"{self._name} {told(at)}, {at.seconds_left / 60.0:.0f} min left", kind="note")
+            complain(f"{self._name} {progress_line(at)}, {at.seconds_left / 60.0:.0f} min left", kind="note")
 
     def summary(self, reason: str) -> str:
         """Why the run ended, and what it reached in this session."""
-        return f"{reason} after {told(self._last)}" if self._last is not None else reason
+        return f"{reason} after {progress_line(self._last)}" if self._last is not None else reason
 
     def hint(self, text: str) -> None:
         """Say what to do next, unless asked to be quiet."""
@@ -75,7 +75,7 @@ class Watch:
         self._bar.stop()
 
 
-def told(at: RunProgress) -> str:
+def progress_line(at: RunProgress) -> str:
     """In words: step, loss, hours heard, speed."""
     return (
         f"step {at.step} of {at.steps}, loss {at.loss:.4f}, {at.audio_hours:.2f} h heard, "

@@ -37,7 +37,7 @@ _REMEDIES = {
     errno.EROFS: "; name another place",
     errno.EACCES: "; name another place, or change its permissions",
     errno.EPERM: "; name another place, or change its permissions",
-    errno.ENAMETOOLONG: "; target= gives a shorter name",
+    errno.ENAMETOOLONG: "; give it a shorter one",
     errno.ELOOP: "; the link leads in a circle: name another file",
 }
 
@@ -63,7 +63,7 @@ def require_free(path: Path, *, overwrite: bool) -> None:
     if not stat.S_ISREG(mode):
         raise AudioFileError(f"{path}: is not a regular file and cannot be replaced")
     if not overwrite:
-        raise AudioFileError(f"{path}: exists already; overwrite=True replaces it, target= names another")
+        raise AudioFileError(f"{path}: exists already; name another, or replace it (--overwrite, overwrite=True)")
 
 
 def require_folder(folder: Path) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 
 from rtdenoise.errors import AudioFileError, SignalError
 from rtdenoise.evaluate.mixing import Mixture, recordings_in, render_mixture
-from rtdenoise.evaluate.signals import read_mono_as_is, resample
+from rtdenoise.evaluate.signals import read_mono_as_is
+from rtdenoise.rates import resample
 from rtdenoise.typing import F32, F64
 
 WIDE_HZ, NARROW_HZ = 16000, 8000

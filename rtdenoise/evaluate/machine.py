@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -49,4 +50,12 @@ def _commit() -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
     except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def installed_version(package: str) -> str:
+    """The version of an installed package; empty if there is none."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
         return ""

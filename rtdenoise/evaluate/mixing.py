@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from rtdenoise.evaluate.signals import (
     read_mono,
     speech_of_length,
 )
+from rtdenoise.sound.manifest import read_manifest
 from rtdenoise.sound.recordings import left_out_line, recordings_below
 from rtdenoise.typing import F32
 
@@ -94,6 +94,8 @@ def find_sources(
     ------
     AudioFileError
         If the location does not exist or holds no audio.
+    ConfigError
+        If a manifest cannot be read, or lacks what it needs.
     """
     if location.suffix.lower() == ".csv":
         found = _manifest_sources(location, kind, split, frozenset(tiers))
@@ -152,13 +154,8 @@ def find_material(
 
 
 def _manifest_sources(manifest: Path, kind: str, split: str, tiers: frozenset[str]) -> list[Source]:
-    try:
-        with manifest.open(newline="", encoding="utf-8") as handle:
-            rows = list(csv.DictReader(handle))
-    except OSError as error:
-        raise AudioFileError(f"{manifest}: {error.strerror}") from error
     found = []
-    for row in rows:
+    for row in read_manifest(manifest):
         unwanted = (kind and row.get("kind") != kind) or (split and row.get("split") != split)
         if unwanted or (tiers and row.get("tier") not in tiers):
             continue

@@ -183,14 +183,14 @@ def score_clip(clip: Clip, systems: Sequence[System], cache: Path, with_dnsmos: 
 def _score(system: System, pair: tuple[F32, F32], rate_hz: int, cache: Cache, with_dnsmos: bool) -> Scores:
     """Scores from the cache; only missing ones are computed."""
     clean, noisy = pair
-    print_of_system = fingerprint(system)
-    run_key = digest("run", print_of_system, str(rate_hz), clean, noisy)
-    score_key = str(cache.get(run_key).get("scores", "")) if print_of_system else ""
+    system_digest = fingerprint(system)
+    run_key = digest("run", system_digest, str(rate_hz), clean, noisy)
+    score_key = str(cache.get(run_key).get("scores", "")) if system_digest else ""
     enhanced = None
     if not score_key:
         enhanced = enhance(system, noisy, rate_hz)
         score_key = digest("scores", str(rate_hz), clean, noisy, enhanced)
-        if print_of_system:
+        if system_digest:
             cache.put(run_key, {"scores": score_key})
     scores: Scores = cache.get(score_key)
     wanted = metrics.possible_names(rate_hz, with_dnsmos=with_dnsmos)

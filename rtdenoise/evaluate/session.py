@@ -24,7 +24,8 @@ from rtdenoise.evaluate.report.page import write_page
 from rtdenoise.evaluate.report.pictures import curves_over_snr, quality_over_delay
 from rtdenoise.evaluate.report.record import make_record, to_csv, to_json
 from rtdenoise.evaluate.scoring import ClipScores, Progress, score_all
-from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, resample
+from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ
+from rtdenoise.rates import resample
 from rtdenoise.typing import F32
 
 _log = logging.getLogger(__name__)
@@ -99,7 +100,6 @@ def evaluate(request: Request, progress: Progress | None = None) -> Answer:
     ConfigError, AudioFileError
         If nothing can be evaluated; a clip or peer that fails is reported, and the rest goes on.
     """
-    metrics.require_resampler()
     require_folder(request.output)
     left_out: dict[str, str] = {}
     clips, material = gather_clips(request, left_out)

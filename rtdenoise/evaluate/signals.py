@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from rtdenoise.errors import MissingExtraError, SignalError
+from rtdenoise.errors import SignalError
+from rtdenoise.rates import resample
 from rtdenoise.sound.recordings import read_recording
 from rtdenoise.typing import F32, F64
 from rtdenoise.units import amplitude_from_db
@@ -147,18 +147,3 @@ def read_mono_as_is(path: Path) -> tuple[F64, int]:
     """
     samples, rate = read_recording(path)
     return samples.mean(axis=1, dtype=np.float64), rate
-
-
-def resample(signal: Any, rate_hz: int, wanted_hz: int) -> Any:
-    """A whole ``(n,)`` signal at another rate.
-
-    Raises
-    ------
-    MissingExtraError
-        Without the package soxr.
-    """
-    try:
-        import soxr
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("changing a sample rate needs soxr: pip install 'rtdenoise[eval]'") from error
-    return soxr.resample(signal, rate_hz, wanted_hz)

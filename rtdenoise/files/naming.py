@@ -27,7 +27,7 @@ def beside(source: Path, label: str) -> Path:
     if source.is_dir():
         source = source.resolve()  # "." and "folder/.." have names too
         if not source.name:
-            raise AudioFileError(f"{source}: name a folder for the output with target=")
+            raise AudioFileError(f"{source}: has no name to make another of; name a folder for the output")
         return source.with_name(f"{source.name}_{label}{DENOISED}")
     return source.with_name(result_name(source, f"_{label}{DENOISED}"))
 
@@ -84,4 +84,4 @@ def require_different(source: Path, target: Path) -> None:
     """
     same_name = os.path.realpath(source) == os.path.realpath(target)
     if same_name or (is_there(source) and is_there(target) and source.samefile(target)):
-        raise AudioFileError(f"{target}: input and output are the same; target= names another place")
+        raise AudioFileError(f"{target}: input and output are the same; name another output")

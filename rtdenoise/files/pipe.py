@@ -128,7 +128,8 @@ def _open_reader(job: PipeJob, signals: DeferredSignals, stack: ExitStack) -> St
     source = stack.push(open_source(path, STANDARD_INPUT))
     rate = source.encoding.sample_rate
     if job.carried.sample_rate not in (None, rate):
-        raise ConfigError(f"rate={job.carried.sample_rate} Hz, but the {kind.name} on standard input has {rate} Hz")
+        asked = job.carried.sample_rate
+        raise ConfigError(f"a rate of {asked} Hz was given, but the {kind.name} on standard input has {rate} Hz")
     return source
 
 

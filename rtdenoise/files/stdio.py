@@ -125,7 +125,9 @@ class StdinAudio:
             self.header = read_wave_header(stdin.exactly(4), stdin.exactly)
             self.form, rate, channels = self.header.form, self.header.sample_rate, self.header.channels
             if carried.sample_rate not in (None, rate):
-                raise ConfigError(f"rate={carried.sample_rate} Hz, but the WAV on standard input has {rate} Hz")
+                raise ConfigError(
+                    f"a rate of {carried.sample_rate} Hz was given, but the WAV on standard input has {rate} Hz"
+                )
         else:
             if carried.sample_rate is None:
                 raise ConfigError(

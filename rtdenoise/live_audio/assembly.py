@@ -12,7 +12,7 @@ from rtdenoise.live_audio.audio.ahead import Ahead
 from rtdenoise.live_audio.ends.default_microphone import DefaultMicrophone
 from rtdenoise.live_audio.ends.files import Destination, Output, PlayedFile
 from rtdenoise.live_audio.ends.recorder import Recorder
-from rtdenoise.live_audio.ends.virtual_feed import Feeding
+from rtdenoise.live_audio.ends.virtual_feed import MicrophoneFeed
 from rtdenoise.live_audio.ends.virtual_microphone import VirtualMicrophone
 from rtdenoise.live_audio.plan import LivePlan
 from rtdenoise.live_audio.session import Session
@@ -57,7 +57,7 @@ class Assembly:
         self.session = Session(plan, tell, ahead)
         self.recorder = Recorder(self.session, folder, tell)
         self.default = DefaultMicrophone(microphone) if microphone is not None else None
-        self._feeding = Feeding(microphone, self.session, tell, self.default) if microphone is not None else None
+        self._feed = MicrophoneFeed(microphone, self.session, tell) if microphone is not None else None
         self.played: PlayedFile | None = None
         self.output: Output | None = None
         self._to: Destination | None = None
@@ -110,8 +110,8 @@ class Assembly:
         hurried : callable
             Whether to drop samples that a pipe does not accept at once.
         """
-        if self._feeding is not None:
-            self._feeding.stop()
+        if self._feed is not None:
+            self._feed.stop()
         if self.default is not None:
             self.default.close()
         self.session.close()

@@ -25,7 +25,7 @@ __all__ = ["FAILED", "OK", "WARNING", "Finding", "examine"]
 _PACED_SECONDS = 10.0
 _BUSY_PERCENT = 50.0
 _CLOCK_NS = 1_000_000
-_NOT_TOLD = {"darwin": troubles.SILENT_ON_A_MAC, "win32": troubles.SILENT_ON_WINDOWS}
+_CANNOT_ASK = {"darwin": troubles.SILENT_ON_A_MAC, "win32": troubles.SILENT_ON_WINDOWS}
 _OPEN_SECONDS, _LISTEN_SECONDS = 300.0, 0.5  # the first start at a rate compiles; a dead device ends earlier
 
 
@@ -66,8 +66,8 @@ def _portaudio() -> Finding:
 def _permissions() -> Finding:
     """Whether the user may open the sound devices; other systems than Linux ask when a program first records."""
     name = "permissions"
-    if sys.platform in _NOT_TOLD:
-        return _NOT_TOLD[sys.platform].finding()
+    if sys.platform in _CANNOT_ASK:
+        return _CANNOT_ASK[sys.platform].finding()
     cards, refused = sound_cards()
     if not cards:
         return Finding(name=name, state=OK, found="none are needed: there is no sound card of the system's own")
@@ -95,8 +95,8 @@ def _streams() -> Finding:
     from rtdenoise.live_audio.session import Session
 
     plan = LivePlan(settings=load_settings(method="bypass", preset="low"), silent=True)
-    told: list[str] = []
-    session = Session(plan, told.append)
+    messages: list[str] = []
+    session = Session(plan, messages.append)
     try:
         until = time.monotonic() + _OPEN_SECONDS
         while session.step() and session.state != "running" and time.monotonic() < until:
@@ -108,7 +108,7 @@ def _streams() -> Finding:
     finally:
         session.close()
     if not report["callbacks"]:
-        return troubles.NO_SOUND.finding(told=told[-1] if told else f"no sound within {_OPEN_SECONDS:.0f} s")
+        return troubles.NO_SOUND.finding(message=messages[-1] if messages else f"no sound within {_OPEN_SECONDS:.0f} s")
     devices = session.monitor.devices
     names = " -> ".join(devices[key]["name"] for key in ("source", "target") if devices.get(key))
     found = f"{names} at {devices['rate']:.0f} Hz: {report['callbacks']} blocks, {report['lost']} samples lost"
@@ -202,6 +202,24 @@ def _desktop() -> Finding:
     return troubles.NO_SOUND_SERVER.finding()
 
 
+def _service() -> Finding:
+    """Whether the microphone starts with the session, runs, and is started by an interpreter that is still there."""
+    from rtdenoise.live_audio.control.place import is_answered, usual_place
+    from rtdenoise.live_audio.service.systems import starter
+
+    found = starter()
+    if found is None:
+        return Finding(name="start with the session", state=OK, found="not installed; `rtdenoise install` does it")
+    if not found.program.exists():
+        return troubles.SERVICE_ORPHANED.finding(path=found.path, program=found.program)
+    state = found.state or ("active" if is_answered(usual_place()) else "no session answers")
+    if state == "active":
+        return Finding(name="start with the session", state=OK, found=f"runs, installed in {found.path}")
+    systemd, macos, other = troubles.SERVICE_DOWN.remedies
+    remedy = systemd if found.state else macos if sys.platform == "darwin" else other
+    return troubles.SERVICE_DOWN.finding(remedy=remedy, path=found.path, state=state)
+
+
 def _sound_server() -> Finding:
     """Warn about PulseAudio through ALSA, the one host that PortAudio does not handle well."""
     if server_name() == "pulseaudio":
@@ -250,4 +268,5 @@ _CHECKS: dict[str, Callable[[], Finding]] = {
     "network weights": _weights,
     "network engines": _engines,
     "virtual microphone": _desktop,
+    "start with the session": _service,
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.live_audio.record import heard_delay
+from rtdenoise.live_audio.record import audible_delay
 from rtdenoise.live_audio.session import Session
 from rtdenoise.live_audio.shared_memory import Region, span_of
 from rtdenoise.typing import F32
@@ -51,7 +51,7 @@ class Meters:
         """
         region = self._session.region
         live = region.live[0]
-        rate, n, delay = float(live["rate"]), int(live["n"]), heard_delay(region.live)
+        rate, n, delay = float(live["rate"]), int(live["n"]), audible_delay(region.live)
         if live["capacity"] == 0 or live["wait"] < 0 or n <= delay:
             return None
         if region is not self._region or n < self._position:

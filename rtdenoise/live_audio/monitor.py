@@ -12,8 +12,8 @@ import numpy as np
 from rtdenoise.live_audio.record import (
     FLAGS,
     HISTOGRAM_BINS,
-    heard_delay,
-    heard_rate,
+    audible_delay,
+    audible_rate,
     histogram_value_ns,
     percentile_ns,
 )
@@ -199,7 +199,7 @@ class Monitor:
             "device_in": 1000.0 * float(self.devices.get("latency_in_seconds") or 0.0),
             "block": block / per_ms,
             "algorithm": algorithm / per_ms,
-            "queue": (max(0, heard_delay(self._live) - algorithm) + second_clock) / per_ms,
+            "queue": (max(0, audible_delay(self._live) - algorithm) + second_clock) / per_ms,
             "compute": percentile_ns(record["compute_histogram"], 0.5) / 1e6 * (record["callbacks"] >= _SETTLED),
             "device_out": 1000.0 * float(self.devices.get("latency_out_seconds") or 0.0),
         }
@@ -210,7 +210,7 @@ class Monitor:
         """Where the audible method runs, at which rate, and the highest frequency that it lets through."""
         if self._live is None:
             return {}
-        record, rate = self._live[0], heard_rate(self._live)
+        record, rate = self._live[0], audible_rate(self._live)
         inside = record["share_target"] == 0.0 or record["engine_inside"] == 1
         return {
             "run_in": "callback" if inside else "engine",

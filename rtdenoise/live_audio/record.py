@@ -231,7 +231,7 @@ def attach_rings(live: Any, rings: dict[str, F32]) -> None:
     live["capacity"] = rings["noisy"].shape[0]
 
 
-def heard_delay(live: Any) -> int:
+def audible_delay(live: Any) -> int:
     """Delay from input to output in samples: the wait plus the latency of the audible path.
 
     Parameters
@@ -244,7 +244,7 @@ def heard_delay(live: Any) -> int:
     return int(record["wait"]) + int(record["latency"])
 
 
-def heard_rate(live: Any) -> float:
+def audible_rate(live: Any) -> float:
     """Rate at which the audible method runs, in Hz; `live` is (1,) `LIVE`, read."""
     record = live[0]
     return float(record["engine_rate"] if record["share_target"] > 0.0 else record["rate"])

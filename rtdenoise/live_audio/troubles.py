@@ -78,7 +78,7 @@ NO_DEVICES = Trouble(
 NO_SOUND = Trouble(
     check="streams",
     state=FAILED,
-    found="{told}",
+    found="{message}",
     remedies=("see `rtdenoise devices`; close other programs that use the device",),
 )
 PULSEAUDIO = Trouble(
@@ -133,6 +133,22 @@ NO_SOUND_SERVER = Trouble(
     state=WARNING,
     found="no sound server answers pactl",
     remedies=("start PipeWire (with pipewire-pulse) or PulseAudio; only --output virtual-mic needs it",),
+)
+SERVICE_ORPHANED = Trouble(
+    check="start with the session",
+    state=FAILED,
+    found="{path} starts {program}, which is not there any more",
+    remedies=("`rtdenoise install` with its options again, or `rtdenoise uninstall`",),
+)
+SERVICE_DOWN = Trouble(
+    check="start with the session",
+    state=WARNING,
+    found="installed in {path}, but does not run ({state})",
+    remedies=(
+        "`systemctl --user restart rtdenoise`; why it ended: `journalctl --user -u rtdenoise`",
+        "log in again, or see the end of ~/Library/Logs/rtdenoise.log",
+        "log in again",
+    ),
 )
 TOO_SLOW = Trouble(
     check="method {method}",

@@ -82,13 +82,6 @@ def encoding_for(target: Path, source: Encoding, n_samples: int | None) -> Encod
     return chosen if same else replace(chosen, endian="FILE", kbps=source.kbps if subtype == source.subtype else 0.0)
 
 
-def usual_suffix(encoding: Encoding) -> str:
-    """The usual suffix of one of libsndfile's containers; empty for another."""
-    if encoding.subtype == "OPUS" and encoding.container == "OGG":
-        return ".opus"
-    return next((suffix for suffix, kinds in _CONTAINERS.items() if encoding.container in kinds), "")
-
-
 def containers_for(target: Path) -> tuple[str, ...]:
     """What a file of this suffix can be inside, the usual one first.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
 
+from rtdenoise.rates import resample
 from rtdenoise.streaming.channels import Downmix, PerChannel
 from rtdenoise.streaming.mixing import Mixed
 from rtdenoise.streaming.offline import run_offline
@@ -51,14 +51,9 @@ def enhance_whole(denoiser: Denoiser, signal: F32) -> F32:
 
 
 def _at_another_rate(inner: Whole, rate: int, inner_rate: int) -> Whole:
-    common = math.gcd(rate, inner_rate)
-    up, down = rate // common, inner_rate // common
-
     def whole(x: F32) -> F32:
-        from scipy import signal as scipy_signal  # takes half a second to import
-
-        found = inner(scipy_signal.resample_poly(x, down, up).astype(np.float32))
-        back: F32 = scipy_signal.resample_poly(found, up, down).astype(np.float32)
+        finite = np.where(np.isfinite(x), x, np.float32(0.0))  # one NaN would spread over the whole signal
+        back: F32 = resample(inner(resample(finite, rate, inner_rate)), inner_rate, rate)
         return np.pad(back, (0, max(0, len(x) - len(back))))[: len(x)]
 
     return whole

@@ -17,7 +17,7 @@ import soundfile
 
 from rtdenoise.batch import Request, batch
 from rtdenoise.batch.places import Place
-from rtdenoise.batch.task import Task, print_of, run_task
+from rtdenoise.batch.task import Task, digest_of, run_task
 from rtdenoise.errors import AudioFileError, ConfigError, MissingExtraError
 from tests.batch.conftest import make_archive, outputs
 from tests.cli.conftest import call
@@ -155,7 +155,7 @@ def test_any_place_that_fsspec_reaches(archive, setup):
     source, target = Place("memory://raw"), Place("memory://clean")
     found = source.audio()
     assert [entry.name for entry in found] == names
-    task = Task(found[0], "memory://raw", "memory://clean", setup, print_of(setup), False, "t")
+    task = Task(found[0], "memory://raw", "memory://clean", setup, digest_of(setup), False, "t")
     assert run_task(task)["status"] == "done"
     assert run_task(task)["status"] == "skipped"
     assert target.size(found[0].name)
@@ -165,7 +165,7 @@ def test_any_place_that_fsspec_reaches(archive, setup):
 def test_a_place_that_breaks_leaves_no_half_file(archive, setup, tmp_path, monkeypatch):
     raw, _ = archive
     found = Place(str(raw)).audio()[0]
-    task = Task(found, str(raw), str(tmp_path / "clean"), setup, print_of(setup), False, "t")
+    task = Task(found, str(raw), str(tmp_path / "clean"), setup, digest_of(setup), False, "t")
     monkeypatch.setattr(Path, "replace", lambda self, _target: (_ for _ in ()).throw(OSError("no more")))
     with pytest.raises(OSError, match="no more"):
         run_task(task)

@@ -188,7 +188,7 @@ def test_mistakes_are_one_line_and_no_audio(data, arguments, code, message):
 def test_a_wav_that_contradicts_the_rate(tmp_path):
     soundfile.write(tmp_path / "a.wav", voice(100, 8000, 1), 8000)
     _, err = pipe((tmp_path / "a.wav").read_bytes(), "-f", "-", "--rate", RATE, code=1)
-    assert err == "rtdenoise: error: --rate 16000 Hz, but the WAV on standard input has 8000 Hz\n"
+    assert err == "rtdenoise: error: a rate of 16000 Hz was given, but the WAV on standard input has 8000 Hz\n"
 
 
 def test_cut_off_input_is_used_and_told(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from rtdenoise.errors import AudioFileError, ConfigError, SignalError
 from rtdenoise.evaluate import mixing, signals
 from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, active_speech_level_db
+from rtdenoise.evaluate.words.utterances import find_utterances
 
 
 def plan_of(library: Path, **changes: object) -> list[mixing.Mixture]:
@@ -134,3 +135,22 @@ def test_silence_cannot_be_mixed(speech):
         signals.noise_of_length(np.zeros(100), 10, np.random.default_rng(0))
     with pytest.raises(SignalError, match="equally long"):
         signals.mix_at_snr(speech, speech[:-1], 0.0, -20.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"file,kind\na.wav,speech\n", "no column 'path'"),
+        (b"path,kind\na.wav,speech\n,noise\n", "no path in row 2"),
+        (b"path,kind\n\xe9.wav,speech\n", "not text in UTF-8"),
+        (b"", "no column 'path'"),
+    ],
+)
+def test_a_manifest_that_cannot_be_used_is_one_line(tmp_path, content, words):
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_bytes(content)
+    for read in (mixing.find_sources, find_utterances):
+        with pytest.raises(ConfigError, match=words):
+            read(manifest)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        mixing.find_sources(tmp_path / "none.csv")

@@ -178,16 +178,6 @@ def test_mixtures_take_labels_with_babble_and_tiers_of_a_manifest(library, tmp_p
         gather_clips(Request(**more, tiers=("B",)))
 
 
-def test_without_its_extra_it_is_one_line(call, tmp_path, monkeypatch):
-    from rtdenoise.evaluate.measures import metrics
-
-    there = metrics.find_spec
-    monkeypatch.setattr(metrics, "find_spec", lambda name: None if name == "soxr" else there(name))
-    result = call("evaluate", "--clean", tmp_path, "--noisy", tmp_path)
-    assert result.code == 1
-    assert result.err == "rtdenoise: error: measuring quality needs the package soxr: pip install 'rtdenoise[eval]'\n"
-
-
 def test_without_matplotlib_and_pesq_the_rest_is_measured_and_written(call, library, tmp_path, monkeypatch):
     from rtdenoise.evaluate.measures import metrics
     from rtdenoise.evaluate.report import drawing

@@ -17,7 +17,7 @@ def test_nothing_is_overwritten_unless_asked(make):
     source = make()
     target = Path(denoise_file(source, method="bypass").target)
     before = target.read_bytes()
-    with pytest.raises(AudioFileError, match="exists already; overwrite=True"):
+    with pytest.raises(AudioFileError, match="exists already; name another"):
         denoise_file(source, target, method="WF")
     assert target.read_bytes() == before
     denoise_file(source, target, method="WF", overwrite=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soxr
 import yaml
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -58,9 +59,7 @@ def test_speakers_are_held_out_and_the_test_set_is_not_touched(root):
 def test_pairs_come_as_they_are(root, tmp_path):
     pairs = open_pairs(root, "train", cache=tmp_path, sample_rate=16000)
     clean, rate = soundfile.read(root / "clean_trainset_28spk_wav" / "p227_001.wav", dtype="float32")
-    from scipy.signal import resample_poly
-
-    expected = resample_poly(clean, 1, 3)
+    expected = soxr.resample(clean, 3, 1)
     assert rate == RATE and len(pairs) == 4
     assert_allclose(pairs.samples[1, : len(expected)] * pairs.scales[0], expected, atol=PCM_ATOL)
     again = open_pairs(root, "train", cache=tmp_path, sample_rate=16000)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from rtdenoise.cache import entries
-from rtdenoise.cli.commands.doctor import told_of_waiting
+from rtdenoise.cli.commands.doctor import with_waiting_notice
 from rtdenoise.errors import DeviceError
 from rtdenoise.live_audio import doctor, troubles
 from rtdenoise.live_audio.audio import devices
@@ -100,7 +100,7 @@ def test_a_check_that_takes_its_time_is_told_once(capsys):
         time.sleep(0.3)
         yield 2
 
-    assert list(told_of_waiting(slow(), 0.1)) == [1, 2]
+    assert list(with_waiting_notice(slow(), 0.1)) == [1, 2]
     assert capsys.readouterr().err.count("note: still checking: the first use of a method") == 1
 
 

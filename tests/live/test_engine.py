@@ -12,7 +12,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from rtdenoise.errors import ModelError
-from rtdenoise.live_audio.record import heard_delay
+from rtdenoise.live_audio.record import audible_delay
 from tests.live.harness import plan, running
 from tests.live.test_exactness import noise
 from tests.virtual_card.card import VirtualCard
@@ -42,7 +42,7 @@ def test_engine_answers_to_the_sample_one_block_later(server):
         record = wet_running(live)
         signal_in = noise(3.0, card.rate)
         heard = card.play_record(signal_in)
-        delay, late = heard_delay(record), int(record["dry_blocks"][0])
+        delay, late = audible_delay(record), int(record["dry_blocks"][0])
         steps = int(record["engine_steps"][0])
     assert delay == 96 + 128, "the method's latency and one block"
     assert steps > 3.0 * card.rate / 64
@@ -77,7 +77,7 @@ def test_stopped_engine_skips_what_it_missed_and_latency_does_not_grow(server):
     with VirtualCard(server.name) as card, running(engine_plan()) as live:
         card.wait_connected()
         record = wet_running(live)
-        delay = heard_delay(record)
+        delay = audible_delay(record)
         pid = live.session._engines._working.pid
         os.kill(pid, signal.SIGSTOP)
         timer = threading.Timer(0.5, os.kill, (pid, signal.SIGCONT))
@@ -87,7 +87,7 @@ def test_stopped_engine_skips_what_it_missed_and_latency_does_not_grow(server):
         signal_in = noise(0.5, card.rate)
         heard = card.play_record(signal_in)
         assert record["engine_skipped"][0] > 0
-        assert heard_delay(record) == delay
+        assert audible_delay(record) == delay
     late = heard[delay : delay + signal_in.size] != np.float32(0.5) * signal_in
     assert np.mean(late) < 0.2
 
@@ -109,5 +109,5 @@ def test_bypass_of_an_engine_is_the_exact_input_at_equal_latency(server):
         live.wait(lambda: record["engine_weight"][0] == 0.0, 30.0)
         signal_in = noise(0.5, card.rate)
         heard = card.play_record(signal_in)
-        delay = heard_delay(record)
+        delay = audible_delay(record)
     assert_array_equal(heard[delay : delay + signal_in.size], signal_in)

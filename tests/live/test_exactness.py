@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import rtdenoise
-from rtdenoise.live_audio.record import heard_delay
+from rtdenoise.live_audio.record import audible_delay
 from rtdenoise.live_audio.shared_memory import span_of
 from tests.live.conftest import may_run_in_real_time
 from tests.live.harness import plan, running
@@ -23,7 +23,7 @@ def test_bypass_loses_no_sample_and_the_reported_round_trip_is_the_measured_one(
         card.wait_connected()
         signal = noise(60.0, card.rate)
         heard = card.play_record(signal, fast=True)
-        delay = heard_delay(live.session.region.live)
+        delay = audible_delay(live.session.region.live)
     assert np.count_nonzero(heard[delay : delay + signal.size] != signal) == 0
     assert_array_equal(heard[:delay], 0.0)
 
@@ -36,7 +36,7 @@ def test_bypass_is_exact_at_any_block(server_of, rate, period, block):
         card.wait_connected()
         signal = noise(1.0, rate)
         heard = card.play_record(signal, fast=True)
-        delay = heard_delay(live.session.region.live)
+        delay = audible_delay(live.session.region.live)
     start = int(np.flatnonzero(heard)[0])
     assert start >= delay if block else start == delay, "PortAudio cuts the server's blocks into others, at a delay"
     assert_array_equal(heard[start : start + signal.size], signal)
@@ -52,7 +52,7 @@ def test_live_output_is_offline_output_to_the_bit(server, method):
         region, rings = live.session.region, live.session.region.attached_rings()
         n = int(region.live["n"][0])
         assert n < rings["noisy"].shape[0], "the rings must still hold the stream's first sample"
-        noisy, delay = span_of(rings["noisy"], 0, n)[:, 0], heard_delay(region.live)
+        noisy, delay = span_of(rings["noisy"], 0, n)[:, 0], audible_delay(region.live)
     (start,) = np.flatnonzero(noisy == signal[0])[:1]
     assert_array_equal(noisy[start : start + signal.size], signal)
     expected = rtdenoise.denoise(noisy, card.rate, method=method, preset="low")
@@ -71,7 +71,7 @@ def test_a_network_in_the_callback_at_48_khz_is_the_offline_output_to_the_bit(se
         region, rings = live.session.region, live.session.region.attached_rings()
         n = int(region.live["n"][0])
         assert n < rings["noisy"].shape[0], "the rings must still hold the stream's first sample"
-        noisy, delay = span_of(rings["noisy"], 0, n)[:, 0], heard_delay(region.live)
+        noisy, delay = span_of(rings["noisy"], 0, n)[:, 0], audible_delay(region.live)
         assert live.session._engines._working is None, "no engine process"
         assert region.live["engine_inside"][0] == 1 and region.live["dry_blocks"][0] == 0
     (start,) = np.flatnonzero(noisy == signal[0])[:1]

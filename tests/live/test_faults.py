@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from rtdenoise.errors import ConfigError, DeviceError
-from rtdenoise.live_audio.record import FLAGS, heard_delay
+from rtdenoise.live_audio.record import FLAGS, audible_delay
 from tests.live.conftest import may_run_in_real_time
 from tests.live.harness import plan, running, stopped
 from tests.live.test_exactness import noise
@@ -165,7 +165,7 @@ def test_an_audio_process_that_slept_goes_on_and_a_server_that_waited_has_lost_n
     """As after a suspended laptop: stopped, continued; the synchronous server waits, so the count must stay 0."""
     with VirtualCard(server.name) as card, running(plan("bypass")) as live:
         card.wait_connected()
-        delay = heard_delay(live.session.region.live)
+        delay = audible_delay(live.session.region.live)
         live.wait(lambda: live.session.monitor.total()["callbacks"] > 100)
         os.kill(live.session._worker.pid, signal.SIGSTOP)
         time.sleep(0.3)

@@ -14,7 +14,7 @@ from rtdenoise.live_audio.audio import pace
 from rtdenoise.live_audio.audio.pace import Bench
 from rtdenoise.live_audio.callback.programs import process_callback, start_of
 from rtdenoise.live_audio.monitor import Monitor
-from rtdenoise.live_audio.record import heard_delay
+from rtdenoise.live_audio.record import audible_delay
 from tests.live.harness import plan
 
 RATE, MODEL = 48000, "can-small"
@@ -54,7 +54,7 @@ def played(bench, signal, block):
 def test_what_is_heard_is_the_offline_output_to_the_bit_at_the_reported_delay(bench, block):
     signal = voice(1.5)
     out = played(bench, signal, block)[:, 0]
-    delay, hop = heard_delay(bench.live), int(bench.live["engine_hop"][0])
+    delay, hop = audible_delay(bench.live), int(bench.live["engine_hop"][0])
     assert delay == hop - np.gcd(hop, block) + int(bench.live["engine_latency"][0])
     expected = rtdenoise.denoise(signal[:, 0], RATE, "CAN", model=MODEL)
     assert_array_equal(out[delay + FADE :], expected[FADE : out.size - delay])
@@ -92,7 +92,7 @@ def test_the_limit_is_the_users_at_any_time(bench):
     played(bench, signal, 128)
     bench.live["engine_gain_min"] = 1.0
     played(bench, signal, 128)
-    out, delay = played(bench, signal, 128), heard_delay(bench.live)
+    out, delay = played(bench, signal, 128), audible_delay(bench.live)
     assert np.abs(out[delay:] - signal[: len(out) - delay]).max() < 1e-3
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from rtdenoise.live_audio.record import heard_delay
+from rtdenoise.live_audio.record import audible_delay
 from tests.live.conftest import may_run_in_real_time
 from tests.live.harness import plan, running, stopped
 from tests.live.test_exactness import noise
@@ -56,7 +56,7 @@ def test_an_output_that_stalls_for_two_seconds_is_counted_and_costs_no_latency(s
         block = 2 * card.period if two_clocks else 0  # the lead may still be settling
         assert abs(measured_delay(card) - delay) <= block
         if two_clocks is None:
-            assert delay == heard_delay(live.session.region.live)
+            assert delay == audible_delay(live.session.region.live)
     assert ours(server) == []
 
 

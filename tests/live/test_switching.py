@@ -12,7 +12,7 @@ import rtdenoise
 from rtdenoise.cache import kept_files
 from rtdenoise.live_audio.audio import pace
 from rtdenoise.live_audio.ends.taps import Tap, pull_together
-from rtdenoise.live_audio.record import heard_delay
+from rtdenoise.live_audio.record import audible_delay
 from rtdenoise.live_audio.shared_memory import span_of
 from tests.live.harness import plan, running, settings
 from tests.live.test_exactness import noise
@@ -71,13 +71,13 @@ def _smooth(clean, rate, quietest):
 def test_after_the_switch_the_output_is_the_engines_to_the_sample_and_wf_again_afterwards(server):
     with VirtualCard(server.name) as card, running(plan("WF", engine=HALF, howl_guard=False)) as live:
         card.wait_connected()
-        assert heard_delay(live.session.region.live) == 64
+        assert audible_delay(live.session.region.live) == 64
         live.session.set_method("CAN")
         live.wait(lambda: heard(live), 30.0)
         record, signal = live.session.region.live, noise(1.0, card.rate)
         late = int(record["dry_blocks"][0])
         answer = card.play_record(signal)
-        assert heard_delay(record) == 96 + 128
+        assert audible_delay(record) == 96 + 128
         same = answer[96 + 128 : 96 + 128 + signal.size] == np.float32(0.5) * signal
         assert np.count_nonzero(~same) <= (int(record["dry_blocks"][0]) - late) * 1100
         assert np.mean(same) > 0.5

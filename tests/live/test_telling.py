@@ -15,7 +15,7 @@ from rtdenoise.cli.live.options import LiveOptions
 from rtdenoise.cli.live.request import LiveRequest
 from rtdenoise.cli.live.run import LiveRun
 from rtdenoise.cli.live.stop_signals import StopSignals
-from rtdenoise.cli.live.wording import line, misfits
+from rtdenoise.cli.live.wording import adaptation_notes, line
 from rtdenoise.cli.options import MethodOptions
 from rtdenoise.live_audio.monitor import Monitor
 from rtdenoise.live_audio.record import LIVE, histogram_value_ns
@@ -88,11 +88,12 @@ def test_a_stereo_file_on_a_mono_speaker_is_one_line(server, tmp_path):
 def test_latency_that_changes_nothing_is_as_low_and_an_engine_gets_its_hops():
     """On JACK; a host that listens to it is not spoken of."""
     opened = {"source": {"name": "mic", "channels_in": 1, "host_api": "JACK Audio Connection Kit"}, "target": None}
-    assert [len(misfits(plan("WF", latency=latency), opened, None)) for latency in ("low", "safe", 0.1)] == [0, 1, 1]
+    inside = [plan("WF", latency=latency) for latency in ("low", "safe", 0.1)]
+    assert [len(adaptation_notes(each, opened, None)) for each in inside] == [0, 1, 1]
     engine = [plan("WF", latency=latency, engine_always=True) for latency in ("low", "safe", 0.1)]
-    assert [len(misfits(each, opened, None)) for each in engine] == [0, 0, 1]
+    assert [len(adaptation_notes(each, opened, None)) for each in engine] == [0, 0, 1]
     opened["source"]["host_api"] = "ALSA"
-    assert misfits(plan("WF", latency="safe"), opened, None) == []
+    assert adaptation_notes(plan("WF", latency="safe"), opened, None) == []
 
 
 def test_channels_without_end_are_a_servers_and_no_misfit():
@@ -100,7 +101,7 @@ def test_channels_without_end_are_a_servers_and_no_misfit():
         "source": {"name": "default", "channels_in": 64, "host_api": "ALSA"},
         "target": {"name": "default", "channels_out": 64, "host_api": "ALSA"},
     }
-    assert misfits(plan("WF"), opened, None) == []
+    assert adaptation_notes(plan("WF"), opened, None) == []
 
 
 @pytest.mark.parametrize("quiet", [(), ("--quiet",)])

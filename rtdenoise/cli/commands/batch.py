@@ -18,7 +18,7 @@ _SHOWN_FAILURES = 20
 @click.argument("source")
 @click.argument("target")
 @method_options
-@click.option("--jobs", type=int, metavar="N", help="Local processes.  [default: all cores]")
+@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Local processes.  [default: all cores]")
 @click.option("--scheduler", metavar="ADDRESS", help="A Dask cluster, for example tcp://10.0.0.5:8786.")
 @click.option("--retries", type=int, default=2, show_default=True, help="Retries after an error of storage or network.")
 @click.option("--overwrite", is_flag=True, help="Replace targets that are not from a batch.")

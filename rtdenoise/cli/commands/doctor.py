@@ -52,7 +52,7 @@ def command(*, methods: tuple[str, ...], seconds: float, as_json: bool) -> int:
 
     findings = []
     names = tuple(method_name(name) for name in methods or ("SS", "WF", "CAN"))
-    for finding in told_of_waiting(examine(names, seconds), seconds + _PATIENCE_SECONDS):
+    for finding in with_waiting_notice(examine(names, seconds), seconds + _PATIENCE_SECONDS):
         findings.append(finding)
         if not as_json:
             remedy = f"  -> {finding.remedy}" if finding.remedy else ""
@@ -62,7 +62,7 @@ def command(*, methods: tuple[str, ...], seconds: float, as_json: bool) -> int:
     return 1 if any(finding.state == FAILED for finding in findings) else 0
 
 
-def told_of_waiting(results: Iterator[T], patience_seconds: float) -> Iterator[T]:
+def with_waiting_notice(results: Iterator[T], patience_seconds: float) -> Iterator[T]:
     """The same results; a note if one takes longer than this."""
     while True:
         timer = threading.Timer(patience_seconds, complain, [_AT_WORK], {"kind": "note"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -70,8 +70,8 @@ class _Seconds(click.FloatRange):
         return seconds
 
 
-def live_options(function: F) -> F:
-    """Give a command the options of live audio; `take_live_options` collects them."""
+def device_options(function: F) -> F:
+    """Give a command the options that decide how the devices are opened and where the method runs."""
     decorators = (
         click.option(
             "--block",
@@ -87,17 +87,32 @@ def live_options(function: F) -> F:
             help="Latency of the device; safe where low crackles.  [default: low]",
         ),
         click.option(
-            "--duration",
-            type=_Seconds(min=0.0, min_open=True),
-            metavar="S",
-            help="Stop after this many seconds.  [default: at Ctrl-C, or where a file ends]",
-        ),
-        click.option(
             "--live-channels",
             type=click.IntRange(1, MAX_CHANNELS),
             default=1,
             metavar="N",
             help="The same as --channels N; mono goes to every speaker.  [default: 1]",
+        ),
+        click.option(
+            "--run-in",
+            type=click.Choice(["auto", "callback", "engine"]),
+            default="auto",
+            metavar="auto|callback|engine",
+            help="Compiled methods in the audio callback or in a process of their own; auto measures.  [default: auto]",
+        ),
+    )
+    return _decorated(function, decorators)
+
+
+def live_options(function: F) -> F:
+    """Give a command the options of live audio; `take_live_options` collects them."""
+    decorators = (
+        device_options,
+        click.option(
+            "--duration",
+            type=_Seconds(min=0.0, min_open=True),
+            metavar="S",
+            help="Stop after this many seconds.  [default: at Ctrl-C, or where a file ends]",
         ),
         click.option("--monitor-only", is_flag=True, help="Listen and measure; play nothing."),
         click.option("--record", metavar="DIR", help="Write noisy and enhanced side by side into this folder."),
@@ -113,13 +128,6 @@ def live_options(function: F) -> F:
             help="A line, with --json an object, every S seconds.  [default: none]",
         ),
         click.option(
-            "--run-in",
-            type=click.Choice(["auto", "callback", "engine"]),
-            default="auto",
-            metavar="auto|callback|engine",
-            help="Compiled methods in the audio callback or in a process of their own; auto measures.  [default: auto]",
-        ),
-        click.option(
             "--control",
             metavar="[SOCKET]",
             is_flag=False,
@@ -127,6 +135,10 @@ def live_options(function: F) -> F:
             help="Live: let `rtdenoise ctl` change the session, over this socket or the usual one.",
         ),
     )
+    return _decorated(function, decorators)
+
+
+def _decorated(function: F, decorators: Sequence[Callable[[F], F]]) -> F:
     for decorate in reversed(decorators):
         function = decorate(function)
     return function

@@ -16,7 +16,7 @@ from rtdenoise.cli.live.options import USUAL_PLACE
 from rtdenoise.cli.live.request import LiveRequest
 from rtdenoise.cli.live.stop_signals import StopSignals
 from rtdenoise.cli.live.terminal import in_foreground
-from rtdenoise.cli.live.wording import line, misfits
+from rtdenoise.cli.live.wording import adaptation_notes, line
 from rtdenoise.cli.messages import complain
 from rtdenoise.live_audio.assembly import Assembly
 from rtdenoise.live_audio.audio.ahead import Ahead
@@ -69,7 +69,7 @@ class LiveRun:
         self.session, self.controls = self.live.session, Controls(self.live)
         self._server: ControlServer | None = None
         self._howls = 0
-        self._misfits: set[str] = set()
+        self._noted: set[str] = set()
 
     def listen(self) -> None:
         """Open the control socket, if the user asked for one.
@@ -125,7 +125,7 @@ class LiveRun:
                 show(now)
             if ran is not None:
                 self._tell_grants()
-                self._tell_misfits()
+                self._tell_adaptations()
                 self._tell_howls()
             time.sleep(_STEP_SECONDS)
         self.close()
@@ -200,12 +200,12 @@ class LiveRun:
             self.tell("feedback: the microphone hears the speaker, so the output was turned down; use headphones")
         self._howls = howls
 
-    def _tell_misfits(self) -> None:
+    def _tell_adaptations(self) -> None:
         """What of devices, file and options had to be adapted: once each, whatever is opened again."""
         file = (played.name, played.channels) if (played := self.live.played) is not None else None
-        for text in misfits(self._plan, self.session.monitor.devices, file):
-            if text not in self._misfits:
-                self._misfits.add(text)
+        for text in adaptation_notes(self._plan, self.session.monitor.devices, file):
+            if text not in self._noted:
+                self._noted.add(text)
                 self.tell(text)
 
     def _tell_grants(self) -> None:

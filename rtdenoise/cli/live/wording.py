@@ -31,7 +31,7 @@ def line(report: dict[str, Any]) -> str:
     return "  ".join(parts)
 
 
-def misfits(plan: LivePlan, devices: dict[str, Any], file: tuple[str, int] | None) -> list[str]:
+def adaptation_notes(plan: LivePlan, devices: dict[str, Any], file: tuple[str, int] | None) -> list[str]:
     """A line each for channels that had to be adapted, and for a latency that the host does not take from us.
 
     Parameters

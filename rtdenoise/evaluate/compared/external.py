@@ -109,11 +109,11 @@ def _run_on(command: str, signal: F32, folder: str) -> bytes:
     soundfile.write(source, np.clip(signal, -1.0, 1.0), SAMPLE_RATE_HZ, subtype="PCM_16")
     words = [w.replace("{in}", str(source)).replace("{out}", str(target)) for w in words_of(command)]
     try:
-        code, printed, said = _run(words, folder)
+        code, printed, errors = _run(words, folder)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CommandError(f"{words[0]} did not run: {error}") from error
     if code:
-        last = said.decode(errors="replace").strip().splitlines()[-1:]
+        last = errors.decode(errors="replace").strip().splitlines()[-1:]
         raise CommandError(": ".join([f"{words[0]} ended with code {code}", *last]))
     return printed
 
@@ -129,13 +129,13 @@ def _run(words: Sequence[str], folder: str) -> tuple[int, bytes, bytes]:
     ) as process:
         _commands[process] = folder
         try:
-            printed, said = process.communicate(timeout=_TIMEOUT_SECONDS)
+            printed, errors = process.communicate(timeout=_TIMEOUT_SECONDS)
         except BaseException:
             _kill(process)
             raise
         finally:
             _commands.pop(process, None)
-    return process.returncode, printed, said
+    return process.returncode, printed, errors
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from rtdenoise.errors import ConfigError, MissingExtraError
 from rtdenoise.evaluate.measures.metrics import shift
-from rtdenoise.evaluate.signals import resample
+from rtdenoise.rates import resample
 from rtdenoise.typing import F32
 
 SAMPLE_RATE_HZ = 16000

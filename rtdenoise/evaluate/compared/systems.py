@@ -7,13 +7,13 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.evaluate.compared import external, peers
-from rtdenoise.evaluate.signals import resample
+from rtdenoise.evaluate.machine import installed_version
+from rtdenoise.rates import resample
 from rtdenoise.typing import F32
 
 NOISY = "noisy"
@@ -192,7 +192,7 @@ def fingerprint(system: System) -> str:
         return ""
     parts = [system.kind, system.spec, str(system.delay_samples)]
     if system.kind == "peer":
-        parts += [_installed(package) for package in ("soxr", peers.PACKAGES[system.spec])]
+        parts += [installed_version(package) for package in ("soxr", peers.PACKAGES[system.spec])]
         parts.append(hashlib.sha256(Path(peers.__file__).read_bytes()).hexdigest())
     if system.kind == "command":
         for word in external.words_of(system.spec):
@@ -200,10 +200,3 @@ def fingerprint(system: System) -> str:
             if path.is_file():
                 parts += [str(path.stat().st_size), str(path.stat().st_mtime_ns)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def _installed(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""

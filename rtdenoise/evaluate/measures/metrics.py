@@ -229,16 +229,6 @@ def _dnsmos_session() -> Any:
     return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
 
-def require_resampler() -> None:
-    """Raise if the minimum an evaluation needs is not installed.
-
-    Raises
-    ------
-    MissingExtraError
-    """
-    _require("soxr")
-
-
 def _require(module: str) -> None:
     if find_spec(module) is None:
         raise MissingExtraError(f"measuring quality needs the package {module}: {_how(module)}")

@@ -28,8 +28,8 @@ def plain_words(text: str) -> str:
     return " ".join(word.strip("'") for word in re.sub(r"[^\w']+|_", " ", folded).split() if word.strip("'"))
 
 
-def count(said: str, heard: str) -> Count:
-    """Compare what was said with what was heard.
+def count(transcript: str, hypothesis: str) -> Count:
+    """Compare a transcript with what a recogniser made of it.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def count(said: str, heard: str) -> Count:
         import jiwer
     except ModuleNotFoundError as error:
         raise MissingExtraError("word errors need jiwer: pip install 'rtdenoise[asr]'") from error
-    reference, answer = plain_words(said), plain_words(heard)
+    reference, answer = plain_words(transcript), plain_words(hypothesis)
     if not reference:
         return Count(0, len(answer.split()))
     found = jiwer.process_words(reference, answer)

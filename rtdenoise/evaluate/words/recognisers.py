@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from rtdenoise.errors import ConfigError, MissingExtraError
 from rtdenoise.evaluate.compared.external import ask_command, words_of
+from rtdenoise.evaluate.machine import installed_version
 from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ
 from rtdenoise.typing import F32
 
@@ -63,7 +63,7 @@ def sphinx() -> Recogniser:
         raise MissingExtraError(
             "recognising speech needs pocketsphinx: pip install 'rtdenoise[asr]', or --asr 'NAME=command {in}'"
         )
-    return Recogniser(SPHINX, _hear_sphinx, f"{SPHINX} {_version(SPHINX)}")
+    return Recogniser(SPHINX, _run_sphinx, f"{SPHINX} {installed_version(SPHINX)}")
 
 
 @lru_cache(maxsize=1)
@@ -73,7 +73,7 @@ def _decoder() -> Any:
     return Decoder(samprate=SAMPLE_RATE_HZ, cmn="batch", loglevel="FATAL")  # "live" would remember the one before
 
 
-def _hear_sphinx(signal: F32) -> str:
+def _run_sphinx(signal: F32) -> str:
     decoder = _decoder()
     decoder.start_utt()
     samples = np.round(np.clip(signal, -1.0, 32767 / 32768) * 32768).astype("<i2")
@@ -81,10 +81,3 @@ def _hear_sphinx(signal: F32) -> str:
     decoder.end_utt()
     best = decoder.hyp()
     return best.hypstr if best is not None else ""
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""

@@ -29,7 +29,7 @@ SCHEMA = "rtdenoise.words/1"
 IN_NOISE, CLEAN = "noisy", "clean"
 
 Progress = Callable[[int, int], None]
-Heard = dict[str, dict[str, dict[str, str]]]
+Transcripts = dict[str, dict[str, dict[str, str]]]
 """By condition, system and recogniser: what was heard."""
 
 
@@ -88,20 +88,20 @@ def evaluate_words(request: Request, progress: Progress | None = None) -> Answer
     for name, why in missing.items():
         _log.warning("peer %s left out: %s", name, why)
     cache = Cache(request.cache or request.output / "cache")
-    heard: dict[str, Heard] = {}
+    transcripts: dict[str, Transcripts] = {}
     for done, mixture in enumerate(mixtures):
         if progress is not None:
             progress(done, len(mixtures))
         try:
-            heard[mixture.name] = _hear(mixture, systems, request.recognisers, cache)
+            transcripts[mixture.name] = _transcribe_all(mixture, systems, request.recognisers, cache)
         except (RtDenoiseError, OSError) as error:
             _log.warning("left out: %s: %s", mixture.name, reason(error))
     if progress is not None:
         progress(len(mixtures), len(mixtures))
-    used = [mixture for mixture in mixtures if mixture.name in heard]
+    used = [mixture for mixture in mixtures if mixture.name in transcripts]
     if not used:
         raise AudioFileError(f"none of {len(mixtures)} utterances could be recognised")
-    record = make_record(request, used, systems, heard)
+    record = make_record(request, used, systems, transcripts)
     text = report(record)
     files = (request.output / "words.json", request.output / "words.md")
     for path, content in zip(files, (to_json(record), text), strict=True):
@@ -109,13 +109,15 @@ def evaluate_words(request: Request, progress: Progress | None = None) -> Answer
     return Answer(record, text, files)
 
 
-def _hear(mixture: Mixture, systems: Sequence[System], recognisers: Sequence[Recogniser], cache: Cache) -> Heard:
+def _transcribe_all(
+    mixture: Mixture, systems: Sequence[System], recognisers: Sequence[Recogniser], cache: Cache
+) -> Transcripts:
     clean, noisy = render(mixture)
-    found: Heard = {IN_NOISE: {}, CLEAN: {}}
+    found: Transcripts = {IN_NOISE: {}, CLEAN: {}}
     for condition, signal in ((IN_NOISE, noisy), (CLEAN, clean)):
         for system in systems:
             enhanced = _enhanced(system, signal)
-            found[condition][system.name] = {one.name: _heard(one, enhanced, cache) for one in recognisers}
+            found[condition][system.name] = {one.name: _transcribe(one, enhanced, cache) for one in recognisers}
     return found
 
 
@@ -123,7 +125,7 @@ def _enhanced(system: System, signal: F32) -> F32:
     return signal if system.name == NOISY else enhancer(system, SAMPLE_RATE_HZ)(signal)
 
 
-def _heard(recogniser: Recogniser, signal: F32, cache: Cache) -> str:
+def _transcribe(recogniser: Recogniser, signal: F32, cache: Cache) -> str:
     key = digest("heard", recogniser.name, recogniser.fingerprint, signal)
     kept = cache.get(key).get("text")
     if isinstance(kept, str):
@@ -134,13 +136,14 @@ def _heard(recogniser: Recogniser, signal: F32, cache: Cache) -> str:
 
 
 def make_record(
-    request: Request, mixtures: Sequence[Mixture], systems: Sequence[System], heard: Mapping[str, Heard]
+    request: Request, mixtures: Sequence[Mixture], systems: Sequence[System], transcripts: Mapping[str, Transcripts]
 ) -> dict[str, Any]:
     """All results, as plain values: rates by recogniser, condition and system, and every transcript."""
     rates = {}
     for recogniser in request.recognisers:
         rates[recogniser.name] = {
-            condition: _rates(recogniser.name, condition, mixtures, systems, heard) for condition in (IN_NOISE, CLEAN)
+            condition: _rates(recogniser.name, condition, mixtures, systems, transcripts)
+            for condition in (IN_NOISE, CLEAN)
         }
     return {
         "schema": SCHEMA,
@@ -155,7 +158,7 @@ def make_record(
                 "noise": mixture.noise_label,
                 "snr_db": mixture.snr_db,
                 "said": mixture.utterance.text,
-                "heard": heard[mixture.name],
+                "heard": transcripts[mixture.name],
             }
             for mixture in mixtures
         ],
@@ -167,10 +170,10 @@ def _rates(
     condition: str,
     mixtures: Sequence[Mixture],
     systems: Sequence[System],
-    heard: Mapping[str, Heard],
+    transcripts: Mapping[str, Transcripts],
 ) -> dict[str, Any]:
     def counts(system: str) -> list[Count]:
-        return [count(m.utterance.text, heard[m.name][condition][system][recogniser]) for m in mixtures]
+        return [count(m.utterance.text, transcripts[m.name][condition][system][recogniser]) for m in mixtures]
 
     unprocessed, table = counts(NOISY), {}
     for system in systems:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from rtdenoise.errors import AudioFileError, ConfigError
+from rtdenoise.errors import ConfigError
 from rtdenoise.evaluate.mixing import Source
 from rtdenoise.evaluate.signals import mix_at_snr, noise_of_length, read_mono
+from rtdenoise.sound.manifest import read_manifest
 from rtdenoise.typing import F32
 
 COLUMNS = ("text", "transcript", "sentence")
@@ -48,24 +48,17 @@ def find_utterances(manifest: Path, split: str = "", tiers: Iterable[str] = ()) 
 
     Raises
     ------
-    AudioFileError
-        If it cannot be read.
     ConfigError
-        If no row has a transcript.
+        If it cannot be read, or no row has a transcript.
     """
     if manifest.suffix.lower() != ".csv":
         raise ConfigError(f"{manifest}: word errors need a manifest (.csv) with a column {' or '.join(COLUMNS)}")
-    try:
-        with manifest.open(newline="", encoding="utf-8") as handle:
-            rows = list(csv.DictReader(handle))
-    except (OSError, UnicodeDecodeError) as error:
-        raise AudioFileError(f"{manifest}: cannot be read: {error}") from error
     wanted, found = frozenset(tiers), []
-    for row in rows:
+    for row in read_manifest(manifest):
         if (row.get("kind") or "speech") != "speech" or (split and row.get("split") != split):
             continue
         text = next((said.strip() for name in COLUMNS if (said := row.get(name))), "")
-        if text and row.get("path") and not (wanted and row.get("tier") not in wanted):
+        if text and not (wanted and row.get("tier") not in wanted):
             path = manifest.parent / row["path"]
             found.append(Utterance(str(path), row.get("speaker") or path.parent.name, text))
     if not found:

@@ -61,7 +61,9 @@ class ClassifierTrainer(Run):
         checkpoint = load_checkpoint(path)
         found = [Task(**{**task, "classes": tuple(task["classes"])}) for task in checkpoint.facts.get("tasks", ())]
         if found and tuple(found) != self.tasks:
-            raise ModelError(f"{path}: trained on other tasks or classes ({_told(found)}, not {_told(self.tasks)})")
+            raise ModelError(
+                f"{path}: trained on other tasks or classes ({_described(found)}, not {_described(self.tasks)})"
+            )
         for variables, arrays in (
             (self.network.weights, checkpoint.weights),
             (self.optimiser.variables, checkpoint.optimiser),
@@ -138,5 +140,5 @@ class ClassifierTrainer(Run):
         return better
 
 
-def _told(tasks: Any) -> str:
+def _described(tasks: Any) -> str:
     return ", ".join(f"{task.name} with {len(task.classes)} classes" for task in tasks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import zlib
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rtdenoise.errors import ConfigError
+from rtdenoise.sound.manifest import read_manifest
 from rtdenoise.sound.recordings import left_out_line, recordings_below
 
 _LOG = logging.getLogger(__name__)
@@ -74,25 +74,9 @@ def find_recordings(root: Path) -> list[Recording]:
 
 def _from_manifest(root: Path) -> Iterator[Recording]:
     """Rows of ``manifest.csv``: path, kind, split, and where known label, speaker, source and tier (A, B, C)."""
-    table = root / "manifest.csv"
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = {"path", "kind", "split"} - set(reader.fieldnames or ())
-            rows = list(reader)
-    except OSError as error:
-        raise ConfigError(f"{table}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{table}: not text in UTF-8 ({error.reason}); save it in that encoding") from error
-    except csv.Error as error:
-        raise ConfigError(f"{table}: not a table of comma-separated values ({error})") from error
-    if missing:
-        raise ConfigError(f"{table}: no column {sorted(missing)[0]!r}")
-    for number, row in enumerate(rows, 1):
+    for row in read_manifest(root / "manifest.csv", ("path", "kind", "split")):
         if row["kind"] not in KINDS or row["split"] not in SPLITS:
             continue
-        if not row["path"]:
-            raise ConfigError(f"{table}: no path in row {number}")
         source = row.get("source") or ""
         name = row.get("speaker") if row["kind"] == "speech" else row.get("label")
         clean = row.get("tier") != "C"

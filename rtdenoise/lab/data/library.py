@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,11 +17,11 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy
-from scipy import signal
 
 from rtdenoise.errors import AudioFileError, ConfigError
 from rtdenoise.lab.data.collection import Recording
 from rtdenoise.lab.data.formats import Form, tell_adapted
+from rtdenoise.rates import resample
 from rtdenoise.sound.recordings import read_recording
 from rtdenoise.typing import F32
 
@@ -248,10 +247,7 @@ def read_audio(path: Path, sample_rate: int) -> F32:
 
 def _adapted(samples: F32, rate: int, sample_rate: int) -> F32:
     mono: F32 = np.ascontiguousarray(samples.mean(axis=1, dtype=np.float32))
-    if rate != sample_rate:
-        common = math.gcd(rate, sample_rate)
-        mono = np.asarray(signal.resample_poly(mono, sample_rate // common, rate // common), np.float32)
-    return mono
+    return mono if rate == sample_rate else np.asarray(resample(mono, rate, sample_rate), np.float32)
 
 
 def _decode(recording: Recording, sample_rate: int) -> tuple[npt.NDArray[np.int16], Form | None]:

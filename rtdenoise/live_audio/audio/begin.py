@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from rtdenoise.child.lines import ChildEnd
-from rtdenoise.live_audio.audio.goodbye import Goodbye
+from rtdenoise.live_audio.audio.shutdown import Shutdown
 
 
 class Beginning:
@@ -15,22 +15,22 @@ class Beginning:
 
     Attributes
     ----------
-    goodbye : Goodbye
+    shutdown : Shutdown
     parent : ChildEnd
     """
 
     def __init__(self) -> None:
-        self.goodbye = Goodbye()
+        self.shutdown = Shutdown()
         self.parent = ChildEnd(self._on_order)
         threading.Thread(target=self._load_portaudio, daemon=True).start()
 
     def _on_order(self, parent: ChildEnd, order: dict[str, Any]) -> None:
         if order["order"] == "leave":
             parent.send("leaving")
-        self.goodbye.on_order(order)
+        self.shutdown.on_order(order)
 
     def _load_portaudio(self) -> None:
-        with self.goodbye.talking, suppress(Exception):  # raised again when the devices are listed
+        with self.shutdown.talking, suppress(Exception):  # raised again when the devices are listed
             import sounddevice  # noqa: F401 - its import starts PortAudio, which takes its time
 
 

@@ -69,10 +69,10 @@ def about_portaudio() -> dict[str, Any]:
         If PortAudio is missing or does not answer.
     """
     what = "PortAudio does not say what it is"
-    told: dict[str, Any] = ask(
+    answer: dict[str, Any] = ask(
         "rtdenoise.live_audio.audio.devices", _ABOUT, timeout_seconds=_LIST_TIMEOUT_SECONDS, what=what
     )
-    return told
+    return answer
 
 
 def about_portaudio_here() -> dict[str, Any]:

@@ -47,16 +47,16 @@ def chirp(rate: int) -> F32:
     return np.asarray(_LEVEL * sweep * np.hanning(t.size) ** 0.25, np.float32)
 
 
-def find_chirp(heard: F32, sent: F32, start: int) -> int | None:
+def find_chirp(recorded: F32, sent: F32, start: int) -> int | None:
     """By how many samples the chirp sent at `start` came back later; None if it cannot be told from the noise.
 
     Parameters
     ----------
-    heard : (n,) float32, read
+    recorded : (n,) float32, read
     sent : (m,) float32, read
     start : int
     """
-    window = heard[start:]
+    window = recorded[start:]
     n = 1 << int(np.ceil(np.log2(window.size + sent.size)))
     spectrum = np.fft.rfft(window, n) * np.conj(np.fft.rfft(sent, n))
     correlation = abs(np.fft.irfft(spectrum, n)[: max(1, window.size - sent.size // 2)])
@@ -76,14 +76,14 @@ def measure_here(source: str, target: str) -> RoundTrip:
     for start in starts:
         signal[start : start + sent.size] = sent
     try:
-        heard = sd.playrec(
+        recorded = sd.playrec(
             signal[:, None], rate, channels=1, device=(microphone.index, speaker.index), blocking=True, latency="low"
         )[:, 0]
         reported = sd.get_stream().latency
     except (sd.PortAudioError, ValueError) as error:
         both = f"{microphone.name!r} with {speaker.name!r}"
         raise DeviceError(explain(error, both, one_system=microphone.host_api == speaker.host_api)) from error
-    delays = [find_chirp(heard[: start + sent.size + gap], sent, start) for start in starts]
+    delays = [find_chirp(recorded[: start + sent.size + gap], sent, start) for start in starts]
     found = [delay for delay in delays if delay is not None]
     if len(found) < _REPEATS:
         raise DeviceError(f"{microphone.name!r} did not hear {speaker.name!r}: join them by a cable, and turn both up")

@@ -21,8 +21,8 @@ from rtdenoise.live_audio.audio import devices
 from rtdenoise.live_audio.audio.begin import Beginning
 from rtdenoise.live_audio.audio.desktop import through_pulseaudio
 from rtdenoise.live_audio.audio.devices import Device
-from rtdenoise.live_audio.audio.goodbye import Goodbye
 from rtdenoise.live_audio.audio.jack_ports import JackPorts, RefusedError, ports_of
+from rtdenoise.live_audio.audio.shutdown import Shutdown
 from rtdenoise.live_audio.callback.programs import process_callback, start_of
 from rtdenoise.live_audio.plan import LivePlan
 from rtdenoise.live_audio.record import FINISHED, attach_rings, expect_engine, hear_engine, prepare
@@ -40,15 +40,15 @@ _FIRST_CALLBACK_SECONDS = 5.0
 _USUAL_BLOCK = 128  # where the host decides, for what a hop is compared with
 _POLL_SECONDS = 0.04
 _LOOK_SECONDS = 0.2
-_GOODBYE_SECONDS = 60.0  # the session's timeout is shorter
+_SHUTDOWN_SECONDS = 60.0  # the session's timeout is shorter
 
 
 class Worker:
     """Opens the devices once and runs their stream to its end."""
 
-    def __init__(self, plan: LivePlan, region: Region, wake_fd: int, parent: ChildEnd, goodbye: Goodbye) -> None:
+    def __init__(self, plan: LivePlan, region: Region, wake_fd: int, parent: ChildEnd, shutdown: Shutdown) -> None:
         self._plan, self._region, self._wake_fd, self._parent = plan, region, wake_fd, parent
-        self._live, self._goodbye = region.live, goodbye
+        self._live, self._shutdown = region.live, shutdown
         self._second_latency = 0.0
         self._rules: dict[str, int] = {}
 
@@ -57,7 +57,7 @@ class Worker:
         from rtdenoise.live_audio.audio.portaudio import Opening
 
         plan = self._plan
-        with self._goodbye.talking:
+        with self._shutdown.talking:
             listed = devices.list_devices_here()
         source = devices.find_device(listed, plan.source, "input") if plan.source is not None else None
         target = devices.find_device(listed, plan.target, "output") if plan.target is not None else None
@@ -123,9 +123,9 @@ class Worker:
         """Open and start a stream; return its reported latencies in seconds."""
         from rtdenoise.live_audio.audio.portaudio import open_stream, reported_latency, start_stream
 
-        with self._goodbye.talking:
+        with self._shutdown.talking:
             stream = open_stream(opening, callback, userdata)
-            self._goodbye.streams.append(stream)
+            self._shutdown.streams.append(stream)
             latency = reported_latency(stream, opening)
             start_stream(stream, opening)
         return latency
@@ -241,7 +241,7 @@ class Worker:
             time.sleep(_POLL_SECONDS)
             if ports is not None and time.monotonic() - looked > _LOOK_SECONDS:
                 looked = time.monotonic()
-                with self._goodbye.talking:
+                with self._shutdown.talking:
                     gone = ports.gone
                 if gone:
                     self._parent.send("target-gone")
@@ -252,10 +252,10 @@ class Worker:
 
     def _ports_of(self, target: Device | None) -> JackPorts | None:
         """Open before any stream: after a refusal, JACK's library fails in this process, even for disconnects."""
-        with self._goodbye.talking:
+        with self._shutdown.talking:
             ports = ports_of(target)
             if ports is not None:
-                self._goodbye.streams.append(ports)
+                self._shutdown.streams.append(ports)
         return ports
 
 
@@ -267,13 +267,13 @@ def main(beginning: Beginning | None = None) -> None:
     """Read the plan from the first order, run it, and report any error in one line."""
     scheduling.end_with_parent()
     beginning = beginning or Beginning()
-    parent, goodbye = beginning.parent, beginning.goodbye
+    parent, shutdown = beginning.parent, beginning.shutdown
     machine_code.stamps()  # until the order comes
     order = parent.wait(30.0)
     if order is None:
         return
     region = Region(order["region"])
-    worker = Worker(decode(order["plan"]), region, int(order["wake_fd"]), parent, goodbye)
+    worker = Worker(decode(order["plan"]), region, int(order["wake_fd"]), parent, shutdown)
     code = 0
     try:
         worker.run()
@@ -286,4 +286,4 @@ def main(beginning: Beginning | None = None) -> None:
     except Exception as error:  # noqa: BLE001 - reported to the session, which decides
         parent.send("error", kind="DeviceError", message=f"{type(error).__name__}: {' '.join(str(error).split())}")
         code = 1
-    goodbye.leave(code, _GOODBYE_SECONDS)
+    shutdown.leave(code, _SHUTDOWN_SECONDS)

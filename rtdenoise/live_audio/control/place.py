@@ -85,8 +85,8 @@ def connect(path: Path) -> tuple[socket.socket, str]:
             where: Any = str(path)
             token = ""
         else:
-            told = json.loads(path.read_text("ascii"))
-            connection, where, token = socket.socket(), ("127.0.0.1", int(told["port"])), str(told["token"])
+            content = json.loads(path.read_text("ascii"))
+            connection, where, token = socket.socket(), ("127.0.0.1", int(content["port"])), str(content["token"])
         connection.settimeout(_CONNECT_SECONDS)
         try:
             connection.connect(where)
@@ -145,7 +145,7 @@ def _unix(path: Path, stack: ExitStack) -> tuple[socket.socket, str]:
 def _loopback(path: Path, stack: ExitStack) -> tuple[socket.socket, str]:
     listening, token = stack.enter_context(socket.socket()), secrets.token_urlsafe(24)
     listening.bind(("127.0.0.1", 0))
-    told = json.dumps({"port": listening.getsockname()[1], "token": token})
+    content = json.dumps({"port": listening.getsockname()[1], "token": token})
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE), "w", encoding="ascii") as file:
-        file.write(told)
+        file.write(content)
     return listening, token

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from contextlib import suppress
 from pathlib import Path
 
 from rtdenoise.errors import DeviceError
-from rtdenoise.live_audio.audio.desktop import entries, pactl
+from rtdenoise.live_audio.audio.desktop import pactl
 from rtdenoise.live_audio.ends.virtual_microphone import NAME, VirtualMicrophone, identity
 
 _CLOSE_SECONDS = 0.5  # a server that hangs must not keep the end
@@ -41,7 +40,7 @@ class DefaultMicrophone:
             give_back_leftover()
 
     def take(self, process: int) -> None:
-        """Make it the default; what `process` records goes on coming from the former one.
+        """Make it the default; what `process`, the session's, records goes on coming from the former one.
 
         Raises
         ------
@@ -55,7 +54,6 @@ class DefaultMicrophone:
         _note(self._former)
         self.taken = True
         try:
-            self.keep(process, everywhere=True)
             pactl("set-default-source", NAME)
             if (found := pactl("get-default-source").strip()) != NAME:
                 raise DeviceError(
@@ -64,25 +62,8 @@ class DefaultMicrophone:
         except DeviceError:
             self.give_back()
             raise
-        self.keep(process)
-
-    def keep(self, process: int, *, everywhere: bool = False) -> None:
-        """Lead what `process` records away from the virtual microphone: a session that hears itself is silent.
-
-        Call it again and again: a server may lead any new stream to its default.
-
-        Parameters
-        ----------
-        everywhere : bool
-            Also name the source of streams that are where they belong: one that was named does not follow the default.
-        """
-        if not (self.taken and self._former and process):
-            return
-        sources = [line.split("\t") for line in pactl("list", "short", "sources").splitlines()]
-        ours = {fields[0] for fields in sources if fields[1:2] == [NAME]}
-        for number, source in _recorded_by(process).items():
-            if everywhere or source in ours:
-                pactl("move-source-output", number, self._former)
+        if process:
+            self._microphone.keep_from_hearing_itself(process)
 
     def give_back(self) -> None:
         """Make the former one the default again, unless the user has chosen another meanwhile.
@@ -143,16 +124,3 @@ def _place() -> Path:
     from rtdenoise.live_audio.control.place import usual_place
 
     return usual_place().with_name(_FILE)
-
-
-def _recorded_by(process: int) -> dict[str, str]:
-    """Streams that a process records, each with its source; the process is known of the stream, or of its client."""
-    known = f'application.process.id = "{process}"'
-    clients = {number for number, text in entries("clients").items() if known in text}
-    found = {}
-    for number, text in entries("source-outputs").items():
-        client = re.search(r"^\s*Client: (\d+)$", text, re.MULTILINE)
-        if known in text or (client is not None and client[1] in clients):
-            source = re.search(r"^\s*Source: (\d+)$", text, re.MULTILINE)
-            found[number] = source[1] if source is not None else ""
-    return found

@@ -57,7 +57,7 @@ class PlayedFile:
     def __init__(self, session: Session, path: Path, tell: Tell, stack: ExitStack) -> None:
         from rtdenoise.sound.reader import Source
 
-        stack.enter_context(_told(tell))
+        stack.enter_context(_warnings_shown(tell))
         self._source = stack.enter_context(Source(path))
         self.name, self.channels = path.name, self._source.encoding.channels
         blocks = self._source.blocks(_FILE_BLOCK)
@@ -78,9 +78,9 @@ class PlayedFile:
 
 
 @contextmanager
-def _told(tell: Tell) -> Iterator[None]:
+def _warnings_shown(tell: Tell) -> Iterator[None]:
     """Let the warnings about files be told as lines of the run: in the log the screen would be drawn over them."""
-    log, handler = logging.getLogger("rtdenoise.sound"), _Telling(tell)
+    log, handler = logging.getLogger("rtdenoise.sound"), _WarningHandler(tell)
     before, log.propagate = log.propagate, False
     log.addHandler(handler)
     try:
@@ -90,7 +90,7 @@ def _told(tell: Tell) -> Iterator[None]:
         log.propagate = before
 
 
-class _Telling(logging.Handler):
+class _WarningHandler(logging.Handler):
     def __init__(self, tell: Tell) -> None:
         super().__init__(logging.WARNING)
         self._tell = tell

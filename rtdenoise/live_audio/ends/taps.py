@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from rtdenoise.errors import RtDenoiseError
-from rtdenoise.live_audio.record import heard_delay
+from rtdenoise.live_audio.record import audible_delay
 from rtdenoise.live_audio.session import Session
 from rtdenoise.live_audio.shared_memory import Region, span_of
 from rtdenoise.typing import F32
@@ -49,10 +49,6 @@ class Tap:
     _position: int = 0
     _delay: int = 0
     _rings: dict[str, F32] = field(default_factory=dict)
-
-    def pull(self, region: Region, n: int) -> F32:
-        """The samples of `region` up to the `n`-th output since the last call; (n, channels) float32."""
-        return pull_together([self], region, n)[1][0]
 
     def follow(self, region: Region, delay: int) -> None:
         """Go to the stream of `region`, where the output is `delay` samples later than the input."""
@@ -92,7 +88,7 @@ def pull_together(taps: Sequence[Tap], region: Region, n: int) -> tuple[int, lis
     live = region.live[0]
     if live["capacity"] == 0 or live["wait"] < 0:
         return 0, [np.zeros((0, max(1, int(live["channels"]))), np.float32) for _ in taps]
-    delay = heard_delay(region.live)
+    delay = audible_delay(region.live)
     for tap in taps:
         tap.follow(region, delay)
     capacity, block = int(live["capacity"]), int(live["block"])

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 
 from rtdenoise.errors import RtDenoiseError
-from rtdenoise.live_audio.ends.default_microphone import DefaultMicrophone
 from rtdenoise.live_audio.ends.virtual_microphone import VirtualMicrophone
 from rtdenoise.live_audio.session import Session
 
@@ -16,7 +15,7 @@ _STEP_SECONDS = 0.05
 _STOP_SECONDS = 0.1  # a server that hangs must not keep the end
 
 
-class Feeding:
+class MicrophoneFeed:
     """Leads the audio process's stream into the microphone, again whenever it is elsewhere; silent meanwhile.
 
     Parameters
@@ -25,17 +24,10 @@ class Feeding:
     session : Session
     tell : callable
         Takes a line for the user.
-    default : DefaultMicrophone, optional
     """
 
-    def __init__(
-        self,
-        microphone: VirtualMicrophone,
-        session: Session,
-        tell: Callable[[str], None],
-        default: DefaultMicrophone | None = None,
-    ) -> None:
-        self._microphone, self._session, self._tell, self._default = microphone, session, tell, default
+    def __init__(self, microphone: VirtualMicrophone, session: Session, tell: Callable[[str], None]) -> None:
+        self._microphone, self._session, self._tell = microphone, session, tell
         self._fed, self._told, self._began = 0, "", False
         session.set_parameter("loudness", 0.0 if microphone.moves else 1.0)
         self._end = threading.Event()
@@ -65,8 +57,6 @@ class Feeding:
             if not process:
                 self._microphone.restore()
             else:
-                if self._default is not None:
-                    self._default.keep(process)
                 self._lead(process if self._microphone.attach(process) else 0)
         except RtDenoiseError as error:
             if process and str(error) != self._told:

@@ -15,6 +15,30 @@ from rtdenoise.live_audio.audio.desktop import entries, pactl, server_name, unlo
 NAME = "rtdenoise"
 _SINK = "rtdenoise_output"
 _OWNER = "rtdenoise.owner"
+_ICON = "audio-input-microphone"
+_TITLE = f"{NAME} microphone"
+# Desktops show the description and the icon.  A session manager of PipeWire never links two members of one link group,
+# so that the session goes on hearing the real microphone where this one is made the default.  The class stays
+# Audio/Source: with Audio/Source/Virtual, WirePlumber 0.4 links nothing any more.
+_SOURCE = {
+    "device.description": _TITLE,
+    "node.description": _TITLE,
+    "node.nick": _TITLE,
+    "device.icon-name": _ICON,
+    "device.icon_name": _ICON,  # PulseAudio's spelling
+    "media.icon-name": _ICON,
+    "node.virtual": "true",
+    "node.link-group": NAME,
+}
+# Of the session's own streams.  The name is what PipeWire knows them by: no other program's sound shall follow them.
+# Volume and place of an earlier session are not brought back (WirePlumber 0.4 does it all the same; see `attach`).
+_STREAMS = {
+    "application.name": f"{NAME} virtual microphone",
+    "application.icon-name": _ICON,
+    "node.link-group": NAME,
+    "state.restore-target": "false",
+    "state.restore-props": "false",
+}
 _ELSEWHERE = {
     "darwin": "install BlackHole (brew install blackhole-2ch), --output speaker:BlackHole, and pick it as microphone",
     "win32": "install VB-CABLE (vb-audio.com/Cable), then --output speaker:CABLE, and pick CABLE Output as microphone",
@@ -51,6 +75,8 @@ class VirtualMicrophone:
         self._channels = channels
         self._modules: list[str] = []
         self._before: dict[str, str | None] = {}
+        self._real, self._led = "", False
+        self._levelled: set[str] = set()
         self.moves = True
 
     def open(self) -> None:
@@ -72,8 +98,7 @@ class VirtualMicrophone:
         """Let what the audio process will play come to the sink."""
         # PulseAudio stops a stream that is moved; libpulse takes the sink's name instead
         self.moves = server_name() != "pulseaudio"
-        # The name by which PipeWire remembers where a stream went: no other program's sound shall ever go there.
-        ours = {"PIPEWIRE_ALSA": f'{{ application.name = "{NAME} virtual microphone" }}'}
+        ours = {"PIPEWIRE_ALSA": f"{{ {_properties(_STREAMS)} }}"}
         self._environment = ours if self.moves else {"PULSE_SINK": _SINK}
         self._before = {name: os.environ.get(name) for name in self._environment}
         os.environ.update(self._environment)
@@ -83,11 +108,11 @@ class VirtualMicrophone:
         default = pactl("get-default-sink").strip()
         properties = f"sink_properties='device.description={_SINK} {_OWNER}={identity(os.getpid())}'"
         shape = [f"channels={self._channels}", *(["channel_map=mono"] if self._channels == 1 else [])]
-        self._modules = []
+        self._modules, self._levelled = [], set()
         self._load("module-null-sink", f"sink_name={_SINK}", *shape, properties)
         with suppress(DeviceError):
             pactl("set-default-sink", default)  # some servers make a new sink the default
-        source = [f"master={_SINK}.monitor", f"source_name={NAME}", f"source_properties=device.description={NAME}"]
+        source = [f"master={_SINK}.monitor", f"source_name={NAME}", f"source_properties='{_properties(_SOURCE)}'"]
         try:
             self._load("module-remap-source", *source, *shape)
         except DeviceError:
@@ -106,11 +131,38 @@ class VirtualMicrophone:
         self.restore()
         sinks = [line.split("\t") for line in pactl("list", "short", "sinks").splitlines()]
         wanted = {fields[0] for fields in sinks if fields[1:2] == [_SINK]}
-        places = _inputs_of(process)
+        places = _streams_of(process, "sink-inputs", "Sink")
         for number, sink in places.items():
             if sink not in wanted:
                 pactl("move-sink-input", number, _SINK)
+            if number not in self._levelled:  # a server may remember another volume
+                self._levelled.add(number)
+                pactl("set-sink-input-volume", number, "100%")
+                pactl("set-sink-input-mute", number, "0")
+        self.keep_from_hearing_itself(process)
         return bool(places) and set(places.values()) <= wanted
+
+    def keep_from_hearing_itself(self, process: int) -> None:
+        """Lead what a process records from this microphone to a real one, and from then on to each new default.
+
+        Call it again and again.  PulseAudio knows no link groups: it moves every stream to a new default source, this
+        one included.
+        """
+        default, ours = pactl("get-default-source").strip(), (NAME, f"{_SINK}.monitor")
+        if default in ours:
+            sources = dict(line.split("\t")[1::-1] for line in pactl("list", "short", "sources").splitlines())
+            moved_from = {sources.pop(name, "") for name in ours}
+            real = self._real if self._real in sources else next((n for n in sources if not n.endswith(".monitor")), "")
+        elif self._led and default != self._real:
+            moved_from, real = None, default
+        else:
+            self._real = default
+            return
+        for number, source in _streams_of(process, "source-outputs", "Source").items():
+            if real and (moved_from is None or source in moved_from):
+                pactl("move-source-output", number, real)
+                self._led = True
+        self._real = real
 
     def restore(self) -> None:
         """Make it again if its server was started anew."""
@@ -135,16 +187,20 @@ class VirtualMicrophone:
         self.close()
 
 
-def _inputs_of(process: int) -> dict[str, str]:
-    """Streams that a process plays, each with its sink; the process is known of the stream, or of its client alone."""
+def _properties(values: dict[str, str]) -> str:
+    return " ".join(f'{key}="{value}"' for key, value in values.items())
+
+
+def _streams_of(process: int, kind: str, place: str) -> dict[str, str]:
+    """Streams of a process, each with its sink or source; the stream, or only its client, names the process."""
     known = f'application.process.id = "{process}"'
     clients = {number for number, text in entries("clients").items() if known in text}
     found = {}
-    for number, text in entries("sink-inputs").items():
+    for number, text in entries(kind).items():
         client = re.search(r"^\s*Client: (\d+)$", text, re.MULTILINE)
         if known in text or (client is not None and client[1] in clients):
-            sink = re.search(r"^\s*Sink: (\d+)$", text, re.MULTILINE)
-            found[number] = sink[1] if sink is not None else ""
+            where = re.search(rf"^\s*{place}: (\d+)$", text, re.MULTILINE)
+            found[number] = where[1] if where is not None else ""
     return found
 
 

@@ -28,7 +28,7 @@ class _Leaving:
     worker: Child
     answer_by: float
     end_by: float
-    heard: bool = False
+    acknowledged: bool = False
 
 
 def goes_on(live: Any, watch: Watch) -> bool:
@@ -93,9 +93,9 @@ class Departing:
         """Forget those that left; end those that do not even answer, and those that take too long."""
         now = time.monotonic()
         for one in tuple(self._leaving):
-            while not one.heard and (event := one.worker.event()) is not None:
-                one.heard = event["event"] == "leaving"
-            if not one.worker.alive or now > one.end_by or (now > one.answer_by and not one.heard):
+            while not one.acknowledged and (event := one.worker.event()) is not None:
+                one.acknowledged = event["event"] == "leaving"
+            if not one.worker.alive or now > one.end_by or (now > one.answer_by and not one.acknowledged):
                 one.worker.end()
                 self._leaving.remove(one)
 

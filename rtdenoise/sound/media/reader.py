@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import shlex
 from collections.abc import Iterator
-from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -363,8 +362,3 @@ def _subtype(context: Any, first: Any) -> str:
         depth = "".join(char for char in name[4:] if char.isdigit())
         return f"PCM_{depth}" if depth in ("16", "24", "32") else "PCM_16"
     return f"{name.upper()}_{bits}" if name in _LOSSLESS else name.upper()
-
-
-def stream_clock(rate: int) -> Fraction:
-    """The time base that counts samples."""
-    return Fraction(1, rate)

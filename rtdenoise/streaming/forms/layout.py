@@ -61,7 +61,7 @@ class Layout:
         fits_last = len(shape) == 2 and shape[1] == channels and asked is not True
         fits_first = len(shape) == 2 and shape[0] == channels and asked is not False
         if not (fits_last or fits_first):
-            raise SignalError(self._misfit(shape))
+            raise SignalError(self._shape_message(shape))
         if fits_last and fits_first:
             self.first = bool(self.first)
             return self.first
@@ -74,7 +74,7 @@ class Layout:
             self.first = fits_first
         return fits_first
 
-    def _misfit(self, shape: tuple[int, ...]) -> str:
+    def _shape_message(self, shape: tuple[int, ...]) -> str:
         channels, asked = self._channels, self._asked
         layouts = [f"(n, {channels})"] * (asked is not True) + [f"({channels}, n)"] * (asked is not False)
         wanted = "(n,)" if channels == 1 else " or ".join(layouts)

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 _CLOSE_SECONDS = 0.6
 
 
-class Goodbye:
+class Shutdown:
     """The streams this process has open at the sound server, and their orderly shutdown.
 
     Attributes

@@ -71,6 +71,7 @@ class Panel:
         self._stopping = False
         self._trouble: dict[str, Any] | None = None
         self._later: Choices = {}  # once the devices are open again
+        self._moving: tuple[str, str] | None = None  # from one microphone to another, until that is heard
         self._test: dict[str, Any] = {"state": "none"}
         self._test_end = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -213,6 +214,9 @@ class Panel:
     def _on_status(self, status: dict[str, Any]) -> None:
         before = self._status["state"] if self._status is not None else ""
         self._status = status
+        arrived = status["state"] == "running" and status["devices"].get("source")
+        if self._moving is not None and arrived and arrived != self._moving[0]:
+            self._moving = None
         self._spread({"event": "status", "status": status})
         if status["state"] != before:
             self._follower.refresh()
@@ -222,6 +226,7 @@ class Panel:
 
     def _on_end(self, *, in_order: bool) -> None:
         self._phase, self._status, self._later = "ending" if self._starter.running else "none", None, {}
+        self._moving = None
         self._holding.clear()
         self._test_end.set()
         if not in_order:
@@ -302,6 +307,8 @@ class Panel:
     @property
     def _microphone(self) -> str:
         """The name of the microphone that choices are for."""
+        if self._moving is not None:
+            return self._moving[1]
         if self._status is not None:
             return str(self._status["devices"].get("source") or "")
         return microphone_of(self._memory.choices["input"], self._devices)
@@ -316,6 +323,8 @@ class Panel:
             chosen = self._memory.of(microphone) | chosen
         if self._link.there:
             chosen = await self._apply(chosen)
+            if microphone != self._microphone:
+                self._moving = self._microphone, microphone
         self._memory.note(chosen, microphone)
         self._spread_panel()
 

@@ -57,10 +57,13 @@ def start(page: Any) -> None:
 
 
 def changes(page: Any, expression: str) -> bool:
-    """Whether what the expression gives is another in a second."""
-    before = page.evaluate(expression)
-    time.sleep(1.0)
-    return bool(page.evaluate(expression) != before)
+    """Whether the expression gives something else within a second."""
+    before, end = page.evaluate(expression), time.monotonic() + 1.0
+    while page.evaluate(expression) == before:
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.07)
+    return True
 
 
 def loudness(card: VirtualCard, sound: np.ndarray) -> float:

@@ -157,8 +157,10 @@ function options(select, pairs) {
   select.value = value;
 }
 
+function justTouched(id) { return performance.now() - (touched[id] ?? -Infinity) < SETTLE_MS; }
+
 function set(id, value) {
-  if (performance.now() - (touched[id] ?? -Infinity) < SETTLE_MS) return;
+  if (justTouched(id)) return;
   const element = $(id);
   if (element.type === "checkbox") element.checked = value;
   else if (element.value !== String(value)) element.value = value;
@@ -210,7 +212,9 @@ function renderMethod(there) {
   sayLimit(known);
   sayMix();
   const heard = there && status.bypass ? "before" : "after";
-  document.querySelectorAll("input[name=heard]").forEach((input) => { input.checked = input.value === heard; });
+  if (!justTouched("heard")) {
+    document.querySelectorAll("input[name=heard]").forEach((input) => { input.checked = input.value === heard; });
+  }
   const reduction = there ? status.noise_reduction_db : null;
   $("reduction").textContent = reduction === null ? "" : `Noise in pauses is ${reduction.toFixed(0)} dB lower.`;
 }
@@ -375,7 +379,10 @@ slide("limit", (value) => choose("attenuation_limit_db", value >= NO_LIMIT ? nul
 slide("mix", (value) => choose("mix", value / 100));
 
 for (const input of document.querySelectorAll("input[name=heard]")) {
-  input.addEventListener("change", () => ask("bypass", { on: input.value === "before" }));
+  input.addEventListener("change", () => {
+    touched.heard = performance.now();
+    ask("bypass", { on: input.value === "before" });
+  });
 }
 
 let held = false;
@@ -415,7 +422,10 @@ $("default").addEventListener("change", () => {
   touched.default = performance.now();
   ask("default", { on: $("default").checked });
 });
-$("keep").addEventListener("change", () => ask("keep", { on: $("keep").checked }));
+$("keep").addEventListener("change", () => {
+  touched.keep = performance.now();
+  ask("keep", { on: $("keep").checked });
+});
 $("forget").addEventListener("click", () => ask("forget", { microphone: $("forget").dataset.name }));
 for (const id of ["check", "check-again"]) $(id).addEventListener("click", () => { hidden = ""; ask("doctor"); });
 $("dismiss").addEventListener("click", () => { hidden = JSON.stringify(panel.trouble); render(); });

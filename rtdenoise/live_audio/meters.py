@@ -20,6 +20,7 @@ FLOOR_DB, TOP_DB = -100.0, -20.0
 _FRAME_SECONDS = 0.032
 _LONGEST_SECONDS = 0.5  # of sound that one reading covers
 _SILENCE_DB = -200.0
+_SLOPE, _OFFSET = np.float32(20.0 * 255.0 / (TOP_DB - FLOOR_DB)), np.float32(-FLOOR_DB * 255.0 / (TOP_DB - FLOOR_DB))
 
 
 class Meters:
@@ -37,7 +38,7 @@ class Meters:
         self._region: Region | None = None
         self._rings: dict[str, F32] = {}
         self._position = 0
-        self._window, self._starts = np.zeros(0, np.float32), np.zeros(0, int)
+        self._window, self._starts, self._last = np.zeros(0, np.float32), np.zeros(0, int), 0
 
     def read(self) -> dict[str, Any] | None:
         """Levels and spectra since the last call; None if no sound has passed.
@@ -57,11 +58,10 @@ class Meters:
         if region is not self._region or n < self._position:
             self._follow(region, rate)
         start = max(self._position, delay, n - int(_LONGEST_SECONDS * rate))
-        if start >= n:
+        if start >= n or n - delay < self._window.size:
             return None
         self._position = n
-        both = self._samples("noisy", start - delay, n - delay), self._samples("clean", start, n)
-        before, after = map(_levels, both, self._spectra([samples for samples, _ in both]))
+        before, after = self._sides(start, n, delay)
         return {"seconds": round(n / rate, 3), "top_hz": self._top_hz(rate), "before": before, "after": after}
 
     def _follow(self, region: Region, rate: float) -> None:
@@ -69,41 +69,40 @@ class Meters:
         length = 1 << round(math.log2(_FRAME_SECONDS * rate))
         window = np.hanning(length)
         self._window = (window * math.sqrt(2.0) / window.sum()).astype(np.float32)  # a sine's bin has its power
-        self._starts = np.round(_edges_hz(self._top_hz(rate)) * length / rate).astype(int)
+        edges = np.round(_edges_hz(self._top_hz(rate)) * length / rate).astype(int)
+        self._last = edges[-1]
+        self._starts = np.minimum(edges[:-1], self._last - 1)
 
     @staticmethod
     def _top_hz(rate: float) -> float:
         return min(HIGHEST_HZ, rate / 2.0)
 
-    def _samples(self, ring: str, start: int, stop: int) -> tuple[F32, int]:
-        """Samples up to `stop` for a spectrum, and how many of them are new."""
-        samples = span_of(self._rings[ring], max(0, min(start, stop - self._window.size)), stop)
-        if not math.isfinite(float(samples.sum())):
-            samples = np.nan_to_num(samples, posinf=0.0, neginf=0.0)
-        return samples, stop - start
+    def _sides(self, start: int, stop: int, delay: int) -> list[dict[str, Any]]:
+        """Both sides in few steps: a process that wakes now and then spends its time on calls, not on samples."""
+        first = min(start, stop - self._window.size)
+        spans = ("noisy", first - delay, stop - delay), ("clean", first, stop)
+        sides = np.stack([span_of(self._rings[ring], *span) for ring, *span in spans])
+        if not math.isfinite(float(sides.sum())):
+            sides = np.nan_to_num(sides, posinf=0.0, neginf=0.0)
+        new = np.abs(sides[:, start - stop :])
+        levels = zip(np.square(new).mean(axis=(1, 2)), new.max(axis=(1, 2)), self._spectra(sides), strict=True)
+        return [
+            {
+                "level_dbfs": round(max(_SILENCE_DB, db_from_power(float(power))), 1),
+                "peak_dbfs": round(max(_SILENCE_DB, db_from_power(float(peak) ** 2)), 1),
+                "spectrum": spectrum,
+            }
+            for power, peak, spectrum in levels
+        ]
 
-    def _spectra(self, both: list[F32]) -> list[str]:
-        """Spectra of the newest samples, both at once: most of the time goes into calls."""
-        frames = np.zeros((len(both), self._window.size), np.float32)
-        for frame, samples in zip(frames, both, strict=True):
-            newest = samples[-frame.size :]
-            frame[frame.size - newest.shape[0] :] = newest[:, 0] if newest.shape[1] == 1 else newest.mean(axis=1)
-        bins = np.fft.rfft(frames * self._window)
-        power = bins.real**2 + bins.imag**2
-        last = self._starts[-1]
-        bands = np.maximum.reduceat(power[:, :last], np.minimum(self._starts[:-1], last - 1), axis=1)
-        decibels = 10.0 * np.log10(bands + np.float32(1e-20))
-        scaled = ((decibels - FLOOR_DB) * (255.0 / (TOP_DB - FLOOR_DB))).clip(0.0, 255.0).astype(np.uint8)
-        return [base64.b64encode(row.tobytes()).decode("ascii") for row in scaled]
-
-
-def _levels(side: tuple[F32, int], spectrum: str) -> dict[str, Any]:
-    new = side[0][-side[1] :].reshape(-1)
-    return {
-        "level_dbfs": round(max(_SILENCE_DB, db_from_power(float(np.dot(new, new)) / new.size)), 1),
-        "peak_dbfs": round(max(_SILENCE_DB, db_from_power(max(float(new.max()), -float(new.min())) ** 2)), 1),
-        "spectrum": spectrum,
-    }
+    def _spectra(self, sides: F32) -> list[str]:
+        """Spectra of the newest samples."""
+        newest = sides[:, -self._window.size :]
+        frames = newest[:, :, 0] if newest.shape[2] == 1 else newest.mean(axis=2)
+        magnitude = np.abs(np.fft.rfft(frames * self._window))
+        bands = np.maximum.reduceat(magnitude[:, : self._last], self._starts, axis=1)
+        scaled = np.log10(bands + np.float32(1e-10)) * _SLOPE + _OFFSET
+        return [base64.b64encode(row).decode("ascii") for row in scaled.clip(0.0, 255.0).astype(np.uint8)]
 
 
 def _edges_hz(top_hz: float) -> np.ndarray:

@@ -1,12 +1,13 @@
 """What the control panel costs and how quick it is, on a virtual sound card with a real browser.
 
-    python -m benchmarks.panel                  # a session with WF at 48 kHz in blocks of 128 samples
+    python -m benchmarks.panel                  # a session with WF at 48 kHz in blocks of 256 samples
     python -m benchmarks.panel --seconds 30 --openings 100
 
 Printed: processor time of session and panel together (all their processes), without a page and with one, and of the
 session alone; updates a second; milliseconds from asking for a change in the page to its answer; seconds from opening
-the page to its first meter; blocks late and samples lost while the page is opened, reloaded and closed.  The page runs
-in the browser, whose processor time is not counted.  Needs jackd, JACK-Client, chromium and playwright.
+the page to its first meter; blocks late and samples lost while the page is opened, reloaded and closed, and while the
+page of a panel without a session is, which loads the machine as much.  The page runs in the browser, whose processor
+time is not counted.  Needs jackd, JACK-Client, chromium and playwright.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,6 +39,11 @@ _LIVE = (
 _LISTED_SECONDS = 8.0  # until the devices were listed, once for each page, which takes a process half a second
 _FIRST_METER = """new Promise((settle) => {
   const look = () => document.querySelector("#before-level").textContent.includes("dBFS")
+    ? settle(performance.now() / 1000) : setTimeout(look, 5);
+  look();
+})"""
+_OFF = """new Promise((settle) => {
+  const look = () => document.querySelector("#state").textContent === "Off"
     ? settle(performance.now() / 1000) : setTimeout(look, 5);
   look();
 })"""
@@ -74,12 +80,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement (default %(default)s)")
+    parser.add_argument("--period", type=int, default=256, help="samples of a block (default %(default)s)")
     parser.add_argument("--openings", type=int, default=100, help="of the page (default %(default)s)")
     parser.add_argument("--trips", type=int, default=200, help="changes that are timed (default %(default)s)")
     options = parser.parse_args(arguments)
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        server = stack.enter_context(Server(48000, 128, synchronous=False, realtime=may_run_in_real_time()))
+        server = stack.enter_context(Server(48000, options.period, synchronous=False, realtime=may_run_in_real_time()))
         os.environ.update(server.environment | {"XDG_CONFIG_HOME": str(work)})
         card = stack.enter_context(VirtualCard(server.name))
         card.set_idle(np.random.default_rng(0).normal(0.0, 0.02, card.rate).astype(np.float32))
@@ -96,7 +103,7 @@ def measure(live: int, control: Control, path: Path, options: argparse.Namespace
         time.sleep(0.1)
     print(f"load of the machine: {', '.join(f'{load:.1f}' for load in os.getloadavg())}")
     print(f"session alone: {share((live,), options.seconds):.2f} % of a core")
-    idle = losses(control, options.seconds)
+    load = openings(control, path.with_name("nobody.sock"), options.openings, _OFF)
     with panel(path) as found, browser() as chromium:
         time.sleep(3.0)
         both = (live, found.process.pid)
@@ -108,29 +115,34 @@ def measure(live: int, control: Control, path: Path, options: argparse.Namespace
             print(f"updates: {page.evaluate(_UPDATES, 5.0):.1f} per second")
             trips = page.evaluate(_TRIPS, options.trips)
         print(f"change and answer: {quantiles(trips, 'ms')}")
+    opened_all = openings(control, path, options.openings, _FIRST_METER)
+    print(f"first meter: {quantiles(opened_all.firsts, 's')}")
+    print(f"{options.openings} times opened, reloaded, closed: {opened_all.lost}")
+    print(f"the same page of a panel without a session: {load.lost}")
+
+
+class Openings(NamedTuple):
+    """What happened while a page was opened, reloaded and closed."""
+
+    firsts: list[float]
+    lost: str
+
+
+def openings(control: Control, path: Path, count: int, there: str) -> Openings:
+    """Open, reload and close the page of a panel so often; it is there when the expression gives its seconds."""
+    with panel(path) as found, browser() as chromium:
         began, firsts = status(control), []
-        for _ in range(options.openings):
+        for _ in range(count):
             with opened(chromium, found.address) as page:
-                firsts.append(page.evaluate(_FIRST_METER))
+                firsts.append(page.evaluate(there))
                 page.reload()
-                firsts.append(page.evaluate(_FIRST_METER))
+                firsts.append(page.evaluate(there))
         ended = status(control)
-    print(f"first meter: {quantiles(firsts, 's')}")
-    seconds = ended["seconds"] - began["seconds"]
-    print(f"{options.openings} times opened, reloaded, closed: {seconds:.0f} s of sound")
-    for name in LOSSES:
-        print(f"  {name}: {ended[name] - began[name]}; in {options.seconds:.0f} s before without a panel: {idle[name]}")
+    losses = ", ".join(f"{name} {ended[name] - began[name]}" for name in LOSSES)
+    return Openings(firsts, f"{losses} in {ended['seconds'] - began['seconds']:.0f} s of sound")
 
 
 LOSSES = ("late_blocks", "lost_samples", "xruns")
-
-
-def losses(control: Control, seconds: float) -> dict[str, int]:
-    """What is late and lost while nobody looks."""
-    before = status(control)
-    time.sleep(seconds)
-    after = status(control)
-    return {name: after[name] - before[name] for name in LOSSES}
 
 
 def quantiles(values: Sequence[float], unit: str) -> str:

@@ -14,7 +14,8 @@ from rtdenoise.errors import MissingExtraError
 ROOT = Path(__file__).parents[1]
 DOTTED = re.compile(r"(?<![\w./-])rtdenoise(?:\.[A-Za-z_]\w*)+(?::[A-Za-z_]\w*)?(?![\w/-])")
 SLASHED = re.compile(r"(?<![\w./-])(?:rtdenoise|tests|benchmarks)(?:/\w+)+\.py\b")
-FILES = {"rtdenoise.desktop", "rtdenoise.lock", "rtdenoise.owner"}  # names of files, and of what a sound server lists
+# names of files, and of what a sound server lists
+FILES = {f"rtdenoise.{end}" for end in ("cmd", "desktop", "lock", "log", "owner", "service", "svg")}
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "pyproject.toml", ".ci/run", "docs/*.md", "models/*.md", "configs/*.yaml"]
 SOURCES = ["rtdenoise/**/*.py", "benchmarks/**/*.py", "tests/**/*.py", "examples/**/*.py"]
 

@@ -158,7 +158,6 @@ def test_without_extras_the_main_job_is_done(core, tmp_path):
             "leave can.precision out, or give --model the folder",
         ),
         ("train can-small --data . --start models/can-small/start.npz", "take it from a source checkout of rtdenoise"),
-        ("evaluate --clean . --noisy .", "pip install 'rtdenoise[eval]'"),
         ("panel --no-browser", "the panel needs the package aiohttp: pip install 'rtdenoise[panel]'"),
     ],
 )
@@ -168,6 +167,13 @@ def test_what_an_installation_lacks_is_one_line_with_a_way_out(core, tmp_path, l
     assert f"exit code 1 of {line}\n" in done.stdout
     assert message in done.stderr and done.stderr.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["in.flac"]
+
+
+def test_an_evaluation_without_its_extra_says_what_it_leaves_out(core, tmp_path):
+    shutil.copy(ROOT / "rtdenoise/demo/clip.flac", tmp_path / "in.flac")
+    done = run(core, tmp_path, "evaluate --clean . --noisy . --no-peers")
+    assert "exit code 0 of evaluate" in done.stdout and "SI-SDR dB" in done.stdout
+    assert "pip install 'rtdenoise[eval]'" in done.stderr
 
 
 def test_every_extra_that_is_named_exists(wheel):

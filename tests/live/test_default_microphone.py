@@ -14,7 +14,7 @@ from rtdenoise.errors import DeviceError
 from rtdenoise.live_audio.control.client import Control
 from rtdenoise.live_audio.ends.default_microphone import give_back_leftover
 from tests.live.test_faults import wait_until
-from tests.live.test_virtual_microphone import RATE, desktop, recorder_of, session, talking
+from tests.live.test_virtual_microphone import RATE, desktop, heard, session, talking
 
 __all__ = ["desktop"]
 
@@ -25,8 +25,7 @@ def default_source(desktop) -> str:
 
 def heard_by_others(seconds: float) -> np.ndarray:
     """What a program hears that asks for no microphone by name."""
-    with recorder_of("@DEFAULT_SOURCE@") as recorder:
-        return np.frombuffer(recorder.stdout.read(int(seconds * RATE) * 4), np.float32)
+    return heard(seconds, "@DEFAULT_SOURCE@")
 
 
 def test_other_programs_hear_it_by_default_and_the_end_gives_the_former_one_back(desktop, tmp_path):

@@ -108,9 +108,9 @@ def recorder_of(source: str, stdout=subprocess.PIPE) -> Iterator[subprocess.Pope
             recorder.kill()
 
 
-def heard(seconds: float) -> np.ndarray:
-    """What another program gets from the microphone named "rtdenoise"."""
-    with recorder_of("rtdenoise") as recorder:
+def heard(seconds: float, source: str = "rtdenoise") -> np.ndarray:
+    """What another program gets from a microphone."""
+    with recorder_of(source) as recorder:
         timer = Timer(10.0 * seconds + 20.0, recorder.kill)
         timer.start()
         data = recorder.stdout.read(int(seconds * RATE) * 4)

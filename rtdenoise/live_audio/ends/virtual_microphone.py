@@ -17,9 +17,8 @@ _SINK = "rtdenoise_output"
 _OWNER = "rtdenoise.owner"
 _ICON = "audio-input-microphone"
 _TITLE = f"{NAME} microphone"
-# Desktops show the description and the icon.  A session manager of PipeWire never links two members of one link group,
-# so that the session goes on hearing the real microphone where this one is made the default.  The class stays
-# Audio/Source: with Audio/Source/Virtual, WirePlumber 0.4 links nothing any more.
+# Desktops show the description and the icon.  The class stays Audio/Source: with Audio/Source/Virtual, WirePlumber 0.4
+# links nothing any more.  No link group: PipeWire puts all its members under one clock, and 0.3.65 may stop them.
 _SOURCE = {
     "device.description": _TITLE,
     "node.description": _TITLE,
@@ -28,14 +27,12 @@ _SOURCE = {
     "device.icon_name": _ICON,  # PulseAudio's spelling
     "media.icon-name": _ICON,
     "node.virtual": "true",
-    "node.link-group": NAME,
 }
 # Of the session's own streams.  The name is what PipeWire knows them by: no other program's sound shall follow them.
 # Volume and place of an earlier session are not brought back (WirePlumber 0.4 does it all the same; see `attach`).
 _STREAMS = {
     "application.name": f"{NAME} virtual microphone",
     "application.icon-name": _ICON,
-    "node.link-group": NAME,
     "state.restore-target": "false",
     "state.restore-props": "false",
 }
@@ -75,7 +72,7 @@ class VirtualMicrophone:
         self._channels = channels
         self._modules: list[str] = []
         self._before: dict[str, str | None] = {}
-        self._real, self._led = "", False
+        self._real = ""
         self._levelled: set[str] = set()
         self.moves = True
 
@@ -143,25 +140,20 @@ class VirtualMicrophone:
         return bool(places) and set(places.values()) <= wanted
 
     def keep_from_hearing_itself(self, process: int) -> None:
-        """Lead what a process records from this microphone to a real one, and from then on to each new default.
+        """Lead what a process records to the default microphone, or to the last real one while this is the default.
 
-        Call it again and again.  PulseAudio knows no link groups: it moves every stream to a new default source, this
-        one included.
+        Call it again and again: a server moves what follows its default, and pipewire-pulse takes a stream that is
+        moved to the default for one that follows it.
         """
         default, ours = pactl("get-default-source").strip(), (NAME, f"{_SINK}.monitor")
-        if default in ours:
-            sources = dict(line.split("\t")[1::-1] for line in pactl("list", "short", "sources").splitlines())
-            moved_from = {sources.pop(name, "") for name in ours}
-            real = self._real if self._real in sources else next((n for n in sources if not n.endswith(".monitor")), "")
-        elif self._led and default != self._real:
-            moved_from, real = None, default
-        else:
-            self._real = default
-            return
-        for number, source in _streams_of(process, "source-outputs", "Source").items():
-            if real and (moved_from is None or source in moved_from):
-                pactl("move-source-output", number, real)
-                self._led = True
+        sources = dict(line.split("\t")[1::-1] for line in pactl("list", "short", "sources").splitlines())
+        own = {sources.pop(name, "") for name in ours}
+        microphones = [name for name in sources if not name.endswith(".monitor")]
+        real = next((name for name in (default, self._real, *microphones) if name in sources), "")
+        if real and (default in ours or real != self._real):
+            for number, source in _streams_of(process, "source-outputs", "Source").items():
+                if source in own or (self._real and real != self._real):
+                    pactl("move-source-output", number, real)
         self._real = real
 
     def restore(self) -> None:

@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -51,9 +52,8 @@ class _ThisProcess:
 
     def warn(self, text: str) -> None:
         """Log `text` once, and only in the parent process."""
-        from multiprocessing import parent_process  # takes long
-
-        if text not in self.said and parent_process() is None:
+        processes = sys.modules.get("multiprocessing.process")  # in every process that it has started
+        if text not in self.said and (processes is None or processes.parent_process() is None):
             self.said.add(text)
             _log.warning("%s", text)
 

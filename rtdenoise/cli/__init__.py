@@ -9,7 +9,9 @@ def main() -> None:
 
     try:
         from rtdenoise.cli.live import early
+        from rtdenoise.cli.standard_streams import have_standard_streams
 
+        have_standard_streams()  # before another file takes their numbers
         early.begin(sys.argv[1:])
         from rtdenoise.cli.entry import finish, run
     except KeyboardInterrupt:  # while the command line itself is being imported

@@ -8,13 +8,13 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
 from rtdenoise.child.endings import end_in_order
 from rtdenoise.cli.messages import FAILED, INTERRUPTED, NOBODY_READS, PROGRAM, complain
+from rtdenoise.cli.standard_streams import have_standard_streams
 from rtdenoise.disk.names import as_text
 from rtdenoise.errors import RtDenoiseError, reason
 
@@ -30,7 +30,7 @@ def run(arguments: Sequence[str]) -> int:
         0, 1 after an error, 2 for a wrong command line, 130 after Ctrl-C, 141 if whoever read standard output has
         closed it before the end (as shells report for SIGPIPE), 143 after SIGTERM.
     """
-    _have_standard_streams()
+    have_standard_streams()
     _print_every_name()
     end_in_order()
     return _invoke(arguments)
@@ -73,19 +73,6 @@ def _flush(stream: Any) -> OSError | None:
             stream.flush()
         return error
     return None
-
-
-def _have_standard_streams() -> None:
-    """Reopen closed standard streams on the null device: the next file would otherwise take their numbers."""
-    for number in (0, 1, 2):
-        try:
-            os.fstat(number)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - until the end
 
 
 def _invoke(arguments: Sequence[str]) -> int:

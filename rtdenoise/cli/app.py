@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -32,18 +33,25 @@ _SECTIONS = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=1)
+def _modules() -> dict[str, str]:
+    """Full names of the commands' modules, by command."""
+    found = pkgutil.walk_packages(commands.__path__, f"{commands.__name__}.")
+    return {module.name.rpartition(".")[2]: module.name for module in found if not module.ispkg}
+
+
 class Commands(StrictGroup):
-    """Every module of `rtdenoise.cli.commands` is a command of the same name: its object ``command``."""
+    """Every module below `rtdenoise.cli.commands` is a command of the same name: its object ``command``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all commands."""
-        return sorted(module.name for module in pkgutil.iter_modules(commands.__path__))
+        return sorted(_modules())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
-        if cmd_name not in self.list_commands(ctx):
+        if cmd_name not in _modules():
             return None
-        command: click.Command = import_module(f"{commands.__name__}.{cmd_name}").command
+        command: click.Command = import_module(_modules()[cmd_name]).command
         command.help = (command.help or "").replace("\\b\n", "\b\n")  # raw docstrings spell click's mark in two letters
         return command
 

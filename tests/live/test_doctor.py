@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from rtdenoise.cache import entries
-from rtdenoise.cli.commands.doctor import with_waiting_notice
+from rtdenoise.cli.commands.live_audio.doctor import with_waiting_notice
 from rtdenoise.errors import DeviceError
 from rtdenoise.live_audio import doctor, troubles
 from rtdenoise.live_audio.audio import devices

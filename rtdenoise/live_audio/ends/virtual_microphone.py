@@ -18,7 +18,7 @@ _OWNER = "rtdenoise.owner"
 _ICON = "audio-input-microphone"
 _TITLE = f"{NAME} microphone"
 # Desktops show the description and the icon.  The class stays Audio/Source: with Audio/Source/Virtual, WirePlumber 0.4
-# links nothing any more.  No link group: PipeWire puts all its members under one clock, and 0.3.65 may stop them.
+# links nothing any more.  No link group: PipeWire would run all its members in one graph, which has two clocks then.
 _SOURCE = {
     "device.description": _TITLE,
     "node.description": _TITLE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rtdenoise.cli.commands.install import follow
+from rtdenoise.cli.commands.live_audio.install import follow
 from rtdenoise.cli.strict import StrictCommand
 
 

@@ -71,6 +71,14 @@ def frameworks(session: nox.Session) -> None:
 
 
 @nox.session
+def oldest(session: nox.Session) -> None:
+    """Pipecat in the oldest release that the extra allows."""
+    pip = ("python", "-m", "pip", "install", "--quiet")
+    session.run_install(*pip, "--editable", ".[dev,pipecat]", "pipecat-ai==1.4.*")
+    session.run("python", "-m", "pytest", "-q", *(session.posargs or ["tests/integrations/test_pipecat.py"]))
+
+
+@nox.session
 def kernels(session: nox.Session) -> None:
     """The kernels as plain Python, which shows how much of them the tests reach; the slowest tests are left out."""
     install(session, "--editable", ".[dev]")

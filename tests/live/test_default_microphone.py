@@ -17,7 +17,7 @@ from tests.live.test_faults import wait_until
 from tests.live.test_virtual_microphone import RATE, desktop, heard, session, talking
 
 # PipeWire 0.3.65 stops a graph with two clocks once in a while on a busy machine: the next server has another chance
-pytestmark = pytest.mark.flaky(reruns=2)
+pytestmark = pytest.mark.flaky(reruns=4)
 
 __all__ = ["desktop"]
 

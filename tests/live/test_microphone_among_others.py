@@ -20,7 +20,7 @@ from tests.live.test_virtual_microphone import desktop, recorder_of
 __all__ = ["desktop"]
 
 # PipeWire 0.3.65 stops a graph with two clocks once in a while on a busy machine: the next server has another chance
-pytestmark = pytest.mark.flaky(reruns=2)
+pytestmark = pytest.mark.flaky(reruns=4)
 
 DUPLEX = """
 import sounddevice, time

@@ -231,7 +231,7 @@ def test_two_panels_and_two_pages_show_one_session_and_what_a_page_holds_it_lets
         assert process.wait(30) == 0
 
 
-@pytest.mark.flaky(reruns=2)  # as in test_virtual_microphone
+@pytest.mark.flaky(reruns=4)  # as in test_virtual_microphone
 def test_a_killed_session_is_told_with_what_the_doctor_says_and_the_next_takes_its_socket(desktop, place, chromium):
     path = place / "live.sock"
     with panel(path) as found, opened(chromium, found.address) as page:  # JACK may hang where a client is killed
@@ -310,7 +310,7 @@ def test_a_panel_joins_and_starts_at_once_when_asked(server, place):
     assert not path.exists()
 
 
-@pytest.mark.flaky(reruns=2)  # as in test_virtual_microphone
+@pytest.mark.flaky(reruns=4)  # as in test_virtual_microphone
 def test_on_a_desktop_it_is_one_click_to_a_default_microphone_and_back(desktop, place, chromium):
     default = lambda: desktop.pactl("get-default-source").strip()  # noqa: E731
     with (

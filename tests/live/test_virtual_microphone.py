@@ -23,7 +23,7 @@ from tests.live.test_faults import wait_until
 from tests.virtual_card.desktop import KINDS, RATE, Desktop, missing
 
 # PipeWire 0.3.65 stops a graph with two clocks once in a while on a busy machine: the next server has another chance
-pytestmark = pytest.mark.flaky(reruns=2)
+pytestmark = pytest.mark.flaky(reruns=4)
 
 START_SECONDS = 240.0  # the first start at a rate compiles
 HEARD_SECONDS = 4.0

@@ -1,13 +1,12 @@
 r"""The tables of README.md and of pages in docs/, made from the records in benchmarks/records and from the package.
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->``; NAME: summary, quality, latency, cost,
-beside, network from records, doctor from the texts of `rtdenoise doctor`; on the card of a network card, bands, harm.
+network from records, doctor from the texts of `rtdenoise doctor`; on the card of a network card, bands, harm.
 
     python benchmarks/readme_tables.py                 # writes the tables into all of them
     python benchmarks/readme_tables.py --check         # exit code 1 if one of them and the records disagree
     python benchmarks/readme_tables.py --take quality=quality.json --take bench=bench/bench.json --take cost=cost.json
     python benchmarks/readme_tables.py --take can=can.json --take harm=harm.json --take bands=bands.json
-    python benchmarks/readme_tables.py --take beside=cost.json     # of a busy machine: ratios alone
 
 ``--take`` first copies new records of `benchmarks/quality.py`, `rtdenoise bench`, `benchmarks/cost.py`,
 `benchmarks/can_speed.py`, `benchmarks/harm.py` and `benchmarks/bands.py` into benchmarks/records, without their single
@@ -34,7 +33,7 @@ RECORDS = ROOT / "benchmarks" / "records"
 NETWORKS = ("can-live", "can-ultra", "can-small", "can-wave")
 CARDS = tuple(ROOT / "models" / name / "README.md" for name in NETWORKS)
 PAGES = (ROOT / "README.md", ROOT / "docs" / "figures.md", ROOT / "docs" / "troubleshooting.md", *CARDS)
-NAMES = ("quality", "bench", "cost", "can", "beside", "harm", "bands")
+NAMES = ("quality", "bench", "cost", "can", "harm", "bands")
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
 
 _TITLES = {
@@ -182,19 +181,9 @@ def _read(name: str, records: Path) -> Any:
 
 
 def _shares(records: Path) -> dict[str, float]:
-    """Share of a core that systems take, by their names in the record of quality.
-
-    Those of two peers come from their ratio to can-live in the same run, which a busy machine does not change much.
-    """
-    cost, can, beside = (_read(name, records) or {} for name in ("cost", "can", "beside"))
-    shares = {row["system"].replace(" ", ":"): row["us_per_10ms"] / 1e4 for row in cost.get("rows", [])}
-    for row in can.get("steps", []):
-        if row["system"].endswith(" numba"):
-            shares[f"CAN:{row['system'].removesuffix(' numba')}"] = row["rtf"]
-    for row in beside.get("rows", []):
-        if row["system"] == "CAN can-live" and "CAN:can-live" in shares:
-            shares |= {_COSTS[peer]: shares["CAN:can-live"] / row["ratio_to"][peer] for peer in _COSTS}
-    return shares
+    """Share of a core that systems take in one run, by their names in the record of quality."""
+    rows = (_read("cost", records) or {}).get("rows", [])
+    return {_COSTS.get(row["system"], row["system"].replace(" ", ":")): row["us_per_10ms"] / 1e4 for row in rows}
 
 
 def quality(record: Mapping[str, Any]) -> str:
@@ -230,8 +219,8 @@ def summary(record: Mapping[str, Any], shares: Mapping[str, float]) -> str:
     headings = ["", "delay ms", "band kHz", *(heading for _, heading, _ in _METRICS), "% of a core"]
     note = (
         f"Means of {record['material']['clips']} noisy mixtures at 16 kHz; higher is better, but for delay and cost. "
-        "In brackets: up to where one gain for all bins follows. Other denoisers as their packages on PyPI are "
-        "built, their cost by its ratio to `can-live` in one run."
+        "In brackets: up to where one gain for all bins follows. Cost: processor time of one run, hop after hop "
+        "without a pause; other denoisers as their packages on PyPI are built."
     )
     return f"{markdown_table(headings, rows)}\n\n{note}{_star_note(rows)}"
 
@@ -286,22 +275,8 @@ def cost(record: Mapping[str, Any]) -> str:
         rows.append([row["system"], f"{us:.1f}", f"{us / 1e4:.5f}", *(number(ratio, 2) for ratio in ratios)])
     headings = ("system", "us per 10 ms", "RTF", *(f"to {other}" for other in others))
     streams = f"`WF balanced`: {record['streams_per_core']:.0f} streams in real time on one core."
-    return f"{markdown_table(headings, rows)}\n\n{streams} {_machine(record)}, `python benchmarks/cost.py`."
-
-
-def beside(record: Mapping[str, Any]) -> str:
-    """What the networks cost beside two others that learnt, as ratios of the same run."""
-    rows = []
-    for row in record["rows"]:
-        if row["system"].startswith("CAN ") or row["system"] in _COSTS:
-            title = f"`{row['system']}`" if row["system"].startswith("CAN ") else _TITLES[_COSTS[row["system"]]]
-            rows.append([title, *(number(row["ratio_to"][peer], 2) for peer in _COSTS)])
-    headings = ("cost", *(f"to {peer}" for peer in _COSTS))
-    note = (
-        f"Processor time of {record['signal_seconds']:g} s, {record['rounds']} rounds, median of the ratios; RNNoise "
-        "and DeepFilterNet as their packages on PyPI are built, without a resampler."
-    )
-    return f"{markdown_table(headings, rows)}\n\n{note} {_machine(record)}, `python benchmarks/cost.py`."
+    note = "RNNoise and DeepFilterNet as their packages on PyPI are built, at 48 kHz, without a resampler."
+    return f"{markdown_table(headings, rows)}\n\n{streams} {note} {_machine(record)}, `python benchmarks/cost.py`."
 
 
 def network(record: Mapping[str, Any]) -> str:
@@ -414,7 +389,6 @@ TABLES: dict[str, tuple[str, Callable[..., str]]] = {
     "latency": ("bench", latency),
     "cost": ("cost", cost),
     "network": ("can", network),
-    "beside": ("beside", beside),
     "card": ("quality", card),
     "bands": ("bands", bands),
     "harm": ("harm", harm),

@@ -133,6 +133,8 @@ def run(path: Path, tell: Callable[[str], None], *, wait_seconds: float = 0.0) -
     if not pystray.Icon.HAS_MENU:
         tell(_NO_MENUS)
     tray = Tray(pystray, path, tell)
+    if _goes_to_x11(pystray):
+        _take_clicks(tray.icon)
     _end_with_signals(tray.stop)
     tray.run()
 
@@ -154,10 +156,23 @@ def _pystray() -> Any:
 def _wait_for_tray(pystray: Any, seconds: float) -> None:
     """Where an icon goes to X11 itself, somebody has to take it."""
     end = time.monotonic() + seconds
-    while pystray.Icon.__module__.endswith("._xorg") and not _takes_icons():
+    while _goes_to_x11(pystray) and not _takes_icons():
         if time.monotonic() >= end:
             raise DeviceError(f"there is no tray here: no program on this display takes icons; {_INSTEAD}")
         time.sleep(_LOOK_SECONDS)
+
+
+def _goes_to_x11(pystray: Any) -> bool:
+    """Whether icons are windows of X11, without a desktop's library in between."""
+    return bool(pystray.Icon.__module__ == "pystray._xorg")
+
+
+def _take_clicks(icon: Any) -> None:
+    """Have X11 send clicks: pystray 0.19 handles them, but does not ask for them."""
+    from Xlib.X import ButtonPressMask
+
+    window = icon._window
+    window.change_attributes(event_mask=window.get_attributes().your_event_mask | ButtonPressMask)
 
 
 def _takes_icons() -> bool:

@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -123,15 +123,14 @@ def screen(monkeypatch) -> Iterator[Screen]:
     pytest.importorskip("Xlib", reason="needs pip install 'rtdenoise[tray]'")
     reading, writing = os.pipe()
     command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "400x300x24", "-nolisten", "tcp"]
-    with open(reading, encoding="ascii") as told:
-        with running(command, pass_fds=[writing], stderr=subprocess.DEVNULL):
-            os.close(writing)
-            name = f":{told.readline().strip()}"
-            monkeypatch.setenv("DISPLAY", name)
-            monkeypatch.setenv("PYSTRAY_BACKEND", "xorg")
-            found = Screen(name)
-            yield found
-            found.display.close()
+    with os.fdopen(reading, encoding="ascii") as told, running(command, pass_fds=[writing], stderr=subprocess.DEVNULL):
+        os.close(writing)
+        name = f":{told.readline().strip()}"
+        monkeypatch.setenv("DISPLAY", name)
+        monkeypatch.setenv("PYSTRAY_BACKEND", "xorg")
+        found = Screen(name)
+        yield found
+        found.display.close()
 
 
 @pytest.fixture
@@ -199,6 +198,10 @@ class Driven:
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
+    def until(self, condition: Callable[[dict[str, Any]], bool]) -> None:
+        """Wait until the menu is so."""
+        until(lambda: condition(self.use()))
+
 
 @pytest.fixture
 def driven(screen, trayer, tmp_path) -> Iterator[Driven]:
@@ -218,20 +221,20 @@ def test_the_items_of_the_menu_do_what_they_say(server, driven, tmp_path):
     assert "live.sock: no session listens there" in driven.process.stderr.readline()
     with VirtualCard(server.name), live(path) as process, connected(path) as control:
         status = lambda: control.ask("status")["status"]  # noqa: E731
-        until(lambda: driven.use()["title"].startswith("rtdenoise: WF"))
+        driven.until(lambda menu: menu["title"].startswith("rtdenoise: WF"))
         assert driven.use()["Denoise"] == [True, True, True, None]
         assert not driven.use()["Open the panel"][2]
-        for before in (False, True):
+        for on in (False, True):
             driven.use("Denoise")
-            until(lambda: driven.use()["Denoise"][0] == before)
-            assert status()["bypass"] is not before
+            driven.until(lambda menu, on=on: menu["Denoise"][0] is on)
+            assert status()["bypass"] is not on
         for name in ("CAN", "SS", "WF"):
             driven.use(f"Method/{name}")
-            until(lambda: driven.use()["Method"][3] == {n: [n == name, True, False, None] for n in ("WF", "SS", "CAN")})
+            driven.until(lambda menu, name=name: [n for n, item in menu["Method"][3].items() if item[0]] == [name])
             assert status()["method"] == name
         driven.use("Stop the session")
         assert process.wait(60) == 0
-    until(lambda: driven.use() == off)
+    driven.until(lambda menu: menu == off)
     with contextlib.suppress(json.JSONDecodeError):  # it may end before it has answered
         driven.use("Quit")
     assert driven.process.wait(30) == 0

@@ -129,12 +129,16 @@ def run(path: Path, tell: Callable[[str], None], *, wait_seconds: float = 0.0) -
     """
     logging.getLogger("pystray").setLevel(logging.CRITICAL)  # it logs tracebacks of what it tries again
     pystray = _pystray()
-    _wait_for_tray(pystray, wait_seconds)
+    if _goes_to_x11(pystray):
+        _wait_for_tray(wait_seconds)
     if not pystray.Icon.HAS_MENU:
         tell(_NO_MENUS)
     tray = Tray(pystray, path, tell)
     if _goes_to_x11(pystray):
-        _take_clicks(tray.icon)
+        from rtdenoise.tray import x11
+
+        x11.take_clicks(tray.icon)
+        x11.stay_docked(tray.icon)
     _end_with_signals(tray.stop)
     tray.run()
 
@@ -153,10 +157,12 @@ def _pystray() -> Any:
     return pystray
 
 
-def _wait_for_tray(pystray: Any, seconds: float) -> None:
-    """Where an icon goes to X11 itself, somebody has to take it."""
+def _wait_for_tray(seconds: float) -> None:
+    """Somebody has to take the icon."""
+    from rtdenoise.tray.x11 import takes_icons
+
     end = time.monotonic() + seconds
-    while _goes_to_x11(pystray) and not _takes_icons():
+    while not takes_icons():
         if time.monotonic() >= end:
             raise DeviceError(f"there is no tray here: no program on this display takes icons; {_INSTEAD}")
         time.sleep(_LOOK_SECONDS)
@@ -165,26 +171,6 @@ def _wait_for_tray(pystray: Any, seconds: float) -> None:
 def _goes_to_x11(pystray: Any) -> bool:
     """Whether icons are windows of X11, without a desktop's library in between."""
     return bool(pystray.Icon.__module__ == "pystray._xorg")
-
-
-def _take_clicks(icon: Any) -> None:
-    """Have X11 send clicks: pystray 0.19 handles them, but does not ask for them."""
-    from Xlib.X import ButtonPressMask
-
-    window = icon._window
-    window.change_attributes(event_mask=window.get_attributes().your_event_mask | ButtonPressMask)
-
-
-def _takes_icons() -> bool:
-    """Whether a system tray is there, by freedesktop.org's protocol."""
-    from Xlib.display import Display
-
-    display = Display()
-    try:
-        name = display.intern_atom(f"_NET_SYSTEM_TRAY_S{display.get_default_screen()}")
-        return bool(display.get_selection_owner(name))
-    finally:
-        display.close()
 
 
 def _end_with_signals(stop: Callable[[], None]) -> None:

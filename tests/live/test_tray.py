@@ -31,6 +31,7 @@ import json, sys, threading
 from pathlib import Path
 import pystray
 from rtdenoise.tray.icon import Tray
+from rtdenoise.tray.x11 import stay_docked
 
 def shown(menu):
     return {item.text: [item.checked, item.enabled, item.default, shown(item.submenu) if item.submenu else None]
@@ -47,6 +48,7 @@ def drive(tray):
         print(json.dumps(shown(tray.icon.menu) | {"title": tray.icon.title}), flush=True)
 
 tray = Tray(pystray, Path(sys.argv[1]), lambda line: print(line, file=sys.stderr, flush=True))
+stay_docked(tray.icon)
 threading.Thread(target=drive, args=(tray,), daemon=True).start()
 tray.run()
 """
@@ -261,6 +263,14 @@ def test_a_click_without_a_session_opens_the_panel_which_goes_on_without_the_ico
             os.kill(int(panel), 0)
         finally:
             os.kill(int(panel), signal.SIGINT)
+
+
+def test_the_icon_comes_back_with_a_tray_that_ended(screen, tmp_path):
+    with running(tray(tmp_path / "live.sock", "--wait", "60"), stderr=subprocess.DEVNULL):
+        for _ in range(2):
+            with tray_of(screen):
+                until(screen.icon)
+            until(lambda: not screen.has_tray())
 
 
 def test_without_a_tray_one_line_says_what_else_there_is(screen, tmp_path):

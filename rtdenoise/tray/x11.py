@@ -1,0 +1,50 @@
+"""What pystray 0.19 leaves to do where icons are windows of X11, without a desktop's library in between."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from typing import Any
+
+from Xlib.display import Display
+from Xlib.error import ConnectionClosedError, XError
+from Xlib.X import ButtonPressMask
+
+_LOOK_SECONDS = 0.5
+
+
+def takes_icons() -> bool:
+    """Whether a system tray is there, by freedesktop.org's protocol."""
+    display = Display()
+    try:
+        return _has_tray(display)
+    finally:
+        display.close()
+
+
+def take_clicks(icon: Any) -> None:
+    """Have clicks sent: pystray handles them, but does not ask for them."""
+    window = icon._window
+    window.change_attributes(event_mask=window.get_attributes().your_event_mask | ButtonPressMask)
+
+
+def stay_docked(icon: Any) -> None:
+    """Ask again while the icon is in no tray: one that starts may miss the request, and one that ends lets icons go."""
+    threading.Thread(target=_stay_docked, args=(icon, icon._window.id), daemon=True).start()
+
+
+def _stay_docked(icon: Any, number: int) -> None:
+    with suppress(XError, ConnectionClosedError):  # the icon, or the display, has gone
+        display = Display()
+        window = display.create_resource_object("window", number)
+        while True:
+            time.sleep(_LOOK_SECONDS)
+            tree = window.query_tree()
+            if tree.parent == tree.root and icon.visible and _has_tray(display):
+                icon.icon = icon.icon  # what pystray docks at
+
+
+def _has_tray(display: Any) -> bool:
+    name = display.intern_atom(f"_NET_SYSTEM_TRAY_S{display.get_default_screen()}")
+    return bool(display.get_selection_owner(name))

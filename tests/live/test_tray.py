@@ -274,7 +274,7 @@ def test_the_icon_comes_back_with_a_tray_that_ended(screen, tmp_path):
 
 
 def test_without_a_tray_one_line_says_what_else_there_is(screen, tmp_path):
-    done = subprocess.run(tray(tmp_path / "live.sock"), capture_output=True, text=True, check=False)
+    done = subprocess.run(tray(tmp_path / "live.sock"), capture_output=True, text=True, check=False, timeout=60)
     message = "rtdenoise: error: there is no tray here: no program on this display takes icons"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", message + INSTEAD)
 
@@ -285,7 +285,7 @@ def test_without_a_display_one_line_says_what_else_there_is(tmp_path, monkeypatc
     if find_spec("pystray") is None:  # looking for it does not import it: that needs a display
         pytest.skip("needs pip install 'rtdenoise[tray]'")
     monkeypatch.delenv("DISPLAY", raising=False)
-    done = subprocess.run(tray(tmp_path / "live.sock"), capture_output=True, text=True, check=False)
+    done = subprocess.run(tray(tmp_path / "live.sock"), capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert done.stderr.startswith("rtdenoise: error: there is no tray here: ") and done.stderr.endswith(INSTEAD)
 

@@ -30,7 +30,18 @@ def take_clicks(icon: Any) -> None:
 
 
 def stay_docked(icon: Any) -> None:
-    """Ask again while the icon is in no tray: one that starts may miss the request, and one that ends lets icons go."""
+    """Ask for a place while the icon is in no tray, and only then.
+
+    A tray that starts may miss the request, and one that ends lets icons go; pystray asks at every change of the picture,
+    at which a tray may take the icon out and in again, and a click meanwhile is lost.
+    """
+    ask = icon._dock_window
+
+    def ask_outside() -> None:
+        if _is_outside(icon._window):
+            ask()
+
+    icon._dock_window = ask_outside
     threading.Thread(target=_stay_docked, args=(icon, icon._window.id), daemon=True).start()
 
 
@@ -40,9 +51,13 @@ def _stay_docked(icon: Any, number: int) -> None:
         window = display.create_resource_object("window", number)
         while True:
             time.sleep(_LOOK_SECONDS)
-            tree = window.query_tree()
-            if tree.parent == tree.root and icon.visible and _has_tray(display):
+            if _is_outside(window) and icon.visible and _has_tray(display):
                 icon.icon = icon.icon  # what pystray docks at
+
+
+def _is_outside(window: Any) -> bool:
+    tree = window.query_tree()
+    return bool(tree.parent == tree.root)
 
 
 def _has_tray(display: Any) -> bool:

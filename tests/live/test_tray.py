@@ -90,7 +90,7 @@ class Screen:
         """Of the icon as it is on the screen, 0 to 255."""
         from Xlib.X import ZPixmap
 
-        icon = self.icon()
+        icon = until(self.icon)
         size = icon.get_geometry()
         data = icon.get_image(0, 0, size.width, size.height, ZPixmap, 0xFFFFFFFF).data
         return float(np.frombuffer(data, np.uint8).reshape(-1, 4)[:, :3].mean())
@@ -185,7 +185,7 @@ def test_the_icon_shows_a_session_that_comes_changes_and_ends_and_clicks_switch_
         assert icon.wait(30) == 0
         until(lambda: screen.icon() is None)
         note = icon.stderr.read()
-        assert note.startswith("rtdenoise: note: menus need PyGObject here") and note.count("\n") == 1
+        assert note.startswith("rtdenoise: note: menus need PyGObject here") and note.count("\n") == 1, note
 
 
 class Driven:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 from rtdenoise.errors import DeviceError, MissingExtraError, reason
@@ -27,6 +27,7 @@ _NO_MENUS = (
 )
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 _LOOK_SECONDS = 0.25
+_WAKEUP = socket.socketpair()  # open until the process ends: signals may come as long
 
 
 class Tray:
@@ -174,16 +175,22 @@ def _goes_to_x11(pystray: Any) -> bool:
 
 
 def _end_with_signals(stop: Callable[[], None]) -> None:
-    """Call `stop` at a signal, on another thread: the one that draws may be in the middle of talking to the display."""
-    ended: SimpleQueue[None] = SimpleQueue()  # may be filled inside of a signal's handler
+    """Call `stop` at a signal, on another thread.
+
+    The main thread may be in the middle of talking to the display, or go to wait for it just as a signal arrives, and
+    then run no handler until something happens there; Python's wakeup descriptor is written to at once.
+    """
+    reading, writing = _WAKEUP
+    writing.setblocking(False)
 
     def wait() -> None:
-        ended.get()
+        reading.recv(1)
         stop()
 
     for number in (getattr(signal, name) for name in _ENDING if hasattr(signal, name)):
         if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, lambda *_: ended.put(None))
+            signal.signal(number, lambda *_: None)
+    signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=wait, daemon=True).start()
 
 

@@ -32,8 +32,8 @@ def take_clicks(icon: Any) -> None:
 def stay_docked(icon: Any) -> None:
     """Ask for a place while the icon is in no tray, and only then.
 
-    A tray that starts may miss the request, and one that ends lets icons go; pystray asks at every change of the picture,
-    at which a tray may take the icon out and in again, and a click meanwhile is lost.
+    A tray that starts may miss the request, and one that ends lets icons go; pystray asks at every change of the
+    picture, at which a tray may take the icon out and in again, and a click meanwhile is lost.
     """
     ask = icon._dock_window
 

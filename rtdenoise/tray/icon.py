@@ -27,7 +27,6 @@ _NO_MENUS = (
 )
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 _LOOK_SECONDS = 0.25
-_WAKEUP = socket.socketpair()  # open until the process ends: signals may come as long
 
 
 class Tray:
@@ -180,18 +179,18 @@ def _end_with_signals(stop: Callable[[], None]) -> None:
     The main thread may be in the middle of talking to the display, or go to wait for it just as a signal arrives, and
     then run no handler until something happens there; Python's wakeup descriptor is written to at once.
     """
-    reading, writing = _WAKEUP
+    reading, writing = socket.socketpair()
     writing.setblocking(False)
 
-    def wait() -> None:
-        reading.recv(1)
-        stop()
+    def wait(_writing: socket.socket) -> None:  # holds it open
+        while reading.recv(1):
+            stop()
 
     for number in (getattr(signal, name) for name in _ENDING if hasattr(signal, name)):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
     signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=wait, daemon=True).start()
+    threading.Thread(target=wait, args=(writing,), daemon=True).start()
 
 
 def _choices(status: Status | None) -> tuple[str, str]:

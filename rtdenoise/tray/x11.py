@@ -9,6 +9,7 @@ from typing import Any
 
 from Xlib.display import Display
 from Xlib.error import ConnectionClosedError, XError
+from Xlib.protocol.event import ClientMessage
 from Xlib.X import ButtonPressMask
 
 _LOOK_SECONDS = 0.5
@@ -42,6 +43,7 @@ def stay_docked(icon: Any) -> None:
             ask()
 
     icon._dock_window = ask_outside
+    icon._display.set_error_handler(lambda *_: None)  # a window that has gone is no news
     threading.Thread(target=_stay_docked, args=(icon, icon._window.id), daemon=True).start()
 
 
@@ -51,8 +53,16 @@ def _stay_docked(icon: Any, number: int) -> None:
         window = display.create_resource_object("window", number)
         while True:
             time.sleep(_LOOK_SECONDS)
+            _wake(display, window)
             if _is_outside(window) and icon.visible and _has_tray(display):
                 icon.icon = icon.icon  # what pystray docks at
+
+
+def _wake(display: Any, window: Any) -> None:
+    """Send the icon's thread an event that it ignores: what another thread asks of it may else wait for the next one."""
+    kind = display.intern_atom("_RTDENOISE_WAKE")
+    window.send_event(ClientMessage(window=window, client_type=kind, data=(32, [0] * 5)))
+    display.flush()
 
 
 def _is_outside(window: Any) -> bool:

@@ -107,7 +107,7 @@ def opened(chromium: Any, address: str, **options: Any) -> Iterator[Any]:
     context.close()
 
 
-def until(condition: Callable[[], Any], seconds: float = 12.0) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     """What the condition gives once that is true."""
     end = time.monotonic() + seconds
     while not (found := condition()):

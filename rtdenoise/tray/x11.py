@@ -59,7 +59,7 @@ def _stay_docked(icon: Any, number: int) -> None:
 
 
 def _wake(display: Any, window: Any) -> None:
-    """Send the icon's thread an event that it ignores: what another thread asks of it may else wait for the next one."""
+    """Send the icon's thread an event that it ignores: what another thread asks of it may else wait for one."""
     kind = display.intern_atom("_RTDENOISE_WAKE")
     window.send_event(ClientMessage(window=window, client_type=kind, data=(32, [0] * 5)))
     display.flush()

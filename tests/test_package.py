@@ -159,6 +159,7 @@ def test_without_extras_the_main_job_is_done(core, tmp_path):
         ),
         ("train can-small --data . --start models/can-small/start.npz", "take it from a source checkout of rtdenoise"),
         ("panel --no-browser", "the panel needs the package aiohttp: pip install 'rtdenoise[panel]'"),
+        ("tray", "the tray icon needs the packages pystray and Pillow: pip install 'rtdenoise[tray]'"),
     ],
 )
 def test_what_an_installation_lacks_is_one_line_with_a_way_out(core, tmp_path, line, message):

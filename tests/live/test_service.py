@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,22 @@ def test_install_twice_and_uninstall_leave_what_was_there(home, call, without_sy
     assert files(home) == before
     nothing = call("uninstall")
     assert (nothing.code, len(nothing.out.splitlines())) == (0, 1) and "nothing to remove" in nothing.out
+
+
+@linux
+def test_the_icon_in_the_tray_starts_with_the_desktop_until_it_is_left_out_or_taken_back(home, call, without_systemd):
+    if find_spec("pystray") is None:  # looking for it does not import it: that needs a display
+        pytest.skip("needs pip install 'rtdenoise[tray]'")
+    entry = home / ".config" / "autostart" / "rtdenoise-tray.desktop"
+    assert f"would write {entry}:" in call("install", "--tray", "--dry-run").out and not entry.exists()
+    assert call("install", "--tray").code == 0
+    started = configparser.RawConfigParser(strict=True)
+    started.read_string(entry.read_text("utf-8"))
+    assert started["Desktop Entry"]["exec"] == f'"{sys.executable}" "-m" "rtdenoise" "tray" "--wait" "60"'
+    assert "--tray" not in (entry.parent / "rtdenoise.desktop").read_text("utf-8")
+    assert call("install").code == 0 and not entry.exists()
+    call("install", "--tray")
+    assert f"removed {entry}" in call("uninstall").out and files(home) == {}
 
 
 @linux

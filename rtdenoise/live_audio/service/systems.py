@@ -23,6 +23,7 @@ from rtdenoise.live_audio.service.quoting import batch_line, desktop_line, syste
 UNIT = "rtdenoise.service"
 LABEL = "rtdenoise.microphone"
 _ANSWER_SECONDS = 10.0
+_TRAY_SECONDS = "60"  # a desktop may start its tray after its programs
 _OUTPUTS = {"darwin": "speaker:BlackHole", "win32": "speaker:CABLE"}
 _CABLES = {
     "darwin": "pick BlackHole 2ch as the microphone of your calls; if it is missing: brew install blackhole-2ch",
@@ -50,6 +51,17 @@ _AUTOSTART = """\
 Type=Application
 Name=rtdenoise microphone
 Comment=Starts the microphone without noise
+Exec={command}
+Icon=rtdenoise
+Terminal=false
+NoDisplay=true
+"""
+_TRAY = """\
+# {mark}
+[Desktop Entry]
+Type=Application
+Name=rtdenoise in the tray
+Comment=Shows and switches the microphone without noise
 Exec={command}
 Icon=rtdenoise
 Terminal=false
@@ -85,7 +97,7 @@ class Starter:
     state: str
 
 
-def plan_install(arguments: Sequence[str], system: str = sys.platform) -> Plan:
+def plan_install(arguments: Sequence[str], system: str = sys.platform, *, tray: bool = False) -> Plan:
     """What installing writes and runs.
 
     Parameters
@@ -94,6 +106,8 @@ def plan_install(arguments: Sequence[str], system: str = sys.platform) -> Plan:
         Options of `rtdenoise live`, without its output.
     system : str
         As `sys.platform` names it.
+    tray : bool
+        Whether an icon in the tray starts with the desktop, too; on Linux alone.
     """
     output = _OUTPUTS.get(system, "virtual-mic")
     live = [sys.executable, "-m", "rtdenoise", "live", "--output", output, *arguments, "--control", "--quiet"]
@@ -101,7 +115,7 @@ def plan_install(arguments: Sequence[str], system: str = sys.platform) -> Plan:
         return _install_on_macos(live)
     if system == "win32":
         return _install_on_windows(live)
-    return _install_on_linux(live)
+    return _install_on_linux(live, tray=tray)
 
 
 def plan_uninstall(system: str = sys.platform) -> Plan:
@@ -133,19 +147,23 @@ def systemd_answers() -> bool:
     return shutil.which("systemctl") is not None and _output("systemctl", "--user", "show-environment") is not None
 
 
-def _install_on_linux(live: Sequence[str]) -> Plan:
+def _install_on_linux(live: Sequence[str], *, tray: bool) -> Plan:
     panel = desktop_line([sys.executable, "-m", "rtdenoise", "panel"])
     icon = resources.files(__package__).joinpath("icon.svg").read_text("utf-8").format(mark=MARK)
-    shown = ((_entry(), _ENTRY.format(mark=MARK, command=panel)), (_icon(), icon))
+    shown = [(_entry(), _ENTRY.format(mark=MARK, command=panel)), (_icon(), icon)]
+    if tray:
+        line = desktop_line([sys.executable, "-m", "rtdenoise", "tray", "--wait", _TRAY_SECONDS])
+        shown.append((_tray(), _TRAY.format(mark=MARK, command=line)))
+    earlier = () if tray else (_tray(),)
     if systemd_answers():
         return Plan(
             write=((_unit(), _SERVICE.format(mark=MARK, command=systemd_line(live))), *shown),
-            remove=tuple(path for path in (_autostart(),) if is_ours(path)),
+            remove=tuple(path for path in (_autostart(), *earlier) if is_ours(path)),
             after=(_systemctl("daemon-reload"), _systemctl("enable", UNIT), _systemctl("restart", UNIT)),
         )
     return Plan(
         write=((_autostart(), _AUTOSTART.format(mark=MARK, command=desktop_line(live))), *shown),
-        remove=tuple(path for path in (_wanted(), _unit()) if is_ours(path)),
+        remove=tuple(path for path in (_wanted(), _unit(), *earlier) if is_ours(path)),
         notes=(
             "no systemd answers for your session (`systemctl --user`): the microphone starts with your desktop, "
             "from the next login on",
@@ -209,7 +227,7 @@ def _unit_state() -> str:
 def _all_files(system: str) -> tuple[Path, ...]:
     """Every file that any version of an installation makes; links before what they lead to."""
     if system == "linux":
-        return (_wanted(), _unit(), _autostart(), _entry(), _icon())
+        return (_wanted(), _unit(), _autostart(), _entry(), _icon(), _tray())
     return tuple(_starters(system))
 
 
@@ -250,6 +268,10 @@ def _wanted() -> Path:
 
 def _autostart() -> Path:
     return user_config_path() / "autostart" / "rtdenoise.desktop"
+
+
+def _tray() -> Path:
+    return _autostart().with_name("rtdenoise-tray.desktop")
 
 
 def _entry() -> Path:

@@ -16,7 +16,7 @@ from rtdenoise.cli.strict import StrictCommand
 if TYPE_CHECKING:
     from rtdenoise.live_audio.service.plan import Plan
 
-_OWN = ("dry_run", "as_json")
+_OWN = ("tray", "dry_run", "as_json")
 _PATHS = ("config", "model")
 
 
@@ -26,10 +26,11 @@ _PATHS = ("config", "model")
 )
 @method_options
 @device_options
+@click.option("--tray", is_flag=True, help="Start an icon in the tray with the desktop, too (Linux).")
 @click.option("--dry-run", is_flag=True, help="Show what would be written and run; do nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan, and what was done, as JSON.")
 @click.pass_context
-def command(ctx: click.Context, /, source: str, *, dry_run: bool, as_json: bool, **values: Any) -> None:
+def command(ctx: click.Context, /, source: str, *, tray: bool, dry_run: bool, as_json: bool, **values: Any) -> None:
     r"""Start the virtual microphone with your session, with these settings, from now on.
 
     On Linux a systemd service of yours (without systemd an autostart entry) and an entry in the menu; on macOS a
@@ -40,6 +41,7 @@ def command(ctx: click.Context, /, source: str, *, dry_run: bool, as_json: bool,
     Examples:
         rtdenoise install
         rtdenoise install --method CAN --preset ultra --input mic:headset
+        rtdenoise install --tray
         rtdenoise install --dry-run
     """
     from rtdenoise.config import load_settings
@@ -47,6 +49,8 @@ def command(ctx: click.Context, /, source: str, *, dry_run: bool, as_json: bool,
     from rtdenoise.methods.can.models import open_model
 
     _check_source(source)
+    if tray:
+        _check_tray()
     arguments = _arguments(ctx)
     method = take_method_options(values)
     settings = load_settings(
@@ -58,7 +62,7 @@ def command(ctx: click.Context, /, source: str, *, dry_run: bool, as_json: bool,
     )
     if settings.method == "CAN":
         open_model(settings.can.model)  # a missing one is an error now, not at the next login
-    plan = plan_install(arguments)
+    plan = plan_install(arguments, tray=tray)
     if sys.platform == "linux" and not dry_run:
         from rtdenoise.live_audio.ends.virtual_microphone import VirtualMicrophone
 
@@ -104,6 +108,17 @@ def _check_source(source: str) -> None:
         raise click.UsageError(f"--input {source}: indices change from start to start; name it: --input mic:NAME")
     if not is_live(source) or not source.lower().startswith("mic"):
         raise click.UsageError(f"--input {source}: is not a microphone; give mic or mic:NAME (`rtdenoise devices`)")
+
+
+def _check_tray() -> None:
+    from importlib.util import find_spec
+
+    from rtdenoise.errors import MissingExtraError
+
+    if sys.platform != "linux":
+        raise click.UsageError("--tray is for Linux; here let the system start `rtdenoise tray --wait 60` at login")
+    if find_spec("pystray") is None:  # an error now, not at the next login
+        raise MissingExtraError("--tray needs the packages pystray and Pillow: pip install 'rtdenoise[tray]'")
 
 
 def _arguments(ctx: click.Context) -> list[str]:

@@ -8,8 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.status import Status
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from rtdenoise.cache import entries
 from rtdenoise.cli.messages import complain
@@ -38,7 +37,7 @@ def stderr_console(*, quiet: bool) -> Console:
 class Preparing:
     """Reports that the method is being prepared, if that takes noticeably long.
 
-    On a terminal a spinner, elsewhere one line; nothing for the identity, which needs no preparation.  Compiling is
+    One line, and on a terminal a bar that moves; nothing for the identity, which needs no preparation.  Compiling is
     named only where something was not found in the cache.
 
     Parameters
@@ -50,7 +49,7 @@ class Preparing:
     def __init__(self, console: Console, method: str) -> None:
         self._console = console
         self._method = method
-        self._status: Status | None = None
+        self._progress: Progress | None = None
         self._finished = threading.Event()
         if method == "bypass" or console.quiet:
             self._finished.set()
@@ -63,23 +62,22 @@ class Preparing:
                 return
             if entries.missed():
                 break
-        text = f"preparing {self._method}: {_why_it_takes_long()}"
         with self._lock:
             if self._finished.is_set():
                 return
+            complain(f"preparing {self._method}: {_why_it_takes_long()}", kind="note")
             if self._console.is_terminal:
-                self._status = self._console.status(text)
-                self._status.start()
-            else:
-                complain(text, kind="note")
+                self._progress = Progress(BarColumn(), TimeElapsedColumn(), console=self._console, transient=True)
+                self._progress.add_task("", total=None)
+                self._progress.start()
 
     def done(self) -> None:
         """It is prepared."""
         with self._lock:
             self._finished.set()
-            if self._status is not None:
-                self._status.stop()
-                self._status = None
+            if self._progress is not None:
+                self._progress.stop()
+                self._progress = None
 
     def __enter__(self) -> Preparing:
         self._watch.start()

@@ -117,7 +117,7 @@ def kept_voiced(judged: np.ndarray, heard: np.ndarray, masked: np.ndarray, hop_s
         lowest = np.minimum(lowest, recent[t])
         low, rest = recent[t, level_bins.start : 12].sum() + 1e-20, recent[t, 12 : level_bins.stop].sum() + 1e-20
         n_voiced = n_voiced + (16 if low < 0.01 * rest else 1) if recording.since < hold else 0
-        held = np.clip((n_voiced * hop_seconds - 0.4) / 0.4, 0, 1)
+        held = np.clip((n_voiced * hop_seconds - 0.8) / 0.4, 0, 1)
         voiced = held + np.exp(-hop_seconds / 0.02) * (voiced - held)
         over_db = 10 * np.log10((recent[t] + 1e-20) / (np.minimum(floor, lowest) + 1e-20))
         out[t] += clearness * voiced * np.clip((over_db - 10) / 5, 0, 1) * (heard[t] - masked[t])

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import scipy.special
+from scipy.signal import butter, lfilter
 
 
 def resampled(x, rate_in, rate_out, n_out, extra_ticks):
@@ -61,10 +62,22 @@ def raised_floor(lowest, held):
     return np.minimum(lowest, np.maximum(local, held))
 
 
-def roughness(recent, first, end):
-    """Mean of ``|a - b| / (a + b)`` of neighbours."""
-    below, above = recent[first:end], recent[first + 1 : end + 1]
-    return float(np.mean(np.abs(above - below) / (above + below)))
+def voicing(history, rate):
+    """Talkin (1995): the last 15 ms of the last 32 up to 1.5 kHz, against what was 1 to 12.5 ms before them."""
+    step = max(1, round(rate / 8000))
+    n = min(len(history), round(0.032 * rate)) // step - 1
+    triangle = np.concatenate([np.arange(1, step + 1), np.arange(step - 1, -1, -1)])
+    ends = len(history) - step * np.arange(n)[::-1]
+    low = np.array([history[end - 2 * step : end] @ triangle for end in ends])
+    low -= low[0]
+    for edge_hz, kind in ((120.0, "high"), (1500.0, "low")):
+        low = lfilter(*butter(2, edge_hz, kind, fs=rate / step), low)
+    window = min(round(0.015 * rate / step), int(0.47 * n))
+    now, best = low[n - window :], 0.0
+    for lag in range(round(0.001 * rate / step), min(round(0.0125 * rate / step), n - window) + 1):
+        before = low[n - window - lag : n - lag]
+        best = max(best, now @ before / np.sqrt((now @ now) * (before @ before) + 1e-60))
+    return best
 
 
 class Recording:
@@ -78,7 +91,7 @@ class Recording:
         self.near, self.since = near, near
         self.unvoiced, self.pending = [], 0.0
 
-    def step(self, level, rough, fall, smoothing, rise, new_window):
+    def step(self, level, voicing, fall, smoothing, rise, new_window):
         if new_window:
             self.before = [*self.before[1:], self.lowest]
             self.lowest = level
@@ -88,7 +101,7 @@ class Recording:
             self.noise = smoothing * self.noise + (1 - smoothing) * level
         self.noise = min(max(self.noise, lowest), 8 * lowest)
         self.peak, self.burst = fall * self.peak, fall * self.burst
-        if rough > 0.4 and level > 0.01 * self.peak:
+        if voicing > 0.9 and level > 0.01 * self.peak:
             self.peak = max(self.peak, rise * self.peak + (1 - rise) * level)
             self.since, self.unvoiced, self.pending = 0, [], 0.0
         else:

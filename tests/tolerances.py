@@ -17,6 +17,7 @@ MEAN_ATOL = 4e-6  # running sums of some hundred values around 1
 FINE_ATOL = 2e-3  # three layers in float32 behind logarithms of ratios, an argmax between nearly equal peaks
 TRANSFORM_ATOL = 2e-6  # nine stages of a float32 transform of values around 1
 COHERENCE_ATOL = 3e-6  # a ratio of sums of a few products, in float32
+VOICING_ATOL = 2e-4  # float32 filters that start on a sample, norms of what is 100 dB below it
 LINKED_ATOL = 2e-5  # coherence, steep weight and a weighted mean, in float32
 LINKED_SIGNAL_ATOL = 2e-6  # a mean of equal gains, weighted: two roundings, then the transforms
 GRADIENT_RTOL = 1e-4  # float32 sums over thousands of rows, in another order, through a dozen layers

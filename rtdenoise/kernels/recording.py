@@ -17,8 +17,10 @@ _ZERO, _ONE = np.float32(0), np.float32(1)
 _TINY = np.float32(1e-20)
 _QUIET = np.float32(4)  # a frame below this power ratio to the quietest one is noise
 _QUIET_MEAN = np.float32(8)  # limit of the mean of such frames, for a stream that starts inside a word
-_RANGE = np.float32(0.01)  # of the loudest voice; quieter frames are not accepted as voice
 _DB = np.float32(10.0 / np.log(10.0))
+
+RANGE = np.float32(0.01)
+"""Of the loudest voice: quieter frames are not accepted as voice."""
 
 PEAK, NOISE, BURST, NEW, PENDING, LOWEST, N_LEVELS = 0, 1, 2, 3, 4, 5, 17
 """Indices into ``levels``; the entries after `LOWEST` are the smallest powers of the last windows."""
@@ -43,22 +45,9 @@ def frame_level(recent: F32, first: int, end: int) -> np.float32:
 
 
 @kernel
-def roughness(recent: F32, first: int, end: int) -> np.float32:
-    """How much neighbouring bins differ: the mean of ``|a - b| / (a + b)`` over bins `first` to ``end - 1``.
-
-    Harmonics stand out in the smoothed power throughout a vowel, whereas smoothing removes the roughness of noise.
-    """
-    total = _ZERO
-    for k in range(first, end):
-        below, above = recent[k], recent[k + 1]
-        total += abs(above - below) / (above + below + _TINY)
-    return total / np.float32(max(end - first, 1))
-
-
-@kernel
 def follow_recording(
     level: np.float32,
-    rough: np.float32,
+    voicing: np.float32,
     levels: F32,
     counts: np.ndarray,
     fall: np.float32,
@@ -79,8 +68,8 @@ def follow_recording(
     ----------
     level : float32
         Power of the frame, smoothed over some tens of milliseconds.
-    rough : float32
-        `roughness` of the frame, where harmonics are strong.
+    voicing : float32
+        `rtdenoise.kernels.voicing.voicing` at the end of the frame.
     levels : (17,) float32, read and written
         Loudest voice, decaying slowly; mean of the quiet frames; loudest burst, decaying as slowly; loudest burst
         candidates of the current and of the previous `near` steps; lowest level of this window and of the last eleven.
@@ -90,7 +79,7 @@ def follow_recording(
         Per step: decay of the loudest levels, smoothing of the mean, and smoothing of the loudest voice where it rises,
         because one burst on top of a vowel does not say how loud the voice is.
     voiced : float32
-        Roughness threshold: most vowels are above it, most claps, clicks and knocks below.
+        Threshold of `voicing`: most vowels are above it, most claps, clicks and knocks below.
     edges_db : (4,) float32, read
         Level of the voice over the noise at which a recording begins to count as clean and counts as clean altogether,
         and the same over its bursts.
@@ -123,7 +112,7 @@ def follow_recording(
     levels[NOISE] = min(max(levels[NOISE], lowest), _QUIET_MEAN * lowest)
     levels[PEAK] *= fall
     levels[BURST] *= fall
-    if rough > voiced and level > _RANGE * levels[PEAK]:
+    if voicing > voiced and level > RANGE * levels[PEAK]:
         levels[PEAK] = max(levels[PEAK], rise * levels[PEAK] + (_ONE - rise) * level)
         levels[NEW] = levels[PENDING] = _ZERO
         counts[SINCE] = counts[STEP] = 0

@@ -26,7 +26,7 @@ for n_bins in map(int, sys.argv[1:]):
     state = np.zeros(1, np.dtype(voiced_fields(n_bins), align=True))
     fill_voiced(state[0], SPECS["can-live"])
     for frame in np.random.default_rng(1).standard_normal((200, 2 * n_bins)).astype(np.float32):
-        follow_voice(frame.view(np.complex64), False, state[0])
+        follow_voice(frame.view(np.complex64), frame[:512], False, state[0])
     print(repr(float(state[0]["recent"].sum())))
 for overload in follow_voice.overloads.values():
     print(overload.fndesc.mangled_name)

@@ -48,7 +48,7 @@ _LEAK = np.float32(5)  # in a clean recording; bins that are certainly speech ra
 def track_noise(state: Record) -> None:
     """Update ``noise_psd`` from ``power`` with the tracker selected by ``tracker``."""
     smooth_power(state.power, state.recent, state.smoothing_recent)
-    judge_recording(state)
+    judge_recording(state.history, state)
     if state.n_frames < state.n_start and state.tracker != BEGINNING:
         start_noise(state.recent, state.noise_psd, state.scratch)
     if state.tracker == MINIMUM:

@@ -89,26 +89,30 @@ def kept_clear(heard: np.ndarray, masked: np.ndarray, hop_seconds: float, gain_m
     return masked + share * u**2 * (3 - 2 * u) * (heard - masked)
 
 
-def kept_voiced(judged: np.ndarray, heard: np.ndarray, masked: np.ndarray, hop_seconds: float) -> np.ndarray:
-    """Strong bins of held vowels of clean recordings are given back; ``(n_frames, n_bins)``, windows of 16 ms."""
+def kept_voiced(signal: np.ndarray, judged: np.ndarray, masked: np.ndarray, hop: int) -> np.ndarray:
+    """Strong bins of held vowels of clean recordings are given back; ``(n_frames, n_bins)``, windows of 16 ms.
+
+    `judged` is the analysis of the signal, at 16 kHz; `masked` what came of it.
+    """
+    hop_seconds, padded = hop / 16000, np.pad(signal.astype(float), (512 - hop, 0))
     n_frames, n = judged.shape
     per_frame, per_floor = 1 - np.exp(-hop_seconds / 0.03), max(1, round(0.6 / hop_seconds))
     recent = lfilter([per_frame], [1, per_frame - 1], np.abs(judged) ** 2, axis=0)
     every = max(1, round(0.008 / hop_seconds))
     seconds = every * hop_seconds
     fall, smoothing, rise = 10 ** (-0.03 * seconds), np.exp(-seconds / 0.5), np.exp(-seconds / 0.08)
-    near, window, hold = round(0.25 / seconds), round(0.6 / seconds), round(0.05 / seconds)
-    level_bins, voice = slice(round(90 / 31.25), round(7000 / 31.25)), (round(90 / 31.25), round(1000 / 31.25))
+    near, window, hold = round(0.3 / seconds), round(0.6 / seconds), round(0.05 / seconds)
+    level_bins = slice(round(90 / 31.25), round(7000 / 31.25))
     recording, clearness, floor = twins.Recording(0.0, near, (27.5, 30.5, 16.0, 24.0)), 0.0, np.zeros(n)
     lowest, stored, voiced, n_voiced, out = np.zeros(n), np.zeros((4, n)), 0.0, 0, masked.copy()
     for t in range(n_frames):
         if t % every == 0:
             step, level = t // every, recent[t, level_bins].sum() + 1e-20
-            rough = twins.roughness(recent[t] + 1e-20, *voice)
+            voicing = twins.voicing(padded[t * hop : t * hop + 512], 16000) if level > 0.01 * recording.peak else 0.0
             if t < round(0.06 / hop_seconds):
                 recording = twins.Recording(level, near, (27.5, 30.5, 16.0, 24.0))
             else:
-                clearness = recording.step(level, rough, fall, smoothing, rise, step % window == 0)
+                clearness = recording.step(level, voicing, fall, smoothing, rise, step % window == 0)
         if t % per_floor == 0:
             group = t // per_floor // 3 % 4
             stored[group] = lowest if t // per_floor % 3 == 0 else np.minimum(stored[group], lowest)
@@ -120,7 +124,7 @@ def kept_voiced(judged: np.ndarray, heard: np.ndarray, masked: np.ndarray, hop_s
         held = np.clip((n_voiced * hop_seconds - 0.8) / 0.4, 0, 1)
         voiced = held + np.exp(-hop_seconds / 0.02) * (voiced - held)
         over_db = 10 * np.log10((recent[t] + 1e-20) / (np.minimum(floor, lowest) + 1e-20))
-        out[t] += clearness * voiced * np.clip((over_db - 10) / 5, 0, 1) * (heard[t] - masked[t])
+        out[t] += clearness * voiced * np.clip((over_db - 10) / 5, 0, 1) * (judged[t] - masked[t])
     return out
 
 

@@ -236,6 +236,17 @@ def held(hz: float, seconds: float = 5.0, rate: int = RATE) -> np.ndarray:
     return 0.1 * np.sum([np.sin(k * phase) / k for k in range(1, 9)], axis=0)
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_long_final_hiss_is_no_burst(preset):
+    """Short words that end in a hiss as loud as half the vowel, a pause after each."""
+    word = np.concatenate(
+        [voice(0.2, on_seconds=0.2, level=0.3), noise(0.24, 0.05, seed=2), np.zeros(9000, np.float32)]
+    )
+    x = np.tile(word, 6) + noise(7, 0.0003)[: 6 * word.size]
+    found = clearness(x, "WF", preset)
+    assert found[found.size // 2 :].min() == 1.0
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("preset", "rate"), [*((p, RATE) for p in PRESETS), ("balanced", 8000), ("balanced", 48000)])
 def test_a_held_vowel_is_kept(method, preset, rate):
@@ -246,6 +257,18 @@ def test_a_held_vowel_is_kept(method, preset, rate):
     for second in range(2, 7):
         part = slice(second * rate, (second + 1) * rate)
         assert abs(level_db(y[part]) - level_db(vowel[part])) < most_db
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("preset", "rate"), [*((p, RATE) for p in PRESETS), ("balanced", 48000)])
+def test_who_sings_high_is_kept(method, preset, rate):
+    for pitch_hz in (550.0, 700.0, 900.0):
+        sung = np.concatenate([np.zeros(2 * rate), held(pitch_hz, seconds=3.0, rate=rate)])
+        x = sung + np.random.default_rng(0).normal(0, 0.001, sung.size)
+        y = rtdenoise.denoise(x.astype(np.float32), rate, method, preset=preset)
+        for second in range(2, 5):
+            part = slice(second * rate, (second + 1) * rate)
+            assert abs(level_db(y[part]) - level_db(sung[part])) < 2
 
 
 @pytest.mark.parametrize("method", METHODS)

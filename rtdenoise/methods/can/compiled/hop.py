@@ -62,7 +62,7 @@ def hops(
             read_bins(opened(listening[0]), stream.spectrum)
         else:
             read_bins(frame, stream.spectrum)
-        follow_voice(stream.spectrum, frame.n_silent >= frame.history.size, stream)
+        follow_voice(stream.spectrum, frame.history, frame.n_silent >= frame.history.size, stream)
         infer(weight, stream, frame.slots)
         if listening.size > 0:
             read_bins(frame, stream.spectrum)

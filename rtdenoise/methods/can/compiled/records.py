@@ -33,7 +33,7 @@ def initial_records(spec: CanSpec, sample_rate: int, gain_min_db: float | None =
     framing = framing_at(spec, sample_rate, spec.span)
     return Records(
         framing=framing,
-        stream=initial_stream(spec, framing.hop_seconds, spec.gain_min_db if gain_min_db is None else gain_min_db),
+        stream=initial_stream(spec, framing, spec.gain_min_db if gain_min_db is None else gain_min_db),
         frames=initial_frames(spec, framing, slots_shape(spec)),
         listening=initial_frames(spec, framing_at(spec, sample_rate, spec.listening_span))[: int(spec.listens_apart)],
     )

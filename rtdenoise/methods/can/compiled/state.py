@@ -14,6 +14,7 @@ from rtdenoise.methods.can.compiled.voiced import fill_voiced, voiced_fields
 from rtdenoise.methods.can.rings import plan_rings
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network
+from rtdenoise.streaming.overlap_add import Framing
 from rtdenoise.units import amplitude_from_db, smoothing_per_hop
 
 
@@ -142,12 +143,12 @@ def packed_weights(network: Network) -> np.ndarray:
     return packed
 
 
-def initial_stream(spec: CanSpec, hop_seconds: float, gain_min_db: float) -> np.ndarray:
+def initial_stream(spec: CanSpec, framing: Framing, gain_min_db: float) -> np.ndarray:
     """Return what a network remembers at the beginning of a stream: (1,) record array of `stream_dtype`."""
     stream = np.zeros(1, stream_dtype(spec))
-    stream["clarity_smoothing"] = smoothing_per_hop(SMOOTHING_SECONDS, hop_seconds)
+    stream["clarity_smoothing"] = smoothing_per_hop(SMOOTHING_SECONDS, framing.hop_seconds)
     stream["gain_min"] = amplitude_from_db(gain_min_db)
-    fill_voiced(stream[0], spec)
+    fill_voiced(stream[0], spec, framing)
     return stream
 
 

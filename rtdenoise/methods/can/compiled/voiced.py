@@ -20,7 +20,7 @@ from rtdenoise.methods.recording import (
     recording_fields,
 )
 from rtdenoise.streaming.overlap_add import Framing
-from rtdenoise.typing import C64, Record
+from rtdenoise.typing import C64, F32, Record
 from rtdenoise.units import smoothing_per_hop
 
 _ZERO, _ONE = np.float32(0), np.float32(1)
@@ -58,11 +58,11 @@ def voiced_fields(n_bins: int) -> list[tuple[Any, ...]]:
     ]
 
 
-def fill_voiced(record: Any, spec: CanSpec) -> None:
-    """Set the constants of `voiced_fields`."""
+def fill_voiced(record: Any, spec: CanSpec, history: Framing | None = None) -> None:
+    """Set the constants of `voiced_fields`; `history` is the framing of the samples, if not the network's own."""
     span = spec.listening_span if spec.listens_apart else spec.span
     framing = Framing(sample_rate=spec.sample_rate, frame=spec.frame, span=span, hop=spec.hop)
-    fill_recording(record, framing)
+    fill_recording(record, framing, history)
     record["n_window"] = max(1, round(WINDOW_SECONDS / framing.hop_seconds))
     record["n_hold"] = max(1, round(HOLD_SECONDS / (framing.hop_seconds * record["n_judge"])))
     record["high_bin"] = round(HIGH_HZ * framing.frame / framing.sample_rate)
@@ -72,13 +72,15 @@ def fill_voiced(record: Any, spec: CanSpec) -> None:
 
 
 @kernel
-def follow_voice(judged: C64, is_silent: bool, state: Record) -> None:
+def follow_voice(judged: C64, history: F32, is_silent: bool, state: Record) -> None:
     """Follow how clean the recording is, how long it has been voiced, and the floor of each bin.
 
     Parameters
     ----------
     judged : (n_bins,) complex64, read
         The analysis that the network reads.
+    history : (n,) float32, read
+        The samples of that analysis.
     is_silent : bool
         Whether it is digital silence, which says nothing about the recording.
     state : record with `voiced_fields`, read and written
@@ -90,7 +92,7 @@ def follow_voice(judged: C64, is_silent: bool, state: Record) -> None:
         real, imag = judged[k].real, judged[k].imag
         state.power[k] = real * real + imag * imag
     smooth_power(state.power, recent, state.smoothing_recent)
-    judge_recording(state)
+    judge_recording(history, state)
     if state.n_frames % state.n_window == 0:
         raise_floor(
             recent,
@@ -146,7 +148,7 @@ def follow_each(judged: np.ndarray, states: np.ndarray) -> None:
     """`follow_voice` for many streams: (n_streams,) overlap-add records, (n_streams,) records with `voiced_fields`."""
     for stream in range(judged.size):
         is_silent = judged[stream].n_silent >= judged[stream].history.size
-        follow_voice(judged[stream].spectrum, is_silent, states[stream])
+        follow_voice(judged[stream].spectrum, judged[stream].history, is_silent, states[stream])
 
 
 @kernel

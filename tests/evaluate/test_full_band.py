@@ -87,8 +87,8 @@ def test_each_figure_notices_what_it_is_for_and_nothing_else(parts):
     assert duller["fricatives_db"] == pytest.approx(-6.0, abs=0.1)
     assert duller["lsd_below_db"] < 0.2 < 1.0 < duller["lsd_above_db"]
     cleaner = full_band.full_band(clean, noisy, clean + above(0.1 * noise, 0.1), RATE)
-    assert cleaner["attenuation_below_db"] == pytest.approx(20.0, abs=0.3)
-    assert cleaner["attenuation_above_db"] == pytest.approx(40.0, abs=0.3)
+    assert cleaner["attenuation_below_db"] == pytest.approx(20.0, abs=0.5)
+    assert cleaner["attenuation_above_db"] == pytest.approx(40.0, abs=0.5)
     assert cleaner["fricatives_db"] == pytest.approx(0.0, abs=0.1)
     assert cleaner["lsd_above_db"] < 0.3 * full_band.full_band(clean, noisy, noisy, RATE)["lsd_above_db"]
 

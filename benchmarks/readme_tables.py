@@ -280,28 +280,18 @@ def cost(record: Mapping[str, Any]) -> str:
 
 
 def network(record: Mapping[str, Any]) -> str:
-    """What a step of the networks costs, back to back and when it is due, and how many streams a core carries."""
-    most: dict[str, float] = {}
-    for row in record["streams"]:
-        most[row["system"]] = max(most.get(row["system"], 0.0), row["streams_per_core"])
+    """What a step of the networks costs, back to back and when it is due."""
     rows = []
     for row in record["steps"]:
         name, _, engine = row["system"].partition(" ")
         paced = " / ".join(f"{row[f'paced_wall_{label}_ms']:.2f}" for label in ("p50", "p99", "p99.9"))
-        streams = f"{most[name]:.0f}" if engine == "tf" and name in most else "-"
         cells = [_ENGINES[engine], f"{row['hop_ms']:g}", f"{row['back_to_back_ms']:.3f}", f"{row['rtf']:.3f}"]
-        rows.append([f"`CAN {name}`", *cells, paced, streams])
-    headings = (
-        "network",
-        "engine",
-        "step ms",
-        "back to back ms",
-        "RTF",
-        "paced p50 / p99 / p99.9 ms",
-        "streams a core",
+        rows.append([f"`CAN {name}`", *cells, paced])
+    headings = ("network", "engine", "step ms", "back to back ms", "RTF", "paced p50 / p99 / p99.9 ms")
+    note = "Paced: a step when it is due, with real-time priority."
+    return (
+        f"{markdown_table(headings, rows)}\n\n{note} {_machine(record)}, `python benchmarks/can_speed.py --realtime`."
     )
-    note = "Paced: a step when it is due, with real-time priority; streams: many in one step."
-    return f"{markdown_table(headings, rows)}\n\n{note} {_machine(record)}, `python benchmarks/can_speed.py`."
 
 
 def card(record: Mapping[str, Any], name: str) -> str:

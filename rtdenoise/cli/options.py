@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -70,6 +71,16 @@ class _Decibels(click.FloatRange):
         if math.isnan(decibels):
             self.fail(f"{value!r} is not a number of dB", param, ctx)
         return decibels
+
+
+control_socket = click.option(
+    "--control",
+    "path",
+    metavar="SOCKET",
+    type=click.Path(path_type=Path),
+    help="The control socket.  [default: the usual one of `rtdenoise live --control`]",
+)
+"""``--control`` of clients of a live session."""
 
 
 def method_options(function: F) -> F:

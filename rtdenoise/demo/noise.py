@@ -12,7 +12,6 @@ _MURMUR_BANDS_HZ = (150.0, 350.0, 700.0, 1300.0, 2200.0, 3600.0)
 _MURMUR_BANDS_DB = (0.0, -2.0, -6.0, -11.0, -17.0)
 _SYLLABLES_HZ = 4.0
 _MURMUR_SHARE_DB = -4.0
-_BLOCK = 1 << 14  # transforms of lengths with large prime factors take a second
 
 
 def fan(n_samples: int, rate: int, rng: np.random.Generator) -> F64:
@@ -42,7 +41,9 @@ def murmur(n_samples: int, rate: int, rng: np.random.Generator) -> F64:
 def room_noise(n_samples: int, rate: int, seed: int) -> F64:
     """Fan and murmur combined, (n_samples,), RMS near 1; the same seed gives the same noise."""
     rng = np.random.default_rng(seed)
-    whole = -(-n_samples // _BLOCK) * _BLOCK
+    from scipy.fft import next_fast_len
+
+    whole = next_fast_len(n_samples, real=True)  # lengths with large prime factors take a second
     noise = _unit(fan(whole, rate, rng) + 10.0 ** (_MURMUR_SHARE_DB / 20.0) * murmur(whole, rate, rng))
     return noise[:n_samples]
 

@@ -43,7 +43,7 @@ def stay_docked(icon: Any) -> None:
             ask()
 
     icon._dock_window = ask_outside
-    icon._display.set_error_handler(lambda *_: None)  # a window that has gone is no news
+    icon._display.set_error_handler(lambda *_: None)  # the window may be gone already
     threading.Thread(target=_stay_docked, args=(icon, icon._window.id), daemon=True).start()
 
 
@@ -59,7 +59,7 @@ def _stay_docked(icon: Any, number: int) -> None:
 
 
 def _wake(display: Any, window: Any) -> None:
-    """Send the icon's thread an event that it ignores: what another thread asks of it may else wait for one."""
+    """Send the icon's thread an event without effect: requests of other threads are read only after an event."""
     kind = display.intern_atom("_RTDENOISE_WAKE")
     window.send_event(ClientMessage(window=window, client_type=kind, data=(32, [0] * 5)))
     display.flush()

@@ -99,7 +99,7 @@ def kept_as(settings: Settings, rate: int, channels: int) -> str:
 def hop_us(settings: Settings, start: Start, callback: Loaded, rate: int, channels: int, limit_us: float) -> float:
     """What nearly every paced hop of a network stays below in the callback, in us; kept between runs.
 
-    A second of hops tells; a twentieth of a second does where all of its hops stay below half the limit.
+    Measures one second of hops, or a twentieth of a second if all hops in it stay below half the limit.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from rtdenoise.cli.options import control_socket
 from rtdenoise.cli.strict import StrictCommand
 
 
@@ -23,13 +24,7 @@ from rtdenoise.cli.strict import StrictCommand
     metavar="DIR",
     help="Where the recordings of sessions go that are started here.",
 )
-@click.option(
-    "--control",
-    "path",
-    metavar="SOCKET",
-    type=click.Path(path_type=Path),
-    help="The control socket.  [default: the usual one of `rtdenoise live --control`]",
-)
+@control_socket
 def command(*, port: int, no_browser: bool, start: bool, recordings: Path, path: Path | None) -> None:
     r"""Show and control a live session in a web page that only you can open.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from rtdenoise.cli.options import control_socket
 from rtdenoise.cli.strict import StrictCommand
 
 
@@ -19,13 +20,7 @@ from rtdenoise.cli.strict import StrictCommand
     metavar="S",
     help="How long to wait for a tray, in seconds: at login it may come later.",
 )
-@click.option(
-    "--control",
-    "path",
-    metavar="SOCKET",
-    type=click.Path(path_type=Path),
-    help="The control socket.  [default: the usual one of `rtdenoise live --control`]",
-)
+@control_socket
 def command(*, wait_seconds: float, path: Path | None) -> None:
     r"""Show a live session as an icon in the tray, and switch it there.
 

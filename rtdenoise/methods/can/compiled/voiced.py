@@ -30,8 +30,8 @@ _STRONG = np.float32(STRONG_DB * np.log(10.0) / 10.0)
 HOLD_SECONDS = 0.05
 """From the last voiced frame on: vibrato and window blur some of a vowel's frames."""
 HELD_SECONDS = (0.8, 1.2)
-"""Length of a vowel from which it is restored, and from which altogether: longer than voiced stretches of fluent speech,
-which networks do not attenuate.  Where a noisy recording is judged clean by mistake, noise is restored as well."""
+"""Length of a vowel from which it is restored, and from which altogether: longer than voiced stretches of fluent
+speech, which networks do not attenuate.  In a noisy recording that is judged clean by mistake, noise comes back."""
 HIGH_HZ, HIGH_SHARE, N_HIGH = 375.0, 0.01, 16
 """Singing and squealing: less than a hundredth of the power is below 375 Hz.  Networks attenuate such voices from their
 first frame on, so each of their frames counts as sixteen."""

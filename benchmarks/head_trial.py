@@ -1,13 +1,15 @@
-"""Try a small head that decides above 8 kHz, behind a network that stays as it is; no product runs it yet.
+"""Train the small head that decides above 8 kHz, behind a network that stays as it is.
 
     python -m benchmarks.head_trial features train.npz --data OUT/manifest.csv --minutes 30
     python -m benchmarks.head_trial train head.pt train.npz --minutes 10
     python -m benchmarks.head_trial judge head.pt --data OUT/manifest.csv
+    python -m benchmarks.head_trial export head.pt models/can-live
 
 ``features`` runs the compiled network hop by hop over mixtures of the split ``train`` at 48 kHz (recordings, babble and
 noise that is computed) and keeps what a head may read and what it should attain.  ``train`` fits the head to the
-log-spectral distance above 8 kHz.  ``judge`` renders the mixtures of `benchmarks.full_band`, replaces today's single
-gain above 8 kHz with the head's, and prints the same tables for both.
+log-spectral distance above 8 kHz.  ``judge`` renders the mixtures of `benchmarks.full_band`, replaces what the
+product does above 8 kHz with the single gain of a model without a head and with the head, and prints the same tables
+for all.  ``export`` writes the head into the folder of the model (`rtdenoise.methods.can.above`), in 16 bits.
 
 The head is causal.  It reads, per hop: the stack's last rows; what the network kept in three bands below 8 kHz; the
 log power of bands 1 kHz wide, three of them below 8 kHz, with heights above their running mean and floor, computed as
@@ -35,9 +37,8 @@ from benchmarks.material import add_material, check_material
 from rtdenoise.evaluate import mixing
 from rtdenoise.evaluate.signals import mix_at_snr
 from rtdenoise.kernels import clarity
-from rtdenoise.methods.can import features
+from rtdenoise.methods.can import above, features, models
 from rtdenoise.methods.can.compiled.denoiser import CompiledCan
-from rtdenoise.methods.can.compiled.shared import packed_model
 from rtdenoise.methods.can.models import open_model
 from rtdenoise.typing import F32, F64
 
@@ -47,7 +48,7 @@ N_BELOW, N_ABOVE = 3, 16
 KEPT_HZ = (2000.0, 4000.0, 6000.0, 8000.0)
 """Edges of the bands whose kept energy the head reads."""
 POOLED = 4  # bins that one value of the loss covers
-SKIPPED = 2  # one in so many hops is kept for training
+KEPT_SECONDS = 0.008  # one hop of each is kept for training
 GAIN_MIN = 1e-3
 _TINY = 1e-12
 
@@ -55,13 +56,14 @@ _TINY = 1e-12
 def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=("features", "train", "judge"))
+    parser.add_argument("task", choices=("features", "train", "judge", "export"))
     parser.add_argument("file", type=Path)
     parser.add_argument("features", type=Path, nargs="*")
     add_material(parser, tiers="A,B", labels="all, and babble")
     parser.add_argument("--model", default="can-live", help="default %(default)s")
     parser.add_argument("--minutes", type=float, default=10.0, help="of sound, or of processor time")
     parser.add_argument("--rows", type=int, default=12, help="values the stack's rows are reduced to; 0: left out")
+    parser.add_argument("--over", type=float, default=1.0, help="cost of a dB too much, against one too little")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=6.0)
@@ -69,9 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     options.snrs = [float(each) for each in options.snrs.split(",")]
     torch.set_num_threads(1)
-    if options.task != "train":
+    if options.task in ("features", "judge"):
         check_material(parser, options)
-    {"features": collect, "train": train, "judge": judge}[options.task](options)
+    {"features": collect, "train": train, "judge": judge, "export": export}[options.task](options)
     return 0
 
 
@@ -97,8 +99,9 @@ class Runner:
     """A network at 48 kHz, and the analysis around it."""
 
     def __init__(self, model: str) -> None:
-        self.denoiser = CompiledCan(packed_model(open_model(model)), None, RATE)
-        self.spec, self.framing = open_model(model).spec, self.denoiser.framing
+        network = dataclasses.replace(open_model(model).network(), above=None)
+        self.denoiser = CompiledCan(network, None, RATE)
+        self.spec, self.framing = network.spec, self.denoiser.framing
         frames = self.denoiser._frames[0]
         self.analysis, self.synthesis = (frames[name].astype(np.float64) for name in ("analysis", "synthesis"))
         self.hz = np.fft.rfftfreq(self.framing.frame, 1.0 / RATE)
@@ -281,8 +284,8 @@ def collect(options: argparse.Namespace) -> None:
         elif kind < 0.45:
             noisy = clean + np.float32(1e-5) * rng.standard_normal(clean.size).astype(np.float32)
         hops = runner.run(noisy)
-        first = int(rng.integers(SKIPPED))
-        chosen = slice(first, len(hops.rows), SKIPPED)
+        skipped = max(1, round(KEPT_SECONDS / runner.framing.hop_seconds))
+        chosen = slice(int(rng.integers(skipped)), len(hops.rows), skipped)
         target = runner.analyse(np.pad(clean, (0, len(hops.rows) * runner.framing.hop - clean.size)))[:, runner.high :]
         powers = runner.pooled(target)
         loud = np.full(len(powers), np.percentile(powers.mean(axis=1), 95), np.float32)
@@ -336,7 +339,7 @@ def train(options: argparse.Namespace) -> None:
         batch = {name: value[index].float() for name, value in data.items()}
         gain = head(batch["rows"], batch["kept"], batch["levels"])
         far, level = distance(gain, batch, spread)
-        loss = far.mean() + 0.5 * (nn.functional.relu(-level).mean() + 0.5 * nn.functional.relu(level).mean())
+        loss = far.mean() + 0.5 * (nn.functional.relu(-level).mean() + options.over * nn.functional.relu(level).mean())
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(head.parameters(), 1.0)
@@ -388,6 +391,36 @@ def judge(options: argparse.Namespace) -> None:
         for (name, case), each in found.items()
     ]
     print(benchmark.report(rows))
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write the head into the folder of a model, the scales of its inputs folded in."""
+    stored = torch.load(options.file, weights_only=True)
+    values = {name: value.double().numpy() for name, value in stored["head"].items()}
+    scale = {name: values[f"{name}_scale"] for name in ("rows", "kept", "levels")}
+    offset = {name: -values[f"{name}_mean"] * scale[name] for name in scale}
+    first, n_local = values["first.weight"].T, above.LEVELS + 2 * above.NEIGHBOURS
+    own, beside = list(range(above.LEVELS)), list(range(above.NEIGHBOURS))
+    local_scale, local_offset = (each["levels"][own + beside + beside] for each in (scale, offset))
+    shared, reduce, skip = first[n_local:], values["reduce.weight"].T, values["skip"]
+    bias = values["first.bias"] + local_offset @ first[:n_local] + offset["kept"] @ shared[: above.N_KEPT]
+    head = above.Head(
+        reduce=reduce * scale["rows"][:, np.newaxis],
+        reduce_bias=values["reduce.bias"] + offset["rows"] @ reduce,
+        local=first[:n_local] * local_scale[:, np.newaxis],
+        shared=np.concatenate([shared[: above.N_KEPT] * scale["kept"][:, np.newaxis], shared[above.N_KEPT :]]),
+        place=values["place"] + bias,
+        second=values["second.weight"].T,
+        second_bias=values["second.bias"],
+        last=values["last.weight"][0],
+        last_bias=values["last.bias"] + skip @ offset["levels"][1:3],
+        skip=skip * scale["levels"][1:3],
+    )
+    folder = options.features[0]
+    content = above.head_as_bytes(head)
+    above.load_head(content, open_model(folder).spec, folder / models.ABOVE)
+    (folder / models.ABOVE).write_bytes(content)
+    models.write_checksums(folder)
 
 
 if __name__ == "__main__":

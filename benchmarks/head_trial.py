@@ -225,14 +225,15 @@ class Head(nn.Module):
         )
         own = levels[:, N_BELOW:]
         below = levels[:, N_BELOW - 1 : -1]
-        above = torch.cat([own[:, 1:], own[:, -1:]], dim=1)
-        local = torch.cat([own, below[..., :3], above[..., :3]], dim=2)
+        over = torch.cat([own[:, 1:], own[:, -1:]], dim=1)
+        local = torch.cat([own, below[..., :3], over[..., :3]], dim=2)
         shared = [kept, self.reduce(rows)] if self.n_rows else [kept]
         context = torch.cat(shared, dim=1)[:, None].expand(-1, N_ABOVE, -1)
         x = nn.functional.leaky_relu(self.first(torch.cat([local, context], dim=2)) + self.place, 0.2)
         x = nn.functional.leaky_relu(self.second(x), 0.2)
         logit = self.last(x)[..., 0] + own[..., 1] * self.skip[0] + own[..., 2] * self.skip[1]
-        return torch.sigmoid(logit)
+        gain = torch.sigmoid(logit)
+        return gain * torch.clamp(gain / above.CLOSING, max=1.0)
 
 
 def interpolation(hz: F64) -> F32:

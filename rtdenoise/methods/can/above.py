@@ -30,6 +30,8 @@ RECENT_SECONDS = 0.02
 ROWS, FIRST, SECOND = 12, 24, 16
 """Values that the stack's rows are reduced to, and widths of the layers."""
 SLOPE = 0.2
+CLOSING = 0.1
+"""Gain below which decibels count twice: in noise alone a network goes down by 40 to 55 dB, and the head with it."""
 KEPT_TINY, KEPT_MIN = 1e-12, 1e-6
 """Added to both energies of a share, and the smallest share."""
 
@@ -40,7 +42,8 @@ class Head:
 
     ``reduced = rows . reduce + reduce_bias``;
     ``h = leaky([own, below, above] . local + [kept, reduced] . shared + place)``, per band;
-    ``gain = sigmoid(leaky(h . second + second_bias) . last + last_bias + own[1:3] . skip)``.
+    ``g = sigmoid(leaky(h . second + second_bias) . last + last_bias + own[1:3] . skip)``;
+    ``gain = g min(g / CLOSING, 1)``.
     """
 
     reduce: F32

@@ -152,7 +152,7 @@ def masked_above(above: np.ndarray, heard: np.ndarray, masked: np.ndarray, hop_s
 
 
 def head_inputs(network: Network, high, heard, masked, rows, hop_seconds):
-    """What a head reads of a spectrum above 8 kHz and of the network below: (n, 19, 4) levels and (n, 3 + 12) shared."""
+    """What a head reads of a spectrum above 8 kHz and of the network: (n, 19, 4) levels and (n, 3 + 12) shared."""
     energies = [np.abs(part) ** 2 for part in (heard, masked)]
     octaves = [slice(64, 128), slice(128, 192), slice(192, 257)]
     before, after = (np.stack([energy[:, part].sum(-1) for part in octaves], -1) for energy in energies)
@@ -180,7 +180,8 @@ def head_gains(network: Network, n_high: int, n_bands: int, levels, shared, shar
         first = np.concatenate([own, under, over], -1) @ head.local + shared @ head.shared + head.place[band - 3]
         second = np.where(first > 0, first, 0.2 * first) @ head.second + head.second_bias
         logit = np.where(second > 0, second, 0.2 * second) @ head.last + head.last_bias[0] + own[:, 1:3] @ head.skip
-        gains.append(np.maximum(1 / (1 + np.exp(-logit)), gain_min))
+        gain = 1 / (1 + np.exp(-logit))
+        gains.append(np.maximum(gain * np.minimum(gain / 0.1, 1), gain_min))
     found = np.stack(gains, -1)
     found = found + share * speech_weight(found, gain_min) * (1 - found)
     centres = 32 * np.arange(n_bands) + 16

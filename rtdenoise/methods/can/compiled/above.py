@@ -23,6 +23,7 @@ _ZERO, _ONE = np.float32(0), np.float32(1)
 _POWER_FLOOR = np.float32(features.POWER_FLOOR)
 _FLOOR_EXPONENT = np.float32(features.FLOOR_EXPONENT)
 _SLOPE = np.float32(above.SLOPE)
+_PER_CLOSING = np.float32(1.0 / above.CLOSING)
 _KEPT_TINY, _KEPT_MIN = np.float32(above.KEPT_TINY), np.float32(above.KEPT_MIN)
 _N_BELOW, _N_ABOVE, _N_KEPT, _ROWS = above.N_BELOW, above.N_ABOVE, above.N_KEPT, above.ROWS
 _N_BANDS = _N_BELOW + _N_ABOVE
@@ -182,7 +183,8 @@ def decide(weights: Record, state: Record) -> None:
         for b in range(_N_ABOVE):
             gains[b] += weights.head_last[j] * max(second[j, b], _SLOPE * second[j, b])
     for b in range(_N_ABOVE):
-        gains[b] = _ONE / (_ONE + exponential(-gains[b]))
+        gain = _ONE / (_ONE + exponential(-gains[b]))
+        gains[b] = gain * min(gain * _PER_CLOSING, _ONE)
 
 
 @kernel

@@ -7,8 +7,9 @@
 Mixtures at 48 kHz, every noise label at every SNR, and their clean speech as the input.  Recordings whose band ends
 early spoil the figures: what is missing there is neither speech nor noise.  *LSD*: log-spectral distance to the clean
 signal in dB, up to and above 8 kHz (`rtdenoise.evaluate.measures.full_band` defines it; the noisy signal's is the
-first row).  *attenuated*: of noise in pauses, up to and above 8 kHz.  *fricatives*: change of level from 8 to 14 kHz
-where the clean speech has much there.  Figures are means over clips.
+first row).  With ``--headless`` networks are measured without their head, too: *one gain*.  *attenuated*: of noise in
+pauses, up to and above 8 kHz.  *fricatives*: change of level from 8 to 14 kHz where the clean speech has much there.
+Figures are means over clips.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +35,13 @@ from rtdenoise.evaluate.compared.systems import System, choose, enhancer
 from rtdenoise.evaluate.machine import origin
 from rtdenoise.evaluate.measures import full_band, metrics
 from rtdenoise.evaluate.report import tables
+from rtdenoise.methods.can.models import ABOVE, open_model, write_checksums
 from rtdenoise.typing import F32
 
 RATE_HZ = 48000
 METHODS = ("WF:balanced", "CAN:can-live", "CAN:can-ultra", "CAN:can-small")
 CLEAN = "clean"
+ONE_GAIN = ", one gain"
 NAMES = (*full_band.NAMES, "si_sdr_db")
 _BABBLE_SPEAKERS = 7
 Clip = tuple[str, F32, F32]
@@ -49,7 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         systems, missing = choose([name for name in options.methods.split(",") if name], others)
         clips = mixtures(options)
-        rows = [each for system in systems for each in measured(clips, system)]
+        with tempfile.TemporaryDirectory() as folder:
+            pairs = [headless(system, Path(folder)) if options.headless else [system] for system in systems]
+            rows = [each for system in chain(*pairs) for each in measured(clips, system)]
     except RtDenoiseError as error:
         print(f"full_band: {error}", file=sys.stderr)
         return 1
@@ -71,6 +79,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--methods", default=",".join(METHODS), help="METHOD:PRESET or CAN:MODEL (default: %(default)s)"
     )
+    parser.add_argument("--headless", action="store_true", help="networks without their head above 8 kHz, too")
     parser.add_argument("--peers", default="all", help="all that run at 48 kHz, none, or a list (default %(default)s)")
     parser.add_argument("--snrs", default="0,5,10", help="in dB, full band (default %(default)s)")
     parser.add_argument("--every", type=int, default=1, help="one in so many mixtures (default %(default)s)")
@@ -109,6 +118,18 @@ def mixtures(options: argparse.Namespace) -> list[Clip]:
     rendered = [(f"{each.snr_db:g} dB", *mixing.render_mixture(each, RATE_HZ)) for each in plan]
     top = f"{max(each.snr_db for each in plan):g} dB"
     return rendered + [(CLEAN, clean, clean) for case, clean, _ in rendered if case == top]
+
+
+def headless(system: System, folder: Path) -> list[System]:
+    """The system and, if it is a network with a head, the same without it, from a copy in `folder`."""
+    name = system.spec.partition(":")[2]
+    if not system.spec.startswith("CAN:") or open_model(name).above() is None:
+        return [system]
+    copy = folder / Path(name).name
+    shutil.copytree(open_model(name).folder, copy)
+    (copy / ABOVE).unlink()
+    write_checksums(copy)
+    return [System(f"{system.name}{ONE_GAIN}", "own", f"CAN:{copy}"), system]
 
 
 def measured(clips: Sequence[Clip], system: System) -> list[dict[str, Any]]:

@@ -12,8 +12,10 @@ from scipy import signal
 from benchmarks import full_band as benchmark
 from benchmarks import full_band_material as material
 from rtdenoise.errors import SignalError
+from rtdenoise.evaluate.compared.systems import System, parse_own
 from rtdenoise.evaluate.measures import full_band
 from rtdenoise.evaluate.measures.full_band import log_spectral_distance_db
+from rtdenoise.methods.can.models import open_model
 from tests.tolerances import MEASURE_RTOL
 
 RATE = 48000
@@ -130,3 +132,13 @@ def test_the_whole_benchmark_on_a_folder(tmp_path, parts, capsys):
     assert rows[0]["lsd_above_db"] > rows[2]["lsd_above_db"] > rows[3]["lsd_above_db"] == 0.0
     assert capsys.readouterr().out.splitlines()[0].startswith("| in noise | LSD above, 0 dB |")
     assert benchmark.main([*map(str, words), "--labels", "rain"]) == 1
+
+
+def test_networks_are_measured_without_their_head_and_others_once(tmp_path):
+    system = parse_own("CAN:can-small")
+    without, as_it_is = benchmark.headless(system, tmp_path)
+    assert (without.name, as_it_is) == ("CAN:can-small, one gain", system)
+    assert open_model(without.spec.partition(":")[2]).above() is None
+    assert open_model("can-small").above() is not None
+    for other in (System("noisy", "noisy", ""), parse_own("WF:low"), parse_own("CAN:can-wave")):
+        assert benchmark.headless(other, tmp_path) == [other]

@@ -31,7 +31,10 @@ ROWS, FIRST, SECOND = 12, 24, 16
 """Values that the stack's rows are reduced to, and widths of the layers."""
 SLOPE = 0.2
 CLOSING = 0.1
-"""Gain below which decibels count twice: in noise alone a network goes down by 40 to 55 dB, and the head with it."""
+"""Gain below which decibels count twice."""
+CLOSED = 0.01
+"""Gain of the network in its top band below which the head falls with it: in noise alone a network takes 55 dB away, a
+head 39."""
 KEPT_TINY, KEPT_MIN = 1e-12, 1e-6
 """Added to both energies of a share, and the smallest share."""
 
@@ -43,7 +46,7 @@ class Head:
     ``reduced = rows . reduce + reduce_bias``;
     ``h = leaky([own, below, above] . local + [kept, reduced] . shared + place)``, per band;
     ``g = sigmoid(leaky(h . second + second_bias) . last + last_bias + own[1:3] . skip)``;
-    ``gain = g min(g / CLOSING, 1)``.
+    ``gain = g min(g / CLOSING, 1) min(k / CLOSED, 1)``, where ``k`` is the gain in the uppermost band of `KEPT_HZ`.
     """
 
     reduce: F32

@@ -181,7 +181,8 @@ def head_gains(network: Network, n_high: int, n_bands: int, levels, shared, shar
         second = np.where(first > 0, first, 0.2 * first) @ head.second + head.second_bias
         logit = np.where(second > 0, second, 0.2 * second) @ head.last + head.last_bias[0] + own[:, 1:3] @ head.skip
         gain = 1 / (1 + np.exp(-logit))
-        gains.append(np.maximum(gain * np.minimum(gain / 0.1, 1), gain_min))
+        closed = np.minimum(np.exp(0.5 * shared[:, 2]) / 0.01, 1)
+        gains.append(np.maximum(gain * np.minimum(gain / 0.1, 1) * closed, gain_min))
     found = np.stack(gains, -1)
     found = found + share * speech_weight(found, gain_min) * (1 - found)
     centres = 32 * np.arange(n_bands) + 16

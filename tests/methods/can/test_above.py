@@ -18,7 +18,9 @@ from rtdenoise.methods.can.compiled import shared
 from rtdenoise.methods.can.compiled.above import spread
 from rtdenoise.methods.can.compiled.denoiser import CompiledCan
 from rtdenoise.methods.can.models import ABOVE, SPEC, WEIGHTS, models_folder, open_model, write_checksums, write_files
-from tests.methods.can.networks import network_with_head, random_network, stream
+from tests.methods.can import reference
+from tests.methods.can.networks import lively, network_with_head, random_network, stream
+from tests.methods.can.tolerances import CAN_EXACT_ATOL
 from tests.tolerances import KERNEL_RTOL
 
 
@@ -133,3 +135,16 @@ def test_new_weights_in_a_folder_take_the_head_of_the_old_ones_away(folder):
     write_files(folder, contents)
     assert not (folder / ABOVE).exists()
     assert open_model(folder).network().above is None
+
+
+@pytest.mark.parametrize("name", ["can-live", "can-ultra", "can-small"])
+def test_a_shipped_head_does_what_float64_does(name):
+    network = open_model(name).network()
+    denoiser = CompiledCan(network, sample_rate=48000)
+    signal = lively(150 * denoiser.hop)
+    assert network.above is not None
+    expected = reference.whole_signal(network, signal, denoiser.framing)
+    assert_allclose(stream(denoiser, signal), expected, rtol=0, atol=CAN_EXACT_ATOL)
+    for each in fields(above.Head):
+        values = getattr(network.above, each.name)
+        assert_array_equal(values, values.astype(np.float16))

@@ -19,11 +19,11 @@ from rtdenoise.methods.can.above import Head
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.typing import C64, F32, Record
 
-_ZERO, _ONE = np.float32(0), np.float32(1)
+_ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 _POWER_FLOOR = np.float32(features.POWER_FLOOR)
 _FLOOR_EXPONENT = np.float32(features.FLOOR_EXPONENT)
 _SLOPE = np.float32(above.SLOPE)
-_PER_CLOSING = np.float32(1.0 / above.CLOSING)
+_PER_CLOSING, _PER_CLOSED = np.float32(1.0 / above.CLOSING), np.float32(1.0 / above.CLOSED)
 _KEPT_TINY, _KEPT_MIN = np.float32(above.KEPT_TINY), np.float32(above.KEPT_MIN)
 _N_BELOW, _N_ABOVE, _N_KEPT, _ROWS = above.N_BELOW, above.N_ABOVE, above.N_KEPT, above.ROWS
 _N_BANDS = _N_BELOW + _N_ABOVE
@@ -182,9 +182,10 @@ def decide(weights: Record, state: Record) -> None:
                 second[j, b] += weights.head_second[j, i] * first[i, b]
         for b in range(_N_ABOVE):
             gains[b] += weights.head_last[j] * max(second[j, b], _SLOPE * second[j, b])
+    closed = min(exponential(_HALF * state.head_shared[_N_KEPT - 1]) * _PER_CLOSED, _ONE)
     for b in range(_N_ABOVE):
         gain = _ONE / (_ONE + exponential(-gains[b]))
-        gains[b] = gain * min(gain * _PER_CLOSING, _ONE)
+        gains[b] = gain * min(gain * _PER_CLOSING, _ONE) * closed
 
 
 @kernel

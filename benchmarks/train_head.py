@@ -1,9 +1,9 @@
 """Train the small head that decides above 8 kHz, behind a network that stays as it is.
 
-    python -m benchmarks.head_trial features train.npz --data OUT/manifest.csv --minutes 30
-    python -m benchmarks.head_trial train head.pt train.npz --minutes 10
-    python -m benchmarks.head_trial judge head.pt --data OUT/manifest.csv
-    python -m benchmarks.head_trial export head.pt models/can-live
+    python -m benchmarks.train_head features train.npz --data OUT/manifest.csv --minutes 30
+    python -m benchmarks.train_head train head.pt train.npz --minutes 10
+    python -m benchmarks.train_head judge head.pt --data OUT/manifest.csv
+    python -m benchmarks.train_head export head.pt models/can-live
 
 ``features`` runs the compiled network hop by hop over mixtures of the split ``train`` at 48 kHz (recordings, babble and
 noise that is computed) and keeps what a head may read and what it should attain.  ``train`` fits the head to the
@@ -368,6 +368,7 @@ def gains(head: Head, runner: Runner, hops: Hops) -> F64:
     """Gains of all bins above 8 kHz, (n_hops, n_high)."""
     with torch.no_grad():
         bands = head(*(torch.from_numpy(x) for x in (hops.rows, hops.kept, runner.levels(hops.power)))).numpy()
+    bands *= np.minimum(np.exp(0.5 * hops.kept[:, -1:]) / above.CLOSED, 1.0)
     gain = np.maximum(bands @ interpolation(runner.hz[runner.high :]), GAIN_MIN)
     u = np.clip((gain - GAIN_MIN) / (clarity.GAIN_KEPT * (1.0 - GAIN_MIN)), 0.0, 1.0)
     return np.asarray(gain + hops.share[:, np.newaxis] * u * u * (3.0 - 2.0 * u) * (1.0 - gain))

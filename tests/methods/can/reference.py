@@ -231,7 +231,7 @@ def whole_signal(network: Network, signal: np.ndarray, framing: Framing | None =
     spectra[:, full.shape[1] :] = 0.0
     seconds = at.hop / at.sample_rate
     masked, share = kept_clear(spectra, mask * spectra, seconds, gain_min)
-    if network.above is None:
+    if network.above is None or full.shape[1] <= n:
         above = masked_above(full[:, n:], spectra, masked, seconds, gain_min)
     else:
         high = full[:, n:] * (spec.frame / at.frame)

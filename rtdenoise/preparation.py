@@ -214,6 +214,7 @@ def _main() -> None:
     try:
         if entries.writable() != folders.chosen():
             raise ConfigError(f"{folders.chosen()}: no compiled code can be kept there; name a folder you can write to")
+        entries.gather()
         for values in json.load(sys.stdin):
             _ready(Item(**values), lambda done: print(json.dumps(asdict(done)), flush=True))  # noqa: T201
     except RtDenoiseError as error:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import rtdenoise
@@ -51,6 +53,33 @@ def test_what_is_prepared_is_not_compiled_again(prepared):
     folder, found = prepared
     assert {(p.method, p.name, p.sample_rate, p.channels) for p in found} == {("bypass", "low", 8000, 1)}
     assert first_use(RTDENOISE_CACHE_DIR=str(folder)) == "8000 False"
+
+
+READ_ONLY = "mount --bind / / && mount -o remount,bind,ro / && ! touch {probe} 2>/dev/null && exec {command}"
+NOBODY = (
+    "setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=+dac_read_search --ambient-caps=+dac_read_search"
+)
+"""Another user, without a home; it may read, since an interpreter may lie in a folder that only root may enter."""
+
+
+def test_an_image_runs_what_was_prepared_as_nobody_with_nothing_to_write_to(prepared, tmp_path):
+    """The Dockerfile of docs/deploy.md: not root, a file system that is read only, no home."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0 or not shutil.which("unshare") or not shutil.which("setpriv"):
+        pytest.skip("needs root, unshare and setpriv")
+    if subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode != 0:
+        pytest.skip("this machine lets nobody have mounts of its own")
+    nobody = NOBODY.format(right="dac_read_search")
+    command = f"{nobody} {sys.executable} -m rtdenoise -f - -o - --rate 8000 --method bypass --preset low"
+    sound = np.random.default_rng(0).integers(-9000, 9000, 8000).astype("<i2").tobytes()
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", READ_ONLY.format(probe=tmp_path / "probe", command=command)],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "RTDENOISE_CACHE_DIR": str(prepared[0])},
+        input=sound,
+        capture_output=True,
+        check=False,
+    )
+    assert done.stderr == b"", "a compiler would say that it is at work, a cache that it cannot keep anything"
+    assert done.returncode == 0 and len(done.stdout) == len(sound) and any(done.stdout)
 
 
 def test_portable_code_names_the_processors_it_is_for(prepared):

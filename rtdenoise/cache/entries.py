@@ -44,11 +44,12 @@ class Usage:
 
 
 class _ThisProcess:
-    """State of this process: messages logged (each only once), and counts of entries written and missed."""
+    """State of this process: messages logged (each once), counts of entries, and whether shipped ones are copied."""
 
     def __init__(self) -> None:
         self.said: set[str] = set()
         self.n_written = self.n_missed = 0
+        self.gathers = False
 
     def warn(self, text: str) -> None:
         """Log `text` once, and only in the parent process."""
@@ -71,9 +72,16 @@ def find(*keys: str) -> bytes | None:
                     return content
         content = _read(folders.shipped() / _name(key, folders.shipped_user()), key)
         if content is not None:
+            if _this.gathers:
+                keep(key, content)
             return content
     _this.n_missed += 1
     return None
+
+
+def gather() -> None:
+    """From now on copy what is found among the shipped code into the cache, to make a folder that has everything."""
+    _this.gathers = True
 
 
 def missed() -> bool:

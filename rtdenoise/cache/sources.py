@@ -23,7 +23,8 @@ def stamp() -> str:
     All sources count, because compiled code includes functions and constants from other modules.  Contents count
     rather than times, because installers and image builders set arbitrary times.
     """
-    versions = [sys.version, *(f"{name} {_version(name)}" for name in _COMPILERS)]
+    interpreter = f"{sys.implementation.cache_tag} {getattr(sys, 'abiflags', '')}"  # its patch releases fit each other
+    versions = [interpreter, *(f"{name} {_version(name)}" for name in _COMPILERS)]
     digest = hashlib.sha256("\n".join(versions).encode())
     paths = stamped_files()
     for path in paths:

@@ -348,6 +348,14 @@ def test_what_ships_with_the_package_is_found_after_what_is_ones_own(shipped):
     assert entries.keep("a key", b"own") and entries.find("a key") == b"own"
 
 
+def test_a_folder_that_is_to_have_everything_gets_what_ships(shipped, monkeypatch):
+    (shipped / folders.SHIPPED_USER).write_text(folders.trusted_users()[0])
+    monkeypatch.setattr(entries, "_this", entries._ThisProcess())
+    assert entries.find("a key") == b"content" and entries.usage(folders.chosen()).n_entries == 0
+    entries.gather()
+    assert entries.find("a key") == b"content" and entries.usage(folders.chosen()).n_entries == 1
+
+
 def test_damage_to_what_ships_is_a_miss(shipped):
     (shipped / folders.SHIPPED_USER).write_text(folders.trusted_users()[0])
     for path in shipped.glob("*.kept"):

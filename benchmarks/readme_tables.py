@@ -1,17 +1,19 @@
 r"""The tables of README.md and of pages in docs/, made from the records in benchmarks/records and from the package.
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->``; NAME: summary, quality, latency, cost,
-network from records, doctor from the texts of `rtdenoise doctor`; on the card of a network card, bands, harm.
+network, high from records, doctor from the texts of `rtdenoise doctor`; on the card of a network card, bands, above,
+harm.
 
     python benchmarks/readme_tables.py                 # writes the tables into all of them
     python benchmarks/readme_tables.py --check         # exit code 1 if one of them and the records disagree
     python benchmarks/readme_tables.py --take quality=quality.json --take bench=bench/bench.json --take cost=cost.json
     python benchmarks/readme_tables.py --take can=can.json --take harm=harm.json --take bands=bands.json
+    python benchmarks/readme_tables.py --take full_band=full_band.json
 
 ``--take`` first copies new records of `benchmarks/quality.py`, `rtdenoise bench`, `benchmarks/cost.py`,
-`benchmarks/can_speed.py`, `benchmarks/harm.py` and `benchmarks/bands.py` into benchmarks/records, without their single
-clips and histograms.  Of the systems of an earlier record those that a new record of quality lacks are kept, if both
-are of the same mixtures.
+`benchmarks/can_speed.py`, `benchmarks/harm.py`, `benchmarks/bands.py` and `benchmarks/full_band.py` into
+benchmarks/records, without their single clips and histograms.  Of the systems of an earlier record those that a new
+record of quality lacks are kept, if both are of the same mixtures.
 """
 
 from __future__ import annotations
@@ -32,8 +34,14 @@ ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "benchmarks" / "records"
 NETWORKS = ("can-live", "can-ultra", "can-small", "can-wave")
 CARDS = tuple(ROOT / "models" / name / "README.md" for name in NETWORKS)
-PAGES = (ROOT / "README.md", ROOT / "docs" / "figures.md", ROOT / "docs" / "troubleshooting.md", *CARDS)
-NAMES = ("quality", "bench", "cost", "can", "harm", "bands")
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "docs" / "figures.md",
+    ROOT / "docs" / "benchmarks.md",
+    ROOT / "docs" / "troubleshooting.md",
+    *CARDS,
+)
+NAMES = ("quality", "bench", "cost", "can", "harm", "bands", "full_band")
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
 
 _TITLES = {
@@ -68,6 +76,7 @@ _COSTS = {"RNNoise": "rnnoise", "DeepFilterNet": "deepfilternet"}  # names in th
 _ENGINES = {"numba": "numba", "litert": "LiteRT", "litert int8": "LiteRT, 8 bits", "tf": "TensorFlow"}
 _EXPLAINED = "what the columns are: [benchmarks](../../docs/benchmarks.md#recordings-that-need-no-denoiser)."
 _EARLIER = "\\* An earlier run of the same mixtures, before methods learnt to leave clean recordings alone."
+_CLEAN, _ONE_GAIN = "clean", ", one gain"  # in the record of benchmarks/full_band.py
 _DROPPED = frozenset({"scores", "clips", "by_speaker", "histogram", "capacity", "jitter_us", "left_out", "failed"})
 
 
@@ -219,7 +228,7 @@ def summary(record: Mapping[str, Any], shares: Mapping[str, float]) -> str:
     headings = ["", "delay ms", "band kHz", *(heading for _, heading, _ in _METRICS), "% of a core"]
     note = (
         f"Means of {record['material']['clips']} noisy mixtures at 16 kHz; higher is better, but for delay and cost. "
-        "In brackets: up to where one gain for all bins follows. Cost: processor time of one run, hop after hop "
+        "In brackets: up to where a small head decides. Cost: processor time of one run, hop after hop "
         "without a pause; other denoisers as their packages on PyPI are built."
     )
     return f"{markdown_table(headings, rows)}\n\n{note}{_star_note(rows)}"
@@ -339,6 +348,46 @@ def bands(record: Mapping[str, Any], name: str) -> str | None:
     return f"{markdown_table(headings, rows)}\n\n{note}"
 
 
+def high(record: Mapping[str, Any]) -> str:
+    """Every system above 8 kHz."""
+    rows = record["rows"]
+    return f"{_high(rows, list(dict.fromkeys(row['system'] for row in rows)))}\n\n{_high_note(record)}"
+
+
+def above(record: Mapping[str, Any], name: str) -> str | None:
+    """A network above 8 kHz, with its head and without, beside others; None where it was not measured."""
+    there = dict.fromkeys(row["system"] for row in record["rows"])
+    if name not in there:
+        return None
+    chosen = ["noisy", name, f"{name}{_ONE_GAIN}", "WF:balanced", "rnnoise", "deepfilternet"]
+    return f"{_high(record['rows'], [each for each in chosen if each in there])}\n\n{_high_note(record)}"
+
+
+def _high(rows: Sequence[Mapping[str, Any]], systems: Sequence[str]) -> str:
+    found = {(row["system"], row["case"]): row for row in rows}
+    cases = [case for case in dict.fromkeys(row["case"] for row in rows) if case != _CLEAN]
+    lines = []
+    for system in systems:
+        cells = [found[system, case] for case in cases]
+        taken = [sum(row[f"attenuation_{part}_db"] for row in cells) / len(cells) for part in ("below", "above")]
+        clean = found[system, _CLEAN]
+        numbers = [f"{each:.1f}" for each in (*(row["lsd_above_db"] for row in cells), *taken)]
+        numbers += [f"{clean[name]:.2f}" for name in ("lsd_above_db", "fricatives_db")]
+        own, comma, rest = system.partition(",")
+        lines.append([_title(own, "own" if ":" in own else "") + comma + rest, *numbers])
+    distances = [f"distance at {case}" for case in cases]
+    return markdown_table(
+        ["dB", *distances, "taken below", "above", "distance of clean speech", "its fricatives"], lines
+    )
+
+
+def _high_note(record: Mapping[str, Any]) -> str:
+    return (
+        f"Log-spectral distance above 8 kHz; noise taken in pauses below and above 8 kHz; clean speech alone, and its "
+        f"fricatives from 8 to 14 kHz. {record['clips']} clips at 48 kHz, `python -m benchmarks.full_band --headless`."
+    )
+
+
 def harm(record: Mapping[str, Any], name: str) -> str:
     """What becomes of recordings that need no denoiser."""
     found = {row["case"]: row["figures"] for row in record["rows"] if row["system"] == name}
@@ -382,8 +431,10 @@ TABLES: dict[str, tuple[str, Callable[..., str]]] = {
     "card": ("quality", card),
     "bands": ("bands", bands),
     "harm": ("harm", harm),
+    "high": ("full_band", high),
+    "above": ("full_band", above),
 }
-OF_CARDS = frozenset({"card", "bands", "harm"})
+OF_CARDS = frozenset({"card", "bands", "harm", "above"})
 
 
 if __name__ == "__main__":

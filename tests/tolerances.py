@@ -22,3 +22,4 @@ LINKED_ATOL = 2e-5  # coherence, steep weight and a weighted mean, in float32
 LINKED_SIGNAL_ATOL = 2e-6  # a mean of equal gains, weighted: two roundings, then the transforms
 GRADIENT_RTOL = 1e-4  # float32 sums over thousands of rows, in another order, through a dozen layers
 TWIN_RTOL = 1e-5  # as before, of an output
+MEASURE_RTOL = 1e-9  # float64 sums of a thousand values in another order

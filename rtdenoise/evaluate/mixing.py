@@ -247,17 +247,17 @@ def _draw_noise(
     return tuple(str(rng.choice([s.path for s in by_speaker[str(name)]])) for name in picked)
 
 
-def render_mixture(mixture: Mixture) -> tuple[F32, F32]:
-    """Render one clip.
+def render_mixture(mixture: Mixture, rate_hz: int = SAMPLE_RATE_HZ) -> tuple[F32, F32]:
+    """Render one clip; what is random in it is drawn anew for another rate.
 
     Returns
     -------
-    clean, noisy : (seconds * SAMPLE_RATE_HZ,) float32
+    clean, noisy : (seconds * rate_hz,) float32
         Full scale 1.0; scaled down together where the sum would clip.
     """
     rng = np.random.default_rng(mixture.seed)
-    length = int(mixture.seconds * SAMPLE_RATE_HZ)
-    clean = speech_of_length([read_mono(Path(p)) for p in mixture.speech], length, rng)
-    parts = [noise_of_length(read_mono(Path(p)), length, rng) for p in mixture.noise]
+    length = int(mixture.seconds * rate_hz)
+    clean = speech_of_length([read_mono(Path(p), rate_hz) for p in mixture.speech], length, rng, rate_hz)
+    parts = [noise_of_length(read_mono(Path(p), rate_hz), length, rng, rate_hz) for p in mixture.noise]
     noise = np.sum([p / max(float(np.sqrt(np.mean(p**2))), 1e-9) for p in parts], axis=0)
-    return mix_at_snr(clean, noise, mixture.snr_db, mixture.level_db)
+    return mix_at_snr(clean, noise, mixture.snr_db, mixture.level_db, rate_hz)

@@ -15,14 +15,16 @@ from rtdenoise.typing import F32, F64
 from rtdenoise.units import amplitude_from_db
 
 SAMPLE_RATE_HZ = 16000
-"""Rate of all mixtures and metrics."""
+"""Rate of mixtures and metrics, unless another one is given."""
 
 _PAUSE_SECONDS = 0.3
 _CROSSFADE_SECONDS = 0.05
 _PEAK_LIMIT = 0.99
 
 
-def mix_at_snr(clean: F64, noise: F64, snr_db: float, level_db: float) -> tuple[F32, F32]:
+def mix_at_snr(
+    clean: F64, noise: F64, snr_db: float, level_db: float, rate_hz: int = SAMPLE_RATE_HZ
+) -> tuple[F32, F32]:
     """Set the active speech level to `level_db`, the noise `snr_db` below it, and add.
 
     Returns
@@ -39,7 +41,7 @@ def mix_at_snr(clean: F64, noise: F64, snr_db: float, level_db: float) -> tuple[
     noise_power = float(np.mean(noise**2))
     if noise_power <= 0.0 or not np.any(clean):
         raise SignalError("cannot mix a silent signal: it has no level")
-    clean = clean * amplitude_from_db(level_db - active_speech_level_db(clean, SAMPLE_RATE_HZ))
+    clean = clean * amplitude_from_db(level_db - active_speech_level_db(clean, rate_hz))
     noise = noise * (amplitude_from_db(level_db - snr_db) / math.sqrt(noise_power))
     noisy = clean + noise
     peak = max(float(np.max(np.abs(noisy))), float(np.max(np.abs(clean))))
@@ -90,31 +92,33 @@ def active_speech_level_db(signal: F64, sample_rate: int) -> float:
     return 10.0 * math.log10(power)
 
 
-def speech_of_length(utterances: Sequence[F64], length: int, rng: np.random.Generator) -> F64:
+def speech_of_length(
+    utterances: Sequence[F64], length: int, rng: np.random.Generator, rate_hz: int = SAMPLE_RATE_HZ
+) -> F64:
     """Utterances in sequence, with pauses, repeated as needed and cut to `length` samples."""
     pieces: list[F64] = []
     total = 0
-    pause = int(_PAUSE_SECONDS * SAMPLE_RATE_HZ)
+    pause = int(_PAUSE_SECONDS * rate_hz)
     while total < length:
         for utterance in utterances:
             gap = np.zeros(pause // 2 + int(rng.integers(pause)))
-            pieces += [_unit_level(utterance), gap]
+            pieces += [_unit_level(utterance, rate_hz), gap]
             total += utterance.size + gap.size
     return np.concatenate(pieces)[:length]
 
 
-def _unit_level(utterance: F64) -> F64:
-    level_db = active_speech_level_db(utterance, SAMPLE_RATE_HZ)
+def _unit_level(utterance: F64, rate_hz: int) -> F64:
+    level_db = active_speech_level_db(utterance, rate_hz)
     return utterance if math.isinf(level_db) else utterance * amplitude_from_db(-26.0 - level_db)
 
 
-def noise_of_length(noise: F64, length: int, rng: np.random.Generator) -> F64:
+def noise_of_length(noise: F64, length: int, rng: np.random.Generator, rate_hz: int = SAMPLE_RATE_HZ) -> F64:
     """A random stretch of `noise` without its silent ends, looped with a cross-fade if it is too short."""
     loud = np.flatnonzero(np.abs(noise) > 1e-4 * max(float(np.max(np.abs(noise))), 1e-12))
     if loud.size == 0:
         raise SignalError("the noise recording is silent")
     noise = noise[loud[0] : loud[-1] + 1]
-    fade = min(int(_CROSSFADE_SECONDS * SAMPLE_RATE_HZ), noise.size // 3)
+    fade = min(int(_CROSSFADE_SECONDS * rate_hz), noise.size // 3)
     ramp = np.linspace(0.0, 1.0, fade)
     if noise.size < length + fade:
         body = noise[: noise.size - fade].copy()

@@ -58,6 +58,19 @@ def spare_clear(recent: F32, lowest: F32, floor: F32, gain: F32, clearness: np.f
 
 
 @kernel
+def clear_share(energies: F32) -> np.float32:
+    """``s`` of `keep_clear`, from its smoothed energies: (2,) float32, read."""
+    return min(max((logarithm(energies[0] / energies[1]) - _LOWEST) * _PER_RANGE, _ZERO), _ONE)
+
+
+@kernel
+def clear_weight(gain: np.float32, share: np.float32, gain_min: np.float32) -> np.float32:
+    """``s w`` of `keep_clear` for a bin with this gain."""
+    u = min(max((gain - gain_min) * (_ONE / (_GAIN_KEPT * (_ONE - gain_min) + _TINY)), _ZERO), _ONE)
+    return share * u * u * (_THREE - _TWO * u)
+
+
+@kernel
 def keep_clear(heard: C64, spectrum: C64, energies: F32, smoothing: np.float32, gain_min: np.float32) -> None:
     """Restore part of what a mask removed.
 
@@ -85,16 +98,14 @@ def keep_clear(heard: C64, spectrum: C64, energies: F32, smoothing: np.float32, 
         removed += lost_real * lost_real + lost_imag * lost_imag
     energies[0] = smoothing * energies[0] + (_ONE - smoothing) * (kept + _TINY)
     energies[1] = smoothing * energies[1] + (_ONE - smoothing) * (removed + _TINY)
-    share = min(max((logarithm(energies[0] / energies[1]) - _LOWEST) * _PER_RANGE, _ZERO), _ONE)
+    share = clear_share(energies)
     if share == _ZERO:
         return
-    per_gain = _ONE / (_GAIN_KEPT * (_ONE - gain_min) + _TINY)
     for k in range(heard.size):
         x, m = heard[k], spectrum[k]
         power = x.real * x.real + x.imag * x.imag
         ratio = np.sqrt((m.real * m.real + m.imag * m.imag) / (power + _TINY))
-        u = min(max((ratio - gain_min) * per_gain, _ZERO), _ONE)
-        w = share * u * u * (_THREE - _TWO * u)
+        w = clear_weight(ratio, share, gain_min)
         spectrum[k] = np.complex64(complex(m.real + w * (x.real - m.real), m.imag + w * (x.imag - m.imag)))
 
 

@@ -149,3 +149,20 @@ def test_unknown_table_is_named(tables, tmp_path):
 def test_committed_records_name_no_folder(tables):
     for path in tables.RECORDS.glob("*.json"):
         assert not re.search(r'"/\w+/', path.read_text(encoding="utf-8")), path.name
+
+
+def test_the_band_above_8_khz_is_one_table_of_all_and_one_of_a_network(tables, tmp_path):
+    def row(system: str, case: str, far: float) -> dict[str, float | str]:
+        taken = {"attenuation_below_db": 20.0, "attenuation_above_db": far}
+        return {"system": system, "case": case, "lsd_above_db": far, "fricatives_db": -0.25, **taken}
+
+    systems = {"noisy": 9.0, "CAN:a, one gain": 5.0, "CAN:a": 4.0, "CAN:b": 3.0}
+    rows = [row(system, case, far) for system, far in systems.items() for case in ("0 dB", "5 dB", "clean")]
+    (tmp_path / "full_band.json").write_text(json.dumps({"clips": 12, "rows": rows}))
+    marks = "".join(f"<!-- table: {name} -->\n<!-- end of table -->\n" for name in ("high", "above"))
+    everything, card = tables.fill(marks, tmp_path, "a").split("<!-- table: above -->")
+    line = "| `CAN a`, one gain | 5.0 | 5.0 | 20.0 | 5.0 | 5.00 | -0.25 |"
+    assert line in everything and line in card
+    assert "`CAN b`" in everything and "`CAN b`" not in card
+    assert "12 clips" in card
+    assert tables.fill("<!-- table: above -->\n<!-- end of table -->\n", tmp_path, "c").count("\n") == 2

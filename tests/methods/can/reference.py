@@ -24,7 +24,8 @@ def dilated(rows: np.ndarray, kernel: np.ndarray, bias: np.ndarray, dilation: in
     return total
 
 
-def stack(network: Network, rows: np.ndarray) -> np.ndarray:
+def stacked(network: Network, rows: np.ndarray) -> np.ndarray:
+    """The rows after the last dilated layer."""
     spec = network.spec
     if network.first is not None:
         rows = rows @ network.first[0].astype(np.float64) + network.first[1]
@@ -32,7 +33,11 @@ def stack(network: Network, rows: np.ndarray) -> np.ndarray:
         layer = dilated(rows, kernel, bias, dilation)
         layer = np.where(layer > 0, layer, spec.slope * layer)
         rows = rows + layer if spec.residual else layer
-    return rows @ network.last[0].astype(np.float64) + network.last[1]
+    return rows
+
+
+def stack(network: Network, rows: np.ndarray) -> np.ndarray:
+    return stacked(network, rows) @ network.last[0].astype(np.float64) + network.last[1]
 
 
 def running_mean(values: np.ndarray, step: float) -> np.ndarray:
@@ -78,15 +83,22 @@ def framed(network: Network, signal: np.ndarray) -> np.ndarray:
     return out[: len(signal)]
 
 
-def kept_clear(heard: np.ndarray, masked: np.ndarray, hop_seconds: float, gain_min: float) -> np.ndarray:
-    """What was taken from speech is given back where little was to be taken away; ``(n_frames, n_bins)`` each."""
+def kept_clear(heard: np.ndarray, masked: np.ndarray, hop_seconds: float, gain_min: float) -> tuple[np.ndarray, ...]:
+    """What was taken from speech is given back where little was to be taken away; ``(n_frames, n_bins)`` each.
+
+    With it the share of it that clean recordings get, ``(n_frames, 1)``.
+    """
     step = 1 - np.exp(-hop_seconds / 2.0)
     energies = [np.sum(np.abs(part) ** 2, -1) + 1e-12 for part in (masked, heard - masked)]
     kept, removed = (lfilter([step], [1, step - 1], energy) for energy in energies)
     share = np.clip((10 * np.log10(kept / removed) - 16) / 6, 0, 1)[:, None]
     ratio = np.abs(masked) / np.sqrt(np.abs(heard) ** 2 + 1e-12)
-    u = np.clip((ratio - gain_min) / (0.3 * (1 - gain_min) + 1e-12), 0, 1)
-    return masked + share * u**2 * (3 - 2 * u) * (heard - masked)
+    return masked + share * speech_weight(ratio, gain_min) * (heard - masked), share
+
+
+def speech_weight(gain: np.ndarray, gain_min: float) -> np.ndarray:
+    u = np.clip((gain - gain_min) / (0.3 * (1 - gain_min) + 1e-12), 0, 1)
+    return u**2 * (3 - 2 * u)
 
 
 def kept_voiced(signal: np.ndarray, judged: np.ndarray, masked: np.ndarray, hop: int) -> np.ndarray:
@@ -143,6 +155,44 @@ def masked_above(above: np.ndarray, heard: np.ndarray, masked: np.ndarray, hop_s
     return above * np.clip(np.sqrt(kept / (there + 1e-12)), gain_min, 1)[:, None]
 
 
+def head_inputs(network: Network, high, heard, masked, rows, hop_seconds):
+    """What a head reads of a spectrum above 8 kHz and of the network: (n, 19, 4) levels and (n, 3 + 12) shared."""
+    energies = [np.abs(part) ** 2 for part in (heard, masked)]
+    octaves = [slice(64, 128), slice(128, 192), slice(192, 257)]
+    before, after = (np.stack([energy[:, part].sum(-1) for part in octaves], -1) for energy in energies)
+    kept = np.log(np.maximum((after + 1e-12) / (before + 1e-12), 1e-6))
+    reduced = stacked(network, rows) @ network.above.reduce.astype(np.float64) + network.above.reduce_bias
+    power = np.concatenate([energies[0], np.abs(high) ** 2], -1)
+    n_bands = min(16, max(1, int(high.shape[1] / 32 + 0.5)))
+    levels = np.zeros((len(power), 19, 4))
+    for band in range(3 + n_bands):
+        mean = power[:, 161 + 32 * band : 193 + 32 * band].mean(-1)
+        log = np.log(mean + features.POWER_FLOOR)
+        usual = running_mean(log, features.MEAN_STEP / network.spec.mean_rows)
+        floor = running_mean(np.exp(features.FLOOR_EXPONENT * log), features.FLOOR_STEP / network.spec.mean_rows)
+        recent = running_mean(mean, 1 - np.exp(-hop_seconds / 0.02))
+        quiet = np.log(floor) / features.FLOOR_EXPONENT
+        levels[:, band] = np.stack([log, log - usual, log - quiet, np.log(recent + features.POWER_FLOOR) - quiet], -1)
+    return n_bands, levels, np.concatenate([kept, reduced], -1)
+
+
+def head_gains(network: Network, n_high: int, n_bands: int, levels, shared, share, gain_min: float) -> np.ndarray:
+    """Gains of bins from 8 kHz on: one for each 32, interpolated between their centres."""
+    head, gains = network.above, []
+    for band in range(3, 3 + n_bands):
+        own, under, over = levels[:, band], levels[:, band - 1, :3], levels[:, min(band + 1, 2 + n_bands), :3]
+        first = np.concatenate([own, under, over], -1) @ head.local + shared @ head.shared + head.place[band - 3]
+        second = np.where(first > 0, first, 0.2 * first) @ head.second + head.second_bias
+        logit = np.where(second > 0, second, 0.2 * second) @ head.last + head.last_bias[0] + own[:, 1:3] @ head.skip
+        gain = 1 / (1 + np.exp(-logit))
+        closed = np.minimum(np.exp(0.5 * shared[:, 2]) / 0.01, 1)
+        gains.append(np.maximum(gain * np.minimum(gain / 0.1, 1) * closed, gain_min))
+    found = np.stack(gains, -1)
+    found = found + share * speech_weight(found, gain_min) * (1 - found)
+    centres = 32 * np.arange(n_bands) + 16
+    return np.stack([np.interp(1 + np.arange(n_high), centres, row) for row in found])
+
+
 def whole_signal(network: Network, signal: np.ndarray, framing: Framing | None = None) -> np.ndarray:
     """The streamed output of a causal network for ``(n_hops * hop,)`` samples, delayed by its latency.
 
@@ -184,8 +234,13 @@ def whole_signal(network: Network, signal: np.ndarray, framing: Framing | None =
     spectra = on_the_grid(full, n, at.frame, spec)
     spectra[:, full.shape[1] :] = 0.0
     seconds = at.hop / at.sample_rate
-    masked = kept_clear(spectra, mask * spectra, seconds, gain_min)
-    above = masked_above(full[:, n:], spectra, masked, seconds, gain_min)
+    masked, share = kept_clear(spectra, mask * spectra, seconds, gain_min)
+    if network.above is None or full.shape[1] <= n:
+        above = masked_above(full[:, n:], spectra, masked, seconds, gain_min)
+    else:
+        high = full[:, n:] * (spec.frame / at.frame)
+        kept = head_inputs(network, high, spectra, masked, rows, seconds)
+        above = full[:, n:] * head_gains(network, high.shape[1], *kept, share, gain_min)
     both = np.concatenate([masked[:, : full.shape[1]] * at.frame / spec.frame, above], -1)
     out = np.zeros(len(signal) + at.span)
     for t, frame in enumerate(np.fft.irfft(both, at.frame)):

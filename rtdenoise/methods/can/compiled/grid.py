@@ -2,7 +2,7 @@
 
 A frame lasts equally long at every rate, so its bins are equally far apart, and one network serves all rates: it reads
 and masks its own bins of whatever frame there is.  Where a low rate has fewer, the network reads a mirror image; where
-a high rate has more, `mask_above` decides.
+a high rate has more, the network's head decides (`rtdenoise.methods.can.compiled.above`), or `mask_above` without one.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.overlap_add import analyse, synthesise
 from rtdenoise.kernels.sized import opened
 from rtdenoise.methods.can import features, fine
+from rtdenoise.methods.can.compiled.above import mask_by_head
 from rtdenoise.methods.can.compiled.grid import clear_mirror, mask_above, read_bins, write_bins
 from rtdenoise.methods.can.compiled.voiced import follow_voice, keep_voiced
 from rtdenoise.typing import F32, Record
@@ -72,7 +73,10 @@ def hops(
         keep_clear(stream.heard, stream.spectrum, stream.energies, stream.clarity_smoothing, stream.gain_min)
         keep_voiced(stream.heard, stream.spectrum, stream)
         write_bins(stream.spectrum, frame)
-        mask_above(stream.heard, stream.spectrum, frame, stream.gain_min)
+        if weight.has_head != 0:
+            mask_by_head(stream.heard, stream.spectrum, frame, weight, stream)
+        else:
+            mask_above(stream.heard, stream.spectrum, frame, stream.gain_min)
         synthesise(out[start : start + hop_samples], frame)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -11,12 +11,12 @@ import numpy as np
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.methods.can.compiled.state import packed_weights
-from rtdenoise.methods.can.models import CHECKSUMS, WEIGHTS, Model
+from rtdenoise.methods.can.models import ABOVE, CHECKSUMS, WEIGHTS, Model
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network, load_weights
 
-_in_use: WeakValueDictionary[tuple[str, CanSpec], np.ndarray] = WeakValueDictionary()
-"""By checksum and specification; an entry lasts as long as one of its streams or `_last` refers to it."""
+_in_use: WeakValueDictionary[tuple[str, str, CanSpec], np.ndarray] = WeakValueDictionary()
+"""By checksums and specification; an entry lasts as long as one of its streams or `_last` refers to it."""
 
 _last: dict[Any, np.ndarray] = {}
 """The packed network of the last stream, by the state of its files: the next stream does not pack it again."""
@@ -54,15 +54,18 @@ def packed_model(model: Model) -> Packed:
         they were when the last stream was made.
     """
     _check_domain(model.spec)
-    files = (model.spec, *(_state_of(model.folder / name) for name in (WEIGHTS, CHECKSUMS)))
+    head_file = _state_of(model.folder / ABOVE) if (model.folder / ABOVE).exists() else None
+    files = (model.spec, head_file, *(_state_of(model.folder / name) for name in (WEIGHTS, CHECKSUMS)))
     last = _last.get(files)
     if last is not None:
         return Packed(model.spec, last)
-    digest, content = model.weights()
-    key = (digest, model.spec)
+    (digest, content), above = model.weights(), model.above()
+    head_digest, head = above or ("", None)
+    key = (digest, head_digest, model.spec)
     weights = _in_use.get(key)
     if weights is None:
-        weights = packed_weights(load_weights(content, model.spec, model.folder / WEIGHTS, np.float16))
+        network = load_weights(content, model.spec, model.folder / WEIGHTS, np.float16)
+        weights = packed_weights(replace(network, above=head))
         _in_use[key] = weights
     _last.clear()
     _last[files] = weights

@@ -10,6 +10,7 @@ import numpy as np
 from rtdenoise.kernels.clarity import SMOOTHING_SECONDS
 from rtdenoise.kernels.half import PANEL, padded, panels, table_dtype
 from rtdenoise.methods.can import features, fine
+from rtdenoise.methods.can.compiled.above import fill_head, head_memory, head_weights, recent_step
 from rtdenoise.methods.can.compiled.voiced import fill_voiced, voiced_fields
 from rtdenoise.methods.can.rings import plan_rings
 from rtdenoise.methods.can.spec import CanSpec
@@ -41,6 +42,7 @@ def weights_dtype(spec: CanSpec) -> np.dtype[Any]:
             ("lengths", "i8", (layers,)),
             ("dilations", "i8", (layers,)),
             *_fine_weights(spec),
+            *head_weights(wide),
             ("mean_step", "f4"),
             ("floor_step", "f4"),
             ("residual", "i8"),
@@ -75,6 +77,7 @@ def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
             ("energies", "f4", (2,)),
             *voiced_fields(n),
             *_fine_memory(spec),
+            *head_memory(),
             ("clarity_smoothing", "f4"),
             ("gain_min", "f4"),
         ],
@@ -140,6 +143,8 @@ def packed_weights(network: Network) -> np.ndarray:
     weights["floor_step"] = features.FLOOR_STEP / spec.mean_rows
     if network.fine:
         _fill_fine(weights, network)
+    if network.above is not None:
+        fill_head(weights, network.above, spec)
     return packed
 
 
@@ -147,6 +152,7 @@ def initial_stream(spec: CanSpec, framing: Framing, gain_min_db: float) -> np.nd
     """Return what a network remembers at the beginning of a stream: (1,) record array of `stream_dtype`."""
     stream = np.zeros(1, stream_dtype(spec))
     stream["clarity_smoothing"] = smoothing_per_hop(SMOOTHING_SECONDS, framing.hop_seconds)
+    stream["head_step"] = recent_step(framing.hop_seconds)
     stream["gain_min"] = amplitude_from_db(gain_min_db)
     fill_voiced(stream[0], spec, framing)
     return stream

@@ -5,7 +5,7 @@
     python benchmarks/can_speed.py --spec can-wave --spec can-live:hop=64,span=128    # random weights
     python benchmarks/can_speed.py --streams 1 8 32 --seconds 5           # streams of one core
 
-All but the first need the extra rtdenoise[tf].
+TensorFlow, ``--spec`` with LiteRT, and streams of networks over samples need the extra rtdenoise[tf].
 Everything runs on one thread pinned to one processor.  ``paced`` sleeps until the next hop is due, as a live stream
 does, so caches and clocks have cooled down in between: this, not the arithmetic, is why a paced step costs several
 times one back to back, and more the more memory a step reads (``MB``: its weights).  Two times are printed for every
@@ -31,6 +31,7 @@ import yaml
 from rtdenoise.evaluate.machine import origin
 from rtdenoise.methods.can import fine
 from rtdenoise.methods.can.compiled.denoiser import CompiledCan
+from rtdenoise.methods.can.compiled.many import CompiledStreams
 from rtdenoise.methods.can.models import LITERT_INT8, model_names, open_model
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.specs import shipped_spec
@@ -74,7 +75,8 @@ def main() -> None:
     networks |= {m: open_model(m).network() for m in options.model or model_names() if options.streams}
     for name, network in networks.items():
         for streams in options.streams:
-            capacity.append(many(name, network, streams))
+            able = ("numba", "tf") if network.spec.domain == "spectral" else ("tf",)
+            capacity += [many(name, network, streams, engine) for engine in able if engine in engines]
     if options.json:
         record = {"schema": "rtdenoise.can-speed/1", **made, "steps": rows, "streams": capacity}
         options.json.write_text(json.dumps(record, indent=1) + "\n")
@@ -215,12 +217,9 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
         )
 
 
-def many(name: str, network: Network, streams: int) -> dict[str, Any]:
-    """Processor time of one step of many streams in TensorFlow, and how many streams a core keeps up with."""
-    from rtdenoise.methods.can.many import ManyStreams
-    from rtdenoise.methods.can.tensorflow.engine import TensorFlowEngine
-
-    system = ManyStreams(network.spec, TensorFlowEngine(network, streams=streams), streams)
+def many(name: str, network: Network, streams: int, engine: str) -> dict[str, Any]:
+    """Processor time of one step of many streams, and how many streams a core keeps up with."""
+    system: Any = CompiledStreams(network, streams) if engine == "numba" else by_tensorflow(network, streams)
     blocks = np.random.default_rng(0).normal(0, 0.05, (streams, network.spec.hop)).astype(np.float32)
     outs = np.empty_like(blocks)
     times = []
@@ -230,8 +229,17 @@ def many(name: str, network: Network, streams: int) -> dict[str, Any]:
         times.append((time.process_time_ns() - started) / 1e6)
     step = float(np.median(times[30:]))
     capacity = streams * 1e3 * network.spec.hop / network.spec.sample_rate / step
-    print(f"{name}: {streams} streams in one step take {step:.2f} ms of one core, which keeps up with {capacity:.0f}")
-    return {"system": name, "streams": streams, "step_ms": round(step, 3), "streams_per_core": round(capacity, 1)}
+    print(f"{name} {engine}: {streams} streams in one step take {step:.2f} ms of a core, which serves {capacity:.0f}")
+    figures = {"streams": streams, "step_ms": round(step, 3), "streams_per_core": round(capacity, 1)}
+    return {"system": name, "engine": engine, **figures}
+
+
+def by_tensorflow(network: Network, streams: int) -> Any:
+    """Streams in one step of TensorFlow."""
+    from rtdenoise.methods.can.many import ManyStreams
+    from rtdenoise.methods.can.tensorflow.engine import TensorFlowEngine
+
+    return ManyStreams(network.spec, TensorFlowEngine(network, streams=streams), streams)
 
 
 if __name__ == "__main__":

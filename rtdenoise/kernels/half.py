@@ -24,16 +24,23 @@ Table = npt.NDArray[np.uint16] | npt.NDArray[np.float32]
 
 PANEL, VECTOR = 64, 16
 """Columns per panel, whose sums fit the registers of every processor with 256-bit vectors, and per vector."""
+TOGETHER = 4
+"""Rows whose products are computed together, by `dense_half_each`."""
 _ROUTINES = ("gnu_h2f_ieee", "extendhfsf2", "aeabi_h2f")  # conversion functions by runtime library
 
 if COMPILES:
     _add_panel: Any = deferred("rtdenoise.kernels.compiling.half", "add_panel")
+    _add_panel_together: Any = deferred("rtdenoise.kernels.compiling.half", "add_panel_together")
 
 else:
 
     def _add_panel(inputs: F32, panel: Table, outputs: F32, first: int) -> None:
         rows = panel.view(np.float16).astype(np.float32) if panel.dtype == np.uint16 else panel
         outputs[first : first + PANEL] += inputs[: len(rows)] @ rows
+
+    def _add_panel_together(inputs: F32, panel: Table, outputs: F32, first: int) -> None:
+        for source, target in zip(inputs[:TOGETHER], outputs[:TOGETHER], strict=True):
+            _add_panel(source, panel, target, first)
 
 
 @lru_cache(maxsize=1)
@@ -75,6 +82,28 @@ def dense_half(inputs: F32, table: Table, offset: F32, outputs: F32) -> None:
         outputs[c] = offset[c]
     for panel in range(table.shape[0]):
         _add_panel(inputs, table[panel], outputs, panel * PANEL)
+
+
+@kernel
+def dense_half_each(inputs: F32, table: Table, offset: F32, outputs: F32) -> None:
+    """`dense_half` for many rows, bit for bit, with the table read once for every four of them.
+
+    Parameters
+    ----------
+    inputs : (n, n_in) float32, read
+        ``n`` is a multiple of `TOGETHER`.
+    table : (n_panels, n_in, 64) uint16 or float32, read
+    offset : (n_panels * 64,) float32, read
+    outputs : (n, n_panels * 64) float32, written; not `inputs`
+    """
+    for row in range(outputs.shape[0]):
+        for c in range(offset.size):
+            outputs[row, c] = offset[c]
+    for panel in range(table.shape[0]):
+        for row in range(0, outputs.shape[0], TOGETHER):
+            _add_panel_together(
+                inputs[row : row + TOGETHER], table[panel], outputs[row : row + TOGETHER], panel * PANEL
+            )
 
 
 def padded(n: int) -> int:

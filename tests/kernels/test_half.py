@@ -30,6 +30,21 @@ def test_products_are_those_of_the_rounded_matrix(n_in, n_out):
     assert_array_equal(outputs[n_out:], 0.0)
 
 
+@pytest.mark.parametrize("dtype", [np.dtype(np.uint16), np.dtype(np.float32)])
+@pytest.mark.parametrize(("n_in", "n_out"), [(1, 1), (3, 64), (192, 128), (771, 65)])
+def test_products_of_many_rows_are_those_of_each(n_in, n_out, dtype):
+    rng = np.random.default_rng(n_in)
+    inputs = rng.standard_normal((2 * half.TOGETHER, n_in)).astype(np.float32)
+    table = panels(rng.standard_normal((n_in, n_out)).astype(np.float32), dtype)
+    offset = rng.standard_normal(padded(n_out)).astype(np.float32)
+    found = np.full((len(inputs), padded(n_out)), np.nan, np.float32)
+    half.dense_half_each(inputs, table, offset, found)
+    one = np.empty(padded(n_out), np.float32)
+    for row, together in zip(inputs, found, strict=True):
+        dense_half(row, table, offset, one)
+        assert_array_equal(together, one)
+
+
 def test_every_16_bit_number_is_read_as_it_is():
     """Denormal ones and both zeros too: the unit vector picks one row."""
     numbers = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float32)  # all that are finite

@@ -1,4 +1,4 @@
-"""The product that `rtdenoise.kernels.half` consists of, with its sums in registers."""
+"""The products that `rtdenoise.kernels.half` consists of, with their sums in registers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from rtdenoise.kernels.half import PANEL, VECTOR
+from rtdenoise.kernels.half import PANEL, TOGETHER, VECTOR
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _FLOATS = ir.VectorType(ir.FloatType(), VECTOR)
@@ -33,19 +33,63 @@ def add_panel(typingctx: Any, inputs: Any, panel: Any, outputs: Any, first: Any)
         places = [builder.gep(target_at, [_I64(k)]) for k in range(_N_SUMS)]
         sums = [cgutils.alloca_once_value(builder, builder.load(place, align=4)) for place in places]
         with cgutils.for_range(builder, rows) as loop:
-            number = builder.load(builder.gep(source.data, [loop.index]))
-            nothing = ir.Constant(_FLOATS, ir.Undefined)
-            number = builder.shuffle_vector(builder.insert_element(nothing, number, _I32(0)), nothing, _FIRST)
+            number = _everywhere(builder, builder.load(builder.gep(source.data, [loop.index])))
             row = builder.mul(loop.index, _I64(_N_SUMS))
             for k, total in enumerate(sums):
-                at = builder.gep(numbers_at, [builder.add(row, _I64(k))])
-                weights = builder.load(at, align=4 if wide else 2)
-                weights = weights if wide else builder.fpext(weights, _FLOATS)
-                product = builder.fmul(number, weights, flags=("contract",))
-                # allows a fused multiply-add: one rounding instead of two
-                builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
+                weights = _weights(builder, builder.gep(numbers_at, [builder.add(row, _I64(k))]), wide)
+                _add_product(builder, total, number, weights)
         for place, total in zip(places, sums, strict=True):
             builder.store(builder.load(total), place, align=4)
         return context.get_dummy_value()
 
     return types.void(inputs, panel, outputs, types.int64), codegen
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def add_panel_together(typingctx: Any, inputs: Any, panel: Any, outputs: Any, first: Any) -> Any:
+    """`add_panel` for four rows of inputs and outputs, whose weights are read and converted once."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kinds = zip(signature.args[:3], args[:3], strict=True)
+        source, matrix, target = (context.make_array(kind)(context, builder, value) for kind, value in kinds)
+        rows = builder.extract_value(matrix.shape, 0)
+        widths = [builder.extract_value(array.shape, 1) for array in (source, target)]
+        wide = signature.args[1].dtype == types.float32
+        numbers = _FLOATS if wide else _HALVES
+        numbers_at = builder.bitcast(matrix.data, numbers.as_pointer())
+        for k in range(_N_SUMS):
+            column = builder.add(args[3], _I64(k * VECTOR))
+            places = []
+            for stream in range(TOGETHER):
+                at = builder.add(builder.mul(widths[1], _I64(stream)), column)
+                places.append(builder.bitcast(builder.gep(target.data, [at]), _FLOATS.as_pointer()))
+            sums = [cgutils.alloca_once_value(builder, builder.load(place, align=4)) for place in places]
+            with cgutils.for_range(builder, rows) as loop:
+                at = builder.gep(numbers_at, [builder.add(builder.mul(loop.index, _I64(_N_SUMS)), _I64(k))])
+                weights = _weights(builder, at, wide)
+                for stream, total in enumerate(sums):
+                    place = builder.add(builder.mul(widths[0], _I64(stream)), loop.index)
+                    number = _everywhere(builder, builder.load(builder.gep(source.data, [place])))
+                    _add_product(builder, total, number, weights)
+            for place, total in zip(places, sums, strict=True):
+                builder.store(builder.load(total), place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(inputs, panel, outputs, types.int64), codegen
+
+
+def _everywhere(builder: Any, number: Any) -> Any:
+    """A vector that has a number in every place."""
+    nothing = ir.Constant(_FLOATS, ir.Undefined)
+    return builder.shuffle_vector(builder.insert_element(nothing, number, _I32(0)), nothing, _FIRST)
+
+
+def _weights(builder: Any, at: Any, wide: bool) -> Any:
+    loaded = builder.load(at, align=4 if wide else 2)
+    return loaded if wide else builder.fpext(loaded, _FLOATS)
+
+
+def _add_product(builder: Any, total: Any, number: Any, weights: Any) -> None:
+    """Allow a fused multiply-add: one rounding instead of two."""
+    product = builder.fmul(number, weights, flags=("contract",))
+    builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)

@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from rtdenoise.errors import ConfigError
+from rtdenoise.methods.can.compiled.many import CompiledStreams
+from rtdenoise.methods.can.compiled.shared import packed_model
 from rtdenoise.methods.can.engine import StepEngine
 from rtdenoise.methods.can.models import open_model
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.spectra import Spectra
 from rtdenoise.methods.can.streaming import DEFAULT_MODEL, copy_usable
 from rtdenoise.typing import F32
+
+ENGINES = ("auto", "numba", "tf")
 
 
 class ManyStreams:
@@ -73,19 +77,36 @@ class ManyStreams:
         self._engine.reset()
 
 
-def build_many(streams: int, model: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> ManyStreams:
-    """Build many streams through a trained model, computed by TensorFlow.
+def build_many(
+    streams: int, model: str | Path = DEFAULT_MODEL, *, engine: str = "auto", device: str = "cpu"
+) -> ManyStreams | CompiledStreams:
+    """Build many streams through a trained model.
+
+    Parameters
+    ----------
+    streams : int
+    model : str or path
+    engine : "auto", "numba" or "tf"
+        Compiled code, for networks over spectra on the processor, or TensorFlow; "auto" takes the first where it can.
+    device : "cpu", "gpu" or "auto"
+        For TensorFlow.
 
     Raises
     ------
     ConfigError
-        For fewer than one stream.
+        For fewer than one stream, or an engine that cannot.
     ModelError, MissingExtraError, DeviceError
         If the model, TensorFlow or the device is missing.
     """
     if streams < 1:
         raise ConfigError(f"streams={streams} must be at least 1")
+    if engine not in ENGINES:
+        raise ConfigError(f"engine={engine!r}: many streams are computed by one of {', '.join(ENGINES)}")
+    found = open_model(model)
+    if engine == "numba" and device != "cpu":
+        raise ConfigError(f"engine='numba' runs on device='cpu', not on {device!r}; use engine='tf'")
+    if engine == "numba" or (engine == "auto" and device == "cpu" and found.spec.domain == "spectral"):
+        return CompiledStreams(packed_model(found), streams)
     from rtdenoise.methods.can.tensorflow.engine import TensorFlowEngine
 
-    found = open_model(model)
     return ManyStreams(found.spec, TensorFlowEngine(found.network(), streams=streams, device=device), streams)

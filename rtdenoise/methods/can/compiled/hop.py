@@ -55,29 +55,40 @@ def hops(
     """
     weight, stream, frame = weights[0], streams[0], opened(frames[0])
     for start in range(0, signal.size - hop_samples + 1, hop_samples):
-        block = signal[start : start + hop_samples]
-        for heard in listening:
-            analyse(block, opened(heard))
-        analyse(block, frame)
-        if listening.size > 0:
-            read_bins(opened(listening[0]), stream.spectrum)
-        else:
-            read_bins(frame, stream.spectrum)
-        follow_voice(stream.spectrum, frame.history, frame.n_silent >= frame.history.size, stream)
+        hear(signal[start : start + hop_samples], stream, frame, listening)
         infer(weight, stream, frame.slots)
-        if listening.size > 0:
-            read_bins(frame, stream.spectrum)
-        clear_mirror(frame, stream.spectrum)
-        stream.heard[:] = stream.spectrum
-        mask(weight, stream)
-        keep_clear(stream.heard, stream.spectrum, stream.energies, stream.clarity_smoothing, stream.gain_min)
-        keep_voiced(stream.heard, stream.spectrum, stream)
-        write_bins(stream.spectrum, frame)
-        if weight.has_head != 0:
-            mask_by_head(stream.heard, stream.spectrum, frame, weight, stream)
-        else:
-            mask_above(stream.heard, stream.spectrum, frame, stream.gain_min)
-        synthesise(out[start : start + hop_samples], frame)
+        answer(out[start : start + hop_samples], weight, stream, frame, listening.size > 0)
+
+
+@kernel
+def hear(block: F32, state: Record, frame: Record, listening: np.ndarray) -> None:
+    """Analyse a block: leaves what the network reads in ``spectrum``; arguments as `hops` has them."""
+    for heard in listening:
+        analyse(block, opened(heard))
+    analyse(block, frame)
+    if listening.size > 0:
+        read_bins(opened(listening[0]), state.spectrum)
+    else:
+        read_bins(frame, state.spectrum)
+    follow_voice(state.spectrum, frame.history, frame.n_silent >= frame.history.size, state)
+
+
+@kernel
+def answer(out: F32, weights: Record, state: Record, frame: Record, listens_apart: bool) -> None:
+    """Apply what the network has found, and put the finished samples out; arguments as `hops` has them."""
+    if listens_apart:
+        read_bins(frame, state.spectrum)
+    clear_mirror(frame, state.spectrum)
+    state.heard[:] = state.spectrum
+    mask(weights, state)
+    keep_clear(state.heard, state.spectrum, state.energies, state.clarity_smoothing, state.gain_min)
+    keep_voiced(state.heard, state.spectrum, state)
+    write_bins(state.spectrum, frame)
+    if weights.has_head != 0:
+        mask_by_head(state.heard, state.spectrum, frame, weights, state)
+    else:
+        mask_above(state.heard, state.spectrum, frame, state.gain_min)
+    synthesise(out, frame)
 
 
 @kernel
@@ -137,27 +148,48 @@ def stack(weights: Record, state: Record, slots: F32) -> None:
         The rings of all layers.
     """
     rows, taps, layer = state.rows, state.taps, state.layer
-    width = rows.size
-    past = taps.size // width - 1
-    slope = weights.slope
     dense_half(state.inputs, weights.first, weights.first_bias, rows)
     for index in range(weights.dilations.size):
-        base, length, dilation = weights.bases[index], weights.lengths[index], weights.dilations[index]
-        for tap in range(past):
-            slot = base + (state.step - (past - tap) * dilation) % length
-            for c in range(width):
-                taps[tap * width + c] = slots[slot, c]
-        taps[past * width :] = rows
-        if length > 0:
-            slot = base + state.step % length
-            for c in range(width):
-                slots[slot, c] = rows[c]
+        gather(weights, index, state.step, slots, rows, taps)
         dense_half(taps, weights.kernels[index], weights.biases[index], layer)
-        kept = _ONE if weights.residual != 0 else np.float32(0)
-        for c in range(width):
-            rows[c] = kept * rows[c] + max(layer[c], slope * layer[c])
+        add_layer(weights, layer, rows)
     dense_half(rows, weights.last, weights.last_bias, state.outputs)
     state.step += 1
+
+
+@kernel
+def gather(weights: Record, index: int, step: int, slots: F32, rows: F32, taps: F32) -> None:
+    """Collect what a layer reads, the rows of some frames before and this one, and store this one in its ring.
+
+    Parameters
+    ----------
+    weights : record, read
+    index, step : int
+        Of the layer, and of the frame.
+    slots : (n_slots, width) float32, read and written
+    rows : (width,) float32, read
+    taps : (kernel * width,) float32, written
+    """
+    base, length, dilation = weights.bases[index], weights.lengths[index], weights.dilations[index]
+    width = rows.size
+    past = taps.size // width - 1
+    for tap in range(past):
+        slot = base + (step - (past - tap) * dilation) % length
+        for c in range(width):
+            taps[tap * width + c] = slots[slot, c]
+    taps[past * width :] = rows
+    if length > 0:
+        slot = base + step % length
+        for c in range(width):
+            slots[slot, c] = rows[c]
+
+
+@kernel
+def add_layer(weights: Record, layer: F32, rows: F32) -> None:
+    """Add what a layer found, ``(width,)`` before its activation, to the rows, or replace them."""
+    kept, slope = _ONE if weights.residual != 0 else np.float32(0), weights.slope
+    for c in range(rows.size):
+        rows[c] = kept * rows[c] + max(layer[c], slope * layer[c])
 
 
 @kernel

@@ -1,0 +1,153 @@
+"""Many streams of one network in lockstep: its weights are read once for every four of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rtdenoise.errors import ConfigError
+from rtdenoise.kernels.half import TOGETHER, dense_half_each, padded
+from rtdenoise.kernels.jit import kernel, ready
+from rtdenoise.kernels.sized import headers, opened
+from rtdenoise.methods.can.compiled.hop import add_layer, answer, gather, hear, propose, read_spectrum, refine
+from rtdenoise.methods.can.compiled.records import initial_records
+from rtdenoise.methods.can.compiled.shared import Packed, pack
+from rtdenoise.methods.can.weights import Network
+from rtdenoise.streaming.blocks import fit_blocks
+from rtdenoise.typing import F32
+
+
+@kernel
+def hop_of_each(
+    blocks: F32,
+    outs: F32,
+    weights: np.ndarray,
+    streams: np.ndarray,
+    frames: np.ndarray,
+    listening: np.ndarray,
+    inputs: F32,
+    rows: F32,
+    taps: F32,
+    layer: F32,
+    outputs: F32,
+) -> None:
+    """Enhance one hop of each stream, with the same arithmetic as `rtdenoise.methods.can.compiled.hop.hops`.
+
+    Parameters
+    ----------
+    blocks : (n, hop) float32, read
+    outs : (n, hop) float32, written; may be `blocks`
+    weights : (1,) record array, read
+    streams : (n,) record array, read and written
+    frames : (max(n, 2),) headers, read and written
+    listening : (max(n, 2),) or (0,) headers, read and written
+        All as a single stream has them.
+    inputs, rows, taps, layer, outputs : (m, n_inputs), (m, width), (m, kernel * width), (m, width), (m, n_outputs)
+        float32, written; ``m`` is ``n`` rounded up to a multiple of `TOGETHER`, and rows from ``n`` on stay zero in
+        `inputs` and `taps`.
+    """
+    weight, apart = weights[0], listening.size > 0
+    for n in range(streams.size):
+        heard = listening[n : n + 1] if apart else listening
+        hear(blocks[n], streams[n], opened(frames[n]), heard)
+        read_spectrum(streams[n].spectrum, weight, streams[n])
+        inputs[n] = streams[n].inputs
+    dense_half_each(inputs, weight.first, weight.first_bias, rows)
+    for index in range(weight.dilations.size):
+        for n in range(streams.size):
+            gather(weight, index, streams[n].step, opened(frames[n]).slots, rows[n], taps[n])
+        dense_half_each(taps, weight.kernels[index], weight.biases[index], layer)
+        for n in range(streams.size):
+            add_layer(weight, layer[n], rows[n])
+    dense_half_each(rows, weight.last, weight.last_bias, outputs)
+    for n in range(streams.size):
+        state = streams[n]
+        state.step += 1
+        state.rows[:], state.outputs[:] = rows[n], outputs[n]
+        propose(weight, state)
+        if state.fine_rows.size > 0:
+            refine(weight, state)
+        answer(outs[n], weight, state, opened(frames[n]), apart)
+
+
+class CompiledStreams:
+    """A fixed number of streams of a network over spectra, processed in lockstep by compiled code.
+
+    Each gives the samples that a stream of its own would give, bit for bit.
+
+    Parameters
+    ----------
+    network : Network or Packed
+    streams : int
+    gain_min_db : float, optional
+        Lowest gain; the specification's if not given.
+    sample_rate : int, optional
+        8 to 192 kHz; the specification's if not given.
+
+    Attributes
+    ----------
+    gain_min : (streams,) float32
+        Amplitudes; may be written while audio runs.
+
+    Raises
+    ------
+    ConfigError
+        For fewer than one stream, a network over samples or learnt frames, or a rate out of range.
+    """
+
+    def __init__(
+        self,
+        network: Network | Packed,
+        streams: int,
+        gain_min_db: float | None = None,
+        sample_rate: int | None = None,
+    ) -> None:
+        if streams < 1:
+            raise ConfigError(f"streams={streams} must be at least 1")
+        packed = network if isinstance(network, Packed) else pack(network)
+        spec, self.streams = packed.spec, streams
+        first = initial_records(spec, sample_rate or spec.sample_rate, gain_min_db)
+        self.sample_rate, self.hop = first.framing.sample_rate, first.framing.hop
+        self.latency_samples = first.framing.latency_samples
+        # headers of one record would be contiguous, those of several are not: compiled code is for several
+        self._initial = (
+            np.repeat(first.stream, streams),
+            *(np.repeat(each, max(2, streams)) for each in (first.frames, first.listening)),
+        )
+        self._records = tuple(each.copy() for each in self._initial)
+        self.gain_min: F32 = self._records[0]["gain_min"]
+        rows, wide = -(-streams // TOGETHER) * TOGETHER, padded(spec.channels)
+        widths = (spec.n_inputs, wide, spec.kernel * wide, wide, padded(spec.n_outputs))
+        self._arguments = (
+            packed.weights,
+            self._records[0],
+            *(headers(each) for each in self._records[1:]),
+            *(np.zeros((rows, width), np.float32) for width in widths),
+        )
+        silence = np.zeros((streams, self.hop), np.float32)
+        self._hop_of_each = ready(hop_of_each, silence, silence, *self._arguments)
+        self.process(silence, silence)
+        self.reset()
+
+    def process(self, blocks: F32, outs: F32) -> None:
+        """Enhance one hop of every stream.
+
+        Parameters
+        ----------
+        blocks : (streams, hop) float32, read
+        outs : (streams, hop) float32, written
+            May be `blocks` itself.
+
+        Raises
+        ------
+        SignalError
+            If an array has another shape or dtype.
+        """
+        blocks, target = fit_blocks(blocks, outs, (self.streams, self.hop))
+        self._hop_of_each(blocks, target, *self._arguments)
+        if target is not outs:
+            outs[...] = target
+
+    def reset(self) -> None:
+        """Forget all signals."""
+        for record, initial in zip(self._records, self._initial, strict=True):
+            record[...] = initial

@@ -38,9 +38,11 @@ else:
         rows = panel.view(np.float16).astype(np.float32) if panel.dtype == np.uint16 else panel
         outputs[first : first + PANEL] += inputs[: len(rows)] @ rows
 
-    def _add_panel_together(inputs: F32, panel: Table, outputs: F32, first: int) -> None:
+    def _add_panel_together(inputs: F32, panel: Table, outputs: F32, first: int, vectors: int) -> None:
+        rows = panel.view(np.float16).astype(np.float32) if panel.dtype == np.uint16 else panel
+        n = vectors * VECTOR
         for source, target in zip(inputs[:TOGETHER], outputs[:TOGETHER], strict=True):
-            _add_panel(source, panel, target, first)
+            target[first : first + n] += source[: len(rows)] @ rows[:, :n]
 
 
 @lru_cache(maxsize=1)
@@ -85,25 +87,27 @@ def dense_half(inputs: F32, table: Table, offset: F32, outputs: F32) -> None:
 
 
 @kernel
-def dense_half_each(inputs: F32, table: Table, offset: F32, outputs: F32) -> None:
+def dense_half_each(inputs: F32, table: Table, offset: F32, outputs: F32, columns: int) -> None:
     """`dense_half` for many rows, bit for bit, with the table read once for every four of them.
 
     Parameters
     ----------
-    inputs : (n, n_in) float32, read
+    inputs : (n, >= n_in) float32, read
         ``n`` is a multiple of `TOGETHER`.
     table : (n_panels, n_in, 64) uint16 or float32, read
     offset : (n_panels * 64,) float32, read
     outputs : (n, n_panels * 64) float32, written; not `inputs`
+    columns : int
+        So many columns are computed, rounded up to a multiple of 16; the others are those of `offset`.
     """
     for row in range(outputs.shape[0]):
         for c in range(offset.size):
             outputs[row, c] = offset[c]
     for panel in range(table.shape[0]):
+        vectors = min(PANEL // VECTOR, (columns - panel * PANEL + VECTOR - 1) // VECTOR)
         for row in range(0, outputs.shape[0], TOGETHER):
-            _add_panel_together(
-                inputs[row : row + TOGETHER], table[panel], outputs[row : row + TOGETHER], panel * PANEL
-            )
+            together = inputs[row : row + TOGETHER], outputs[row : row + TOGETHER]
+            _add_panel_together(together[0], table[panel], together[1], panel * PANEL, vectors)
 
 
 def padded(n: int) -> int:

@@ -24,17 +24,28 @@ DECIMATION, LOW, WINDOW, FIRST_LAG, LAST_LAG = range(5)
 
 
 @kernel
-def lower(history: F32, decimation: int, low: F32) -> None:
-    """Write the end of a signal at a lower rate, smoothed by a triangle of two new sampling intervals.
+def lower(history: F32, decimation: int, high_pass: F32, low_pass: F32, low: F32) -> None:
+    """Write the end of a signal at a lower rate, filtered.
+
+    It is smoothed by a triangle of two new sampling intervals; the filters have rested on the first sample.
 
     Parameters
     ----------
     history : (n,) float32, read
         ``n >= (low.size + 1) * decimation``
     decimation : int
+    high_pass, low_pass : (5,) float32, read
+        Second-order sections ``b0, b1, b2, a1, a2`` at the lower rate, with ``a0 = 1``.
     low : (n_low,) float32, written
         Times the square of `decimation`; the newest sample of both is the last.
+
+    Notes
+    -----
+    One loop for all: what one sample waits for is computed while another waits.
     """
+    b0, b1, b2, a1, a2 = high_pass[0], high_pass[1], high_pass[2], high_pass[3], high_pass[4]
+    c0, c1, c2, d1, d2 = low_pass[0], low_pass[1], low_pass[2], low_pass[3], low_pass[4]
+    first, one, two, three, four = _ZERO, _ZERO, _ZERO, _ZERO, _ZERO
     start = history.size - low.size * decimation
     for j in range(low.size):
         at = start + j * decimation
@@ -43,32 +54,17 @@ def lower(history: F32, decimation: int, low: F32) -> None:
         for i in range(decimation):
             rising += np.float32(i + 1) * before[i]
             falling += np.float32(decimation - 1 - i) * now[i]
-        low[j] = rising + falling
-
-
-@kernel
-def filter_sections(signal: F32, sections: F32) -> None:
-    """Filter in place by second-order sections, which have rested on the first sample.
-
-    Parameters
-    ----------
-    signal : (n,) float32, read and written
-    sections : (n_sections, 5) float32, read
-        ``b0, b1, b2, a1, a2`` each, with ``a0 = 1``.  The first must pass nothing constant.
-    """
-    first = signal[0]
-    for n in range(signal.size):
-        signal[n] -= first
-    for section in range(sections.shape[0]):
-        b0, b1, b2 = sections[section, 0], sections[section, 1], sections[section, 2]
-        a1, a2 = sections[section, 3], sections[section, 4]
-        one, two = _ZERO, _ZERO
-        for n in range(signal.size):
-            x = signal[n]
-            y = b0 * x + one
-            one = b1 * x - a1 * y + two
-            two = b2 * x - a2 * y
-            signal[n] = y
+        x = rising + falling
+        if j == 0:
+            first = x
+        x -= first
+        y = b0 * x + one
+        one = b1 * x - a1 * y + two
+        two = b2 * x - a2 * y
+        z = c0 * y + three
+        three = c1 * y - d1 * z + four
+        four = c2 * y - d2 * z
+        low[j] = z
 
 
 @kernel_apart
@@ -129,8 +125,8 @@ def voicing(history: F32, counts: np.ndarray, sections: F32, low: F32, products:
     history : (n,) float32, read
     counts : (5,) int64, read
         Decimation, length of the lowered signal, window, and first and last lag.
-    sections : (n_sections, 5) float32, read
-        As for `filter_sections`, at the lower rate.
+    sections : (2, 5) float32, read
+        The high-pass and the low-pass of `lower`.
     low, products : (N_LOW_MAX,) and (N_LAGS_MAX,) float32, written
         Scratch.
 
@@ -140,7 +136,6 @@ def voicing(history: F32, counts: np.ndarray, sections: F32, low: F32, products:
         0 to 1: most vowels are above .9, a few hundredths of claps, clicks and noise are.
     """
     used = low[: counts[LOW]]
-    lower(history, counts[DECIMATION], used)
-    filter_sections(used, sections)
+    lower(history, counts[DECIMATION], sections[0], sections[1], used)
     n_lags = counts[LAST_LAG] - counts[FIRST_LAG] + 1
     return repetition(used, counts[WINDOW], counts[LAST_LAG], products[:n_lags])

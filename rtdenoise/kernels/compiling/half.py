@@ -46,8 +46,11 @@ def add_panel(typingctx: Any, inputs: Any, panel: Any, outputs: Any, first: Any)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def add_panel_together(typingctx: Any, inputs: Any, panel: Any, outputs: Any, first: Any) -> Any:
-    """`add_panel` for four rows of inputs and outputs, whose weights are read and converted once."""
+def add_panel_together(typingctx: Any, inputs: Any, panel: Any, outputs: Any, first: Any, vectors: Any) -> Any:
+    """`add_panel` for four rows of inputs and outputs, whose weights are read and converted once.
+
+    Of the panel's columns the first `vectors` times 16 are computed.
+    """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kinds = zip(signature.args[:3], args[:3], strict=True)
@@ -55,27 +58,28 @@ def add_panel_together(typingctx: Any, inputs: Any, panel: Any, outputs: Any, fi
         rows = builder.extract_value(matrix.shape, 0)
         widths = [builder.extract_value(array.shape, 1) for array in (source, target)]
         wide = signature.args[1].dtype == types.float32
-        numbers = _FLOATS if wide else _HALVES
-        numbers_at = builder.bitcast(matrix.data, numbers.as_pointer())
-        for k in range(_N_SUMS):
-            column = builder.add(args[3], _I64(k * VECTOR))
+        numbers_at = builder.bitcast(matrix.data, (_FLOATS if wide else _HALVES).as_pointer())
+        with cgutils.for_range(builder, args[4]) as vector:
+            column = builder.add(args[3], builder.mul(vector.index, _I64(VECTOR)))
             places = []
-            for stream in range(TOGETHER):
-                at = builder.add(builder.mul(widths[1], _I64(stream)), column)
-                places.append(builder.bitcast(builder.gep(target.data, [at]), _FLOATS.as_pointer()))
-            sums = [cgutils.alloca_once_value(builder, builder.load(place, align=4)) for place in places]
+            for row in range(TOGETHER):
+                at = builder.gep(target.data, [builder.add(builder.mul(widths[1], _I64(row)), column)])
+                places.append(builder.bitcast(at, _FLOATS.as_pointer()))
+            sums = [cgutils.alloca_once(builder, _FLOATS) for _ in places]
+            for place, total in zip(places, sums, strict=True):
+                builder.store(builder.load(place, align=4), total)
             with cgutils.for_range(builder, rows) as loop:
-                at = builder.gep(numbers_at, [builder.add(builder.mul(loop.index, _I64(_N_SUMS)), _I64(k))])
-                weights = _weights(builder, at, wide)
-                for stream, total in enumerate(sums):
-                    place = builder.add(builder.mul(widths[0], _I64(stream)), loop.index)
+                at = builder.add(builder.mul(loop.index, _I64(_N_SUMS)), vector.index)
+                weights = _weights(builder, builder.gep(numbers_at, [at]), wide)
+                for row, total in enumerate(sums):
+                    place = builder.add(builder.mul(widths[0], _I64(row)), loop.index)
                     number = _everywhere(builder, builder.load(builder.gep(source.data, [place])))
                     _add_product(builder, total, number, weights)
             for place, total in zip(places, sums, strict=True):
                 builder.store(builder.load(total), place, align=4)
         return context.get_dummy_value()
 
-    return types.void(inputs, panel, outputs, types.int64), codegen
+    return types.void(inputs, panel, outputs, types.int64, types.int64), codegen
 
 
 def _everywhere(builder: Any, number: Any) -> Any:

@@ -6,7 +6,7 @@ import numpy as np
 
 from rtdenoise.kernels.clarity import keep_clear
 from rtdenoise.kernels.elementary import exponential, logarithm
-from rtdenoise.kernels.half import dense_half
+from rtdenoise.kernels.half import TOGETHER, dense_half, dense_half_each
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.overlap_add import analyse, synthesise
 from rtdenoise.kernels.sized import opened
@@ -203,43 +203,65 @@ def propose(weights: Record, state: Record) -> None:
 @kernel
 def refine(weights: Record, state: Record) -> None:
     """Refine the logits in ``gain`` with the layers after the stack (see `fine`); stores the last frames."""
-    frames, rows, layer, taps = state.fine_frames, state.fine_rows, state.fine_layer, state.fine_taps
-    inputs, heights, gain = state.inputs, state.heights, state.gain
-    n, slope = gain.size, weights.slope
+    frames, rows, inputs, heights, gain = state.fine_frames, state.fine_rows, state.inputs, state.heights, state.gain
     for t in range(_FRAMES - 1):
         frames[t] = frames[t + 1]
     newest = frames[_FRAMES - 1]
-    for k in range(n):
+    for k in range(gain.size):
         at = _REACH * _N_INPUTS + k * _KINDS
         newest[at], newest[at + 1] = gain[k], inputs[k]
         newest[at + 2], newest[at + 3] = heights[0, k], heights[1, k]
-    c = weights.fine_last.shape[0]
-    groups = newest.size // _N_INPUTS - 2 * _REACH
-    seen = _WIDTH * _N_INPUTS
-    for g in range(groups):
-        for t in range(_FRAMES):
-            taps[t * seen : (t + 1) * seen] = frames[t, g * _N_INPUTS : g * _N_INPUTS + seen]
-        dense_half(taps, weights.fine_first, weights.fine_biases[0], layer)
-        at = (g + _REACH) * c
-        for j in range(c):
-            rows[0, at + j] = max(layer[j], slope * layer[j])
+    run_fine_first(weights, state)
     for number in range(_LAYERS):
-        source, target = rows[number % 2], rows[(number + 1) % 2]
-        for g in range(groups):
-            dense_half(
-                source[g * c : (g + _WIDTH) * c], weights.fine_kernels[number], weights.fine_biases[1 + number], layer
-            )
-            at = (g + _REACH) * c
-            for j in range(c):
-                target[at + j] = source[at + j] + max(layer[j], slope * layer[j])
+        run_fine(weights, number, rows[number % 2], rows[(number + 1) % 2], state)
     found, last, offset = rows[_LAYERS % 2], weights.fine_last, weights.fine_last_bias
-    for g in range(groups):
-        at = (g + _REACH) * c
-        for b in range(min(_BINS, n - g * _BINS)):
-            total = offset[b]
+    c = last.shape[0]
+    for k in range(gain.size):
+        here, b = found[(k // _BINS + _REACH) * c :], k % _BINS
+        total = offset[b]
+        for j in range(c):
+            total += here[j] * last[j, b]
+        gain[k] += total
+
+
+@kernel
+def run_fine_first(weights: Record, state: Record) -> None:
+    """Run the first of the layers after the stack, which reads the last frames: writes the first of ``fine_rows``.
+
+    Groups of bins are computed in fours, here and in `run_fine`, which read the weights together.
+    """
+    frames, rows, layer, taps = state.fine_frames, state.fine_rows[0], state.fine_layer, state.fine_taps
+    c, slope, seen = weights.fine_last.shape[0], weights.slope, _WIDTH * _N_INPUTS
+    groups = frames.shape[1] // _N_INPUTS - 2 * _REACH
+    for start in range(0, groups, TOGETHER):
+        n_now = min(TOGETHER, groups - start)
+        for i in range(n_now):
+            at = (start + i) * _N_INPUTS
+            for t in range(_FRAMES):
+                taps[i, t * seen : (t + 1) * seen] = frames[t, at : at + seen]
+        dense_half_each(taps, weights.fine_first, weights.fine_biases[0], layer, c)
+        for i in range(n_now):
+            target, values = rows[(start + i + _REACH) * c :], layer[i]
             for j in range(c):
-                total += found[at + j] * last[j, b]
-            gain[g * _BINS + b] += total
+                target[j] = max(values[j], slope * values[j])
+
+
+@kernel
+def run_fine(weights: Record, number: int, source: F32, target: F32, state: Record) -> None:
+    """Run a later one of these layers: (beside * channels,) read and written, each group `fine.REACH` groups in."""
+    layer, taps = state.fine_layer, state.fine_taps
+    c, slope = weights.fine_last.shape[0], weights.slope
+    groups = source.size // c - 2 * _REACH
+    for start in range(0, groups, TOGETHER):
+        n_now = min(TOGETHER, groups - start)
+        for i in range(n_now):
+            taps[i, : _WIDTH * c] = source[(start + i) * c : (start + i + _WIDTH) * c]
+        dense_half_each(taps, weights.fine_kernels[number], weights.fine_biases[1 + number], layer, c)
+        for i in range(n_now):
+            at, values = (start + i + _REACH) * c, layer[i]
+            before, after = source[at:], target[at:]
+            for j in range(c):
+                after[j] = before[j] + max(values[j], slope * values[j])
 
 
 @kernel

@@ -51,14 +51,14 @@ def hop_of_each(
         hear(blocks[n], streams[n], opened(frames[n]), heard)
         read_spectrum(streams[n].spectrum, weight, streams[n])
         inputs[n] = streams[n].inputs
-    dense_half_each(inputs, weight.first, weight.first_bias, rows)
+    dense_half_each(inputs, weight.first, weight.first_bias, rows, rows.shape[1])
     for index in range(weight.dilations.size):
         for n in range(streams.size):
             gather(weight, index, streams[n].step, opened(frames[n]).slots, rows[n], taps[n])
-        dense_half_each(taps, weight.kernels[index], weight.biases[index], layer)
+        dense_half_each(taps, weight.kernels[index], weight.biases[index], layer, layer.shape[1])
         for n in range(streams.size):
             add_layer(weight, layer[n], rows[n])
-    dense_half_each(rows, weight.last, weight.last_bias, outputs)
+    dense_half_each(rows, weight.last, weight.last_bias, outputs, outputs.shape[1])
     for n in range(streams.size):
         state = streams[n]
         state.step += 1

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.kernels.clarity import SMOOTHING_SECONDS
-from rtdenoise.kernels.half import PANEL, padded, panels, table_dtype
+from rtdenoise.kernels.half import PANEL, TOGETHER, padded, panels, table_dtype
 from rtdenoise.methods.can import features, fine
 from rtdenoise.methods.can.compiled.above import fill_head, head_memory, head_weights, recent_step
 from rtdenoise.methods.can.compiled.voiced import fill_voiced, voiced_fields
@@ -113,8 +113,8 @@ def _fine_memory(spec: CanSpec) -> list[tuple[Any, ...]]:
     c, beside = spec.fine_channels, _beside(spec)
     return [
         ("fine_frames", "f4", (fine.FRAMES, beside * fine.N_INPUTS)),
-        ("fine_taps", "f4", (int(c > 0) * fine.FRAMES * fine.WIDTH * fine.N_INPUTS,)),
-        ("fine_layer", "f4", (padded(c),)),
+        ("fine_taps", "f4", (TOGETHER, int(c > 0) * fine.WIDTH * max(fine.FRAMES * fine.N_INPUTS, c))),
+        ("fine_layer", "f4", (TOGETHER, padded(c))),
         ("fine_rows", "f4", (2, beside * c)),
     ]
 

@@ -233,9 +233,9 @@ def test_over_a_real_connection():
         await callee.setRemoteDescription(caller.localDescription)
         await callee.setLocalDescription(await callee.createAnswer())
         await caller.setRemoteDescription(callee.localDescription)
-        track = await asyncio.wait_for(arrived, 30)
+        track = await asyncio.wait_for(arrived, 120)
         for _ in range(20):
-            heard.append(await asyncio.wait_for(track.recv(), 30))
+            heard.append(await asyncio.wait_for(track.recv(), 120))
         await caller.close()
         await callee.close()
         assert {frame.samples for frame in heard} == {960} and track.latency_samples == 383

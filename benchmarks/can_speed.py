@@ -29,9 +29,9 @@ import numpy as np
 import yaml
 
 from rtdenoise.evaluate.machine import origin
-from rtdenoise.methods.can import fine
 from rtdenoise.methods.can.compiled.denoiser import CompiledCan
 from rtdenoise.methods.can.compiled.many import CompiledStreams
+from rtdenoise.methods.can.layers import fine
 from rtdenoise.methods.can.models import LITERT_INT8, model_names, open_model
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.specs import shipped_spec

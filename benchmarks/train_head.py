@@ -9,7 +9,7 @@
 noise that is computed) and keeps what a head may read and what it should attain.  ``train`` fits the head to the
 log-spectral distance above 8 kHz.  ``judge`` renders the mixtures of `benchmarks.full_band`, replaces what the
 product does above 8 kHz with the single gain of a model without a head and with the head, and prints the same tables
-for all.  ``export`` writes the head into the folder of the model (`rtdenoise.methods.can.above`), in 16 bits.
+for all.  ``export`` writes the head into the folder of the model (`rtdenoise.methods.can.layers.above`), in 16 bits.
 
 The head is causal.  It reads, per hop: the stack's last rows; what the network kept in three bands below 8 kHz; the
 log power of bands 1 kHz wide, three of them below 8 kHz, with heights above their running mean and floor, computed as
@@ -36,9 +36,10 @@ from benchmarks import full_band as benchmark
 from benchmarks.material import add_material, check_material
 from rtdenoise.evaluate import mixing
 from rtdenoise.evaluate.signals import mix_at_snr
-from rtdenoise.kernels import clarity
-from rtdenoise.methods.can import above, features, models
+from rtdenoise.kernels.clean_speech import clarity
+from rtdenoise.methods.can import models
 from rtdenoise.methods.can.compiled.denoiser import CompiledCan
+from rtdenoise.methods.can.layers import above, features
 from rtdenoise.methods.can.models import open_model
 from rtdenoise.typing import F32, F64
 

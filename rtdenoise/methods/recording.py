@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from rtdenoise.kernels.clean_speech.recording import N_LEVELS, PEAK, RANGE, follow_recording, frame_level
+from rtdenoise.kernels.clean_speech.voicing import N_LAGS_MAX, N_LOW_MAX, voicing
 from rtdenoise.kernels.jit import kernel
-from rtdenoise.kernels.recording import N_LEVELS, PEAK, RANGE, follow_recording, frame_level
-from rtdenoise.kernels.voicing import N_LAGS_MAX, N_LOW_MAX, voicing
 from rtdenoise.streaming.overlap_add import Framing
 from rtdenoise.typing import F32, Record
 from rtdenoise.units import power_from_db, smoothing_per_hop
@@ -23,7 +23,7 @@ _JUDGE_SECONDS = 0.008  # between updates of the recording estimate: a quarter o
 _NEAR_SECONDS = 0.3  # from a vowel to the last of its consonants: a final hiss is long
 _VOICED = (0.87, 0.9, 0.9, 0.9)  # two thirds of the loud frames of speech, a fortieth of those of claps
 _VOICE_HZ = (120.0, 1500.0)  # where harmonics are strong
-_LOW_RATE = 8000.0  # about; close to a pitch period of any length
+_LOW_RATE = 8000.0  # nominal, in Hz: eight samples to the shortest lag
 _LOW_SECONDS, _WINDOW_SECONDS, _LAGS_SECONDS = 0.032, 0.015, (0.001, 0.0125)
 _WINDOW_SHARE = 0.47  # of a shorter history
 _SPANS_SECONDS = (0.004, 0.008, 0.016, 0.032)

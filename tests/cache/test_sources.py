@@ -58,7 +58,7 @@ def test_the_stamp_covers_everything_that_compiled_code_imports():
             todo.append(path)
     missing = {path.relative_to(PACKAGE).as_posix() for path in seen - stamped}
     assert not missing, missing
-    assert {"config.py", "units.py", "methods/can/features.py", "methods/can/fine.py"} <= {
+    assert {"config.py", "units.py", "methods/can/layers/features.py", "methods/can/layers/fine.py"} <= {
         path.relative_to(PACKAGE).as_posix() for path in stamped
     }
 
@@ -93,7 +93,8 @@ def test_the_stamp_is_of_content_not_of_times_or_places(copy, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["methods/can/features.py", "methods/can/fine.py", "units.py", "config.py", "live_audio/record.py"]
+    "name",
+    ["methods/can/layers/features.py", "methods/can/layers/fine.py", "units.py", "config.py", "live_audio/record.py"],
 )
 def test_a_changed_constant_changes_the_stamp_even_if_size_and_time_stay(copy, name):
     path = copy / "rtdenoise" / name

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 
-from rtdenoise.kernels import clarity
+from rtdenoise.kernels.clean_speech import clarity
 from tests.tolerances import KERNEL_RTOL
 
 N_BINS = 33

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from rtdenoise.kernels import recording
+from rtdenoise.kernels.clean_speech import recording
 from tests import reference
 from tests.tolerances import KERNEL_RTOL
 

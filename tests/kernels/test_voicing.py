@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from rtdenoise.kernels import voicing
+from rtdenoise.kernels.clean_speech import voicing
 from rtdenoise.methods.recording import fill_recording, recording_fields
 from rtdenoise.streaming.overlap_add import scaled_framing
 from tests import reference

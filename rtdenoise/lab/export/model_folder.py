@@ -16,7 +16,7 @@ from rtdenoise.errors import ConfigError, ModelError
 from rtdenoise.lab.export.card import CARD, write_card
 from rtdenoise.lab.training.trained import as_trained, differences
 from rtdenoise.methods.can import models
-from rtdenoise.methods.can.rings import plan_rings
+from rtdenoise.methods.can.layers.rings import plan_rings
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.tensorflow.engine import import_tensorflow
 from rtdenoise.methods.can.tensorflow.graph import input_shapes, network_step

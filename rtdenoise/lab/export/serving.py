@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.errors import ModelError
-from rtdenoise.kernels import clarity
-from rtdenoise.methods.can.rings import RingPlan, plan_rings
+from rtdenoise.kernels.clean_speech import clarity
+from rtdenoise.methods.can.layers.rings import RingPlan, plan_rings
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.tensorflow.engine import import_tensorflow
 from rtdenoise.methods.can.tensorflow.graph import input_shapes, network_step
@@ -106,7 +106,7 @@ def _block(
 
 
 def _kept_clear(tf: Any, spec: CanSpec, masked: Any, heard: Any, energies: Any) -> tuple[Any, Any]:
-    """`rtdenoise.kernels.clarity.keep_clear` in TensorFlow: the spectrum, and the energies for the next request."""
+    """`keep_clear` of `kernels.clean_speech.clarity` in TensorFlow: spectrum, and energies for the next request."""
     smoothing = smoothing_per_hop(clarity.SMOOTHING_SECONDS, spec.hop / spec.sample_rate)
     gain_min = amplitude_from_db(spec.gain_min_db)
     power = [tf.reduce_sum(tf.square(tf.abs(part)), -1) + 1e-12 for part in (masked, heard - masked)]

@@ -13,7 +13,7 @@ from scipy import fft
 from rtdenoise.errors import ConfigError, MissingExtraError
 from rtdenoise.lab.network.interleaved import interleaved_class
 from rtdenoise.lab.network.spectral_form import apply_mask, fine_inputs, spectral_inputs
-from rtdenoise.methods.can import features, fine
+from rtdenoise.methods.can.layers import features, fine
 from rtdenoise.methods.can.notices import import_quietly
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.streaming.windows import hann, window_pair

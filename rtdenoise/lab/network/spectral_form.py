@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rtdenoise.methods.can import features, fine
+from rtdenoise.methods.can.layers import features, fine
 from rtdenoise.methods.can.spec import CanSpec
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from rtdenoise.lab.pytorch.banded_ends import GROUPS, OUTPUTS, STRIDE, Entry, Ex
 from rtdenoise.lab.pytorch.banded_layers import STEP, Layer
 from rtdenoise.lab.pytorch.network import add_frames, cut_frames, running_mean_over_time
 from rtdenoise.lab.pytorch.products import SLOPE
-from rtdenoise.methods.can import features
+from rtdenoise.methods.can.layers import features
 from rtdenoise.streaming.windows import window_pair
 
 _INPUTS = 5  # log power, its heights above mean and floor, real and imaginary part

@@ -14,7 +14,7 @@ from rtdenoise.lab.losses.frames import Tensor
 from rtdenoise.lab.network.spectral_form import apply_mask, fine_inputs, running_mean, spectral_inputs
 from rtdenoise.lab.pytorch import operations
 from rtdenoise.lab.pytorch.normalisation import adaptive_rectified
-from rtdenoise.methods.can import features, fine
+from rtdenoise.methods.can.layers import features, fine
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.streaming.windows import window_pair
 

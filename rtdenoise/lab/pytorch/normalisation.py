@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from rtdenoise.lab.losses.frames import Tensor
-from rtdenoise.methods.can import features
+from rtdenoise.methods.can.layers import features
 
 
 def adaptive_rectified(rows: Tensor, weights: tuple[Tensor, ...], slope: float, training: bool) -> Tensor:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from rtdenoise.errors import MissingExtraError, ModelError
+from rtdenoise.methods.can.layers.rings import RingMemory, plan_rings
 from rtdenoise.methods.can.notices import no_notices
-from rtdenoise.methods.can.rings import RingMemory, plan_rings
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.typing import F32
 

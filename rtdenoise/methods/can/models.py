@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rtdenoise.errors import ModelError
-from rtdenoise.methods.can.above import Head, load_head
+from rtdenoise.methods.can.layers.above import Head, load_head
 from rtdenoise.methods.can.spec import CanSpec, load_spec
 from rtdenoise.methods.can.weights import Network, load_weights
 from rtdenoise.methods.can.whole import WholeNetwork, load_whole

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rtdenoise.errors import ConfigError, ModelError
-from rtdenoise.methods.can import fine
 from rtdenoise.methods.can.checks import require_between, require_number, require_whole
+from rtdenoise.methods.can.layers import fine
 from rtdenoise.streaming.windows import window_pair
 
 _CHOICES = {
@@ -72,7 +72,7 @@ class CanSpec:
         keep their time constants.
     fine_channels : int
         Width of the layers after the stack that refine the gain of each bin from its neighbours
-        (`rtdenoise.methods.can.fine`); 0: none.
+        (`rtdenoise.methods.can.layers.fine`); 0: none.
     """
 
     name: str

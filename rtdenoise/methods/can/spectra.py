@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.kernels.clarity import SMOOTHING_SECONDS, keep_clear_each
+from rtdenoise.kernels.clean_speech.clarity import SMOOTHING_SECONDS, keep_clear_each
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.overlap_add import analyse, synthesise
 from rtdenoise.methods.can.compiled.voiced import fill_voiced, follow_each, keep_voiced_each, voiced_fields

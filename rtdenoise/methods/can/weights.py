@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rtdenoise.errors import ModelError
-from rtdenoise.methods.can import features, fine
-from rtdenoise.methods.can.above import Head
+from rtdenoise.methods.can.layers import features, fine
+from rtdenoise.methods.can.layers.above import Head
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.typing import F32
 
@@ -33,7 +33,7 @@ class Network:
     skip : (2, n_bins) float32, or None
         Weights with which the heights of a bin above its running mean and floor bypass the stack to its gain logit.
     fine : tuple of float32 arrays
-        Layers after the stack, see `rtdenoise.methods.can.fine.shapes`; empty without them.
+        Layers after the stack, see `rtdenoise.methods.can.layers.fine.shapes`; empty without them.
     above : Head, or None
         What decides about bins above the network's; kept in a file of its own, and not among the `arrays`.
     """

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.errors import ModelError, SignalError
-from rtdenoise.methods.can import features
+from rtdenoise.methods.can.layers import features
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network
 from rtdenoise.typing import F32, F64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtdenoise.kernels.clarity import spare_clear
+from rtdenoise.kernels.clean_speech.clarity import spare_clear
 from rtdenoise.kernels.fine import wiener_fine
 from rtdenoise.kernels.gain import log_mmse_decision_directed, subtract_power, wiener_decision_directed
 from rtdenoise.kernels.jit import kernel

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from rtdenoise.methods.can import above, fine
+from rtdenoise.methods.can.layers import above, fine
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network, rounded
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.signal import lfilter
 
-from rtdenoise.methods.can import features
+from rtdenoise.methods.can.layers import features
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network
 from rtdenoise.streaming.overlap_add import Framing

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from rtdenoise.errors import ModelError
-from rtdenoise.methods.can import above
 from rtdenoise.methods.can.compiled import shared
 from rtdenoise.methods.can.compiled.above import spread
 from rtdenoise.methods.can.compiled.denoiser import CompiledCan
+from rtdenoise.methods.can.layers import above
 from rtdenoise.methods.can.models import (
     ABOVE,
     SPEC,

@@ -10,8 +10,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import rtdenoise
+from rtdenoise.methods.can.layers.rings import plan_rings
 from rtdenoise.methods.can.models import model_names, open_model
-from rtdenoise.methods.can.rings import plan_rings
 from rtdenoise.methods.can.specs import SPECS
 from rtdenoise.methods.can.streaming import build_can
 from tests.methods.can import reference

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rtdenoise.errors import ConfigError, ModelError
-from rtdenoise.methods.can.rings import plan_rings
+from rtdenoise.methods.can.layers.rings import plan_rings
 from rtdenoise.methods.can.spec import CanSpec, load_spec, spec_from_mapping
 from rtdenoise.methods.can.specs import SPECS, shipped_spec
 from tests.methods.can import reference

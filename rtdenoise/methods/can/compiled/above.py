@@ -1,4 +1,4 @@
-"""Compiled head above the network's band: see `rtdenoise.methods.can.above`.
+"""Compiled head above the network's band: see `rtdenoise.methods.can.layers.above`.
 
 Arrays have the bands last, so that every loop over bands is one over neighbouring numbers.  All sixteen bands are
 computed at every rate; gains of those that a rate lacks are not used.
@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.kernels.clarity import clear_share, clear_weight
+from rtdenoise.kernels.clean_speech.clarity import clear_share, clear_weight
 from rtdenoise.kernels.elementary import exponential, logarithm
 from rtdenoise.kernels.jit import kernel
-from rtdenoise.methods.can import above, features
-from rtdenoise.methods.can.above import Head
+from rtdenoise.methods.can.layers import above, features
+from rtdenoise.methods.can.layers.above import Head
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.typing import C64, F32, Record
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtdenoise.kernels.clarity import keep_clear
+from rtdenoise.kernels.clean_speech.clarity import keep_clear
 from rtdenoise.kernels.elementary import exponential, logarithm
 from rtdenoise.kernels.half import TOGETHER, dense_half, dense_half_each
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.overlap_add import analyse, synthesise
 from rtdenoise.kernels.sized import opened
-from rtdenoise.methods.can import features, fine
 from rtdenoise.methods.can.compiled.above import mask_by_head
 from rtdenoise.methods.can.compiled.grid import clear_mirror, mask_above, read_bins, write_bins
 from rtdenoise.methods.can.compiled.voiced import follow_voice, keep_voiced
+from rtdenoise.methods.can.layers import features, fine
 from rtdenoise.typing import F32, Record
 
 _ONE, _TWO = np.float32(1), np.float32(2)
@@ -55,13 +55,13 @@ def hops(
     """
     weight, stream, frame = weights[0], streams[0], opened(frames[0])
     for start in range(0, signal.size - hop_samples + 1, hop_samples):
-        hear(signal[start : start + hop_samples], stream, frame, listening)
+        read_block(signal[start : start + hop_samples], stream, frame, listening)
         infer(weight, stream, frame.slots)
-        answer(out[start : start + hop_samples], weight, stream, frame, listening.size > 0)
+        write_block(out[start : start + hop_samples], weight, stream, frame, listening.size > 0)
 
 
 @kernel
-def hear(block: F32, state: Record, frame: Record, listening: np.ndarray) -> None:
+def read_block(block: F32, state: Record, frame: Record, listening: np.ndarray) -> None:
     """Analyse a block: leaves what the network reads in ``spectrum``; arguments as `hops` has them."""
     for heard in listening:
         analyse(block, opened(heard))
@@ -74,7 +74,7 @@ def hear(block: F32, state: Record, frame: Record, listening: np.ndarray) -> Non
 
 
 @kernel
-def answer(out: F32, weights: Record, state: Record, frame: Record, listens_apart: bool) -> None:
+def write_block(out: F32, weights: Record, state: Record, frame: Record, listens_apart: bool) -> None:
     """Apply what the network has found, and put the finished samples out; arguments as `hops` has them."""
     if listens_apart:
         read_bins(frame, state.spectrum)

@@ -8,7 +8,15 @@ from rtdenoise.errors import ConfigError
 from rtdenoise.kernels.half import TOGETHER, dense_half_each, padded
 from rtdenoise.kernels.jit import kernel, ready
 from rtdenoise.kernels.sized import headers, opened
-from rtdenoise.methods.can.compiled.hop import add_layer, answer, gather, hear, propose, read_spectrum, refine
+from rtdenoise.methods.can.compiled.hop import (
+    add_layer,
+    gather,
+    propose,
+    read_block,
+    read_spectrum,
+    refine,
+    write_block,
+)
 from rtdenoise.methods.can.compiled.records import initial_records
 from rtdenoise.methods.can.compiled.shared import Packed, pack
 from rtdenoise.methods.can.weights import Network
@@ -48,7 +56,7 @@ def hop_of_each(
     weight, apart = weights[0], listening.size > 0
     for n in range(streams.size):
         heard = listening[n : n + 1] if apart else listening
-        hear(blocks[n], streams[n], opened(frames[n]), heard)
+        read_block(blocks[n], streams[n], opened(frames[n]), heard)
         read_spectrum(streams[n].spectrum, weight, streams[n])
         inputs[n] = streams[n].inputs
     dense_half_each(inputs, weight.first, weight.first_bias, rows, rows.shape[1])
@@ -66,7 +74,7 @@ def hop_of_each(
         propose(weight, state)
         if state.fine_rows.size > 0:
             refine(weight, state)
-        answer(outs[n], weight, state, opened(frames[n]), apart)
+        write_block(outs[n], weight, state, opened(frames[n]), apart)
 
 
 class CompiledStreams:
@@ -129,13 +137,7 @@ class CompiledStreams:
         self.reset()
 
     def process(self, blocks: F32, outs: F32) -> None:
-        """Enhance one hop of every stream.
-
-        Parameters
-        ----------
-        blocks : (streams, hop) float32, read
-        outs : (streams, hop) float32, written
-            May be `blocks` itself.
+        """Enhance one hop of every stream: ``(streams, hop)`` float32 in and out, which may be the same array.
 
         Raises
         ------

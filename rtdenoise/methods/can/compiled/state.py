@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.kernels.clarity import SMOOTHING_SECONDS
+from rtdenoise.kernels.clean_speech.clarity import SMOOTHING_SECONDS
 from rtdenoise.kernels.half import PANEL, TOGETHER, padded, panels, table_dtype
-from rtdenoise.methods.can import features, fine
 from rtdenoise.methods.can.compiled.above import fill_head, head_memory, head_weights, recent_step
 from rtdenoise.methods.can.compiled.voiced import fill_voiced, voiced_fields
-from rtdenoise.methods.can.rings import plan_rings
+from rtdenoise.methods.can.layers import features, fine
+from rtdenoise.methods.can.layers.rings import plan_rings
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network
 from rtdenoise.streaming.overlap_add import Framing

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.kernels.clarity import above_floor
+from rtdenoise.kernels.clean_speech.clarity import above_floor
+from rtdenoise.kernels.clean_speech.recording import SINCE, frame_level
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.noise_psd import raise_floor, smooth_power
-from rtdenoise.kernels.recording import SINCE, frame_level
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.recording import (
     N_GROUPS,
@@ -121,9 +121,9 @@ def follow_voice(judged: C64, history: F32, is_silent: bool, state: Record) -> N
 def keep_voiced(heard: C64, spectrum: C64, state: Record) -> None:
     """Restore strong bins of held vowels, as far as the recording is clean.
 
-    ``out = M + c v u (X - M)``: ``c`` says how clean the recording is (`rtdenoise.kernels.recording`), ``v`` fades in
-    while a vowel is held, and ``u`` is `rtdenoise.kernels.clarity.above_floor`: the floor spares what lasts no longer
-    than a vowel (`rtdenoise.kernels.noise_psd.raise_floor`).
+    ``out = M + c v u (X - M)``: ``c`` says how clean the recording is (`rtdenoise.kernels.clean_speech.recording`),
+    ``v`` fades in while a vowel is held, and ``u`` is `rtdenoise.kernels.clean_speech.clarity.above_floor`: the floor
+    spares what lasts no longer than a vowel (`rtdenoise.kernels.noise_psd.raise_floor`).
 
     Parameters
     ----------

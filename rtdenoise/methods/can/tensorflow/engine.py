@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rtdenoise.errors import ConfigError, DeviceError, MissingExtraError
+from rtdenoise.methods.can.layers.rings import plan_rings
 from rtdenoise.methods.can.notices import import_quietly
-from rtdenoise.methods.can.rings import plan_rings
 from rtdenoise.methods.can.tensorflow.graph import input_shapes, network_step, spectra
 from rtdenoise.methods.can.weights import Network
 from rtdenoise.typing import F32

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtdenoise.methods.can import features, fine
-from rtdenoise.methods.can.rings import RingPlan
+from rtdenoise.methods.can.layers import features, fine
+from rtdenoise.methods.can.layers.rings import RingPlan
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network
 

@@ -27,7 +27,8 @@ DECIMATION, LOW, WINDOW, FIRST_LAG, LAST_LAG = range(5)
 def lower(history: F32, decimation: int, high_pass: F32, low_pass: F32, low: F32) -> None:
     """Write the end of a signal at a lower rate, filtered.
 
-    It is smoothed by a triangle of two new sampling intervals; the filters have rested on the first sample.
+    It is smoothed by a triangle that spans two new sampling intervals, and the filters start in the steady state of the
+    first sample, so that a constant gives no transient.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ def lower(history: F32, decimation: int, high_pass: F32, low_pass: F32, low: F32
 
     Notes
     -----
-    One loop for all: what one sample waits for is computed while another waits.
+    Smoothing and both filters share one loop, so that the processor overlaps their recursions.
     """
     b0, b1, b2, a1, a2 = high_pass[0], high_pass[1], high_pass[2], high_pass[3], high_pass[4]
     c0, c1, c2, d1, d2 = low_pass[0], low_pass[1], low_pass[2], low_pass[3], low_pass[4]

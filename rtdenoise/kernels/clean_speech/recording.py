@@ -69,7 +69,7 @@ def follow_recording(
     level : float32
         Power of the frame, smoothed over some tens of milliseconds.
     voicing : float32
-        `rtdenoise.kernels.voicing.voicing` at the end of the frame.
+        `rtdenoise.kernels.clean_speech.voicing.voicing` at the end of the frame.
     levels : (17,) float32, read and written
         Loudest voice, decaying slowly; mean of the quiet frames; loudest burst, decaying as slowly; loudest burst
         candidates of the current and of the previous `near` steps; lowest level of this window and of the last eleven.

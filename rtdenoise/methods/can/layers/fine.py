@@ -18,7 +18,7 @@ REACH = 1
 LAYERS = 2
 """Residual layers between the first and the last."""
 LOGIT_SCALE = 0.5
-"""Scales logits to about unit spread, as `rtdenoise.methods.can.features.LOG_SCALE` does the levels."""
+"""Scales logits to about unit spread, as `rtdenoise.methods.can.layers.features.LOG_SCALE` does the levels."""
 
 WIDTH = 2 * REACH + 1
 N_INPUTS = BINS * KINDS

@@ -49,7 +49,7 @@ def spare_clear(recent: F32, lowest: F32, floor: F32, gain: F32, clearness: np.f
         See `above_floor`, which is ``u``, from `SPARED_DB` on.
     gain : (n_bins,) float32, read and written
     clearness : float32 in [0, 1]
-        ``c``: see `rtdenoise.kernels.recording`.
+        ``c``: see `rtdenoise.kernels.clean_speech.recording`.
     """
     if clearness == _ZERO:
         return

@@ -1,0 +1,1 @@
+"""Recognise clean recordings, and spare what is certainly speech in them."""

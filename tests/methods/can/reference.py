@@ -141,11 +141,37 @@ def kept_voiced(signal: np.ndarray, judged: np.ndarray, masked: np.ndarray, hop:
 
 
 def on_the_grid(spectra: np.ndarray, n: int, frame: int, spec: CanSpec) -> np.ndarray:
-    """The network's `n` bins of frames of any length: its own scale, and a mirror image that falls by 5 dB per kHz."""
+    """The network's `n` bins of frames of any length, in its own scale; zeros where there are none."""
     there = spectra[:, :n] * (spec.frame / frame)
-    lacking = np.arange(1, n - there.shape[1] + 1)
-    fall = 10 ** (-5.0 * lacking * spec.sample_rate / spec.frame / 1000 / 20)
-    return np.concatenate([there, there[:, there.shape[1] - 1 - lacking] * fall], -1)
+    return np.pad(there, ((0, 0), (0, n - there.shape[1])))
+
+
+def band_ends(spectra: np.ndarray, hop_seconds: float) -> np.ndarray:
+    """The last bin of the band in each frame: the lowest above which all is 20 dB below what is just below.
+
+    Groups of four bins: the four up to the end, and those from the third above it on.  Loudest powers fall by 6 dB a
+    second.
+    """
+    n, fall, peaks, ends = spectra.shape[1], 10 ** (-0.6 * hop_seconds), np.zeros(spectra.shape[1] // 4), []
+    for spectrum in spectra:
+        power = np.sum(np.abs(spectrum[: n // 4 * 4].reshape(-1, 4)) ** 2 + features.POWER_FLOOR, -1)
+        peaks = np.maximum(peaks * fall, power)
+        cliffs = [
+            4 * group + 3
+            for group in range(16, n // 4 - 3)
+            if peaks[group + 3 :].max() < 0.01 * peaks[group - 3 : group + 1].min()
+        ]
+        ends.append(min(cliffs, default=n - 1))
+    return np.array(ends)
+
+
+def filled(spectra: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Above the band, the 32 bins below its end there and back again, 0.24 dB less from bin to bin."""
+    out = spectra.copy()
+    for frame, end in zip(out, ends, strict=True):
+        above = np.arange(1, frame.size - end)
+        frame[end + 1 :] = frame[end - 32 + np.abs((above % 64) - 32)] * 10 ** (-0.012 * above)
+    return out
 
 
 def masked_above(above: np.ndarray, heard: np.ndarray, masked: np.ndarray, hop_seconds: float, gain_min: float):
@@ -212,6 +238,7 @@ def whole_signal(network: Network, signal: np.ndarray, framing: Framing | None =
     n = spec.n_bins
     listening, _ = window_pair(at.frame, 2 * at.hop if at.span == at.hop else at.span, at.hop)
     heard = on_the_grid(np.fft.rfft(frames * listening), n, at.frame, spec)
+    heard = filled(heard, band_ends(heard[:, : full.shape[1]], at.hop / at.sample_rate))
     log_power = np.log(np.abs(heard) ** 2 + features.POWER_FLOOR)
     mean = running_mean(log_power, features.MEAN_STEP / spec.mean_rows)
     floor = np.log(running_mean(np.exp(features.FLOOR_EXPONENT * log_power), features.FLOOR_STEP / spec.mean_rows))
@@ -232,7 +259,6 @@ def whole_signal(network: Network, signal: np.ndarray, framing: Framing | None =
         turn = 1 + free * (np.tanh(outputs[:, n : 2 * n]) + 1j * np.tanh(outputs[:, 2 * n :]))
         mask = mask * turn / np.sqrt(np.abs(turn) ** 2 + features.ROTATION_FLOOR)
     spectra = on_the_grid(full, n, at.frame, spec)
-    spectra[:, full.shape[1] :] = 0.0
     seconds = at.hop / at.sample_rate
     masked, share = kept_clear(spectra, mask * spectra, seconds, gain_min)
     if network.above is None or full.shape[1] <= n:

@@ -1,8 +1,9 @@
 """The network's grid of frequencies at any sample rate.
 
 A frame lasts equally long at every rate, so its bins are equally far apart, and one network serves all rates: it reads
-and masks its own bins of whatever frame there is.  Where a low rate has fewer, the network reads a mirror image; where
-a high rate has more, the network's head decides (`rtdenoise.methods.can.compiled.above`), or `mask_above` without one.
+and masks its own bins of whatever frame there is.  Where a low rate has fewer, the network reads an image of those that
+it has (`rtdenoise.methods.can.compiled.band_end`); where a high rate has more, the network's head decides
+(`rtdenoise.methods.can.compiled.above`), or `mask_above` without one.
 """
 
 from __future__ import annotations
@@ -17,15 +18,12 @@ from rtdenoise.kernels.sized import Size, fill_places, header_of, sized_dtype
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.streaming.overlap_add import Framing, fill_windows, overlap_add_fields
 from rtdenoise.typing import C64, Record
-from rtdenoise.units import amplitude_from_db, smoothing_per_hop
+from rtdenoise.units import smoothing_per_hop
 
 GUIDE_HZ = 5000.0
 """The gain above the network's band follows what is kept of the signal from here to the band's end."""
 RELEASE_SECONDS = 0.005
 """Time constant of the energies compared: a hiss opens the band above at once, and its end closes it soon."""
-MIRROR_DB_PER_HZ = -0.005
-"""Slope of the mirror image above half a low rate, from 0 dB there.  A network that was trained on full bands takes an
-empty one for a deep pause: with the image can-live enhances telephone speech by 2 dB more SI-SDR than with zeros."""
 _DEVIATION = 1.0 / 300.0
 """Largest relative deviation of a hop from its exact length in exchange for a frame that is fast to transform."""
 _FAST_PRIMES = (2, 3, 5, 7, 11)
@@ -68,7 +66,6 @@ def frames_dtype(framing: Framing, n_bins: int, slots: tuple[int, int] = (0, 0))
         [
             ("n_read", "i8"),  # bins that the network reads and masks; all above them follow
             *overlap_add_fields(framing),
-            ("mirror", "f4", (Size(max(0, n_bins - framing.n_bins)),)),  # gains of the bins that the rate lacks
             ("scale", "f4"),  # makes a bin's value that of the network's own rate
             ("scale_back", "f4"),
             ("guide", "i8"),  # first bin of the band that the gain above follows
@@ -92,8 +89,6 @@ def initial_frames(spec: CanSpec, framing: Framing, slots: tuple[int, int] = (0,
     fill_windows(record, framing)
     record["n_read"] = min(spec.n_bins, framing.n_bins)
     record["scale"], record["scale_back"] = spec.frame / framing.frame, framing.frame / spec.frame
-    above_hz = np.arange(1, record["mirror"].size + 1) * spec.sample_rate / spec.frame
-    record["mirror"] = [amplitude_from_db(MIRROR_DB_PER_HZ * hz) for hz in above_hz]
     record["guide"] = round(GUIDE_HZ * spec.frame / spec.sample_rate)
     record["guide_smoothing"] = smoothing_per_hop(RELEASE_SECONDS, framing.hop_seconds)
     return frames
@@ -107,18 +102,11 @@ def read_bins(frames: Record, spectrum: C64) -> None:
     ----------
     frames : record of `frames_dtype`, read
     spectrum : (n_bins,) complex64, written
-        Where the rate has no such bin: the mirror image of those that it has.
+        Zero where the rate has no such bin.
     """
-    scale, top = frames.scale, frames.n_read - 1
+    scale = frames.scale
     for k in range(frames.n_read):
         spectrum[k] = frames.spectrum[k] * scale
-    for k in range(frames.mirror.size):
-        spectrum[top + 1 + k] = spectrum[top - 1 - k] * frames.mirror[k]
-
-
-@kernel
-def clear_mirror(frames: Record, spectrum: C64) -> None:
-    """Set the bins that the rate lacks to zero, now that the network has read them."""
     for k in range(frames.n_read, spectrum.size):
         spectrum[k] = _ZERO
 

@@ -11,7 +11,8 @@ from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.overlap_add import analyse, synthesise
 from rtdenoise.kernels.sized import opened
 from rtdenoise.methods.can.compiled.above import mask_by_head
-from rtdenoise.methods.can.compiled.grid import clear_mirror, mask_above, read_bins, write_bins
+from rtdenoise.methods.can.compiled.band_end import fill_above, follow_band
+from rtdenoise.methods.can.compiled.grid import mask_above, read_bins, write_bins
 from rtdenoise.methods.can.compiled.voiced import follow_voice, keep_voiced
 from rtdenoise.methods.can.layers import features, fine
 from rtdenoise.typing import F32, Record
@@ -57,7 +58,7 @@ def hops(
     for start in range(0, signal.size - hop_samples + 1, hop_samples):
         read_block(signal[start : start + hop_samples], stream, frame, listening)
         infer(weight, stream, frame.slots)
-        write_block(out[start : start + hop_samples], weight, stream, frame, listening.size > 0)
+        write_block(out[start : start + hop_samples], weight, stream, frame)
 
 
 @kernel
@@ -71,14 +72,14 @@ def read_block(block: F32, state: Record, frame: Record, listening: np.ndarray) 
     else:
         read_bins(frame, state.spectrum)
     follow_voice(state.spectrum, frame.history, frame.n_silent >= frame.history.size, state)
+    follow_band(state.spectrum, frame.n_read, state)
+    fill_above(state.spectrum, state.band_end)
 
 
 @kernel
-def write_block(out: F32, weights: Record, state: Record, frame: Record, listens_apart: bool) -> None:
+def write_block(out: F32, weights: Record, state: Record, frame: Record) -> None:
     """Apply what the network has found, and put the finished samples out; arguments as `hops` has them."""
-    if listens_apart:
-        read_bins(frame, state.spectrum)
-    clear_mirror(frame, state.spectrum)
+    read_bins(frame, state.spectrum)
     state.heard[:] = state.spectrum
     mask(weights, state)
     keep_clear(state.heard, state.spectrum, state.energies, state.clarity_smoothing, state.gain_min)

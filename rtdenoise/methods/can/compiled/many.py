@@ -74,7 +74,7 @@ def hop_of_each(
         propose(weight, state)
         if state.fine_rows.size > 0:
             refine(weight, state)
-        write_block(outs[n], weight, state, opened(frames[n]), apart)
+        write_block(outs[n], weight, state, opened(frames[n]))
 
 
 class CompiledStreams:

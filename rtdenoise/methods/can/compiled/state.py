@@ -10,6 +10,7 @@ import numpy as np
 from rtdenoise.kernels.clean_speech.clarity import SMOOTHING_SECONDS
 from rtdenoise.kernels.half import PANEL, TOGETHER, padded, panels, table_dtype
 from rtdenoise.methods.can.compiled.above import fill_head, head_memory, head_weights, recent_step
+from rtdenoise.methods.can.compiled.band_end import band_fields, fill_band
 from rtdenoise.methods.can.compiled.voiced import fill_voiced, voiced_fields
 from rtdenoise.methods.can.layers import features, fine
 from rtdenoise.methods.can.layers.rings import plan_rings
@@ -76,6 +77,7 @@ def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
             ("heard", "c8", (n,)),
             ("energies", "f4", (2,)),
             *voiced_fields(n),
+            *band_fields(n),
             *_fine_memory(spec),
             *head_memory(),
             ("clarity_smoothing", "f4"),
@@ -155,6 +157,7 @@ def initial_stream(spec: CanSpec, framing: Framing, gain_min_db: float) -> np.nd
     stream["head_step"] = recent_step(framing.hop_seconds)
     stream["gain_min"] = amplitude_from_db(gain_min_db)
     fill_voiced(stream[0], spec, framing)
+    fill_band(stream[0], spec, framing)
     return stream
 
 

@@ -1,0 +1,139 @@
+"""Find where the band of a recording ends, and fill what a network reads above it.
+
+A network trained on full bands takes an empty one for a deep pause, and attenuates speech below it as well.  So above
+the end of the band it reads an image of what lies just below, and its mask is applied to what is really there.  The
+band ends at a cliff: what resamplers, codecs, Bluetooth and telephones leave, and no room, voice or microphone does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.kernels.jit import kernel
+from rtdenoise.methods.can.layers import features
+from rtdenoise.methods.can.spec import CanSpec
+from rtdenoise.streaming.overlap_add import Framing
+from rtdenoise.typing import C64, F32, Record
+from rtdenoise.units import amplitude_from_db, power_from_db
+
+DROP_DB = 23.0
+"""Height of a cliff: between the loudest powers of every group of bins below it and of those above it."""
+FALL_DB_PER_SECOND = 6.0
+"""Fall of these loudest powers: a pause between two fricatives does not look like the end of the band."""
+LOWEST_HZ = 2000.0
+"""No band ends below: loud sounds with nothing above, such as hums, do."""
+GROUP, N_BELOW, N_WITHIN = 4, 4, 2
+"""Bins of a group; groups below a cliff, and groups that it may take."""
+FOLD = 32
+"""Bins that the image consists of, back and forth: a kilohertz, so that no strong low harmonics appear high up."""
+IMAGE_DB_PER_BIN = -0.24
+"""Slope of the image from the end of the band on."""
+_ZERO, _TINY = np.float32(0), np.float32(1e-30)
+_DROP = np.float32(power_from_db(-DROP_DB))
+_SLOPE = np.float32(amplitude_from_db(IMAGE_DB_PER_BIN))
+_FLOOR = np.float32(GROUP * features.POWER_FLOOR)
+
+
+def band_fields(n_bins: int) -> list[tuple[Any, ...]]:
+    """Fields of a record that `follow_band` reads and writes."""
+    return [
+        ("band_peaks", "f4", (n_bins // GROUP,)),
+        ("band_fall", "f4"),
+        ("band_lowest", "i8"),
+        ("band_end", "i8"),
+    ]
+
+
+def fill_band(record: Any, spec: CanSpec, framing: Framing) -> None:
+    """Set the constants of `band_fields`, for a stream with this framing."""
+    record["band_fall"] = power_from_db(-FALL_DB_PER_SECOND * framing.hop_seconds)
+    record["band_lowest"] = round(LOWEST_HZ * spec.frame / spec.sample_rate / GROUP)
+    record["band_end"] = min(spec.n_bins, framing.n_bins) - 1
+
+
+@kernel
+def follow_band(spectrum: C64, n_read: int, state: Record) -> None:
+    """Update ``band_end``, the last bin of the band, from a frame.
+
+    Parameters
+    ----------
+    spectrum : (n_bins,) complex64, read
+    n_read : int
+        Number of bins that the rate of the stream has.
+    state : record with `band_fields`, read and written
+    """
+    peaks, fall = state.band_peaks, state.band_fall
+    n_groups = n_read // GROUP
+    for group in range(n_groups):
+        a, b, c, d = spectrum[GROUP * group : GROUP * (group + 1)]
+        power = (a.real * a.real + a.imag * a.imag) + (b.real * b.real + b.imag * b.imag)
+        power += (c.real * c.real + c.imag * c.imag) + (d.real * d.real + d.imag * d.imag)
+        peaks[group] = max(peaks[group] * fall, power + _FLOOR)
+    last = last_group(peaks[:n_groups], state.band_lowest)
+    state.band_end = n_read - 1 if last == n_groups - 1 else GROUP * (last + 1) - 1
+
+
+@kernel
+def last_group(peaks: F32, lowest: int) -> int:
+    """Last group of bins before the lowest cliff, or the last of all.
+
+    Parameters
+    ----------
+    peaks : (n_groups,) float32, read
+        Loudest powers of the last seconds.
+    lowest : int
+        First group that may be the last of a band.
+    """
+    last, above = peaks.size - 1, _ZERO
+    for group in range(peaks.size - 2 - N_WITHIN, max(lowest, N_BELOW - 1) - 1, -1):
+        above = max(above, peaks[group + 1 + N_WITHIN])
+        if above < _DROP * peaks[group]:
+            below = peaks[group]
+            for other in range(group - N_BELOW + 1, group):
+                below = min(below, peaks[other])
+            if above < _DROP * below:
+                last = group
+    return last
+
+
+@kernel
+def fill_above(spectrum: C64, end: int) -> None:
+    """Replace what is above bin `end` by an image of the bins just below: (n_bins,) complex64, read and written."""
+    gain, at, step = np.float32(1), end, -1
+    for k in range(end + 1, spectrum.size):
+        at += step
+        if at == end - FOLD or at == end:
+            step = -step
+        gain *= _SLOPE
+        spectrum[k] = spectrum[at] * gain
+
+
+@kernel
+def fill_each(read: C64, states: np.ndarray) -> None:
+    """`follow_band` and `fill_above` for many streams: (n_streams, n_bins), records with `band_fields`."""
+    for stream in range(states.size):
+        follow_band(read[stream], read.shape[1], states[stream])
+        fill_above(read[stream], states[stream].band_end)
+
+
+@kernel
+def unfill_each(read: C64, heard: C64, records: np.ndarray, states: np.ndarray) -> None:
+    """Apply to what is there above the band what a network did to its image.
+
+    Parameters
+    ----------
+    read, heard : (n_streams, n_bins) complex64, read
+        With the image, and without.
+    records : (n_streams,) records with the field ``spectrum``, read and written
+        What the network made of `read`.
+    states : (n_streams,) records with `band_fields`, read
+    """
+    for stream in range(states.size):
+        masked = records[stream].spectrum
+        for k in range(states[stream].band_end + 1, masked.size):
+            image = read[stream, k]
+            power = image.real * image.real + image.imag * image.imag
+            change = masked[k] * np.conj(image) / max(power, _TINY)
+            masked[k] = np.complex64(heard[stream, k] * change)

@@ -142,7 +142,7 @@ class Runner:
         rows, logs = np.empty((n_hops, self.spec.channels), np.float32), np.empty((n_hops, 5), np.float64)
         for t in range(n_hops):
             denoiser.process(padded[t * hop : (t + 1) * hop], out[t * hop : (t + 1) * hop])
-            rows[t] = stream["rows"][: self.spec.channels]
+            rows[t] = stream["rows"][stream["newest"], : self.spec.channels]
             before, after = (np.abs(stream[name]) ** 2 for name in ("heard", "spectrum"))
             for k in range(3):
                 part = slice(edges[k], edges[k + 1] + (k == 2))

@@ -152,7 +152,7 @@ def mean_power(bins: C64) -> np.float32:
 @kernel
 def read_shared(heard: C64, masked: C64, weights: Record, state: Record) -> None:
     """Write ``head_shared``: log shares of kept energy, and the stack's rows, reduced."""
-    shared, rows, edges = state.head_shared, state.rows, weights.head_kept
+    shared, rows, edges = state.head_shared, state.rows[state.newest], weights.head_kept
     for band in range(_N_KEPT):
         start, stop = edges[band], edges[band + 1]
         n = np.float32(stop - start)

@@ -99,10 +99,11 @@ class CompiledCan:
             Logarithm of kept over removed power, and height above the floor, in each band.
         """
         weights, stream = self._weights[0], self._stream[0]
-        n, outputs, heights = stream["gain"].size, stream["outputs"], stream["heights"]
+        n, newest = stream["gain"].size, stream["newest"]
+        outputs, heights = stream["outputs"][newest], stream["heights"][newest]
         logits = outputs[:n] + heights[0] * weights["skip"][0] + heights[1] * weights["skip"][1]
         gain = np.exp(-weights["mask_power"] * np.logaddexp(np.float32(0.0), -logits))
-        power, into = np.exp(stream["inputs"][:n]), pooling(n, self._network_rate)
+        power, into = np.exp(stream["inputs"][newest, :n]), pooling(n, self._network_rate)
         ratio = (power * gain * gain) @ into + _TINY
         ratio /= (power * np.square(1.0 - gain)) @ into + _TINY
         height = heights[1] @ into / np.maximum(into.sum(0), _TINY)

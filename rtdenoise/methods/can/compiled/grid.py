@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rtdenoise.kernels.half import TOGETHER
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.sized import Size, fill_places, header_of, sized_dtype
 from rtdenoise.methods.can.spec import CanSpec
@@ -66,6 +67,7 @@ def frames_dtype(framing: Framing, n_bins: int, slots: tuple[int, int] = (0, 0))
         [
             ("n_read", "i8"),  # bins that the network reads and masks; all above them follow
             *overlap_add_fields(framing),
+            ("spectra", "c8", (Size(TOGETHER), Size(framing.n_bins))),  # of the hops that are computed together
             ("scale", "f4"),  # makes a bin's value that of the network's own rate
             ("scale_back", "f4"),
             ("guide", "i8"),  # first bin of the band that the gain above follows

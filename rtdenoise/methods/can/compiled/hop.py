@@ -6,8 +6,8 @@ import numpy as np
 
 from rtdenoise.kernels.clean_speech.clarity import keep_clear
 from rtdenoise.kernels.elementary import exponential, logarithm
-from rtdenoise.kernels.half import TOGETHER, dense_half, dense_half_each
-from rtdenoise.kernels.jit import kernel
+from rtdenoise.kernels.half import TOGETHER, Table, dense_half, dense_half_each
+from rtdenoise.kernels.jit import kernel, kernel_apart
 from rtdenoise.kernels.overlap_add import analyse, synthesise
 from rtdenoise.kernels.sized import opened
 from rtdenoise.methods.can.compiled.above import mask_by_head
@@ -15,7 +15,7 @@ from rtdenoise.methods.can.compiled.band_end import fill_above, follow_band
 from rtdenoise.methods.can.compiled.grid import mask_above, read_bins, write_bins
 from rtdenoise.methods.can.compiled.voiced import follow_voice, keep_voiced
 from rtdenoise.methods.can.layers import features, fine
-from rtdenoise.typing import F32, Record
+from rtdenoise.typing import C64, F32, Record
 
 _ONE, _TWO = np.float32(1), np.float32(2)
 _POWER_FLOOR = np.float32(features.POWER_FLOOR)
@@ -52,13 +52,46 @@ def hops(
 
     Notes
     -----
-    A single hop is processed as a short signal, as in `rtdenoise.methods.spectral.hop.hops`.
+    A single hop is processed as a short signal, as in `rtdenoise.methods.spectral.hop.hops`.  Of a longer one, up to
+    `TOGETHER` hops go through the stack together: each layer needs earlier rows of the layer before it and none of its
+    own, so its weights are read once for all of them.
     """
     weight, stream, frame = weights[0], streams[0], opened(frames[0])
-    for start in range(0, signal.size - hop_samples + 1, hop_samples):
-        read_block(signal[start : start + hop_samples], stream, frame, listening)
-        infer(weight, stream, frame.slots)
-        write_block(out[start : start + hop_samples], weight, stream, frame)
+    n_hops = signal.size // hop_samples
+    for first in range(0, n_hops, TOGETHER):
+        n_now = min(TOGETHER, n_hops - first)
+        for n in range(n_now):
+            start = (first + n) * hop_samples
+            read_block(signal[start : start + hop_samples], stream, frame, listening)
+            read_spectrum(stream.spectrum, stream.inputs[n], stream.heights[n], weight, stream)
+            if n_now > 1:
+                put_aside(stream, frame, n)
+        stack(weight, stream, frame.slots, n_now)
+        for n in range(n_now):
+            start = (first + n) * hop_samples
+            if n_now > 1:
+                take_back(stream, frame, n)
+            stream.newest = n
+            decide(weight, stream)
+            write_block(out[start : start + hop_samples], weight, stream, frame)
+
+
+@kernel
+def put_aside(state: Record, frame: Record, n: int) -> None:
+    """Keep what `write_block` needs of a hop that has been read, because the next one is read before."""
+    frame.spectra[n] = frame.spectrum
+    aside = state.aside[n]
+    aside[0], aside[1], aside[2] = state.recent, state.lowest, state.noise_floor
+    state.shares[n, 0], state.shares[n, 1] = state.clearness, state.voiced
+
+
+@kernel
+def take_back(state: Record, frame: Record, n: int) -> None:
+    """Undo `put_aside`; after the last of several hops the state is that of the last one."""
+    frame.spectrum[:] = frame.spectra[n]
+    aside = state.aside[n]
+    state.recent[:], state.lowest[:], state.noise_floor[:] = aside[0], aside[1], aside[2]
+    state.clearness, state.voiced = state.shares[n, 0], state.shares[n, 1]
 
 
 @kernel
@@ -81,7 +114,7 @@ def write_block(out: F32, weights: Record, state: Record, frame: Record) -> None
     """Apply what the network has found, and put the finished samples out; arguments as `hops` has them."""
     read_bins(frame, state.spectrum)
     state.heard[:] = state.spectrum
-    mask(weights, state)
+    mask(state.outputs[state.newest], weights, state)
     keep_clear(state.heard, state.spectrum, state.energies, state.clarity_smoothing, state.gain_min)
     keep_voiced(state.heard, state.spectrum, state)
     write_bins(state.spectrum, frame)
@@ -93,29 +126,28 @@ def write_block(out: F32, weights: Record, state: Record, frame: Record) -> None
 
 
 @kernel
-def infer(weights: Record, state: Record, slots: F32) -> None:
-    """Run the network on ``spectrum``: leaves the logits of the gain in ``gain`` and the rotation in ``outputs``."""
-    read_spectrum(state.spectrum, weights, state)
-    stack(weights, state, slots)
-    propose(weights, state)
+def decide(weights: Record, state: Record) -> None:
+    """Compute the logits of the gain, in ``gain``, from what the stack found for the newest hop."""
+    newest = state.newest
+    propose(state.outputs[newest], state.heights[newest], weights, state.gain)
     if state.fine_rows.size > 0:
-        refine(weights, state)
+        refine(state.inputs[newest], state.heights[newest], weights, state)
 
 
-@kernel
-def read_spectrum(spectrum: np.ndarray, weights: Record, state: Record) -> None:
+@kernel_apart
+def read_spectrum(spectrum: C64, inputs: F32, heights: F32, weights: Record, state: Record) -> None:
     """Compute the network inputs from a spectrum: log power, its heights above running mean and floor, and phase.
 
     Parameters
     ----------
     spectrum : (n_bins,) complex64, read
+    inputs, heights : (n_inputs,) and (2, n_bins) float32, written
     weights : record, read
     state : record, read and written
-        Updates ``means`` (of log power; of a negative power of the power) and ``ages`` (the same means of ones); writes
-        ``inputs`` and ``heights``.
+        Updates ``means`` (of log power; of a negative power of the power) and ``ages`` (the same means of ones).
     """
-    inputs, mean, floor = state.inputs, state.means[0], state.means[1]
-    above_mean, above_floor = state.heights[0], state.heights[1]
+    mean, floor = state.means[0], state.means[1]
+    above_mean, above_floor = heights[0], heights[1]
     n = spectrum.size
     for k in range(n):
         real, imag = spectrum[k].real, spectrum[k].imag
@@ -138,24 +170,38 @@ def read_spectrum(spectrum: np.ndarray, weights: Record, state: Record) -> None:
 
 
 @kernel
-def stack(weights: Record, state: Record, slots: F32) -> None:
-    """Run the dilated layers: reads ``inputs``, stores the row of each layer in its ring, writes ``outputs``.
+def stack(weights: Record, state: Record, slots: F32, n_now: int) -> None:
+    """Run the dilated layers over consecutive hops: reads ``inputs``, stores the rows of each layer in its ring.
 
     Parameters
     ----------
     weights : record, read
     state : record, read and written
+        Writes ``rows``, those after the last layer, and ``outputs``.
     slots : (n_slots, width) float32, read and written
         The rings of all layers.
+    n_now : int
+        Number of hops, up to `TOGETHER`.
     """
-    rows, taps, layer = state.rows, state.taps, state.layer
-    dense_half(state.inputs, weights.first, weights.first_bias, rows)
+    inputs, rows, taps, layer, outputs = state.inputs, state.rows, state.taps, state.layer, state.outputs
+    dense(inputs, weights.first, weights.first_bias, rows, n_now)
     for index in range(weights.dilations.size):
-        gather(weights, index, state.step, slots, rows, taps)
-        dense_half(taps, weights.kernels[index], weights.biases[index], layer)
-        add_layer(weights, layer, rows)
-    dense_half(rows, weights.last, weights.last_bias, state.outputs)
-    state.step += 1
+        for n in range(n_now):
+            gather(weights, index, state.step + n, slots, rows[n], taps[n])
+        dense(taps, weights.kernels[index], weights.biases[index], layer, n_now)
+        for n in range(n_now):
+            add_layer(weights, layer[n], rows[n])
+    dense(rows, weights.last, weights.last_bias, outputs, n_now)
+    state.step += n_now
+
+
+@kernel
+def dense(inputs: F32, table: Table, offset: F32, outputs: F32, n_now: int) -> None:
+    """`dense_half` for the first `n_now` of `TOGETHER` rows; bit for bit the same for one as for more."""
+    if n_now == 1:
+        dense_half(inputs[0], table, offset, outputs[0])
+    else:
+        dense_half_each(inputs, table, offset, outputs, outputs.shape[1])
 
 
 @kernel
@@ -193,18 +239,18 @@ def add_layer(weights: Record, layer: F32, rows: F32) -> None:
         rows[c] = kept * rows[c] + max(layer[c], slope * layer[c])
 
 
-@kernel
-def propose(weights: Record, state: Record) -> None:
-    """Write the logits of the gain to ``gain``, computed from ``outputs`` and ``heights``."""
-    outputs, gain, skip, heights = state.outputs, state.gain, weights.skip, state.heights
+@kernel_apart
+def propose(outputs: F32, heights: F32, weights: Record, gain: F32) -> None:
+    """Write the logits of the gain: (n_outputs,) and (2, n_bins) float32, read; (n_bins,) float32, written."""
+    skip = weights.skip
     for k in range(gain.size):
         gain[k] = outputs[k] + heights[0, k] * skip[0, k] + heights[1, k] * skip[1, k]
 
 
-@kernel
-def refine(weights: Record, state: Record) -> None:
+@kernel_apart
+def refine(inputs: F32, heights: F32, weights: Record, state: Record) -> None:
     """Refine the logits in ``gain`` with the layers after the stack (see `fine`); stores the last frames."""
-    frames, rows, inputs, heights, gain = state.fine_frames, state.fine_rows, state.inputs, state.heights, state.gain
+    frames, rows, gain = state.fine_frames, state.fine_rows, state.gain
     for t in range(_FRAMES - 1):
         frames[t] = frames[t + 1]
     newest = frames[_FRAMES - 1]
@@ -265,10 +311,10 @@ def run_fine(weights: Record, number: int, source: F32, target: F32, state: Reco
                 after[j] = before[j] + max(values[j], slope * values[j])
 
 
-@kernel
-def mask(weights: Record, state: Record) -> None:
-    """Multiply ``spectrum`` by the gain with logits in ``gain``, and rotate it by the rotation in ``outputs``."""
-    spectrum, outputs, gain = state.spectrum, state.outputs, state.gain
+@kernel_apart
+def mask(outputs: F32, weights: Record, state: Record) -> None:
+    """Multiply ``spectrum`` by the gain with logits in ``gain``, and rotate it by the rotation in `outputs`."""
+    spectrum, gain = state.spectrum, state.gain
     n, power, gain_min = gain.size, -weights.mask_power, state.gain_min
     for k in range(n):
         gain[k] = max(exponential(power * logarithm(_ONE + exponential(-gain[k]))), gain_min)

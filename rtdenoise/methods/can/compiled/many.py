@@ -10,11 +10,10 @@ from rtdenoise.kernels.jit import kernel, ready
 from rtdenoise.kernels.sized import headers, opened
 from rtdenoise.methods.can.compiled.hop import (
     add_layer,
+    decide,
     gather,
-    propose,
     read_block,
     read_spectrum,
-    refine,
     write_block,
 )
 from rtdenoise.methods.can.compiled.records import initial_records
@@ -57,8 +56,8 @@ def hop_of_each(
     for n in range(streams.size):
         heard = listening[n : n + 1] if apart else listening
         read_block(blocks[n], streams[n], opened(frames[n]), heard)
-        read_spectrum(streams[n].spectrum, weight, streams[n])
-        inputs[n] = streams[n].inputs
+        state = streams[n]
+        read_spectrum(state.spectrum, inputs[n], state.heights[0], weight, state)
     dense_half_each(inputs, weight.first, weight.first_bias, rows, rows.shape[1])
     for index in range(weight.dilations.size):
         for n in range(streams.size):
@@ -70,10 +69,8 @@ def hop_of_each(
     for n in range(streams.size):
         state = streams[n]
         state.step += 1
-        state.rows[:], state.outputs[:] = rows[n], outputs[n]
-        propose(weight, state)
-        if state.fine_rows.size > 0:
-            refine(weight, state)
+        state.inputs[0], state.rows[0], state.outputs[0] = inputs[n], rows[n], outputs[n]
+        decide(weight, state)
         write_block(outs[n], weight, state, opened(frames[n]))
 
 

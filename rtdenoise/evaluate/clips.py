@@ -11,11 +11,12 @@ import numpy as np
 
 from rtdenoise.errors import AudioFileError, SignalError
 from rtdenoise.evaluate.mixing import Mixture, recordings_in, render_mixture
-from rtdenoise.evaluate.signals import read_mono_as_is
+from rtdenoise.evaluate.signals import rate_of, read_mono_as_is
 from rtdenoise.rates import resample
 from rtdenoise.typing import F32, F64
 
 WIDE_HZ, NARROW_HZ = 16000, 8000
+FULL_BAND_MIN_HZ, FULL_BAND_MAX_HZ = 28000, 48000
 CLEAN = "clean speech"
 """Noise label of clips without noise."""
 
@@ -155,6 +156,33 @@ def render(clip: Clip) -> tuple[F32, F32, int]:
         both = [read_mono_as_is(Path(path)) for path in (clip.clean_path, clip.noisy_path)]
         rate_hz = WIDE_HZ if min(rate for _, rate in both) >= WIDE_HZ else NARROW_HZ
         clean, noisy = (_at(signal, rate, rate_hz) for signal, rate in both)
+        _check(clip, clean, noisy, rate_hz)
+    return (clean, clean.copy(), rate_hz) if clip.clean_input else (clean, noisy, rate_hz)
+
+
+def render_full_band(clip: Clip) -> tuple[F32, F32, int] | None:
+    """Load the samples of a clip at its own rate, up to 48 kHz; None if a recording in it has less than 28 kHz.
+
+    Returns
+    -------
+    clean, noisy : (n,) float32
+    rate_hz : int
+
+    Raises
+    ------
+    AudioFileError, SignalError
+        As for `render`.
+    """
+    recipe = clip.recipe
+    paths = (*recipe.speech, *recipe.noise) if recipe else (clip.clean_path, clip.noisy_path)
+    lowest = min(rate_of(Path(path)) for path in paths)
+    if lowest < FULL_BAND_MIN_HZ:
+        return None
+    rate_hz = min(lowest, FULL_BAND_MAX_HZ)
+    if recipe is not None:
+        clean, noisy = render_mixture(recipe, rate_hz)
+    else:
+        clean, noisy = (_at(*read_mono_as_is(Path(path)), rate_hz) for path in paths)
         _check(clip, clean, noisy, rate_hz)
     return (clean, clean.copy(), rate_hz) if clip.clean_input else (clean, noisy, rate_hz)
 

@@ -19,10 +19,10 @@ from rtdenoise.child.endings import follow_parent, spawning
 from rtdenoise.disk.atomic import remove_living
 from rtdenoise.errors import RtDenoiseError, reason
 from rtdenoise.evaluate.cache import Cache, digest
-from rtdenoise.evaluate.clips import Clip, render
+from rtdenoise.evaluate.clips import Clip, render, render_full_band
 from rtdenoise.evaluate.compared.external import end_command
 from rtdenoise.evaluate.compared.systems import System, enhancer, fingerprint
-from rtdenoise.evaluate.measures import metrics
+from rtdenoise.evaluate.measures import full_band, metrics
 from rtdenoise.typing import F32
 
 _files_log = logging.getLogger("rtdenoise.sound")
@@ -169,12 +169,16 @@ def score_clip(clip: Clip, systems: Sequence[System], cache: Path, with_dnsmos: 
     with _Remarks() as heard:
         try:
             clean, noisy, rate_hz = render(clip)
+            full = render_full_band(clip)
         except (RtDenoiseError, OSError) as error:
-            return ClipScores(clip, error=str(error), remarks=tuple(heard.found))
-    result = ClipScores(clip, rate_hz, remarks=tuple(heard.found))
+            return ClipScores(clip, error=str(error), remarks=tuple(dict.fromkeys(heard.found)))
+    result = ClipScores(clip, rate_hz, remarks=tuple(dict.fromkeys(heard.found)))
     for system in systems:
         try:
-            result.scores[system.name] = _score(system, (clean, noisy), rate_hz, Cache(cache), with_dnsmos)
+            scores = _score(system, (clean, noisy), rate_hz, Cache(cache), with_dnsmos)
+            if full is not None:
+                scores |= _score_full_band(system, *full, Cache(cache))
+            result.scores[system.name] = scores
         except Exception as error:  # noqa: BLE001  # any error of a peer is reported, and the rest goes on
             result.failed[system.name] = reason(error)[:200]
     return result
@@ -203,6 +207,18 @@ def _score(system: System, pair: tuple[F32, F32], rate_hz: int, cache: Cache, wi
             scores |= metrics.dnsmos(enhanced)
         cache.put(score_key, scores)
     return {name: scores[name] for name in wanted if name in scores}
+
+
+def _score_full_band(system: System, clean: F32, noisy: F32, rate_hz: int, cache: Cache) -> Scores:
+    """Scores at the clip's own rate, from the cache if the system is one that cannot have changed."""
+    system_digest = fingerprint(system)
+    key = digest("full band", system_digest, str(rate_hz), clean, noisy)
+    scores: Scores = cache.get(key) if system_digest else {}
+    if not scores:
+        scores = full_band.at_own_rate(clean, enhance(system, noisy, rate_hz), rate_hz)
+        if system_digest:
+            cache.put(key, scores)
+    return scores
 
 
 def enhance(system: System, noisy: F32, rate_hz: int) -> F32:

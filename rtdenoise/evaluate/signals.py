@@ -10,6 +10,7 @@ import numpy as np
 
 from rtdenoise.errors import SignalError
 from rtdenoise.rates import resample
+from rtdenoise.sound.opening import open_source
 from rtdenoise.sound.recordings import read_recording
 from rtdenoise.typing import F32, F64
 from rtdenoise.units import amplitude_from_db
@@ -151,3 +152,15 @@ def read_mono_as_is(path: Path) -> tuple[F64, int]:
     """
     samples, rate = read_recording(path)
     return samples.mean(axis=1, dtype=np.float64), rate
+
+
+def rate_of(path: Path) -> int:
+    """Sample rate of a recording in Hz, from its header.
+
+    Raises
+    ------
+    AudioFileError
+        If it cannot be read.
+    """
+    with open_source(path) as source:
+        return int(source.encoding.sample_rate)

@@ -57,6 +57,19 @@ def test_telephone_files_are_measured_at_their_rate(folders, speech):
     assert (rate, clean.size) == (8000, speech[::2].size)
 
 
+def test_recordings_that_reach_above_8_khz_are_rendered_at_their_own_rate_too(folders, library, speech):
+    assert clips.render_full_band(clips.from_pairs(*folders).clips[0]) is None
+    for rate, expected in ((32000, 32000), (96000, 48000)):
+        write(folders[0] / "a.wav", np.repeat(speech, rate // 16000), rate)
+        write(folders[1] / "rain" / "a.flac", np.repeat(speech, rate // 16000), rate)
+        clean, noisy, found = clips.render_full_band(clips.from_pairs(*folders).clips[0])
+        assert (found, clean.size, noisy.dtype) == (expected, speech.size * expected // 16000, np.float32)
+    sources = (mixing.find_sources(library / "noise"),) * 2  # at 16 and at 44.1 kHz
+    both = clips.from_mixtures(mixing.plan_mixtures(*sources, clips=6, seed=1, seconds=1.0))
+    rates = {full and full[2] for full in map(clips.render_full_band, both)}
+    assert rates == {None, 44100}
+
+
 @pytest.mark.parametrize("missing", [1, 60000])
 def test_lengths_must_agree(folders, speech, missing):
     write(folders[1] / "rain" / "a.flac", speech[:-missing])

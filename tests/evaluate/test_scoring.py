@@ -9,7 +9,9 @@ import os
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
+import soundfile
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.evaluate import clips, mixing, scoring
@@ -71,6 +73,25 @@ def test_what_a_new_package_brings_is_added(material, tmp_path, monkeypatch):
     assert "estoi" not in first[0].scores["noisy"] and "si_sdr_db" in first[0].scores["noisy"]
     second = scoring.score_all(material[:1], [NOISY], tmp_path, jobs=1, with_dnsmos=False)
     assert 0.0 < second[0].scores["noisy"]["estoi"] < 1.0
+
+
+def test_full_band_recordings_are_measured_at_their_own_rate_too(material, tmp_path):
+    rng = np.random.default_rng(3)
+    voice = 0.05 * rng.normal(size=48000) * (np.sin(2 * np.pi * 2 * np.arange(48000) / 48000) > 0)
+    for name, samples in (("clean", voice), ("noisy", voice + 0.01 * rng.normal(size=48000))):
+        (tmp_path / name).mkdir()
+        soundfile.write(tmp_path / name / "a.wav", samples, 48000)
+    pair = clips.from_pairs(tmp_path / "clean", tmp_path / "noisy").clips
+    systems = [NOISY, parse_own("WF:balanced"), parse_own("WF:balanced+processing_rate_hz=16000")]
+    found = scoring.score_all([*pair, *material[:1]], systems, tmp_path / "cache", jobs=1, with_dnsmos=False)
+    noisy, full, resampled = (found[0].scores[system.name] for system in systems)
+    assert set(metrics.OWN_RATE_NAMES) <= set(noisy) and not set(metrics.OWN_RATE_NAMES) & set(found[1].scores["noisy"])
+    assert resampled["lsd_above_db"] > noisy["lsd_above_db"] > full["lsd_above_db"]
+    assert resampled["si_sdr_full_db"] < full["si_sdr_full_db"]
+    again = scoring.score_all(pair, systems, tmp_path / "cache", jobs=1, with_dnsmos=False)
+    assert again[0].scores == found[0].scores
+    record = make_record(found, systems, material={}, missing={})
+    assert "LSD above" in tables.quality(record) and "lsd_above_db" in to_csv(record)
 
 
 def test_damaged_scores_are_made_again(material, tmp_path, monkeypatch):

@@ -116,16 +116,17 @@ def own_settings(spec: str) -> Any:
 def enhancer(system: System, rate_hz: int) -> Enhance:
     """The function of a system: ``(n,)`` float32 at `rate_hz` in, the same length out, aligned.
 
-    Peers run at 16 kHz, with resampling before and after if `rate_hz` differs; at 48 kHz those run natively that can.
+    Peers run at 16 kHz, with resampling before and after if `rate_hz` differs; above 16 kHz those run at 48 kHz that
+    can.
     """
     if system.kind == NOISY:
         return lambda noisy: noisy
     if system.kind == "own":
         return _own(system.spec, rate_hz)
-    if system.kind == "peer" and rate_hz == peers.FULL_BAND_RATE_HZ and system.spec in peers.FULL_BAND:
-        return peers.FULL_BAND[system.spec]
+    if system.kind == "peer" and rate_hz > WIDE_HZ and system.spec in peers.FULL_BAND:
+        return _at_its_rate(peers.FULL_BAND[system.spec], rate_hz, peers.FULL_BAND_RATE_HZ)
     run = peers.peer(system.spec) if system.kind == "peer" else external.runner(system.spec, system.delay_samples)
-    return run if rate_hz == WIDE_HZ else _at_wide_rate(run, rate_hz)
+    return _at_its_rate(run, rate_hz, WIDE_HZ)
 
 
 def _own(spec: str, rate_hz: int) -> Enhance:
@@ -141,14 +142,16 @@ def _own(spec: str, rate_hz: int) -> Enhance:
     return run
 
 
-def _at_wide_rate(run: Enhance, rate_hz: int) -> Enhance:
+def _at_its_rate(run: Enhance, rate_hz: int, its_hz: int) -> Enhance:
+    if rate_hz == its_hz:
+        return run
     import numpy as np
 
     from rtdenoise.evaluate.measures.metrics import shift
 
     def adapted(noisy: F32) -> F32:
-        raised = resample(noisy, rate_hz, WIDE_HZ).astype(np.float32)
-        return shift(resample(run(raised), WIDE_HZ, rate_hz).astype(np.float32), 0, noisy.size)
+        raised = resample(noisy, rate_hz, its_hz).astype(np.float32)
+        return shift(resample(run(raised), its_hz, rate_hz).astype(np.float32), 0, noisy.size)
 
     return adapted
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from rtdenoise.errors import SignalError
 from rtdenoise.evaluate.measures.effect import power_spectrogram
+from rtdenoise.sound.distortion import si_sdr_db
 from rtdenoise.typing import F32, F64
 
 EDGE_HZ = 8000.0
@@ -62,6 +63,28 @@ def full_band(clean: F32, noisy: F32, enhanced: F32, rate_hz: int) -> dict[str, 
         "fricatives_db": _fricatives_db(speech[:, hiss].sum(axis=1), after[:, hiss].sum(axis=1)),
         "attenuation_below_db": _attenuation_db(before[pauses][:, below], after[pauses][:, below]),
         "attenuation_above_db": _attenuation_db(before[pauses][:, above], after[pauses][:, above]),
+    }
+
+
+def at_own_rate(clean: F32, enhanced: F32, rate_hz: int) -> dict[str, float]:
+    """Return the figures of a recording whose band goes beyond 8 kHz, at its own rate; NaN where one is undefined.
+
+    Parameters
+    ----------
+    clean, enhanced : (n,) float, full scale 1.0
+        Aligned.
+    rate_hz : int
+
+    Returns
+    -------
+    dict
+        ``si_sdr_full_db``, over the whole band; ``lsd_below_db`` and ``lsd_above_db``, `log_spectral_distance_db` up to
+        and above 8 kHz.
+    """
+    return {
+        "si_sdr_full_db": si_sdr_db(clean, enhanced),
+        "lsd_below_db": log_spectral_distance_db(clean, enhanced, rate_hz, (0.0, EDGE_HZ)),
+        "lsd_above_db": log_spectral_distance_db(clean, enhanced, rate_hz, (EDGE_HZ, np.inf)),
     }
 
 

@@ -38,6 +38,10 @@ NAMES = (
 )
 """Keys of `measure`, in the order of the tables; ``pesq_wb`` and DNSMOS at 16 kHz, ``pesq_nb`` at 8 kHz."""
 
+OWN_RATE_NAMES = ("si_sdr_full_db", "lsd_below_db", "lsd_above_db")
+"""Keys of `rtdenoise.evaluate.measures.full_band.at_own_rate`, after those of `NAMES` in every table."""
+ALL_NAMES = (*NAMES, *OWN_RATE_NAMES)
+
 _ALIGNMENT_SECONDS = 0.25
 _DNSMOS_SAMPLES = int(9.01 * SAMPLE_RATE_HZ)
 # Second-order maps from raw network outputs to P.835 scores, published with the DNSMOS P.835 models.

@@ -13,7 +13,7 @@ from rtdenoise.disk.names import as_text, plain
 from rtdenoise.evaluate.clips import CLEAN
 from rtdenoise.evaluate.compared.systems import NOISY, System, latency_ms
 from rtdenoise.evaluate.machine import origin
-from rtdenoise.evaluate.measures.metrics import NAMES
+from rtdenoise.evaluate.measures.metrics import ALL_NAMES
 from rtdenoise.evaluate.report.statistics import column, grouped, metrics_of, paired_interval, summary
 from rtdenoise.evaluate.scoring import ClipScores, Scores
 
@@ -62,7 +62,7 @@ def make_record(
         },
         "clips": [_clip(entry) for entry in usable],
         "systems": {s.name: _system(s, noisy_in, (costs or {}).get(s.name, {})) for s in systems},
-        "clean_in": {s.name: summary(_rows(clean_in, s.name), NAMES) for s in systems} if clean_in else {},
+        "clean_in": {s.name: summary(_rows(clean_in, s.name), ALL_NAMES) for s in systems} if clean_in else {},
         "scores": {e.clip.name: e.scores for e in usable},
     }
 
@@ -90,13 +90,13 @@ def _system(system: System, entries: Sequence[ClipScores], cost: Mapping[str, fl
         "kind": system.kind,
         "latency_ms": latency_ms(system),
         **cost,
-        "mean": summary(rows, NAMES),
+        "mean": summary(rows, ALL_NAMES),
         "over_noisy": {
-            name: paired_interval(column(rows, name), column(reference, name)) for name in metrics_of(rows, NAMES)
+            name: paired_interval(column(rows, name), column(reference, name)) for name in metrics_of(rows, ALL_NAMES)
         },
-        "by_snr": grouped(rows, snrs, NAMES),
-        "by_noise": grouped(rows, [clip.noise for clip in clips], NAMES),
-        "by_speaker": grouped(rows, [clip.speaker for clip in clips], NAMES),
+        "by_snr": grouped(rows, snrs, ALL_NAMES),
+        "by_noise": grouped(rows, [clip.noise for clip in clips], ALL_NAMES),
+        "by_speaker": grouped(rows, [clip.speaker for clip in clips], ALL_NAMES),
     }
 
 
@@ -117,7 +117,8 @@ def _plain(value: Any) -> Any:
 
 def to_csv(record: Mapping[str, Any]) -> str:
     """One row per clip and system."""
-    names = [name for name in NAMES if any(name in row for rows in record["scores"].values() for row in rows.values())]
+    scored = [row for rows in record["scores"].values() for row in rows.values()]
+    names = [name for name in ALL_NAMES if any(name in row for row in scored)]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["clip", "noise", "snr_db", "speaker", "rate_hz", "system", *names])

@@ -21,6 +21,9 @@ COLUMNS: dict[str, tuple[str, int]] = {
     "dnsmos_bak": ("BAK", 2),
     "noise_reduction_db": ("noise -dB", 1),
     "speech_distortion_db": ("speech ±dB", 2),
+    "si_sdr_full_db": ("SI-SDR full dB", 2),
+    "lsd_below_db": ("LSD to 8 kHz", 2),
+    "lsd_above_db": ("LSD above", 2),
 }
 """Heading and digits of every metric."""
 

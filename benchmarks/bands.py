@@ -2,10 +2,12 @@
 
     python -m benchmarks.bands --data data/manifest.csv
     python -m benchmarks.bands --data data/manifest.csv --methods CAN:can-live --cases full,telephone --json bands.json
+    python -m benchmarks.bands --data data/manifest.csv --clean
 
 The same noisy mixtures (those of quality.py) in every case.  *3.4*, *4*, *6*, *7.6*: nothing above so many kHz, in
 speech and noise.  *telephone*: sampled at 8 kHz, G.711 (mu-law).  *opus*: Opus at about 16 kbit/s.  Measured against
-the clean speech with the same band, which was not coded.  Figures: means of PESQ-wb, eSTOI and SI-SDR in dB.
+the clean speech with the same band, which was not coded.  Figures: means of PESQ-wb, eSTOI and SI-SDR in dB.  With
+``--clean`` the clean speech itself is the input.
 """
 
 from __future__ import annotations
@@ -77,6 +79,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--peers", default="none", help="all, none, or a comma-separated list (default %(default)s)")
     parser.add_argument("--cases", default=",".join(CASES), help="which cases (default %(default)s)")
+    parser.add_argument("--clean", action="store_true", help="clean speech in: what is lost of it")
     parser.add_argument("--every", type=int, default=4, help="one in so many of 75 mixtures (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=6.0, help="length of a clip (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
@@ -98,7 +101,8 @@ def mixtures(options: argparse.Namespace) -> list[Pair]:
     plan = mixing.plan_mixtures(
         found.speech, found.noise, clips=MIXTURES, seed=options.seed, seconds=options.seconds, labels=found.labels
     )
-    return [clip_sets.render(clip)[:2] for clip in clip_sets.from_mixtures(plan[:: options.every])]
+    pairs = [clip_sets.render(clip)[:2] for clip in clip_sets.from_mixtures(plan[:: options.every])]
+    return [(clean, clean) for clean, _ in pairs] if options.clean else pairs
 
 
 def low_passed(edge_khz: float) -> Callable[[Pair], Pair]:

@@ -147,7 +147,7 @@ def on_the_grid(spectra: np.ndarray, n: int, frame: int, spec: CanSpec) -> np.nd
 
 
 def band_ends(spectra: np.ndarray, hop_seconds: float) -> np.ndarray:
-    """The last bin of the band in each frame: the lowest above which all is 20 dB below what is just below.
+    """The last bin of the band in each frame: the lowest above which all is 23 dB below what is just below.
 
     Groups of four bins: the four up to the end, and those from the third above it on.  Loudest powers fall by 6 dB a
     second.
@@ -158,8 +158,8 @@ def band_ends(spectra: np.ndarray, hop_seconds: float) -> np.ndarray:
         peaks = np.maximum(peaks * fall, power)
         cliffs = [
             4 * group + 3
-            for group in range(16, n // 4 - 3)
-            if peaks[group + 3 :].max() < 0.01 * peaks[group - 3 : group + 1].min()
+            for group in range(23, n // 4 - 3)
+            if peaks[group + 3 :].max() < 10**-2.3 * peaks[group - 3 : group + 1].min()
         ]
         ends.append(min(cliffs, default=n - 1))
     return np.array(ends)

@@ -22,8 +22,8 @@ DROP_DB = 23.0
 """Height of a cliff: between the loudest powers of every group of bins below it and of those above it."""
 FALL_DB_PER_SECOND = 6.0
 """Fall of these loudest powers: a pause between two fricatives does not look like the end of the band."""
-LOWEST_HZ = 2000.0
-"""No band ends below: loud sounds with nothing above, such as hums, do."""
+LOWEST_HZ = 2900.0
+"""No band ends below: telephones reach 3.4 kHz, and loud sounds with little above them are no bands."""
 GROUP, N_BELOW, N_WITHIN = 4, 4, 2
 """Bins of a group; groups below a cliff, and groups that it may take."""
 FOLD = 32

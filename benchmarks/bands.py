@@ -5,9 +5,11 @@
     python -m benchmarks.bands --data data/manifest.csv --clean
 
 The same noisy mixtures (those of quality.py) in every case.  *3.4*, *4*, *6*, *7.6*: nothing above so many kHz, in
-speech and noise.  *telephone*: sampled at 8 kHz, G.711 (mu-law).  *opus*: Opus at about 16 kbit/s.  Measured against
-the clean speech with the same band, which was not coded.  Figures: means of PESQ-wb, eSTOI and SI-SDR in dB.  With
-``--clean`` the clean speech itself is the input.
+speech and noise.  *telephone*: sampled at 8 kHz, G.711 (mu-law).  *opus*: Opus at about 16 kbit/s.  *at 48 kHz*:
+raised to 48 kHz, processed there, and brought down again.  *at 8 kHz*: processed and measured at 8 kHz (PESQ-nb); *to 8
+kHz*: processed at 16 kHz, and only what comes out is brought down and measured so, which is what *at 8 kHz* could be at
+best.  Measured against the clean speech with the same band, which was not coded.  Figures: means of PESQ-wb, eSTOI and
+SI-SDR in dB.  With ``--clean`` the clean speech itself is the input.
 """
 
 from __future__ import annotations
@@ -135,29 +137,55 @@ def through_opus(pair: Pair) -> Pair:
     return clean, np.pad(decoded, (0, noisy.size - decoded.size))
 
 
+def at(rate_hz: int) -> Callable[[Pair], Pair]:
+    """Both at another rate."""
+
+    def change(pair: Pair) -> Pair:
+        clean, noisy = (np.asarray(resample(each, SAMPLE_RATE_HZ, rate_hz), np.float32) for each in pair)
+        return clean, noisy
+
+    return change
+
+
 CASES: dict[str, Callable[[Pair], Pair]] = {
     "full": lambda pair: pair,
     **{f"{edge:g}": low_passed(edge) for edge in reversed(EDGES_KHZ)},
     "telephone": telephoned,
     "opus": through_opus,
+    "at 48 kHz": at(48000),
+    "to 8 kHz": lambda pair: pair,
+    "at 8 kHz": at(8000),
 }
+RATES_HZ = {"at 48 kHz": (48000, SAMPLE_RATE_HZ), "to 8 kHz": (SAMPLE_RATE_HZ, 8000), "at 8 kHz": (8000, 8000)}
+"""Rates at which cases are processed and measured, if not both at 16 kHz."""
 
 
 def row(case: str, pairs: Sequence[Pair], system: System) -> dict[str, Any]:
     """Mean figures of one system on one case."""
-    run = enhancer(system, SAMPLE_RATE_HZ)
-    found = [figures(clean, run(noisy)) for clean, noisy in map(CASES[case], pairs)]
+    rate_hz, measured_hz = RATES_HZ.get(case, (SAMPLE_RATE_HZ, SAMPLE_RATE_HZ))
+    run, found = enhancer(system, rate_hz), []
+    for clean, noisy in map(CASES[case], pairs):
+        both = (np.asarray(resample(each, rate_hz, measured_hz), np.float32) for each in (clean, run(noisy)))
+        found.append(figures(*both, measured_hz))
     means = {name: float(np.nanmean([each[name] for each in found])) for name in found[0]}
     return {"case": case, "system": system.name} | {name: round(mean, 4) for name, mean in means.items()}
 
 
-def figures(clean: F32, enhanced: F32) -> dict[str, float]:
-    """What is measured of a clip."""
+def figures(clean: F32, enhanced: F32, rate_hz: int) -> dict[str, float]:
+    """What is measured of a clip: PESQ-wb at 16 kHz, PESQ-nb at 8 kHz."""
+    wide = rate_hz == SAMPLE_RATE_HZ
+    pesq = metrics.pesq_wideband(clean, enhanced) if wide else metrics.pesq_narrowband(clean, enhanced, rate_hz)
     return {
-        "pesq_wb": metrics.pesq_wideband(clean, enhanced),
-        "estoi": metrics.stoi(clean, enhanced, extended=True),
+        "pesq_wb" if wide else "pesq_nb": pesq,
+        "estoi": metrics.stoi(clean, enhanced, extended=True, rate_hz=rate_hz),
         "si_sdr_db": metrics.si_sdr_db(clean, enhanced),
     }
+
+
+def cell(row: dict[str, Any]) -> str:
+    """The figures of a row of the record."""
+    pesq = row["pesq_wb"] if "pesq_wb" in row else row["pesq_nb"]
+    return f"{pesq:.2f} / {row['estoi']:.3f} / {row['si_sdr_db']:.1f}"
 
 
 def report(rows: Sequence[dict[str, Any]]) -> str:
@@ -167,7 +195,7 @@ def report(rows: Sequence[dict[str, Any]]) -> str:
     lines = []
     for system in dict.fromkeys(each["system"] for each in rows):
         cells = [found[system, case] for case in cases]
-        lines.append([system, *(f"{c['pesq_wb']:.2f} / {c['estoi']:.3f} / {c['si_sdr_db']:.1f}" for c in cells)])
+        lines.append([system, *map(cell, cells)])
     return tables.markdown_table(["PESQ-wb / eSTOI / SI-SDR dB", *cases], lines)
 
 

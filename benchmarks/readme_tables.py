@@ -26,6 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bands import cell
 from rtdenoise.bench.tables import label
 from rtdenoise.evaluate.report.tables import markdown_table, number
 from rtdenoise.live_audio.troubles import TROUBLES
@@ -339,10 +340,12 @@ def bands(record: Mapping[str, Any], name: str) -> str | None:
         if (system, cases[0]) in found:
             cells = [found[system, case] for case in cases]
             title = _title(system, "own" if ":" in system else "")
-            rows.append([title, *(f"{c['pesq_wb']:.2f} / {c['estoi']:.3f} / {c['si_sdr_db']:.1f}" for c in cells)])
+            rows.append([title, *map(cell, cells)])
     headings = ["PESQ-wb / eSTOI / SI-SDR dB", *(f"{case} kHz" if case[0].isdigit() else case for case in cases)]
     note = (
-        f"Nothing above so many kHz in speech and noise; *telephone*: G.711 at 8 kHz; *opus*: at some 16 kbit/s. "
+        f"Nothing above so many kHz in speech and noise; *telephone*: G.711 at 8 kHz; *opus*: at some 16 kbit/s; "
+        f"*at 48 kHz*: raised before and brought down after; *at 8 kHz*: processed and measured there (PESQ-nb); "
+        f"*to 8 kHz*: processed at 16 kHz, then measured so. "
         f"{record['clips']} mixtures, `python -m benchmarks.bands --every {record['every']}`."
     )
     return f"{markdown_table(headings, rows)}\n\n{note}"

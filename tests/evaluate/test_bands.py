@@ -52,25 +52,26 @@ def test_the_whole_benchmark_on_a_folder(library, tmp_path, capsys):
     pytest.importorskip("pesq", reason="package pesq is not installed")
     record = tmp_path / "new" / "bands.json"
     words = ["--speech", library / "speech", "--noise", library / "noise", "--every", 38, "--seconds", 2]
-    words += ["--methods", "bypass", "--cases", "full,3.4", "--json", record]
+    words += ["--methods", "bypass", "--cases", "full,3.4,at 48 kHz,to 8 kHz,at 8 kHz", "--json", record]
     assert bands.main(list(map(str, words))) == 0
     rows = json.loads(record.read_text())["rows"]
-    assert [(row["case"], row["system"]) for row in rows] == [
-        ("full", "noisy"),
-        ("full", "bypass"),
-        ("3.4", "noisy"),
-        ("3.4", "bypass"),
-    ]
-    for unprocessed, bypassed in (rows[:2], rows[2:]):  # what changes nothing gives what came in
-        assert unprocessed["pesq_wb"] > 1.0
-        for figure in ("pesq_wb", "estoi", "si_sdr_db"):
+    cases = ["full", "3.4", "at 48 kHz", "to 8 kHz", "at 8 kHz"]
+    assert [(row["case"], row["system"]) for row in rows] == [(c, s) for c in cases for s in ("noisy", "bypass")]
+    for unprocessed, bypassed in zip(rows[::2], rows[1::2], strict=True):  # what changes nothing gives what came in
+        pesq = "pesq_nb" if unprocessed["case"].endswith("8 kHz") and "48" not in unprocessed["case"] else "pesq_wb"
+        assert unprocessed[pesq] > 1.0
+        for figure in (pesq, "estoi", "si_sdr_db"):
             assert bypassed[figure] == pytest.approx(unprocessed[figure], abs=0.002)
-    assert capsys.readouterr().out.splitlines()[0] == "| PESQ-wb / eSTOI / SI-SDR dB | full | 3.4 |"
+    for figure in ("pesq_nb", "estoi", "si_sdr_db"):  # of the noisy signal, it makes no difference when it comes down
+        assert rows[6][figure] == pytest.approx(rows[8][figure], abs=0.01)
+    assert capsys.readouterr().out.splitlines()[0] == f"| PESQ-wb / eSTOI / SI-SDR dB | {' | '.join(cases)} |"
+    assert bands.main([*map(str, words[:-2]), "--clean"]) == 0
+    assert "4.64 / 1.000" in capsys.readouterr().out
 
 
 def test_unknown_cases_are_named(capsys):
     with pytest.raises(SystemExit):
         bands.main(["--data", "nothing.csv", "--cases", "narrow"])
-    assert "give some of full,7.6,6,4,3.4,telephone,opus" in capsys.readouterr().err
+    assert "give some of full,7.6,6,4,3.4,telephone,opus,at 48 kHz,to 8 kHz,at 8 kHz" in capsys.readouterr().err
     assert bands.main(["--data", "nothing.csv", "--methods", "bypass"]) == 1
     assert "nothing.csv" in capsys.readouterr().err

@@ -39,6 +39,7 @@ from rtdenoise.methods.can.streaming import SpectralCan, WaveCan, build_can
 from rtdenoise.methods.can.weights import Network, rounded
 
 ROUND_STEPS = 250
+PACKET_SECONDS, PACKET_RATES_HZ = 0.02, (16000, 48000)
 
 
 def main() -> None:
@@ -70,6 +71,11 @@ def main() -> None:
         for engine in engines:
             systems[f"{text} {engine}"] = (network.spec, denoiser(network, engine, options.precision))
     rows = measure(systems, options.seconds, options.realtime)
+    for row, (name, (_, system)) in zip(rows, systems.items(), strict=True):
+        if isinstance(system, CompiledCan):
+            model = name.rpartition(" ")[0]
+            found = networks[model] if model in networks else open_model(model).network()
+            row["streams_per_core"] = {str(rate): streams_per_core(found, rate) for rate in PACKET_RATES_HZ}
     show(rows)
     capacity = []
     networks |= {m: open_model(m).network() for m in options.model or model_names() if options.streams}
@@ -202,8 +208,11 @@ def summary(name: str, spec: CanSpec, times: dict[str, list[float]]) -> dict[str
 
 def show(rows: Sequence[dict[str, Any]]) -> None:
     """A table, and each system's ratio to the first."""
-    print("| system | hop ms | MB | back to back ms | RTF | paced cpu ms p50 / p99 / p99.9 | paced wall | to first |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "| system | hop ms | MB | back to back ms | RTF | paced cpu ms p50 / p99 / p99.9 | paced wall | to first "
+        "| streams of 20 ms at 16, 48 kHz |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     for row in rows:
         cpu, wall = (
             " / ".join(f"{row[f'paced_{kind}_{p}_ms']:.2f}" for p in ("p50", "p99", "p99.9"))
@@ -212,9 +221,23 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
         ratio = row["rtf"] / max(rows[0]["rtf"], 1e-9)
         print(
             f"| {row['system']} | {row['hop_ms']:g} | {row['weights_mb']:g} | {row['back_to_back_ms']:.3f} "
-            f"| {row['rtf']:.4f} | {cpu} | {wall} | {ratio:.2f} |",
+            f"| {row['rtf']:.4f} | {cpu} | {wall} | {ratio:.2f} "
+            f"| {', '.join(f'{n:.0f}' for n in row.get('streams_per_core', {}).values()) or '-'} |",
             flush=True,
         )
+
+
+def streams_per_core(network: Network, rate_hz: int) -> float:
+    """How many streams of packets of 20 ms, as servers get them, a core keeps up with by processor time."""
+    system = CompiledCan(network, sample_rate=rate_hz)
+    n = max(1, round(PACKET_SECONDS * rate_hz / system.hop)) * system.hop
+    packet = np.random.default_rng(0).normal(0, 0.05, n).astype(np.float32)
+    out, times = np.empty_like(packet), []
+    for _ in range(300):
+        started = time.thread_time_ns()
+        system.process_hops(packet, out)
+        times.append(time.thread_time_ns() - started)
+    return round(1e9 * n / rate_hz / float(np.median(times[50:])), 1)
 
 
 def many(name: str, network: Network, streams: int, engine: str) -> dict[str, Any]:

@@ -296,9 +296,13 @@ def network(record: Mapping[str, Any]) -> str:
         name, _, engine = row["system"].partition(" ")
         paced = " / ".join(f"{row[f'paced_wall_{label}_ms']:.2f}" for label in ("p50", "p99", "p99.9"))
         cells = [_ENGINES[engine], f"{row['hop_ms']:g}", f"{row['back_to_back_ms']:.3f}", f"{row['rtf']:.3f}"]
-        rows.append([f"`CAN {name}`", *cells, paced])
-    headings = ("network", "engine", "step ms", "back to back ms", "RTF", "paced p50 / p99 / p99.9 ms")
-    note = "Paced: a step when it is due, with real-time priority."
+        streams = ", ".join(f"{n:.0f}" for n in row.get("streams_per_core", {}).values()) or "-"
+        rows.append([f"`CAN {name}`", *cells, paced, streams])
+    headings = ("network", "engine", "step ms", "back to back ms", "RTF", "paced p50 / p99 / p99.9 ms", "streams")
+    note = (
+        "Paced: a step when it is due, with real-time priority. Streams: so many one core serves at 16 and at 48 kHz, "
+        "in packets of 20 ms."
+    )
     return (
         f"{markdown_table(headings, rows)}\n\n{note} {_machine(record)}, `python benchmarks/can_speed.py --realtime`."
     )

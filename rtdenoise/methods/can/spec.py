@@ -19,6 +19,10 @@ _CHOICES = {
     "statistics": ("running", "file"),
 }
 
+_LENGTHS, _SECONDS = ("hop", "frame", "span", "stride"), "_seconds"
+"""Fields that files state in seconds: they hold at any rate at which the network runs."""
+_RATE_HZ = 16000
+_WHOLE_TOLERANCE = 1e-3  # of a sample: seconds are written in decimal
 _DILATION_MAX = 1 << 20  # in rows; about a minute of samples at 16 kHz
 
 
@@ -88,7 +92,7 @@ class CanSpec:
     mask: Literal["none", "magnitude", "complex"] = "none"
     mask_power: float = 1.0
     gain_min_db: float = -60.0
-    sample_rate: int = 16000
+    sample_rate: int = _RATE_HZ
     hop: int = 128
     frame: int = 512
     span: int = 256
@@ -205,12 +209,24 @@ class CanSpec:
         ) * rows_per_second
 
     def as_json(self) -> str:
-        """Return the specification as indented JSON."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        """Return the specification as indented JSON, its lengths in seconds."""
+        values: dict[str, Any] = {}
+        for key, value in asdict(self).items():
+            if key in _LENGTHS:
+                values[f"{key}{_SECONDS}"] = value / self.sample_rate
+            else:
+                values[key] = value
+        return json.dumps(values, indent=2) + "\n"
 
 
 def spec_from_mapping(values: dict[str, Any]) -> CanSpec:
     """Create a specification from parsed JSON or YAML.
+
+    Parameters
+    ----------
+    values : dict
+        Keys are the attributes of `CanSpec`; lengths are in seconds (``hop_seconds``), or in samples at the
+        specification's rate (``hop``), as files up to version 0.1 have them.
 
     Raises
     ------
@@ -218,6 +234,7 @@ def spec_from_mapping(values: dict[str, Any]) -> CanSpec:
         If a key is unknown or missing, or a value is invalid.
     """
     known = [f.name for f in fields(CanSpec)]
+    values = _in_samples(values)
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ConfigError(f"unknown key {unknown[0]!r} in a network specification; known are {', '.join(known)}")
@@ -229,6 +246,25 @@ def spec_from_mapping(values: dict[str, Any]) -> CanSpec:
         return CanSpec(**{**values, "dilations": dilations})
     except TypeError as error:
         raise ConfigError(f"incomplete network specification: {error}") from error
+
+
+def _in_samples(values: dict[str, Any]) -> dict[str, Any]:
+    """Replace lengths in seconds by lengths in samples."""
+    found = dict(values)
+    for key in _LENGTHS:
+        name = f"{key}{_SECONDS}"
+        if name not in found:
+            continue
+        if key in found:
+            raise ConfigError(f"{name} and {key} say the same; leave one out")
+        seconds, rate = found.pop(name), found.get("sample_rate", _RATE_HZ)
+        require_number(name, seconds)
+        require_whole("sample_rate", rate, 1)
+        n = seconds * rate
+        if abs(n - round(n)) > _WHOLE_TOLERANCE:
+            raise ConfigError(f"{name}={seconds} is {n:.3f} samples at {rate} Hz; it must be a whole number of them")
+        found[key] = round(n)
+    return found
 
 
 def load_spec(path: Path) -> CanSpec:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -18,6 +18,29 @@ def test_json_round_trip(tmp_path):
     for spec in SPECS.values():
         (tmp_path / "spec.json").write_text(spec.as_json())
         assert load_spec(tmp_path / "spec.json") == spec
+
+
+def test_files_state_lengths_in_seconds_and_those_in_samples_are_read():
+    spec = replace(SPECS["can-live"], sample_rate=44100, hop=176, frame=1408, span=704)
+    values = json.loads(spec.as_json())
+    assert values["hop_seconds"] == 176 / 44100 and not {"hop", "frame", "span", "stride"} & set(values)
+    assert spec_from_mapping(values) == spec_from_mapping(asdict(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hop_seconds": 0.0041}, "hop_seconds=0.0041 is 65.600 samples at 16000 Hz; it must be a whole number"),
+        ({"sample_rate": 11025}, "hop_seconds=0.004 is 44.100 samples at 11025 Hz"),
+        ({"hop": 64}, "hop_seconds and hop say the same; leave one out"),
+        ({"frame_seconds": "long"}, "frame_seconds='long' must be a number"),
+        ({"span_seconds": 0.0}, "span=0 must be at least 1"),
+        ({"sample_rate": "fast"}, "sample_rate='fast' must be a whole number"),
+    ],
+)
+def test_lengths_that_a_rate_does_not_have_are_refused(change, message):
+    with pytest.raises(ConfigError, match=message):
+        spec_from_mapping(json.loads(SPECS["can-live"].as_json()) | change)
 
 
 FRAMED = {"domain": "framed", "mask": "none", "fine_channels": 0}
@@ -49,9 +72,8 @@ FRAMED = {"domain": "framed", "mask": "none", "fine_channels": 0}
     ],
 )
 def test_impossible_specifications_are_refused(change, message):
-    values = json.loads(SPECS["can-live"].as_json()) | change
     with pytest.raises(ConfigError, match=message):
-        spec_from_mapping(values)
+        spec_from_mapping(asdict(SPECS["can-live"]) | change)
 
 
 def test_missing_keys_and_unknown_names_are_named():

@@ -39,7 +39,7 @@ from rtdenoise.methods.can.models import ABOVE, open_model, write_checksums
 from rtdenoise.typing import F32
 
 RATE_HZ = 48000
-METHODS = ("WF:balanced", "CAN:can-live", "CAN:can-ultra", "CAN:can-small")
+METHODS = ("WF:balanced", "CAN:can-live", "CAN:can-ultra", "CAN:can-small", "CAN:can-wave")
 CLEAN = "clean"
 ONE_GAIN = ", one gain"
 NAMES = (*full_band.NAMES, "si_sdr_db")

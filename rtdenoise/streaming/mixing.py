@@ -6,6 +6,7 @@ import numpy as np
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.streaming.blocks import check_block
+from rtdenoise.streaming.offline import process_hops
 from rtdenoise.typing import F32, Denoiser
 
 
@@ -45,6 +46,15 @@ class Mixed:
         self.inner.process(block, out)
         dry = line[:hop]
         out[:] = dry + self._share * (out - dry)
+
+    def process_hops(self, signal: F32, out: F32) -> None:
+        """Enhance a whole number of hops, ``(n * hop,)`` float32 in and out, with the same samples as hop by hop."""
+        held = np.concatenate([self._line, signal])
+        held[~np.isfinite(held)] = 0.0
+        process_hops(self.inner, signal, out)
+        dry = held[self.hop :][: signal.size]
+        out[:] = dry + self._share * (out - dry)
+        self._line[:] = held[held.size - self._line.size :]
 
     def reset(self) -> None:
         """Forget the signal."""

@@ -146,8 +146,10 @@ def on_the_grid(spectra: np.ndarray, n: int, frame: int, spec: CanSpec) -> np.nd
     return np.pad(there, ((0, 0), (0, n - there.shape[1])))
 
 
-def band_ends(spectra: np.ndarray, hop_seconds: float) -> np.ndarray:
+def band_ends(spectra: np.ndarray, hop_seconds: float, n_bins: int = 257) -> np.ndarray:
     """The last bin of the band in each frame: the lowest above which all is 23 dB below what is just below.
+
+    Of a rate with fewer than `n_bins` bins the last twelfth never counts.
 
     Groups of four bins: the four up to the end, and those from the third above it on.  Loudest powers fall by 6 dB a
     second.
@@ -161,7 +163,7 @@ def band_ends(spectra: np.ndarray, hop_seconds: float) -> np.ndarray:
             for group in range(23, n // 4 - 3)
             if peaks[group + 3 :].max() < 10**-2.3 * peaks[group - 3 : group + 1].min()
         ]
-        ends.append(min(cliffs, default=n - 1))
+        ends.append(min([*cliffs, n - 1 if n == n_bins else n - 1 - n // 12]))
     return np.array(ends)
 
 
@@ -238,7 +240,7 @@ def whole_signal(network: Network, signal: np.ndarray, framing: Framing | None =
     n = spec.n_bins
     listening, _ = window_pair(at.frame, 2 * at.hop if at.span == at.hop else at.span, at.hop)
     heard = on_the_grid(np.fft.rfft(frames * listening), n, at.frame, spec)
-    heard = filled(heard, band_ends(heard[:, : full.shape[1]], at.hop / at.sample_rate))
+    heard = filled(heard, band_ends(heard[:, : full.shape[1]], at.hop / at.sample_rate, n))
     log_power = np.log(np.abs(heard) ** 2 + features.POWER_FLOOR)
     mean = running_mean(log_power, features.MEAN_STEP / spec.mean_rows)
     floor = np.log(running_mean(np.exp(features.FLOOR_EXPONENT * log_power), features.FLOOR_STEP / spec.mean_rows))

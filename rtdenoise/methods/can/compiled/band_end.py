@@ -26,6 +26,8 @@ LOWEST_HZ = 2900.0
 """No band ends below: telephones reach 3.4 kHz, and loud sounds with little above them are no bands."""
 GROUP, N_BELOW, N_WITHIN = 4, 4, 2
 """Bins of a group; groups below a cliff, and groups that it may take."""
+ROLL_OFF = 12
+"""Below half a low rate, a twelfth of the band is what converters and resamplers roll off."""
 FOLD = 32
 """Bins that the image consists of, back and forth: a kilohertz, so that no strong low harmonics appear high up."""
 IMAGE_DB_PER_BIN = -0.24
@@ -42,6 +44,7 @@ def band_fields(n_bins: int) -> list[tuple[Any, ...]]:
         ("band_peaks", "f4", (n_bins // GROUP,)),
         ("band_fall", "f4"),
         ("band_lowest", "i8"),
+        ("band_top", "i8"),
         ("band_end", "i8"),
     ]
 
@@ -50,7 +53,9 @@ def fill_band(record: Any, spec: CanSpec, framing: Framing) -> None:
     """Set the constants of `band_fields`, for a stream with this framing."""
     record["band_fall"] = power_from_db(-FALL_DB_PER_SECOND * framing.hop_seconds)
     record["band_lowest"] = round(LOWEST_HZ * spec.frame / spec.sample_rate / GROUP)
-    record["band_end"] = min(spec.n_bins, framing.n_bins) - 1
+    lacks = framing.n_bins < spec.n_bins
+    record["band_top"] = framing.n_bins - 1 - framing.n_bins // ROLL_OFF if lacks else spec.n_bins - 1
+    record["band_end"] = record["band_top"]
 
 
 @kernel
@@ -72,7 +77,7 @@ def follow_band(spectrum: C64, n_read: int, state: Record) -> None:
         power += (c.real * c.real + c.imag * c.imag) + (d.real * d.real + d.imag * d.imag)
         peaks[group] = max(peaks[group] * fall, power + _FLOOR)
     last = last_group(peaks[:n_groups], state.band_lowest)
-    state.band_end = n_read - 1 if last == n_groups - 1 else GROUP * (last + 1) - 1
+    state.band_end = state.band_top if last == n_groups - 1 else min(GROUP * (last + 1) - 1, state.band_top)
 
 
 @kernel

@@ -140,5 +140,5 @@ def test_networks_are_measured_without_their_head_and_others_once(tmp_path):
     assert (without.name, as_it_is) == ("CAN:can-small, one gain", system)
     assert open_model(without.spec.partition(":")[2]).above() is None
     assert open_model("can-small").above() is not None
-    for other in (System("noisy", "noisy", ""), parse_own("WF:low"), parse_own("CAN:can-wave")):
+    for other in (System("noisy", "noisy", ""), parse_own("WF:low"), parse_own("CAN:germain2018-causal")):
         assert benchmark.headless(other, tmp_path) == [other]

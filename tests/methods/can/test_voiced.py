@@ -82,6 +82,22 @@ def test_in_noise_and_in_silence_nothing_changes():
     assert_array_equal(state, before)
 
 
+@pytest.mark.parametrize("name", SPECTRAL)
+def test_many_hops_in_one_call_give_the_same_vowel(name):
+    """What a vowel is judged by is put aside while later hops are read."""
+    _, signal = vowel(3.0, 30.0)
+    denoiser = build_can(name, engine="numba")
+    signal = signal[: signal.size // denoiser.hop * denoiser.hop]
+    one_by_one = stream(denoiser, signal)
+    for n_together in (2, 3, 4, 7, 1000):
+        denoiser.reset()
+        out = np.empty_like(signal)
+        for start in range(0, signal.size, n_together * denoiser.hop):
+            part = slice(start, start + n_together * denoiser.hop)
+            denoiser.process_hops(signal[part], out[part])
+        assert_array_equal(out, one_by_one)
+
+
 @pytest.mark.parametrize("pitch_hz", [110.0, 440.0, 700.0])
 @pytest.mark.parametrize("name", SPECTRAL)
 def test_a_held_vowel_comes_out_of_every_network_and_engine(name, pitch_hz):

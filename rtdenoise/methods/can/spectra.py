@@ -10,7 +10,7 @@ import numpy as np
 from rtdenoise.kernels.clean_speech.clarity import SMOOTHING_SECONDS, keep_clear_each
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.overlap_add import analyse, synthesise
-from rtdenoise.methods.can.compiled.band_end import band_fields, fill_band, fill_each, unfill_each
+from rtdenoise.methods.can.compiled.band_end import band_fields, fill_band, fill_each, mask_above_each
 from rtdenoise.methods.can.compiled.voiced import fill_voiced, follow_each, keep_voiced_each, voiced_fields
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.streaming.overlap_add import Framing, fill_windows, overlap_add_fields
@@ -87,7 +87,7 @@ class Spectra:
         spectrum.real = answer["real"]
         spectrum.imag = answer["imag"]
         if len(self._records) == 1:
-            unfill_each(self._read, self._heard, self._records[0], self._bands)
+            mask_above_each(self._read, self._heard, self._records[0], self._bands)
         keep_clear_each(self._heard, self._records[0], self._energies, self._smoothing, self.inputs["gain_min"][0])
         keep_voiced_each(self._heard, self._records[0], self._voices)
         synthesise_each(outs, self._records[0])

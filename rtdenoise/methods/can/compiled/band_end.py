@@ -1,8 +1,8 @@
 """Find where the band of a recording ends, and fill what a network reads above it.
 
-A network trained on full bands takes an empty one for a deep pause, and attenuates speech below it as well.  So above
-the end of the band it reads an image of what lies just below, and its mask is applied to what is really there.  The
-band ends at a cliff: what resamplers, codecs, Bluetooth and telephones leave, and no room, voice or microphone does.
+A network trained on full bands takes an empty one for a deep pause, and attenuates the speech below it as well.  So
+above the end of the band it reads an image of what lies just below, and its mask is applied to the signal itself.  A
+band ends at a cliff.  Resamplers, codecs, Bluetooth and telephones produce one; rooms, voices and microphones do not.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from rtdenoise.typing import C64, F32, Record
 from rtdenoise.units import amplitude_from_db, power_from_db
 
 DROP_DB = 23.0
-"""Height of a cliff: between the loudest powers of every group of bins below it and of those above it."""
+"""Least height of a cliff: how far the loudest power above it lies below that of each group of bins just below it."""
 FALL_DB_PER_SECOND = 6.0
-"""Fall of these loudest powers: a pause between two fricatives does not look like the end of the band."""
+"""Decay of these loudest powers, slow enough that a pause between two fricatives does not look like a cliff."""
 LOWEST_HZ = 2900.0
-"""No band ends below: telephones reach 3.4 kHz, and loud sounds with little above them are no bands."""
+"""Lowest end of a band: telephones reach 3.4 kHz, and a loud sound with little above it is not a band."""
 GROUP, N_BELOW, N_WITHIN = 4, 4, 2
-"""Bins of a group; groups below a cliff, and groups that it may take."""
+"""Bins of a group; groups that are compared below a cliff; groups that its slope may span."""
 ROLL_OFF = 12
-"""Below half a low rate, a twelfth of the band is what converters and resamplers roll off."""
+"""At a rate below the network's own, the top twelfth of the band is rolled off by converters and resamplers."""
 FOLD = 32
-"""Bins that the image consists of, back and forth: a kilohertz, so that no strong low harmonics appear high up."""
+"""Bins that the image repeats, downwards and upwards in turn: 1 kHz, so that it holds no strong low harmonics."""
 IMAGE_DB_PER_BIN = -0.24
 """Slope of the image from the end of the band on."""
 _ZERO, _TINY = np.float32(0), np.float32(1e-30)
@@ -124,8 +124,8 @@ def fill_each(read: C64, states: np.ndarray) -> None:
 
 
 @kernel
-def unfill_each(read: C64, heard: C64, records: np.ndarray, states: np.ndarray) -> None:
-    """Apply to what is there above the band what a network did to its image.
+def mask_above_each(read: C64, heard: C64, records: np.ndarray, states: np.ndarray) -> None:
+    """Apply to the bins above the band what a network did to their image.
 
     Parameters
     ----------

@@ -75,12 +75,16 @@ class Kernel(Deferred):  # pragma: no cover - as above
 
     def ready(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         """See `ready`."""
-        kinds = tuple((a.dtype, a.ndim) if isinstance(a, np.ndarray) else type(a) for a in arguments)
+        kinds = tuple(
+            (a.dtype, a.ndim, a.flags.c_contiguous) if isinstance(a, np.ndarray) else type(a) for a in arguments
+        )
         found = self._ready.get(kinds)
         if found is None:
             arrays = [a for a in arguments if isinstance(a, np.ndarray)]
             layout = machine_code.layout(*(a.dtype for a in arrays))
             name = f"{self._function.__module__} {self._function.__qualname__} {[a.ndim for a in arrays]} {layout}"
+            if not all(a.flags.c_contiguous for a in arrays):  # code for another order reads other addresses
+                name += f" {[a.flags.c_contiguous for a in arrays]}"
             found = machine_code.load_function(name) or self._compiled(arguments, name)
             self._ready[kinds] = found
         return found
@@ -95,8 +99,8 @@ class Kernel(Deferred):  # pragma: no cover - as above
 def ready(function: F, *arguments: Any) -> F:
     """Return a kernel compiled for arguments like these, without the compiler where its machine code is on disk.
 
-    It runs nothing.  What is returned takes arguments of exactly these types: whole numbers, and arrays in C order,
-    aligned and writable.
+    It runs nothing.  What is returned takes arguments of exactly these types: whole numbers, and aligned, writable
+    arrays, each contiguous where the one given here is.
     """
     return cast(F, function.ready(arguments)) if isinstance(function, Kernel) else function
 

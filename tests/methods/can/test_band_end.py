@@ -100,7 +100,7 @@ def test_a_network_reads_the_image_and_masks_what_is_there(name):
 
 
 @pytest.mark.parametrize("name", ["can-live", "can-ultra", "can-small"])
-def test_every_engine_does(name):
+def test_every_engine_reads_the_image(name):
     pytest.importorskip("ai_edge_litert", reason="networks run in LiteRT")
     samples = ending(syllables(RATE), 4000.0)
     found = []

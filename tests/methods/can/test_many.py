@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 
 from rtdenoise.errors import ConfigError, SignalError
 from rtdenoise.methods.can.compiled.denoiser import CompiledCan
-from rtdenoise.methods.can.compiled.many import CompiledStreams
+from rtdenoise.methods.can.compiled.many import CompiledStreams, hop_of_each
 from rtdenoise.methods.can.compiled.shared import packed_model
 from rtdenoise.methods.can.many import build_many
 from rtdenoise.methods.can.models import open_model
@@ -38,6 +38,19 @@ def test_streams_together_are_the_streams_alone(name, n):
             alone.reset()
             assert_array_equal(one, stream(alone, signal))
         many.reset()
+
+
+def test_stored_code_for_one_network_is_not_used_for_one_that_listens_apart():
+    """Their records have equal types, but no listening records are contiguous and several are not."""
+    CompiledStreams(packed_model(open_model("can-live")), 2)
+    hop_of_each._ready.clear()  # as in a new process, which loads what is stored
+    packed = packed_model(open_model("can-wave"))
+    many, alone = CompiledStreams(packed, 2), CompiledCan(packed)
+    signals = np.stack([lively(10 * many.hop, seed) for seed in range(2)])
+    found = together(many, signals)
+    for one, signal in zip(found, signals, strict=True):
+        alone.reset()
+        assert_array_equal(one, stream(alone, signal))
 
 
 @pytest.mark.parametrize("rate", [8000, 44100, 48000])

@@ -152,12 +152,14 @@ def band_ends(spectra: np.ndarray, hop_seconds: float, n_bins: int = 257) -> np.
     Of a rate with fewer than `n_bins` bins the last twelfth never counts.
 
     Groups of four bins: the four up to the end, and those from the third above it on.  Loudest powers fall by 6 dB a
-    second.
+    second.  They are the lower of two that are a frame of 32 ms apart, but this frame counts whole.
     """
-    n, fall, peaks, ends = spectra.shape[1], 10 ** (-0.6 * hop_seconds), np.zeros(spectra.shape[1] // 4), []
-    for spectrum in spectra:
-        power = np.sum(np.abs(spectrum[: n // 4 * 4].reshape(-1, 4)) ** 2 + features.POWER_FLOOR, -1)
-        peaks = np.maximum(peaks * fall, power)
+    n, fall, lasting, ends = spectra.shape[1], 10 ** (-0.6 * hop_seconds), np.zeros(spectra.shape[1] // 4), []
+    powers = np.sum(np.abs(spectra[:, : n // 4 * 4].reshape(len(spectra), -1, 4)) ** 2 + features.POWER_FLOOR, -1)
+    late = round(0.032 / hop_seconds)
+    for power, before in zip(powers, np.pad(powers, ((late, 0), (0, 0))), strict=False):
+        lasting = np.maximum(lasting * fall, np.minimum(power, before))
+        peaks = np.maximum(lasting, power)
         cliffs = [
             4 * group + 3
             for group in range(23, n // 4 - 3)

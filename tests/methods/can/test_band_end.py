@@ -61,6 +61,16 @@ def test_the_end_is_found_at_once_and_as_the_twin_finds_it(edge_hz):
     assert late.max() <= edge_hz and late.min() > edge_hz - 400.0
 
 
+def test_neither_an_abrupt_start_nor_a_click_hides_the_end():
+    samples = ending(syllables(2 * RATE), 4000.0)[RATE // 7 :]
+    samples[RATE] += 0.3
+    ends, second = ends_of(spectra_of(samples)), RATE // SPEC.hop
+    frame = SPEC.frame // SPEC.hop
+    assert set(ends[second - 2 : second + frame]) > {256}
+    for first in (frame + 1, second + frame + 1):
+        assert ends[first : first + 10].max() < 130
+
+
 @pytest.mark.parametrize("level", [1.0, 0.1, 1e-3])
 def test_full_bands_do_not_end(level):
     rng = np.random.default_rng(0)

@@ -22,6 +22,9 @@ DROP_DB = 23.0
 """Least height of a cliff: how far the loudest power above it lies below that of each group of bins just below it."""
 FALL_DB_PER_SECOND = 6.0
 """Decay of these loudest powers, slow enough that a pause between two fricatives does not look like a cliff."""
+N_FRAMES_MAX = 16
+"""Only what outlasts a frame is among the loudest powers, so the first samples of a recording and clicks are not: each
+has every frequency, also where the band ends.  This many frames at most are kept for it."""
 LOWEST_HZ = 2900.0
 """Lowest end of a band: telephones reach 3.4 kHz, and a loud sound with little above it is not a band."""
 GROUP, N_BELOW, N_WITHIN = 4, 4, 2
@@ -42,6 +45,10 @@ def band_fields(n_bins: int) -> list[tuple[Any, ...]]:
     """Fields of a record that `follow_band` reads and writes."""
     return [
         ("band_peaks", "f4", (n_bins // GROUP,)),
+        ("band_now", "f4", (n_bins // GROUP,)),
+        ("band_before", "f4", (N_FRAMES_MAX, n_bins // GROUP)),
+        ("band_slot", "i8"),
+        ("band_frames", "i8"),
         ("band_fall", "f4"),
         ("band_lowest", "i8"),
         ("band_top", "i8"),
@@ -52,6 +59,7 @@ def band_fields(n_bins: int) -> list[tuple[Any, ...]]:
 def fill_band(record: Any, spec: CanSpec, framing: Framing) -> None:
     """Set the constants of `band_fields`, for a stream with this framing."""
     record["band_fall"] = power_from_db(-FALL_DB_PER_SECOND * framing.hop_seconds)
+    record["band_frames"] = min(-(-framing.frame // framing.hop), N_FRAMES_MAX)
     record["band_lowest"] = round(LOWEST_HZ * spec.frame / spec.sample_rate / GROUP)
     lacks = framing.n_bins < spec.n_bins
     record["band_top"] = framing.n_bins - 1 - framing.n_bins // ROLL_OFF if lacks else spec.n_bins - 1
@@ -69,14 +77,18 @@ def follow_band(spectrum: C64, n_read: int, state: Record) -> None:
         Number of bins that the rate of the stream has.
     state : record with `band_fields`, read and written
     """
-    peaks, fall = state.band_peaks, state.band_fall
+    peaks, now, fall, before = state.band_peaks, state.band_now, state.band_fall, state.band_before[state.band_slot]
     n_groups = n_read // GROUP
     for group in range(n_groups):
         a, b, c, d = spectrum[GROUP * group : GROUP * (group + 1)]
         power = (a.real * a.real + a.imag * a.imag) + (b.real * b.real + b.imag * b.imag)
         power += (c.real * c.real + c.imag * c.imag) + (d.real * d.real + d.imag * d.imag)
-        peaks[group] = max(peaks[group] * fall, power + _FLOOR)
-    last = last_group(peaks[:n_groups], state.band_lowest)
+        power += _FLOOR
+        peaks[group] = max(peaks[group] * fall, min(power, before[group]))
+        now[group] = max(peaks[group], power)
+        before[group] = power
+    state.band_slot = (state.band_slot + 1) % state.band_frames
+    last = last_group(now[:n_groups], state.band_lowest)
     state.band_end = state.band_top if last == n_groups - 1 else min(GROUP * (last + 1) - 1, state.band_top)
 
 
@@ -87,7 +99,7 @@ def last_group(peaks: F32, lowest: int) -> int:
     Parameters
     ----------
     peaks : (n_groups,) float32, read
-        Loudest powers of the last seconds.
+        Loudest powers of the last seconds, and of this frame.
     lowest : int
         First group that may be the last of a band.
     """

@@ -24,6 +24,7 @@ _SHRINK = np.float32(features.SHRINK)
 _ROTATION_FLOOR, _GAIN_TINY = np.float32(features.ROTATION_FLOOR), np.float32(features.GAIN_TINY)
 _BINS, _KINDS, _FRAMES, _REACH, _WIDTH = fine.BINS, fine.KINDS, fine.FRAMES, fine.REACH, fine.WIDTH
 _LAYERS, _N_INPUTS = fine.LAYERS, fine.N_INPUTS
+_WORTH = 3  # least number of hops that are faster together
 
 
 @kernel
@@ -54,12 +55,14 @@ def hops(
     -----
     A single hop is processed as a short signal, as in `rtdenoise.methods.spectral.hop.hops`.  Of a longer one, up to
     `TOGETHER` hops go through the stack together: each layer needs earlier rows of the layer before it and none of its
-    own, so its weights are read once for all of them.
+    own, so its weights are read once for all of them.  Products are computed for four rows whatever their number,
+    so two hops are processed one by one.
     """
     weight, stream, frame = weights[0], streams[0], opened(frames[0])
-    n_hops = signal.size // hop_samples
-    for first in range(0, n_hops, TOGETHER):
-        n_now = min(TOGETHER, n_hops - first)
+    n_hops, first = signal.size // hop_samples, 0
+    while first < n_hops:
+        left = n_hops - first
+        n_now = min(TOGETHER, left) if left >= _WORTH else 1
         for n in range(n_now):
             start = (first + n) * hop_samples
             read_block(signal[start : start + hop_samples], stream, frame, listening)
@@ -74,6 +77,7 @@ def hops(
             stream.newest = n
             decide(weight, stream)
             write_block(out[start : start + hop_samples], weight, stream, frame)
+        first += n_now
 
 
 @kernel

@@ -1,17 +1,20 @@
-"""Train and judge the banded network (`rtdenoise.lab.pytorch.banded`), which no product runs yet.
+"""Train, judge and export the banded network (`rtdenoise.lab.pytorch.banded`), which no shipped model has yet.
 
     KERAS_BACKEND=torch OMP_NUM_THREADS=1 python benchmarks/banded_trial.py train trial.pt --data data --minutes 600
     KERAS_BACKEND=torch python benchmarks/banded_trial.py train trial.pt --from models/banded-trial/weights.npz ...
     KERAS_BACKEND=torch python benchmarks/banded_trial.py judge trial.pt --data data
     KERAS_BACKEND=torch python benchmarks/banded_trial.py judge models/banded-trial/weights.npz --data data
     KERAS_BACKEND=torch python benchmarks/banded_trial.py judge can-small --data data
+    KERAS_BACKEND=torch python benchmarks/banded_trial.py export models/banded-trial/weights.npz --to banded
+    rtdenoise noisy.wav clean.wav --method CAN --model banded
 
 Mixtures and losses are `can-live`'s (configs/can-live.yaml) without DNSMOS.  ``train`` goes on where the file is there
 already, and keeps it every five minutes of processor time: network, means of the weights, and optimiser.  The learning
 rate is constant, then falls as half a cosine over the last ``1 - hold`` of ``--minutes``, which count from the first
 step of a run, of processor time or by the clock; ``--from`` starts it with weights at hand, whose mixtures
 ``--first-step`` leaves out.  ``judge`` prints PESQ-wb, eSTOI and SI-SDR of validation mixtures, in full band and
-without what is above 7.6 kHz, and the change of held vowels, second by second.
+without what is above 7.6 kHz, and the change of held vowels, second by second.  ``export`` writes a model folder,
+which the compiled engine runs.
 """
 
 from __future__ import annotations
@@ -34,11 +37,12 @@ from rtdenoise.evaluate.measures import metrics
 from rtdenoise.lab.data.batches import batches
 from rtdenoise.lab.data.validation import validation_set
 from rtdenoise.lab.losses.terms import build_loss
-from rtdenoise.lab.pytorch.banded import Banded, BandedSpec
+from rtdenoise.lab.pytorch.banded import Banded, BandedSpec, as_network
 from rtdenoise.lab.pytorch.memory import keep_memory
 from rtdenoise.lab.training.session import default_cache, open_mixer
 from rtdenoise.lab.training.settings import load_settings
-from rtdenoise.methods.can.models import model_names
+from rtdenoise.methods.can.models import SPEC, WEIGHTS, model_names, write_files
+from rtdenoise.methods.can.weights import weights_as_bytes
 
 RATE = 16000
 BATCH, SECONDS = 4, 4.0
@@ -51,9 +55,11 @@ VOWELS = ((220, 0.01, 1.0, 8), (110, 0.005, 1.0, 20), (300, 0.02, 1.5, 6), (150,
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=("train", "judge"))
+    parser.add_argument("task", choices=("train", "judge", "export"))
     parser.add_argument("file", type=Path)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="folder of recordings; not for export")
+    parser.add_argument("--to", type=Path, help="the model folder that export writes")
+    parser.add_argument("--power", type=float, default=0.75, help="exponent of the gain there (default %(default)s)")
     parser.add_argument("--minutes", type=float, default=60.0, help="from the first step on, those before included")
     parser.add_argument("--clock", choices=("cpu", "wall"), default="cpu", help="what the minutes are measured by")
     parser.add_argument("--hold", type=float, default=0.75, help="share of the time before the learning rate falls")
@@ -62,6 +68,12 @@ def main() -> None:
     parser.add_argument("--first-step", type=int, default=0, help="of a new run: the steps its weights have had")
     parser.add_argument("--clips", type=int, default=40)
     options = parser.parse_args()
+    needed = "to" if options.task == "export" else "data"
+    if getattr(options, needed) is None:
+        parser.error(f"{options.task} needs --{needed}")
+    if options.task == "export":
+        export(options.file, options.to, options.power)
+        return
     settings = load_settings(Path("can-live"))
     split = "train" if options.task == "train" else "dev"
     mixer = open_mixer(options.data, split, settings.mixtures, cache=default_cache(), sample_rate=RATE)
@@ -218,6 +230,15 @@ def load(file: Path) -> Banded:
     else:
         network.load_state_dict(torch.load(file, weights_only=True)["mean"])
     return network.eval()
+
+
+def export(file: Path, folder: Path, power: float) -> None:
+    """Write a model folder with the weights."""
+    network = as_network(load(file), folder.name, power)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_files(folder, {SPEC: network.spec.as_json().encode(), WEIGHTS: weights_as_bytes(network)})
+    millions = network.spec.multiplications_per_second / 1e6
+    print(f"{folder}: {network.n_weights} weights, {millions:.0f} million multiplications a second")
 
 
 def judge(file: Path, mixer: Any, n_clips: int) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 
 torch = pytest.importorskip("torch", reason="needs pip install 'rtdenoise[torch]'")
 pytest.importorskip("keras", reason="needs pip install 'rtdenoise[torch]'")
@@ -10,8 +12,9 @@ pytest.importorskip("keras", reason="needs pip install 'rtdenoise[torch]'")
 from torch.nn import functional  # noqa: E402
 
 from rtdenoise.lab.pytorch import operations  # noqa: E402
-from rtdenoise.lab.pytorch.banded import Banded, BandedSpec  # noqa: E402
+from rtdenoise.lab.pytorch.banded import Banded, BandedSpec, as_network  # noqa: E402
 from rtdenoise.lab.pytorch.network import add_frames, cut_frames  # noqa: E402
+from rtdenoise.methods.can.compiled.denoiser import CompiledCan  # noqa: E402
 from tests.tolerances import GRADIENT_RTOL, TWIN_RTOL  # noqa: E402
 
 SPEC = BandedSpec(channels=8, bands=16, layers=(1, -2, 4))
@@ -126,3 +129,21 @@ def test_windowed_frames_are_those_joined_from_slices(length, frame, hop):
     count = (length // hop * hop - frame) // hop + 1
     assert torch.equal(found, torch.stack([signal[:, k * hop : k * hop + frame] * window for k in range(count)], 1))
     assert torch.autograd.gradcheck(lambda x: operations.windowed_frames(x, window, hop), (signal,))
+
+
+def test_compiled_code_runs_the_trained_weights():
+    torch.manual_seed(3)
+    trained = Banded(BandedSpec(channels=16, bands=16, layers=(1, -2, 4))).eval()
+    with torch.no_grad():
+        for name, value in trained.named_parameters():
+            if name.startswith(("places", "input", "output", "decoder")) or name.endswith("bias"):
+                value.add_(0.1 * torch.randn_like(value))
+            value.copy_(value.half().float())
+    noisy = 0.1 * torch.randn(1, 80 * SPEC.hop)
+    with torch.no_grad():
+        expected = trained(noisy)[0].numpy()
+    network = as_network(trained, "trained", 1.0)
+    found = np.empty_like(expected)
+    CompiledCan(network).process_hops(noisy[0].numpy(), found)
+    assert np.abs(expected).max() > 0.05
+    assert_allclose(found, expected, atol=5e-4)  # products of two 16-bit numbers are rounded to 16 bits

@@ -9,13 +9,13 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from rtdenoise.kernels.compiling.vectors import add_scaled, everywhere
 from rtdenoise.kernels.half import PANEL, TOGETHER, VECTOR
 
-_I32, _I64 = ir.IntType(32), ir.IntType(64)
+_I64 = ir.IntType(64)
 _FLOATS = ir.VectorType(ir.FloatType(), VECTOR)
 _HALVES = ir.VectorType(ir.HalfType(), VECTOR)
 _N_SUMS = PANEL // VECTOR
-_FIRST = ir.Constant(ir.VectorType(_I32, VECTOR), [0] * VECTOR)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -33,11 +33,11 @@ def add_panel(typingctx: Any, inputs: Any, panel: Any, outputs: Any, first: Any)
         places = [builder.gep(target_at, [_I64(k)]) for k in range(_N_SUMS)]
         sums = [cgutils.alloca_once_value(builder, builder.load(place, align=4)) for place in places]
         with cgutils.for_range(builder, rows) as loop:
-            number = _everywhere(builder, builder.load(builder.gep(source.data, [loop.index])))
+            number = everywhere(builder, builder.load(builder.gep(source.data, [loop.index])), VECTOR)
             row = builder.mul(loop.index, _I64(_N_SUMS))
             for k, total in enumerate(sums):
                 weights = _weights(builder, builder.gep(numbers_at, [builder.add(row, _I64(k))]), wide)
-                _add_product(builder, total, number, weights)
+                add_scaled(builder, total, number, weights)
         for place, total in zip(places, sums, strict=True):
             builder.store(builder.load(total), place, align=4)
         return context.get_dummy_value()
@@ -73,8 +73,8 @@ def add_panel_together(typingctx: Any, inputs: Any, panel: Any, outputs: Any, fi
                 weights = _weights(builder, builder.gep(numbers_at, [at]), wide)
                 for row, total in enumerate(sums):
                     place = builder.add(builder.mul(widths[0], _I64(row)), loop.index)
-                    number = _everywhere(builder, builder.load(builder.gep(source.data, [place])))
-                    _add_product(builder, total, number, weights)
+                    number = everywhere(builder, builder.load(builder.gep(source.data, [place])), VECTOR)
+                    add_scaled(builder, total, number, weights)
             for place, total in zip(places, sums, strict=True):
                 builder.store(builder.load(total), place, align=4)
         return context.get_dummy_value()
@@ -82,18 +82,6 @@ def add_panel_together(typingctx: Any, inputs: Any, panel: Any, outputs: Any, fi
     return types.void(inputs, panel, outputs, types.int64, types.int64), codegen
 
 
-def _everywhere(builder: Any, number: Any) -> Any:
-    """A vector that has a number in every place."""
-    nothing = ir.Constant(_FLOATS, ir.Undefined)
-    return builder.shuffle_vector(builder.insert_element(nothing, number, _I32(0)), nothing, _FIRST)
-
-
 def _weights(builder: Any, at: Any, wide: bool) -> Any:
     loaded = builder.load(at, align=4 if wide else 2)
     return loaded if wide else builder.fpext(loaded, _FLOATS)
-
-
-def _add_product(builder: Any, total: Any, number: Any, weights: Any) -> None:
-    """Allow a fused multiply-add: one rounding instead of two."""
-    product = builder.fmul(number, weights, flags=("contract",))
-    builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)

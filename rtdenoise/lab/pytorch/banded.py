@@ -23,7 +23,9 @@ from rtdenoise.lab.pytorch.banded_ends import GROUPS, OUTPUTS, STRIDE, Entry, Ex
 from rtdenoise.lab.pytorch.banded_layers import STEP, Layer
 from rtdenoise.lab.pytorch.network import add_frames, cut_frames, running_mean_over_time
 from rtdenoise.lab.pytorch.products import SLOPE
-from rtdenoise.methods.can.layers import features
+from rtdenoise.methods.can.layers import banded, features
+from rtdenoise.methods.can.spec import CanSpec
+from rtdenoise.methods.can.weights import Network, rounded
 from rtdenoise.streaming.windows import window_pair
 
 _INPUTS = 5  # log power, its heights above mean and floor, real and imaginary part
@@ -147,6 +149,66 @@ def _layer(convolution: Any, place: Tensor, point: Any, mixer: Tensor, rows: Ten
     mixed = torch.outer(mixer.sum(0), point.bias)
     answer: Tensor = Layer.apply(rows, taps, offsets, point.weight[:, :, 0, 0].T, mixer, mixed, convolution.dilation[0])
     return answer
+
+
+def as_network(trained: Banded, name: str, mask_power: float) -> Network:
+    """The weights as the product runs them, the constants of training folded in, exact in 16 bits."""
+    sizes, c = trained.spec, trained.spec.channels
+    w = {key: value.detach().numpy() for key, value in trained.state_dict().items()}
+    gated = tuple(n for n, dilation in enumerate(sizes.layers) if dilation < 0)
+    taps, offsets = [], []
+    for n in range(len(sizes.layers)):
+        parts = w[f"convolutions.{n}.weight"].reshape(-1, c, c, 3).transpose(0, 3, 2, 1)
+        taps.append(parts.reshape(len(parts), 3 * c, c))
+        offset = np.tile(w[f"convolutions.{n}.bias"].reshape(-1, 1, c), (1, sizes.bands, 1))
+        offset[0] += w[f"places.{n}"][0, :, 0].T
+        offsets.append(offset.reshape(len(parts), -1))
+    points = np.stack([w[f"points.{n}.weight"][:, :, 0, 0].T for n in range(len(taps))])
+    mixers = np.stack([w[f"mixers.{n}"].T for n in range(len(taps))])
+    mixed = [np.outer(mixer.sum(1), w[f"points.{n}.bias"]).ravel() for n, mixer in enumerate(mixers)]
+    scale, offset = w["input_scale"].copy(), w["input_offset"].copy()
+    offset[0] += features.LOG_SCALE * features.LOG_OFFSET * scale[0]
+    scale[:3] *= features.LOG_SCALE
+    halves = w["encoder.weight"].reshape(c, _INPUTS, 2, STRIDE).transpose(2, 1, 3, 0)
+    bias = w["decoder.bias"].reshape(OUTPUTS, 2, STRIDE)
+    below, above = (np.tile(bias[:, half], (1, GROUPS)) for half in range(2))
+    added = np.pad(below, ((0, 0), (0, STRIDE))) + np.pad(above, ((0, 0), (STRIDE, 0)))
+    spec = CanSpec(
+        name=name,
+        domain="spectral",
+        channels=c,
+        bands=sizes.bands,
+        dilations=tuple(abs(d) for d in sizes.layers),
+        gates=gated,
+        residual=True,
+        slope=SLOPE,
+        mask="complex",
+        mask_power=mask_power,
+        hop=sizes.hop,
+        frame=sizes.frame,
+        span=sizes.span,
+    )
+    arrays = {
+        "scale": scale,
+        "offset": offset,
+        "entry": halves.reshape(-1, c),
+        "entry_bias": w["encoder.bias"],
+        "down": w["down"].T,
+        "up": w["up"].T,
+        "values": STEP * np.stack([t[0] for t in taps]),
+        "value_offsets": STEP * np.stack([o[0] for o in offsets]),
+        "gates": np.stack([taps[n][1] for n in gated]),
+        "gate_offsets": np.stack([offsets[n][1] for n in gated]),
+        "points": STEP * points,
+        "mixers": mixers,
+        "mixed_offsets": STEP * np.stack(mixed),
+        "merge": w["merge.weight"][:, :, 0, 0].T,
+        "merge_bias": w["merge.bias"],
+        "decoder": w["decoder.weight"][:, :, 0].transpose(2, 1, 0).reshape(3 * c, -1),
+        "output_offset": w["output_offset"] + added[:, : scale.shape[1]],
+    }
+    weights = banded.Banded(**{key: np.ascontiguousarray(a, np.float32) for key, a in arrays.items()})
+    return rounded(Network(spec, None, (), (), None, w["skip"], banded=weights))
 
 
 def _triangles(n_bands: int) -> np.ndarray:

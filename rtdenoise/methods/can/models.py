@@ -113,7 +113,7 @@ def engine_for(spec: CanSpec, engine: str = "auto", precision: str = "float") ->
     """Resolve "auto": the compiled hop, the fastest, for spectral networks; LiteRT for the others and for int8."""
     if engine != "auto":
         return engine
-    return "numba" if spec.domain == "spectral" and precision == "float" else "litert"
+    return "numba" if spec.bands or (spec.domain == "spectral" and precision == "float") else "litert"
 
 
 def models_folder() -> Path:

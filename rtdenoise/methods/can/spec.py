@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rtdenoise.errors import ConfigError, ModelError
+from rtdenoise.kernels import product
 from rtdenoise.methods.can.checks import require_between, require_number, require_whole
-from rtdenoise.methods.can.layers import fine
+from rtdenoise.methods.can.layers import banded, fine
 from rtdenoise.streaming.windows import window_pair
 
 _CHOICES = {
@@ -77,6 +78,11 @@ class CanSpec:
     fine_channels : int
         Width of the layers after the stack that refine the gain of each bin from its neighbours
         (`rtdenoise.methods.can.layers.fine`); 0: none.
+    bands : int
+        Bands of a network whose weights all bands share (`rtdenoise.methods.can.layers.banded`), each of `channels`;
+        0: every layer reads all bins.
+    gates : tuple of int
+        Which layers of such a network, from 0 on, end in a gated mean over time.
     """
 
     name: str
@@ -99,6 +105,8 @@ class CanSpec:
     stride: int = 16
     mean_rows: int = 1
     fine_channels: int = 0
+    bands: int = 0
+    gates: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for key, allowed in _CHOICES.items():
@@ -107,6 +115,7 @@ class CanSpec:
         for key in ("channels", "kernel", "sample_rate", "hop", "frame", "span", "stride", "mean_rows"):
             require_whole(key, getattr(self, key), 1)
         require_whole("fine_channels", self.fine_channels, 0)
+        require_whole("bands", self.bands, 0)
         if not self.dilations or min(self.dilations) < 1 or max(self.dilations) > _DILATION_MAX:
             raise ConfigError(
                 f"dilations={self.dilations} must be one or more positive whole numbers up to {_DILATION_MAX}"
@@ -118,6 +127,7 @@ class CanSpec:
         if self.domain == "framed" and (self.hop % self.stride or self.frame % self.stride):
             raise ConfigError(f"stride={self.stride} must divide hop={self.hop} and frame={self.frame}")
         self._check_spectra()
+        self._check_bands()
         if self.domain != "wave" and not self.causal:
             raise ConfigError("causal=False is for the wave domain; frames and spectra are computed as a stream")
         if not self.causal and self.kernel % 2 == 0:
@@ -135,6 +145,34 @@ class CanSpec:
                 raise ConfigError(f"frame={self.frame} must be a multiple of hop={self.hop}")
         elif self.fine_channels:
             raise ConfigError(f"fine_channels={self.fine_channels} does not fit domain={self.domain!r}: only spectra")
+
+    def _check_bands(self) -> None:
+        """Check the fields of networks whose weights all bands share."""
+        if not self.bands and not self.gates:
+            return
+        if not self.bands:
+            raise ConfigError(f"gates={self.gates} are of layers over bands; set bands")
+        if self.mask != "complex" or not self.residual or self.fine_channels or self.mean_rows != 1:
+            raise ConfigError(
+                f"bands={self.bands} needs domain='spectral', mask='complex', residual=True, fine_channels=0 and "
+                "mean_rows=1"
+            )
+        if (
+            self.bands % product.ROWS
+            or self.channels % product.LANES
+            or self.frame % (2 * banded.STRIDE * product.ROWS)
+        ):
+            raise ConfigError(
+                f"bands={self.bands}, channels={self.channels}, frame={self.frame} must be multiples of "
+                f"{product.ROWS}, {product.LANES}, {2 * banded.STRIDE * product.ROWS}"
+            )
+        if sorted(set(self.gates)) != list(self.gates) or not set(self.gates) <= set(range(len(self.dilations))):
+            raise ConfigError(f"gates={self.gates} must be layers from 0 to {len(self.dilations) - 1}, in order")
+
+    @property
+    def width(self) -> int:
+        """Values of a row after each layer."""
+        return max(1, self.bands) * self.channels
 
     @property
     def n_bins(self) -> int:
@@ -200,6 +238,8 @@ class CanSpec:
     @property
     def multiplications_per_second(self) -> int:
         """Multiply-adds per second of audio."""
+        if self.bands:
+            return banded.multiplications(*self._banded_sizes()) * self.sample_rate // self.hop
         c, k = self.channels, self.kernel
         inner = k * c * c * (len(self.dilations) - (self.domain == "wave"))
         first = k * c if self.domain == "wave" else self.n_inputs * c
@@ -208,13 +248,20 @@ class CanSpec:
             first + inner + self.n_outputs * c + fine.multiplications(self.n_bins, self.fine_channels)
         ) * rows_per_second
 
+    def banded_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the weights of a network whose weights all bands share."""
+        return banded.shapes(*self._banded_sizes())
+
+    def _banded_sizes(self) -> tuple[int, int, int, int, int, int]:
+        return self.n_bins, self.bands, self.channels, self.kernel, len(self.dilations), len(self.gates)
+
     def as_json(self) -> str:
         """Return the specification as indented JSON, its lengths in seconds."""
         values: dict[str, Any] = {}
         for key, value in asdict(self).items():
             if key in _LENGTHS:
                 values[f"{key}{_SECONDS}"] = value / self.sample_rate
-            else:
+            elif key not in ("bands", "gates") or self.bands:
                 values[key] = value
         return json.dumps(values, indent=2) + "\n"
 
@@ -238,12 +285,14 @@ def spec_from_mapping(values: dict[str, Any]) -> CanSpec:
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ConfigError(f"unknown key {unknown[0]!r} in a network specification; known are {', '.join(known)}")
+    listed = {}
+    for key in ("dilations", "gates"):
+        try:
+            listed[key] = tuple(int(n) for n in values.get(key, ()))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ConfigError(f"{key}={values[key]!r} must be whole numbers") from error
     try:
-        dilations = tuple(int(d) for d in values.get("dilations", ()))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ConfigError(f"dilations={values['dilations']!r} must be whole numbers") from error
-    try:
-        return CanSpec(**{**values, "dilations": dilations})
+        return CanSpec(**{**values, **listed})
     except TypeError as error:
         raise ConfigError(f"incomplete network specification: {error}") from error
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from rtdenoise.errors import ModelError
 from rtdenoise.methods.can.layers import features, fine
 from rtdenoise.methods.can.layers.above import Head
+from rtdenoise.methods.can.layers.banded import Banded
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.typing import F32
 
@@ -29,11 +30,13 @@ class Network:
     kernels : tuple of (kernel, n_in, channels) float32
         One per dilation of the specification; the last tap is the current row of a causal network.
     biases : tuple of (channels,) float32
-    last : tuple of (channels, n_outputs) and (n_outputs,) float32
+    last : tuple of (channels, n_outputs) and (n_outputs,) float32, or None
     skip : (2, n_bins) float32, or None
         Weights with which the heights of a bin above its running mean and floor bypass the stack to its gain logit.
     fine : tuple of float32 arrays
         Layers after the stack, see `rtdenoise.methods.can.layers.fine.shapes`; empty without them.
+    banded : Banded, or None
+        The weights of a network whose weights all bands share, but for `skip`: it has none of the layers above.
     above : Head, or None
         What decides about bins above the network's; kept in a file of its own, and not among the `arrays`.
     """
@@ -42,29 +45,38 @@ class Network:
     first: tuple[F32, F32] | None
     kernels: tuple[F32, ...]
     biases: tuple[F32, ...]
-    last: tuple[F32, F32]
+    last: tuple[F32, F32] | None
     skip: F32 | None = None
     fine: tuple[F32, ...] = ()
+    banded: Banded | None = None
     above: Head | None = None
 
     def __post_init__(self) -> None:
         spec = self.spec
+        if spec.bands:
+            self._check([*spec.banded_shapes().values(), (2, spec.n_bins)])
+            return
         c, n = spec.channels, len(spec.dilations)
         widths = [1 if spec.domain == "wave" and i == 0 else c for i in range(n)]
         expected = [(spec.kernel, w, c) for w in widths] + [(c,)] * n + [(c, spec.n_outputs), (spec.n_outputs,)]
         expected += [(spec.n_inputs, c), (c,)] if spec.domain != "wave" else []
         expected += [(2, spec.n_bins)] if spec.domain == "spectral" else []
         expected += fine.shapes(spec.fine_channels)
+        self._check(expected)
+
+    def _check(self, expected: list[tuple[int, ...]]) -> None:
         found = [a.shape for a in self.arrays()]
         if sorted(found) != sorted(expected):
             raise ModelError(
-                f"weights do not fit the specification {spec.name!r}: shapes {_difference(found, expected)}"
+                f"weights do not fit the specification {self.spec.name!r}: shapes {_difference(found, expected)}"
             )
 
     def arrays(self) -> list[F32]:
         """All weights in a fixed order."""
         skip = [] if self.skip is None else [self.skip]
-        return [*self.kernels, *self.biases, *self.last, *(self.first or ()), *skip, *self.fine]
+        shared = [] if self.banded is None else list(self.banded.arrays().values())
+        dense = [*self.kernels, *self.biases, *(self.last or ()), *(self.first or ())]
+        return [*dense, *skip, *self.fine, *shared]
 
     @property
     def n_weights(self) -> int:
@@ -140,16 +152,17 @@ def _normalisation_arrays(model: Any, index: int) -> list[F32]:
 def rounded(network: Network) -> Network:
     """Round every weight to a 16-bit float, the storage format: half the size, same sound."""
 
-    def pair(arrays: tuple[F32, F32]) -> tuple[F32, F32]:
-        return _round(arrays[0]), _round(arrays[1])
+    def pair(arrays: tuple[F32, F32] | None) -> tuple[F32, F32] | None:
+        return None if arrays is None else (_round(arrays[0]), _round(arrays[1]))
 
-    first = None if network.first is None else pair(network.first)
+    first, last = pair(network.first), pair(network.last)
     kernels = tuple(_round(a) for a in network.kernels)
     skip = None if network.skip is None else _round(network.skip)
     spec = replace(network.spec, mask_power=float(np.float16(network.spec.mask_power)))  # also a constant of the graph
     behind = tuple(_round(a) for a in network.fine)
     biases = tuple(_round(a) for a in network.biases)
-    return Network(spec, first, kernels, biases, pair(network.last), skip, behind, network.above)
+    shared = None if network.banded is None else network.banded.rounded()
+    return Network(spec, first, kernels, biases, last, skip, behind, shared, network.above)
 
 
 def _round(array: F32) -> F32:
@@ -160,12 +173,14 @@ def weights_as_bytes(network: Network) -> bytes:
     """Return an ``.npz`` file with 16-bit weights; exact for a `rounded` network."""
     named = {f"kernel{i}": a for i, a in enumerate(network.kernels)}
     named |= {f"bias{i}": a for i, a in enumerate(network.biases)}
-    named |= {"last_kernel": network.last[0], "last_bias": network.last[1]}
+    if network.last is not None:
+        named |= {"last_kernel": network.last[0], "last_bias": network.last[1]}
     if network.first is not None:
         named |= {"first_kernel": network.first[0], "first_bias": network.first[1]}
     if network.skip is not None:
         named["skip"] = network.skip
     named |= {f"fine{i}": a for i, a in enumerate(network.fine)}
+    named |= {} if network.banded is None else network.banded.arrays()
     file = io.BytesIO()
     np.savez(file, **{name: a.astype(np.float16) for name, a in named.items()})  # type: ignore[arg-type]  # numpy stubs
     return file.getvalue()
@@ -184,11 +199,14 @@ def load_weights(content: bytes, spec: CanSpec, path: Path, dtype: npt.DTypeLike
     try:
         with np.load(io.BytesIO(content)) as file:
             named = {name: file[name].astype(dtype, copy=False) for name in file.files}
+        skip = named["skip"] if spec.domain == "spectral" else None
+        if spec.bands:
+            shared = Banded(**{name: named[name] for name in spec.banded_shapes()})
+            return Network(spec, None, (), (), None, skip, banded=shared)
         n = len(spec.dilations)
         first = (named["first_kernel"], named["first_bias"]) if spec.domain != "wave" else None
         kernels = tuple(named[f"kernel{i}"] for i in range(n))
         biases = tuple(named[f"bias{i}"] for i in range(n))
-        skip = named["skip"] if spec.domain == "spectral" else None
         behind = tuple(named[f"fine{i}"] for i in range(len(fine.shapes(spec.fine_channels))))
         return Network(spec, first, kernels, biases, (named["last_kernel"], named["last_bias"]), skip, behind)
     except KeyError as error:

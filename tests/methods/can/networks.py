@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from rtdenoise.methods.can.layers import above, fine
+from rtdenoise.methods.can.layers.banded import Banded
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network, rounded
 
@@ -66,10 +67,49 @@ SMALL = {
     ),
 }
 
+BANDED = {
+    "banded": CanSpec(
+        name="banded",
+        domain="spectral",
+        channels=16,
+        bands=8,
+        dilations=(1, 2, 3),
+        gates=(1,),
+        residual=True,
+        mask="complex",
+        mask_power=0.8,
+    ),
+    "banded, three vectors": CanSpec(
+        name="banded, three vectors",
+        domain="spectral",
+        channels=48,
+        bands=4,
+        kernel=2,
+        dilations=(1, 4),
+        gates=(0, 1),
+        residual=True,
+        mask="complex",
+    ),
+    "banded, no gates": CanSpec(
+        name="banded, no gates",
+        domain="spectral",
+        channels=16,
+        bands=12,
+        dilations=(2,),
+        residual=True,
+        mask="complex",
+        hop=64,
+        span=64,
+    ),
+}
+"""Networks whose weights all bands share, which run in compiled code alone."""
+
 
 @functools.cache
 def random_network(name: str) -> Network:
     """Weights that keep the signal's size; exactly representable in 16 bits, as stored ones are."""
+    if name in BANDED:
+        return random_banded(BANDED[name])
     spec = SMALL[name]
     rng = np.random.default_rng(len(name))
 
@@ -90,6 +130,17 @@ def random_network(name: str) -> Network:
     return rounded(Network(spec, first, kernels, tuple(bias(c) for _ in widths), last, skip, behind))
 
 
+def random_banded(spec: CanSpec) -> Network:
+    """As `random_network`; log powers, of -16 to 5, and their heights are scaled as in training."""
+    rng, arrays = np.random.default_rng(len(spec.name)), {}
+    for key, shape in spec.banded_shapes().items():
+        spread = 0.1 if key.endswith(("offset", "offsets", "bias")) else 0.5 / np.sqrt(shape[-2])
+        arrays[key] = rng.normal(0, spread, shape).astype(np.float32)
+    arrays["scale"] = rng.uniform(0.05, 0.2, arrays["scale"].shape).astype(np.float32)
+    skip = rng.normal(0, 0.3, (2, spec.n_bins)).astype(np.float32)
+    return rounded(Network(spec, None, (), (), None, skip, banded=Banded(**arrays)))
+
+
 @functools.cache
 def network_with_head(name: str) -> Network:
     """The random network with a random head, whose gains are anything from 0 to 1 in the bursts of `lively`."""
@@ -97,7 +148,7 @@ def network_with_head(name: str) -> Network:
     rng = np.random.default_rng(len(name))
     arrays = {
         key: rng.normal(0, 0.7 / np.sqrt(shape[0]), shape).astype(np.float16).astype(np.float32)
-        for key, shape in above.shapes(network.spec.channels).items()
+        for key, shape in above.shapes(network.spec.width).items()
     }
     return replace(network, above=above.Head(**arrays))
 

@@ -27,6 +27,8 @@ def dilated(rows: np.ndarray, kernel: np.ndarray, bias: np.ndarray, dilation: in
 def stacked(network: Network, rows: np.ndarray) -> np.ndarray:
     """The rows after the last dilated layer."""
     spec = network.spec
+    if network.banded is not None:
+        return banded(network, rows)[1]
     if network.first is not None:
         rows = rows @ network.first[0].astype(np.float64) + network.first[1]
     for kernel, bias, dilation in zip(network.kernels, network.biases, spec.dilations, strict=True):
@@ -36,7 +38,54 @@ def stacked(network: Network, rows: np.ndarray) -> np.ndarray:
     return rows
 
 
+def leaky(values: np.ndarray, slope: float) -> np.ndarray:
+    return np.where(values > 0, values, slope * values)
+
+
+def banded(network: Network, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Outputs (n_frames, 3 n_bins) and the rows after the last layer, (n_frames, bands * channels).
+
+    Group `i` of bins reads bins 4 i - 2 to 4 i + 5, and writes bins 4 i to 4 i + 7.
+    """
+    spec, w = network.spec, {name: a.astype(np.float64) for name, a in network.banded.arrays().items()}
+    n, bins, bands, c, slope = len(rows), spec.n_bins, spec.bands, spec.channels, spec.slope
+    inputs = rows.reshape(n, 5, bins) * w["scale"] + w["offset"]
+    inputs = np.pad(inputs, ((0, 0), (0, 0), (2, 8)))
+    entry = w["entry"].reshape(2, 5, 4, c)
+    groups = np.zeros((n, bins // 4, c))
+    for i in range(bins // 4):
+        eight = inputs[:, :, 4 * i : 4 * i + 8].reshape(n, 5, 2, 4)
+        groups[:, i] = leaky(w["entry_bias"] + np.einsum("tkhb,hkbc->tc", eight, entry), slope)
+    r = np.einsum("bg,tgc->tbc", w["down"], groups)
+    for number, dilation in enumerate(spec.dilations):
+
+        def convolved(kernel, offsets, of=r, dilation=dilation):
+            taps = kernel.reshape(spec.kernel, c, c)
+            by_band = [dilated(of[:, b], taps, np.zeros(c), dilation) for b in range(bands)]
+            return np.stack(by_band, 1) + offsets.reshape(bands, c)
+
+        v = leaky(convolved(w["values"][number], w["value_offsets"][number]), slope)
+        if number in spec.gates:
+            gated = spec.gates.index(number)
+            z = 1 / (1 + np.exp(-convolved(w["gates"][gated], w["gate_offsets"][gated])))
+            kept = np.zeros((bands, c))
+            for t in range(n):
+                v[t] = kept = z[t] * kept + (1 - z[t]) * v[t]
+        y = r + v
+        mixed = np.einsum("ab,tbc->tac", w["mixers"][number], y @ w["points"][number])
+        r = y + leaky(mixed + w["mixed_offsets"][number].reshape(bands, c), slope)
+    both = np.concatenate([np.einsum("gb,tbc->tgc", w["up"], r), groups], -1)
+    m = np.pad(leaky(w["merge_bias"] + both @ w["merge"], slope), ((0, 0), (1, 1), (0, 0)))
+    written = np.concatenate([m[:, :-2], m[:, 1:-1], m[:, 2:]], -1) @ w["decoder"]
+    out = np.zeros((n, 3, bins + 7))
+    for i in range(bins // 4):
+        out[:, :, 4 * i : 4 * i + 8] += written[:, i].reshape(n, 3, 8)
+    return (out[:, :, :bins] + w["output_offset"]).reshape(n, 3 * bins), r.reshape(n, bands * c)
+
+
 def stack(network: Network, rows: np.ndarray) -> np.ndarray:
+    if network.banded is not None:
+        return banded(network, rows)[0]
     return stacked(network, rows) @ network.last[0].astype(np.float64) + network.last[1]
 
 

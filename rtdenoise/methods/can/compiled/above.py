@@ -46,7 +46,7 @@ def head_weights(wide: int) -> list[tuple[Any, ...]]:
 def fill_head(weights: Any, head: Head, spec: CanSpec) -> None:
     """Set the fields of `head_weights`."""
     weights["has_head"] = 1
-    weights["head_reduce"][: spec.channels] = head.reduce
+    weights["head_reduce"][: spec.width] = head.reduce
     for name in ("reduce_bias", "shared", "second_bias", "last", "last_bias", "skip"):
         weights[f"head_{name}"] = getattr(head, name)
     for name in ("local", "place", "second"):

@@ -12,6 +12,7 @@ from rtdenoise.kernels.overlap_add import analyse, synthesise
 from rtdenoise.kernels.sized import opened
 from rtdenoise.methods.can.compiled.above import mask_by_head
 from rtdenoise.methods.can.compiled.band_end import fill_above, follow_band
+from rtdenoise.methods.can.compiled.banded import run_banded
 from rtdenoise.methods.can.compiled.grid import mask_above, read_bins, write_bins
 from rtdenoise.methods.can.compiled.voiced import follow_voice, keep_voiced
 from rtdenoise.methods.can.layers import features, fine
@@ -175,7 +176,7 @@ def read_spectrum(spectrum: C64, inputs: F32, heights: F32, weights: Record, sta
 
 @kernel
 def stack(weights: Record, state: Record, slots: F32, n_now: int) -> None:
-    """Run the dilated layers over consecutive hops: reads ``inputs``, stores the rows of each layer in its ring.
+    """Run the layers over consecutive hops: reads ``inputs``, stores the rows of each layer in its ring.
 
     Parameters
     ----------
@@ -187,6 +188,10 @@ def stack(weights: Record, state: Record, slots: F32, n_now: int) -> None:
     n_now : int
         Number of hops, up to `TOGETHER`.
     """
+    if weights.banded_gate.size > 0:
+        for n in range(n_now):
+            run_banded(weights, state, slots, n)
+        return
     inputs, rows, taps, layer, outputs = state.inputs, state.rows, state.taps, state.layer, state.outputs
     dense(inputs, weights.first, weights.first_bias, rows, n_now)
     for index in range(weights.dilations.size):

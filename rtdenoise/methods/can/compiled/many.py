@@ -14,13 +14,14 @@ from rtdenoise.methods.can.compiled.hop import (
     gather,
     read_block,
     read_spectrum,
+    stack,
     write_block,
 )
 from rtdenoise.methods.can.compiled.records import initial_records
 from rtdenoise.methods.can.compiled.shared import Packed, pack
 from rtdenoise.methods.can.weights import Network
 from rtdenoise.streaming.blocks import fit_blocks
-from rtdenoise.typing import F32
+from rtdenoise.typing import F32, Record
 
 
 @kernel
@@ -58,6 +59,30 @@ def hop_of_each(
         read_block(blocks[n], streams[n], opened(frames[n]), heard)
         state = streams[n]
         read_spectrum(state.spectrum, inputs[n], state.heights[0], weight, state)
+    if weight.banded_gate.size > 0:
+        for n in range(streams.size):
+            streams[n].inputs[0] = inputs[n]
+            stack(weight, streams[n], opened(frames[n]).slots, 1)
+    else:
+        stack_each(weight, streams, frames, inputs, rows, taps, layer, outputs)
+    for n in range(streams.size):
+        state = streams[n]
+        decide(weight, state)
+        write_block(outs[n], weight, state, opened(frames[n]))
+
+
+@kernel
+def stack_each(
+    weight: Record,
+    streams: np.ndarray,
+    frames: np.ndarray,
+    inputs: F32,
+    rows: F32,
+    taps: F32,
+    layer: F32,
+    outputs: F32,
+) -> None:
+    """`rtdenoise.methods.can.compiled.hop.stack` for one hop of each stream; arguments as `hop_of_each` has them."""
     dense_half_each(inputs, weight.first, weight.first_bias, rows, rows.shape[1])
     for index in range(weight.dilations.size):
         for n in range(streams.size):
@@ -70,8 +95,6 @@ def hop_of_each(
         state = streams[n]
         state.step += 1
         state.inputs[0], state.rows[0], state.outputs[0] = inputs[n], rows[n], outputs[n]
-        decide(weight, state)
-        write_block(outs[n], weight, state, opened(frames[n]))
 
 
 class CompiledStreams:
@@ -120,7 +143,7 @@ class CompiledStreams:
         )
         self._records = tuple(each.copy() for each in self._initial)
         self.gain_min: F32 = self._records[0]["gain_min"]
-        rows, wide = -(-streams // TOGETHER) * TOGETHER, padded(spec.channels)
+        rows, wide = -(-streams // TOGETHER) * TOGETHER, padded(spec.width)
         widths = (spec.n_inputs, wide, spec.kernel * wide, wide, padded(spec.n_outputs))
         self._arguments = (
             packed.weights,

@@ -11,6 +11,7 @@ from rtdenoise.kernels.clean_speech.clarity import SMOOTHING_SECONDS
 from rtdenoise.kernels.half import PANEL, TOGETHER, padded, panels, table_dtype
 from rtdenoise.methods.can.compiled.above import fill_head, head_memory, head_weights, recent_step
 from rtdenoise.methods.can.compiled.band_end import band_fields, fill_band
+from rtdenoise.methods.can.compiled.banded import banded_memory, banded_weights, fill_banded
 from rtdenoise.methods.can.compiled.voiced import fill_voiced, voiced_fields
 from rtdenoise.methods.can.layers import features, fine
 from rtdenoise.methods.can.layers.rings import plan_rings
@@ -27,22 +28,23 @@ def weights_dtype(spec: CanSpec) -> np.dtype[Any]:
     Widths are padded to whole panels (`rtdenoise.kernels.half`): the padding stays zero.  Equal specifications return
     the same object, here and below: comparing two dtypes at the call of a compiled function takes long.
     """
-    n, layers = spec.n_bins, len(spec.dilations)
-    wide, out, table = padded(spec.channels), padded(spec.n_outputs), table_dtype()
+    n, layers, dense = spec.n_bins, len(spec.dilations), int(not spec.bands)
+    wide, out, table = padded(spec.width), padded(spec.n_outputs), table_dtype()
     return np.dtype(
         [
             ("slope", "f4"),  # first: numba confuses a record with another whose fields are its leading fields
-            ("first", table, (wide // PANEL, spec.n_inputs, PANEL)),
-            ("first_bias", "f4", (wide,)),
-            ("kernels", table, (layers, wide // PANEL, spec.kernel * wide, PANEL)),
-            ("biases", "f4", (layers, wide)),
-            ("last", table, (out // PANEL, wide, PANEL)),
-            ("last_bias", "f4", (out,)),
+            ("first", table, (dense * wide // PANEL, spec.n_inputs, PANEL)),
+            ("first_bias", "f4", (dense * wide,)),
+            ("kernels", table, (dense * layers, wide // PANEL, spec.kernel * wide, PANEL)),
+            ("biases", "f4", (dense * layers, wide)),
+            ("last", table, (dense * out // PANEL, wide, PANEL)),
+            ("last_bias", "f4", (dense * out,)),
             ("skip", "f4", (2, n)),
             ("bases", "i8", (layers,)),
             ("lengths", "i8", (layers,)),
             ("dilations", "i8", (layers,)),
             *_fine_weights(spec),
+            *banded_weights(spec),
             *head_weights(wide),
             ("mean_step", "f4"),
             ("floor_step", "f4"),
@@ -60,7 +62,8 @@ def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
 
     ``gain_min`` may be written while audio runs; it is read once per hop.
     """
-    n, wide, out = spec.n_bins, padded(spec.channels), padded(spec.n_outputs)
+    n, wide, out = spec.n_bins, padded(spec.width), padded(spec.n_outputs)
+    dense = int(not spec.bands)
     return np.dtype(
         [
             ("step", "i8"),
@@ -70,8 +73,8 @@ def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
             ("inputs", "f4", (TOGETHER, spec.n_inputs)),
             ("heights", "f4", (TOGETHER, 2, n)),
             ("rows", "f4", (TOGETHER, wide)),
-            ("taps", "f4", (TOGETHER, spec.kernel * wide)),
-            ("layer", "f4", (TOGETHER, wide)),
+            ("taps", "f4", (TOGETHER, dense * spec.kernel * wide)),
+            ("layer", "f4", (TOGETHER, dense * wide)),
             ("outputs", "f4", (TOGETHER, out)),
             ("aside", "f4", (TOGETHER, 3, n)),
             ("shares", "f4", (TOGETHER, 2)),
@@ -82,6 +85,7 @@ def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
             *voiced_fields(n),
             *band_fields(n),
             *_fine_memory(spec),
+            *banded_memory(spec),
             *head_memory(),
             ("clarity_smoothing", "f4"),
             ("gain_min", "f4"),
@@ -92,7 +96,7 @@ def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
 
 def slots_shape(spec: CanSpec) -> tuple[int, int]:
     """Rows and columns of the rings of past rows, which are in the record of `grid.frames_dtype`."""
-    return plan_rings(spec).n_slots, padded(spec.channels)
+    return plan_rings(spec).n_slots, padded(spec.width)
 
 
 def _beside(spec: CanSpec) -> int:
@@ -129,17 +133,12 @@ def packed_weights(network: Network) -> np.ndarray:
     spec = network.spec
     packed = np.zeros(1, weights_dtype(spec))
     weights = packed[0]
-    assert network.first is not None and network.skip is not None  # spectral networks have them
-    weights["first"], weights["first_bias"] = panels(network.first[0]), _padded(network.first[1])
-    for layer, (kernel, bias) in enumerate(zip(network.kernels, network.biases, strict=True)):
-        wide = np.zeros((spec.kernel, padded(spec.channels), spec.channels), kernel.dtype)
-        wide[:, : spec.channels] = kernel
-        weights["kernels"][layer] = panels(wide.reshape(-1, spec.channels))
-        weights["biases"][layer] = _padded(bias)
-    last = np.zeros((padded(spec.channels), spec.n_outputs), network.last[0].dtype)
-    last[: spec.channels] = network.last[0]
-    weights["last"], weights["last_bias"] = panels(last), _padded(network.last[1])
+    assert network.skip is not None  # spectral networks have it
     weights["skip"] = network.skip
+    if network.banded is None:
+        _fill_dense(weights, network)
+    else:
+        fill_banded(weights, network.banded, spec)
     plan = plan_rings(spec)
     weights["bases"], weights["lengths"], weights["dilations"] = plan.bases, plan.lengths, spec.dilations
     weights["slope"], weights["residual"] = spec.slope, spec.residual
@@ -151,6 +150,20 @@ def packed_weights(network: Network) -> np.ndarray:
     if network.above is not None:
         fill_head(weights, network.above, spec)
     return packed
+
+
+def _fill_dense(weights: Any, network: Network) -> None:
+    spec = network.spec
+    assert network.first is not None and network.last is not None  # such networks have them
+    weights["first"], weights["first_bias"] = panels(network.first[0]), _padded(network.first[1])
+    for layer, (kernel, bias) in enumerate(zip(network.kernels, network.biases, strict=True)):
+        wide = np.zeros((spec.kernel, padded(spec.channels), spec.channels), kernel.dtype)
+        wide[:, : spec.channels] = kernel
+        weights["kernels"][layer] = panels(wide.reshape(-1, spec.channels))
+        weights["biases"][layer] = _padded(bias)
+    last = np.zeros((padded(spec.channels), spec.n_outputs), network.last[0].dtype)
+    last[: spec.channels] = network.last[0]
+    weights["last"], weights["last_bias"] = panels(last), _padded(network.last[1])
 
 
 def initial_stream(spec: CanSpec, framing: Framing, gain_min_db: float) -> np.ndarray:

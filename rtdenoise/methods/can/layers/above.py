@@ -98,7 +98,7 @@ def load_head(content: bytes, spec: CanSpec, path: Path) -> Head:
     ModelError
         If the file cannot be read or does not fit `spec`.
     """
-    expected = shapes(spec.channels)
+    expected = shapes(spec.width)
     try:
         with np.load(io.BytesIO(content)) as file:
             found = {name: file[name].astype(np.float32) for name in file.files}

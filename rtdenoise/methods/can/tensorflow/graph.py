@@ -40,6 +40,7 @@ def stack_step(
     pasts : list like `pasts`
     """
     spec = network.spec
+    assert network.last is not None  # networks that share their weights over bands do not run here
     if network.first is not None:
         rows = tf.matmul(rows, network.first[0]) + network.first[1]
     n_rows, past_taps = rows.shape[0], spec.kernel - 1

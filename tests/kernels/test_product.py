@@ -1,0 +1,39 @@
+"""Products of small matrices, against numpy in double precision."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from rtdenoise.kernels.jit import kernel
+from rtdenoise.kernels.product import LANES, ROWS, add_product, padded_columns
+
+
+@kernel
+def added(left: np.ndarray, step: int, right: np.ndarray, sums: np.ndarray) -> None:
+    add_product(left, step, right, sums)
+
+
+@pytest.mark.parametrize("n_rows", [ROWS, 8 * ROWS])
+@pytest.mark.parametrize("n_in", [1, 20, 96])
+@pytest.mark.parametrize("n_out", [LANES, 2 * LANES, 5 * LANES])
+@pytest.mark.parametrize("step", [1, 20])
+def test_sums_are_those_of_rows_that_may_overlap(n_rows, n_in, n_out, step):
+    rng = np.random.default_rng(n_in)
+    left = rng.standard_normal((n_rows - 1) * step + n_in).astype(np.float32)
+    right = (rng.standard_normal((n_in, n_out)) / np.sqrt(n_in)).astype(np.float32)
+    sums = rng.standard_normal((n_rows, n_out)).astype(np.float32)
+    rows = np.stack([left[step * k : step * k + n_in] for k in range(n_rows)])
+    expected = sums.astype(np.float64) + rows.astype(np.float64) @ right.astype(np.float64)
+    added(left, step, right, sums)
+    assert_allclose(sums, expected, atol=3e-6)
+
+
+def test_padded_columns_are_zero():
+    matrix = np.ones((2, 3, LANES + 8), np.float32)
+    wide = padded_columns(matrix)
+    assert wide.shape == (2, 3, 2 * LANES)
+    assert_array_equal(wide[..., : LANES + 8], matrix)
+    assert_array_equal(wide[..., LANES + 8 :], 0.0)
+    assert padded_columns(wide).shape == wide.shape

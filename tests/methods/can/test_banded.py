@@ -1,0 +1,133 @@
+"""Networks whose weights all bands share, in compiled code: against their twin, and the laws of a stream."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from rtdenoise.errors import ConfigError, ModelError
+from rtdenoise.methods.can.compiled.denoiser import CompiledCan
+from rtdenoise.methods.can.compiled.grid import framing_at
+from rtdenoise.methods.can.compiled.many import CompiledStreams
+from rtdenoise.methods.can.layers.rings import plan_rings
+from rtdenoise.methods.can.many import build_many
+from rtdenoise.methods.can.models import SPEC, WEIGHTS, open_model, write_files
+from rtdenoise.methods.can.spec import load_spec, spec_from_mapping
+from rtdenoise.methods.can.streaming import build_can
+from rtdenoise.methods.can.weights import weights_as_bytes
+from tests.methods.can import reference
+from tests.methods.can.networks import BANDED, lively, network_with_head, random_network, stream
+from tests.methods.can.tolerances import CAN_EXACT_ATOL
+
+RATE = 16000
+
+
+@pytest.fixture(params=sorted(BANDED))
+def network(request):
+    return random_network(request.param)
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 48000])
+def test_the_output_is_that_of_the_twin(network, rate):
+    denoiser = CompiledCan(network, sample_rate=rate)
+    signal = lively(60 * denoiser.hop)
+    expected = reference.whole_signal(network, signal, framing_at(network.spec, rate, network.spec.span))
+    found = stream(denoiser, signal)
+    assert_allclose(found, expected, atol=CAN_EXACT_ATOL)
+    assert np.abs(found - signal).max() > 0.01
+    denoiser.reset()
+    assert_array_equal(stream(denoiser, signal), found)
+
+
+def test_a_head_reads_the_rows_of_all_bands():
+    network = network_with_head("banded")
+    denoiser = CompiledCan(network, sample_rate=48000)
+    signal = lively(40 * denoiser.hop)
+    expected = reference.whole_signal(network, signal, framing_at(network.spec, 48000, network.spec.span))
+    assert_allclose(stream(denoiser, signal), expected, atol=CAN_EXACT_ATOL)
+
+
+def test_many_hops_and_many_streams_give_the_same_bits(network):
+    denoiser = CompiledCan(network)
+    signals = np.stack([lively(23 * denoiser.hop, seed) for seed in range(5)])
+    expected = []
+    for signal in signals:
+        denoiser.reset()
+        expected.append(stream(denoiser, signal))
+        found = np.empty_like(signal)
+        denoiser.reset()
+        denoiser.process_hops(signal, found)
+        assert_array_equal(found, expected[-1])
+    streams = CompiledStreams(network, len(signals))
+    outs = np.empty_like(signals)
+    for start in range(0, signals.shape[1], denoiser.hop):
+        block = np.empty((len(signals), denoiser.hop), np.float32)
+        streams.process(np.ascontiguousarray(signals[:, start : start + denoiser.hop]), block)
+        outs[:, start : start + denoiser.hop] = block
+    assert_array_equal(outs, np.stack(expected))
+
+
+def test_each_output_depends_on_what_came_before_and_not_on_more(network):
+    """Rings and gated means: a change long ago is heard, one in the future is not."""
+    denoiser = CompiledCan(network)
+    hop = denoiser.hop
+    signal = lively(30 * hop)
+    first = stream(denoiser, signal)
+    other = signal.copy()
+    other[20 * hop :] *= 0.5
+    denoiser.reset()
+    changed = stream(denoiser, other)
+    assert_array_equal(changed[: 20 * hop], first[: 20 * hop])
+    assert np.abs(changed[20 * hop :] - first[20 * hop :]).max() > 1e-4
+    assert plan_rings(network.spec).n_slots == sum((network.spec.kernel - 1) * d for d in network.spec.dilations)
+
+
+def test_a_model_folder_gives_the_network_back(network, tmp_path):
+    write_files(tmp_path, {SPEC: network.spec.as_json().encode(), WEIGHTS: weights_as_bytes(network)})
+    model = open_model(tmp_path)
+    assert load_spec(tmp_path / SPEC) == network.spec
+    for name, array in model.network().banded.arrays().items():
+        assert_array_equal(array, getattr(network.banded, name))
+    signal = lively(10 * network.spec.hop)
+    assert_array_equal(stream(build_can(tmp_path), signal), stream(CompiledCan(network), signal))
+    for engine in ({"engine": "litert"}, {"engine": "tf"}, {"precision": "int8"}):
+        with pytest.raises(ConfigError, match="shared by all bands"):
+            build_can(tmp_path, **engine)
+    with pytest.raises(ConfigError, match="shared by all bands"):
+        build_many(2, tmp_path, engine="tf")
+    write_files(tmp_path, {SPEC: network.spec.as_json().encode(), WEIGHTS: weights_as_bytes(random_network("complex"))})
+    with pytest.raises(ModelError, match="does not fit the specification"):
+        open_model(tmp_path).network()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bands": 0}, "of layers over bands"),
+        ({"bands": 6}, "multiples of 4, 16, 32"),
+        ({"channels": 24}, "multiples of 4, 16, 32"),
+        ({"bands": -4}, "bands=-4"),
+        ({"mask": "magnitude"}, "needs domain='spectral', mask='complex'"),
+        ({"residual": False}, "residual=True"),
+        ({"gates": [3]}, "must be layers from 0 to 2, in order"),
+        ({"gates": [1, 0]}, "must be layers from 0 to 2, in order"),
+        ({"gates": ["a"]}, "must be whole numbers"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(change, message):
+    values = json.loads(BANDED["banded"].as_json())
+    with pytest.raises(ConfigError, match=message) as error:
+        spec_from_mapping(values | change)
+    assert "\n" not in str(error.value)
+
+
+def test_the_cost_is_that_of_the_products():
+    spec = replace(BANDED["banded"], channels=32, bands=32, dilations=(1, 2, 4, 8), gates=(1, 3))
+    entry, down, up = 64 * 40 * 32, 32 * 64 * 32, 64 * 32 * 32
+    layers = 6 * 32 * 96 * 32 + 4 * (32 * 32 * 32 + 32 * 32 * 32)
+    leave = 64 * 64 * 32 + 64 * 96 * 24
+    assert spec.multiplications_per_second == (entry + down + up + layers + leave) * 125

@@ -13,8 +13,9 @@ already, and keeps it every five minutes of processor time: network, means of th
 rate is constant, then falls as half a cosine over the last ``1 - hold`` of ``--minutes``, which count from the first
 step of a run, of processor time or by the clock; ``--from`` starts it with weights at hand, whose mixtures
 ``--first-step`` leaves out.  ``judge`` prints PESQ-wb, eSTOI and SI-SDR of validation mixtures, in full band and
-without what is above 7.6 kHz, and the change of held vowels, second by second.  ``export`` writes a model folder,
-which the compiled engine runs.
+without what is above 7.6 kHz; PESQ-nb, eSTOI and SI-SDR at 8 kHz of the full band brought down (*to 8 kHz*), and of
+mixtures without what is above 4 kHz (*from 8*); and the change of held vowels, second by second.  ``export`` writes a
+model folder, which the compiled engine runs.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from rtdenoise.lab.training.session import default_cache, open_mixer
 from rtdenoise.lab.training.settings import load_settings
 from rtdenoise.methods.can.models import SPEC, WEIGHTS, model_names, write_files
 from rtdenoise.methods.can.weights import weights_as_bytes
+from rtdenoise.rates import resample
 
 RATE = 16000
 BATCH, SECONDS = 4, 4.0
@@ -250,6 +252,10 @@ def judge(file: Path, mixer: Any, n_clips: int) -> None:
     print("noisy ", *scores(target, noisy))
     print("full  ", *scores(target, enhance(noisy)))
     print("cut   ", *scores(cut[1], enhance(cut[0])))
+    low_target, low_noisy = at_8_khz(target), at_8_khz(noisy)
+    print("to 8 kHz", *scores(low_target, at_8_khz(enhance(noisy)), RATE // 2))
+    brought_up = np.stack([np.asarray(resample(clip, RATE // 2, RATE), np.float32) for clip in low_noisy])
+    print("from 8  ", *scores(low_target, at_8_khz(enhance(brought_up)), RATE // 2))
     for hz, vibrato, fall, harmonics in VOWELS if network is not None else ():
         print(f"vowel {hz} Hz, change in dB:", *held(network, hz, vibrato, fall, harmonics))
 
@@ -273,12 +279,21 @@ def enhanced(network: Banded, noisy: np.ndarray) -> np.ndarray:
     return out[:, late : late + n]
 
 
-def scores(targets: np.ndarray, estimates: np.ndarray) -> list[str]:
-    """Means of PESQ-wb, eSTOI and SI-SDR."""
+def at_8_khz(clips: np.ndarray) -> np.ndarray:
+    """Clips brought down to half the rate."""
+    return np.stack([np.asarray(resample(clip, RATE, RATE // 2), np.float32) for clip in clips])
+
+
+def scores(targets: np.ndarray, estimates: np.ndarray, rate: int = RATE) -> list[str]:
+    """Means of PESQ-wb, at 8 kHz PESQ-nb, eSTOI and SI-SDR."""
     rows = []
-    for target, estimate in zip(targets, estimates, strict=True):
-        clean = target[: estimate.size]
-        heard = metrics.pesq_wideband(clean, estimate), metrics.stoi(clean, estimate, extended=True)
+    for target, whole in zip(targets, estimates, strict=True):
+        clean = target[: whole.size]
+        estimate = whole[: clean.size]
+        pesq = (
+            metrics.pesq_wideband(clean, estimate) if rate == RATE else metrics.pesq_narrowband(clean, estimate, rate)
+        )
+        heard = pesq, metrics.stoi(clean, estimate, extended=True, rate_hz=rate)
         rows.append((*heard, metrics.si_sdr_db(clean, estimate)))
     return [f"{value:.3f}" for value in np.mean(np.array(rows, float), axis=0)]
 

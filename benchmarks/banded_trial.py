@@ -6,7 +6,7 @@
     KERAS_BACKEND=torch python benchmarks/banded_trial.py judge models/banded-trial/weights.npz --data data
     KERAS_BACKEND=torch python benchmarks/banded_trial.py judge can-small --data data
     KERAS_BACKEND=torch python benchmarks/banded_trial.py export models/banded-trial/weights.npz --to banded
-    rtdenoise noisy.wav clean.wav --method CAN --model banded
+    rtdenoise --input noisy.wav --output clean.wav --model banded
 
 Mixtures and losses are `can-live`'s (configs/can-live.yaml) without DNSMOS.  ``train`` goes on where the file is there
 already, and keeps it every five minutes of processor time: network, means of the weights, and optimiser.  The learning

@@ -111,7 +111,6 @@ class Controls:
         with self.lock:
             session, monitor = self._live.session, self._live.session.monitor
             total = monitor.total()
-            names = {key: (monitor.devices.get(key) or {}).get("name") for key in ("source", "target")}
             return LiveStatus(
                 state=session.state,
                 method=session.method,
@@ -124,8 +123,8 @@ class Controls:
                 output=VIRTUAL_MICROPHONE if self._live.default is not None else session.plan.target,
                 default_microphone=self._live.default.taken if self._live.default is not None else None,
                 seconds=total["seconds"],
-                rate_hz=float(monitor.devices.get("rate") or 0.0),
-                devices=names,
+                rate_hz=float(monitor.devices.rate_hz),
+                devices=monitor.devices.names,
                 latency_ms=total["latency_ms"],
                 level_in_dbfs=monitor.level_in_db,
                 level_out_dbfs=monitor.level_out_db,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rtdenoise.typing import F32
+
+if TYPE_CHECKING:
+    from rtdenoise.live_audio.messages import Built
 
 CHANNELS_MAX = 8
 BINS_PER_OCTAVE = 16
@@ -250,21 +253,20 @@ def audible_rate(live: Any) -> float:
     return float(record["engine_rate"] if record["share_target"] > 0.0 else record["rate"])
 
 
-def expect_engine(live: Any, built: Any, latency: str | float) -> None:
+def expect_engine(live: Any, built: Built, latency: str | float) -> None:
     """Write the properties reported by an engine process into the record; set `engine_on` afterwards.
 
     Parameters
     ----------
     live : (1,) `LIVE`, written
-    built : mapping
-        ``hop``, ``latency``, ``rate``, ``limits`` and ``gain_min``.
+    built : Built
     latency : "low", "safe" or float
         From the plan; "safe" gives the engine three hops to deliver its output instead of one.
     """
-    live["engine_hop"], live["engine_latency"] = built["hop"], built["latency"]
-    live["engine_rate"] = built["rate"]
-    live["engine_queue"] = built["hop"] * (3 if latency == "safe" else 1)
-    live["engine_limits"], live["engine_gain_min"] = int(built["limits"]), built["gain_min"]
+    live["engine_hop"], live["engine_latency"] = built.hop, built.latency
+    live["engine_rate"] = built.rate_hz
+    live["engine_queue"] = built.hop * (3 if latency == "safe" else 1)
+    live["engine_limits"], live["engine_gain_min"] = int(built.limits), built.gain_min
     live["engine_wait"] = -1
     live["engine_weight"] = live["was_wet"] = live["engine_inside"] = 0
 

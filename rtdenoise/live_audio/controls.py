@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rtdenoise.config import load_settings
-from rtdenoise.errors import ConfigError, DeviceError
+from rtdenoise.errors import ConfigError, DeviceError, require_choice
 from rtdenoise.live_audio.assembly import Assembly
 from rtdenoise.live_audio.device_names import is_device
 from rtdenoise.live_audio.meters import Meters
@@ -21,12 +21,6 @@ LIMIT_NONE_DB = 100.0
 VIRTUAL_MICROPHONE = "virtual-mic"
 _MARKS_MAX = 1000
 ENDED = "the live session has ended; rtdenoise.live() makes a new one"
-
-
-def check_method(name: str) -> None:
-    """Raise `ConfigError` unless a live session can run the method."""
-    if name not in METHODS:
-        raise ConfigError(f"method={name!r} must be one of {', '.join(METHODS)}")
 
 
 def check_limit(limit_db: float | None) -> None:
@@ -159,7 +153,7 @@ class Controls:
         ConfigError
             If there is no such method.
         """
-        check_method(name)
+        require_choice("method", name, METHODS)
         with self.lock:
             self._active().session.set_method(name)
 

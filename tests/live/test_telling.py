@@ -12,11 +12,10 @@ import pytest
 import soundfile
 
 from rtdenoise.cli.live.options import LiveOptions
-from rtdenoise.cli.live.request import LiveRequest
 from rtdenoise.cli.live.run import LiveRun
 from rtdenoise.cli.live.stop_signals import StopSignals
 from rtdenoise.cli.live.wording import adaptation_notes, line
-from rtdenoise.cli.options import MethodOptions
+from rtdenoise.cli.options import MethodOptions, Options
 from rtdenoise.live_audio.messages import Opened
 from rtdenoise.live_audio.monitor import Monitor
 from rtdenoise.live_audio.record import LIVE, histogram_value_ns
@@ -147,7 +146,7 @@ def test_the_name_of_a_microphone_is_told_from_a_file_that_is_not_there(server, 
 
 def test_the_last_line_says_what_is_missing(server, capsys):
     method = MethodOptions(method="bypass", preset=None, config=None, overrides={})
-    options = LiveRequest(source="mic", target="speaker", method=method, live=LiveOptions(duration=0.3))
+    options = Options(source="mic", target="speaker", method=method, live=LiveOptions(duration=0.3))
     with VirtualCard(server.name), StopSignals() as stop:
         run = LiveRun(plan("bypass"), options, stop)
         try:

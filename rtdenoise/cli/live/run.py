@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rtdenoise.cli.live.options import USUAL_PLACE
-from rtdenoise.cli.live.request import LiveRequest
 from rtdenoise.cli.live.stop_signals import StopSignals
 from rtdenoise.cli.live.terminal import in_foreground
 from rtdenoise.cli.live.wording import adaptation_notes, line
 from rtdenoise.cli.messages import complain
+from rtdenoise.cli.options import Options
 from rtdenoise.live_audio.assembly import Assembly
 from rtdenoise.live_audio.audio.ahead import Ahead
 from rtdenoise.live_audio.controls import Controls
@@ -40,7 +40,7 @@ class LiveRun:
     Parameters
     ----------
     plan : LivePlan
-    options : LiveRequest
+    options : Options
     stop : StopSignals
     microphone : VirtualMicrophone, optional
         What the session plays goes into it.
@@ -56,7 +56,7 @@ class LiveRun:
     def __init__(
         self,
         plan: LivePlan,
-        options: LiveRequest,
+        options: Options,
         stop: StopSignals,
         microphone: VirtualMicrophone | None = None,
         ahead: Ahead | None = None,

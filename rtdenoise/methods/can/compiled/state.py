@@ -9,6 +9,7 @@ import numpy as np
 
 from rtdenoise.kernels.clean_speech.clarity import SMOOTHING_SECONDS
 from rtdenoise.kernels.half import PANEL, TOGETHER, padded, panels, table_dtype
+from rtdenoise.kernels.sized import record_dtype
 from rtdenoise.methods.can.compiled.above import fill_head, head_memory, head_weights, recent_step
 from rtdenoise.methods.can.compiled.band_end import band_fields, fill_band
 from rtdenoise.methods.can.compiled.voiced import fill_voiced, voiced_fields
@@ -29,7 +30,7 @@ def weights_dtype(spec: CanSpec) -> np.dtype[Any]:
     """
     n, layers = spec.n_bins, len(spec.dilations)
     wide, out, table = padded(spec.channels), padded(spec.n_outputs), table_dtype()
-    return np.dtype(
+    return record_dtype(
         [
             ("slope", "f4"),  # first: numba confuses a record with another whose fields are its leading fields
             ("first", table, (wide // PANEL, spec.n_inputs, PANEL)),
@@ -49,8 +50,7 @@ def weights_dtype(spec: CanSpec) -> np.dtype[Any]:
             ("residual", "i8"),
             ("complex_mask", "i8"),
             ("mask_power", "f4"),
-        ],
-        align=True,
+        ]
     )
 
 
@@ -61,7 +61,7 @@ def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
     ``gain_min`` may be written while audio runs; it is read once per hop.
     """
     n, wide, out = spec.n_bins, padded(spec.channels), padded(spec.n_outputs)
-    return np.dtype(
+    return record_dtype(
         [
             ("step", "i8"),
             ("means", "f4", (2, n)),
@@ -85,8 +85,7 @@ def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
             *head_memory(),
             ("clarity_smoothing", "f4"),
             ("gain_min", "f4"),
-        ],
-        align=True,
+        ]
     )
 
 

@@ -10,6 +10,19 @@ nox.options.reuse_existing_virtualenvs = True
 PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
 TORCH = "torch==2.13.0"  # the other backend of Keras that training steps are written for
 
+INTERPRETED = [  # tests of streaming and methods that take seconds without the compiler
+    *(f"tests/streaming/test_{name}.py" for name in ("blocks", "forms", "windows")),
+    *(f"tests/methods/can/test_{name}.py" for name in ("shared", "spec", "wave_spec")),
+    "tests/methods/can/test_models.py::test_shipped_models_stream_like_their_weights",
+    "tests/methods/can/test_above.py::test_the_attenuation_limit_holds_above_8_khz",
+    "tests/methods/can/test_band_end.py::test_the_image_is_what_the_twin_makes",
+    "tests/methods/can/test_grid.py::test_lengths_of_usual_rates",
+    "tests/methods/can/test_many.py::test_a_shipped_network_serves_many_at_any_rate[8000]",
+    "tests/methods/spectral/test_linking.py::test_one_linked_channel_is_the_mono_hop",
+    "tests/methods/spectral/test_behaviour.py::test_a_limit_of_0_db_changes_nothing",
+    "tests/methods/spectral/test_behaviour.py::test_every_tracker_works_with_every_method[SS-minimum]",
+]
+
 
 def install(session: nox.Session, *what: str) -> None:
     """Install, but into an environment that somebody else made (``nox --no-venv``), where it is there already."""
@@ -79,12 +92,14 @@ def oldest(session: nox.Session) -> None:
 
 
 @nox.session
-def kernels(session: nox.Session) -> None:
-    """The kernels as plain Python, which shows how much of them the tests reach; the slowest tests are left out."""
+def interpreted(session: nox.Session) -> None:
+    """Kernels, streaming and methods as plain Python: what their tests reach; what takes longest is left out."""
     install(session, "--editable", ".[dev]")
-    coverage = ["--cov=rtdenoise.kernels", "--cov-report=term:skip-covered", "--cov-fail-under=85"]
-    quick = ["-k", "not (twin and 48000) and not every_single"]
-    command = ["python", "-m", "pytest", "-q", "-p", "no:xdist", *coverage, *quick, "tests/kernels"]
+    packages = [f"--cov=rtdenoise.{name}" for name in ("kernels", "streaming", "methods")]
+    coverage = [*packages, "--cov-report=term:skip-covered", "--cov-fail-under=85"]
+    left_out = ["(twin and 48000)", "every_single", "cut_anywhere", "LiteRT", "(CAN and samples)"]  # LiteRT: not ours
+    quick = ["-k", " and ".join(f"not {each}" for each in left_out)]
+    command = ["python", "-m", "pytest", "-q", "-p", "no:xdist", *coverage, *quick, "tests/kernels", *INTERPRETED]
     session.run(*command, env={"NUMBA_DISABLE_JIT": "1"})
 
 

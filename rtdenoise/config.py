@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from rtdenoise.disk.shipped import data_folder
 from rtdenoise.disk.yamltext import NotYamlError, load_yaml
-from rtdenoise.errors import ConfigError, shortened
-from rtdenoise.methods.spectral.params import SpectralParams, require_choice, require_range
+from rtdenoise.errors import ConfigError, require_choice, shortened
+from rtdenoise.methods.spectral.params import SpectralParams, require_range
 from rtdenoise.rates import check_rate
 
 T = TypeVar("T")

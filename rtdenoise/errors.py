@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 
 
 def shortened(value: object, length: int = 60) -> str:
@@ -54,6 +55,12 @@ def reason(error: BaseException) -> str:
     else:
         text = f"{type(error).__name__}: {error}"
     return " ".join(text.split())
+
+
+def require_choice(name: str, value: object, choices: Collection[object]) -> None:
+    """Raise `ConfigError` unless `value` is one of `choices`."""
+    if isinstance(value, (bool, float)) or value not in choices:
+        raise ConfigError(f"{name}={shortened(value)} must be one of: {', '.join(map(str, choices))}")
 
 
 class SignalWarning(UserWarning):

@@ -4,41 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rtdenoise.errors import ConfigError
-from rtdenoise.evaluate.report.old_record import load_record, without_nan
+from rtdenoise.evaluate.report.comparison import SAME, Change, judge, load_record, without_figures
+from rtdenoise.evaluate.report.statistics import ratio_interval
+from rtdenoise.typing import F64
 
-SLOWER, FASTER, SAME = "slower", "faster", "same"
+SLOWER, FASTER = "slower", "faster"
 TOLERANCE = 0.05
 """Median agreement of two runs on a quiet machine; smaller differences are no change."""
 
 _NOTED = {"paced p99": (1.5, "us"), "delay": (1.01, "ms"), "memory": (1.2, "MB"), "start": (1.5, "s")}
 """Other figures than the cost: the factor of change worth a note, and the unit."""
-
-_RESAMPLES = 4000
-_INTERVAL = (2.5, 97.5)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One row of two records: ratio of new to old cost with its 95 % interval, and the verdict."""
-
-    name: str
-    rate_hz: int
-    ratio: float
-    low: float
-    high: float
-    verdict: str
-    note: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """All fields; None where undefined."""
-        return without_nan(asdict(self))
 
 
 def load_bench(path: Path, schema: str) -> dict[str, Any]:
@@ -103,7 +84,7 @@ def compare(
     rates = [record.get("settings", {}).get("rate_hz") for record in (old, new)]
     rates_now = {row["rate_hz"] for row in new["rows"]}
     gone = [
-        _without_figures(row, SLOWER, "measured before, missing now")
+        without_figures(_subject(row), "ratio", SLOWER, "measured before, missing now")
         for key, row in before.items()
         if key not in after
         and "error" not in row
@@ -121,7 +102,7 @@ def agreement(old: Mapping[str, Any], new: Mapping[str, Any], changes: Collectio
     """
     before = {_key(row): row["holds"] for row in old["rows"] if "error" not in row}
     both = [row for row in new["rows"] if "error" not in row and _key(row) in before]
-    off = [abs(change.ratio - 1.0) for change in changes if not math.isnan(change.ratio)]
+    off = [abs(change.value - 1.0) for change in changes if not math.isnan(change.value)]
     return {
         "rows": len(both),
         "median_difference": float(np.median(off)) if off else None,
@@ -134,21 +115,20 @@ def _key(row: Mapping[str, Any]) -> tuple[str, int, str]:
     return row["name"], row["rate_hz"], row["engine"]
 
 
-def _without_figures(row: Mapping[str, Any], verdict: str, note: str) -> Change:
-    nan = float("nan")
-    return Change(row["name"], row["rate_hz"], nan, nan, nan, verdict, note)
+def _subject(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": row["name"], "rate_hz": row["rate_hz"]}
 
 
 def _change(old: Mapping[str, Any], new: Mapping[str, Any], tolerance: float) -> Change:
     if "error" in new or "error" in old:
         verdict = SLOWER if "error" in new and "error" not in old else SAME
-        return _without_figures(new, verdict, str(new.get("error", old.get("error"))))
+        return without_figures(_subject(new), "ratio", verdict, str(new.get("error", old.get("error"))))
     ratio, low, high = ratio_interval(_relative(old), _relative(new))
-    verdict = SLOWER if low > 1.0 + tolerance else FASTER if high < 1.0 / (1.0 + tolerance) else SAME
+    verdict = judge(low, high, (1.0 / (1.0 + tolerance), 1.0 + tolerance), (FASTER, SLOWER))
     notes = _notes(_figures(old), _figures(new))
     if old["holds"] and not new["holds"]:
         verdict, notes = SLOWER, ["held live before, does not now", *notes]
-    return Change(new["name"], new["rate_hz"], ratio, low, high, verdict, "; ".join(notes))
+    return Change(_subject(new), "ratio", ratio, low, high, verdict, "; ".join(notes))
 
 
 def _figures(row: Mapping[str, Any]) -> dict[str, float | None]:
@@ -171,16 +151,6 @@ def _notes(old: Mapping[str, float | None], new: Mapping[str, float | None]) -> 
     return found
 
 
-def _relative(row: Mapping[str, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _relative(row: Mapping[str, Any]) -> F64:
     steady = row["back_to_back"]
     return np.array(steady["rounds_us"], np.float64) / np.array(steady["reference_us"], np.float64)
-
-
-def ratio_interval(
-    old: np.ndarray[Any, np.dtype[np.float64]], new: np.ndarray[Any, np.dtype[np.float64]]
-) -> tuple[float, float, float]:
-    """Ratio of the medians, new to old, with its 95 % interval."""
-    rng = np.random.default_rng(0)
-    medians = [np.median(v[rng.integers(v.size, size=(_RESAMPLES, v.size))], axis=1) for v in (old, new)]
-    low, high = np.percentile(medians[1] / medians[0], _INTERVAL)
-    return float(np.median(new) / np.median(old)), float(low), float(high)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from rtdenoise.bench.tables import label, markdown, smallest_line
 from rtdenoise.disk.atomic import make_folder, remove_empty, write_text
 from rtdenoise.errors import AudioFileError
-from rtdenoise.evaluate.report.drawing import COLOURS, NO_PICTURES, STYLE, can_draw, make_figure, save_figure
+from rtdenoise.evaluate.report import html
+from rtdenoise.evaluate.report.drawing import COLOURS, NO_PICTURES, can_draw, make_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -112,20 +113,14 @@ def _capacity(rows: Sequence[Mapping[str, Any]]) -> Figure | None:
 
 
 def _page(record: Mapping[str, Any], pictures: Sequence[str]) -> str:
-    body = "".join(_table(block) for block in markdown(record).split("\n\n"))
-    images = "".join(f'<p><img src="{escape(name)}" alt="{escape(name)}"></p>' for name in pictures)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
-        f'content="width=device-width"><title>rtdenoise bench</title><style>{STYLE}</style></head><body>'
-        f"<h1>Bench</h1><p><strong>{escape(smallest_line(record))}</strong></p>{body}{images}</body></html>\n"
-    )
+    blocks = [_block(block) for block in markdown(record).split("\n\n")]
+    head = f"<h1>Bench</h1><p><strong>{escape(smallest_line(record))}</strong></p>"
+    return html.document("rtdenoise bench", "".join([head, *blocks, *map(html.picture, pictures)]))
 
 
-def _table(block: str) -> str:
+def _block(block: str) -> str:
     """Convert one block of our own Markdown to HTML: a table or a paragraph."""
     if not block.startswith("|"):
         return f"<p>{escape(block)}</p>"
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in block.strip().splitlines()]
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in lines[0])
-    rows = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines[2:])
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    return html.table(lines[0], lines[2:])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rtdenoise.bench.compare import Change
-from rtdenoise.evaluate.report.tables import markdown_table, number
+from rtdenoise.evaluate.report.comparison import Change
+from rtdenoise.evaluate.report.tables import markdown_table
 
 
 def rows_table(record: Mapping[str, Any]) -> str:
@@ -114,10 +114,7 @@ def markdown(record: Mapping[str, Any]) -> str:
 
 def changes_table(changes: Sequence[Change]) -> str:
     """The result of `compare`."""
-    rows = [
-        [c.name, str(c.rate_hz), number(c.ratio, 3), f"{number(c.low, 3)} to {number(c.high, 3)}", c.verdict, c.note]
-        for c in changes
-    ]
+    rows = [[*map(str, c.subject.values()), *c.cells(3), c.verdict, c.note] for c in changes]
     return markdown_table(("method", "rate", "cost, new / old", "95 % interval", "verdict", "note"), rows)
 
 

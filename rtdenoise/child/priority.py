@@ -6,8 +6,6 @@ which cannot be raised again and kills a process that exceeds it.
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from rtdenoise.child.questions import answer, ask
 from rtdenoise.child.scheduling import PRIORITY_AUDIO, Grant, request_priority
 
@@ -22,11 +20,11 @@ def try_priority() -> Grant:
     DeviceError
         If the system does not respond.
     """
-    found = ask(
+    grant: Grant = ask(
         "rtdenoise.child.priority", timeout_seconds=_TIMEOUT_SECONDS, what="real-time priority cannot be asked for"
     )
-    return Grant(**found)
+    return grant
 
 
 if __name__ == "__main__":
-    answer(lambda: asdict(request_priority(0, PRIORITY_AUDIO)))
+    answer(lambda: request_priority(0, PRIORITY_AUDIO))

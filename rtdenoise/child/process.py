@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -12,6 +11,8 @@ from collections import deque
 from contextlib import suppress
 from queue import Empty, Queue
 from typing import Any
+
+from rtdenoise.child.lines import decode, encode
 
 _CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGILL, signal.SIGFPE)
 _FLOOD_BYTES = 4 << 20  # a dead server makes PortAudio write endlessly
@@ -34,7 +35,7 @@ class Child:
         self.name = name
         self.words: deque[str] = deque(maxlen=_KEPT_LINES)
         self.flooding = False
-        self._events: Queue[dict[str, Any]] = Queue()
+        self._events: Queue[Any] = Queue()
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
@@ -65,14 +66,14 @@ class Child:
         code = self._process.poll()
         return silent_end(code) if code is not None and -code in _CRASHES else ""
 
-    def order(self, order: str, **fields: Any) -> None:
-        """Send an order; ignored if the process is gone."""
+    def order(self, order: Any) -> None:
+        """Send an order, a message of `child.lines`; ignored if the process is gone."""
         assert self._process.stdin is not None
         with suppress(OSError, ValueError):
-            self._process.stdin.write((json.dumps({"order": order, **fields}) + "\n").encode())
+            self._process.stdin.write(encode(order))
             self._process.stdin.flush()
 
-    def event(self, timeout_seconds: float = 0.0) -> dict[str, Any] | None:
+    def event(self, timeout_seconds: float = 0.0) -> Any:
         """The next event, or None after the timeout."""
         try:
             return self._events.get(timeout=timeout_seconds) if timeout_seconds > 0 else self._events.get_nowait()
@@ -91,17 +92,16 @@ class Child:
             self._process.kill()
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(0.5)
-        for pipe in (self._process.stdin,):
-            with suppress(OSError, ValueError):
-                if pipe is not None:
-                    pipe.close()
+        assert self._process.stdin is not None
+        with suppress(OSError, ValueError):
+            self._process.stdin.close()
 
     def _read_events(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as lines:
             for line in lines:
                 with suppress(ValueError):
-                    self._events.put(json.loads(line))
+                    self._events.put(decode(line))
 
     def _read_words(self) -> None:
         assert self._process.stderr is not None

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 
+from rtdenoise.child.lines import decode, encode
 from rtdenoise.child.scheduling import end_with_parent
 from rtdenoise.errors import DeviceError
 
 
 def ask(module: str, *arguments: str, timeout_seconds: float, what: str) -> Any:
-    """Result of the query ``python -m module arguments``.
+    """Result of the query ``python -m module arguments``: what JSON can hold, and messages (`child.lines`).
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def ask(module: str, *arguments: str, timeout_seconds: float, what: str) -> Any:
     if done.returncode != 0 or not lines:
         reason = done.stderr.strip().splitlines()[-1:] or [silent_end(done.returncode)]
         raise DeviceError(f"{what}: {reason[0]}")
-    said = json.loads(lines[-1])
+    said = decode(lines[-1])
     if "error" in said:
         raise DeviceError(said["error"])
     return said["answer"]
@@ -60,4 +60,4 @@ def answer(question: Callable[[], Any]) -> None:
         said = {"answer": question()}
     except DeviceError as error:
         said = {"error": str(error)}
-    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.write(encode(said).decode())

@@ -11,6 +11,8 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 
+from rtdenoise.child.lines import message
+
 PRIORITY_AUDIO = 70
 PRIORITY_ENGINE = 65
 _RTKIT_PRIORITY = 15
@@ -21,6 +23,7 @@ HOW_PRIORITY = f"install rtkit, or add `@audio - rtprio 80` to {_LIMITS}"
 HOW_MEMORY = f"add `@audio - memlock unlimited` to {_LIMITS}"
 
 
+@message
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """One request: its name, whether it was granted, and how, or how to obtain it."""

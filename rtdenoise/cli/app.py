@@ -11,7 +11,7 @@ import click
 
 from rtdenoise import __version__
 from rtdenoise.cli import commands
-from rtdenoise.cli.live.options import live_options, refuse_live_options, take_live_options
+from rtdenoise.cli.live.options import LIVE_NAMES, live_options, refuse_live_options, take_live_options
 from rtdenoise.cli.messages import configure_logging
 from rtdenoise.cli.options import Options, method_options, take_method_options
 from rtdenoise.cli.strict import StrictGroup
@@ -26,10 +26,7 @@ _SECTIONS = {
     ),
     "Files and folders": ("plot", "jobs"),
     "Pipes": ("rate", "form", "pipe_channels", "aligned"),
-    "Live audio": (
-        "block", "latency", "duration", "live_channels", "monitor_only", "record", "every", "run_in", "control",
-        "recordings",
-    ),
+    "Live audio": LIVE_NAMES,
 }  # fmt: skip
 
 

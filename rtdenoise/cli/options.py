@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,22 +30,22 @@ class MethodOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """One run of the root command."""
+    """One run: where from, where to, with what; `rtdenoise live` leaves out what files and pipes need."""
 
     source: str
     target: str | None
     method: MethodOptions
-    overwrite: bool
-    plot: bool
-    as_json: bool
-    rate: int | None
-    form: str | None
-    pipe_channels: int
-    aligned: bool
-    jobs: int | None
-    quiet: bool
-    verbosity: int
-    live: LiveOptions
+    live: LiveOptions = field(default_factory=LiveOptions)
+    overwrite: bool = False
+    plot: bool = False
+    as_json: bool = False
+    rate: int | None = None
+    form: str | None = None
+    pipe_channels: int = 1
+    aligned: bool = True
+    jobs: int | None = None
+    quiet: bool = False
+    verbosity: int = 0
 
 
 class _Channels(click.ParamType[Any]):

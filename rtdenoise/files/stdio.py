@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rtdenoise.errors import AudioFileError, ConfigError
+from rtdenoise.errors import AudioFileError, ConfigError, require_choice
 from rtdenoise.files.signals import DeferredSignals
 from rtdenoise.sound.encoding import Encoding
 from rtdenoise.sound.pcm import SAMPLE_BYTES, SUBTYPES, from_bytes, to_bytes
@@ -35,8 +35,8 @@ class PipeFormat:
     channels: int = 1
 
     def __post_init__(self) -> None:
-        if self.form not in (None, "wav", *RAW_FORMS):
-            raise ConfigError(f"format={self.form!r} must be one of: {', '.join(RAW_FORMS)}, wav")
+        if self.form is not None:
+            require_choice("format", self.form, (*RAW_FORMS, "wav"))
         if self.channels < 1:
             raise ConfigError(f"channels={self.channels} on a pipe must be at least 1")
 

@@ -23,6 +23,11 @@ class Size(int):
     """A length in the shape of a field that is data, not part of the type."""
 
 
+def record_dtype(fields: list[tuple[Any, ...]]) -> np.dtype[Any]:
+    """Record dtype of `fields`, whose values are attributes of a record also where nothing is compiled."""
+    return np.dtype((np.record, np.dtype(fields, align=True)))
+
+
 def sized_dtype(fields: list[tuple[Any, ...]]) -> np.dtype[Any]:
     """Record dtype of `fields`: those of a fixed size, the places of all others, and the others.
 
@@ -34,7 +39,7 @@ def sized_dtype(fields: list[tuple[Any, ...]]) -> np.dtype[Any]:
     sized = [field for field in fields if _is_sized(field)]
     places = [(f"{PLACE}{len(shape)}_{kind}_{name}", "u4", (3,)) for name, kind, shape in sized]
     fixed = [field for field in fields if not _is_sized(field)]
-    return np.dtype((np.record, np.dtype([*fixed, *places, *sized], align=True)))
+    return record_dtype([*fixed, *places, *sized])
 
 
 def _is_sized(field: tuple[Any, ...]) -> bool:
@@ -69,7 +74,7 @@ def header_of(record: np.dtype[Any]) -> np.dtype[Any]:
 
 @lru_cache(maxsize=16)
 def _header(fields: tuple[tuple[Any, ...], ...]) -> np.dtype[Any]:
-    return np.dtype((np.record, np.dtype(list(fields), align=True)))
+    return record_dtype(list(fields))
 
 
 def _as_it_is(record: Any) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rtdenoise.config import load_settings
-from rtdenoise.errors import ConfigError, DeviceError
+from rtdenoise.errors import ConfigError, DeviceError, require_choice
 from rtdenoise.live_audio.assembly import Assembly
 from rtdenoise.live_audio.device_names import is_device
 from rtdenoise.live_audio.meters import Meters
@@ -21,12 +21,6 @@ LIMIT_NONE_DB = 100.0
 VIRTUAL_MICROPHONE = "virtual-mic"
 _MARKS_MAX = 1000
 ENDED = "the live session has ended; rtdenoise.live() makes a new one"
-
-
-def check_method(name: str) -> None:
-    """Raise `ConfigError` unless a live session can run the method."""
-    if name not in METHODS:
-        raise ConfigError(f"method={name!r} must be one of {', '.join(METHODS)}")
 
 
 def check_limit(limit_db: float | None) -> None:
@@ -111,7 +105,6 @@ class Controls:
         with self.lock:
             session, monitor = self._live.session, self._live.session.monitor
             total = monitor.total()
-            names = {key: (monitor.devices.get(key) or {}).get("name") for key in ("source", "target")}
             return LiveStatus(
                 state=session.state,
                 method=session.method,
@@ -124,8 +117,8 @@ class Controls:
                 output=VIRTUAL_MICROPHONE if self._live.default is not None else session.plan.target,
                 default_microphone=self._live.default.taken if self._live.default is not None else None,
                 seconds=total["seconds"],
-                rate_hz=float(monitor.devices.get("rate") or 0.0),
-                devices=names,
+                rate_hz=float(monitor.devices.rate_hz),
+                devices=monitor.devices.names,
                 latency_ms=total["latency_ms"],
                 level_in_dbfs=monitor.level_in_db,
                 level_out_dbfs=monitor.level_out_db,
@@ -160,7 +153,7 @@ class Controls:
         ConfigError
             If there is no such method.
         """
-        check_method(name)
+        require_choice("method", name, METHODS)
         with self.lock:
             self._active().session.set_method(name)
 

@@ -110,8 +110,8 @@ def _streams() -> Finding:
     if not report["callbacks"]:
         return troubles.NO_SOUND.finding(message=messages[-1] if messages else f"no sound within {_OPEN_SECONDS:.0f} s")
     devices = session.monitor.devices
-    names = " -> ".join(devices[key]["name"] for key in ("source", "target") if devices.get(key))
-    found = f"{names} at {devices['rate']:.0f} Hz: {report['callbacks']} blocks, {report['lost']} samples lost"
+    names = " -> ".join(filter(None, devices.names.values()))
+    found = f"{names} at {devices.rate_hz:.0f} Hz: {report['callbacks']} blocks, {report['lost']} samples lost"
     return Finding(name="streams", state=OK, found=found)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rtdenoise.live_audio.messages import Opened
 from rtdenoise.live_audio.record import (
     FLAGS,
     HISTOGRAM_BINS,
@@ -118,10 +119,10 @@ class Monitor:
         self._path: tuple[float, ...] = ()
         self._past_max_us = dict.fromkeys(_MAXIMA, 0.0)
         self._lost = LostSamples()
-        self.devices: dict[str, Any] = {}
+        self.devices = Opened()
         self.level_in_db = self.level_out_db = -200.0
 
-    def open(self, live: Any, devices: dict[str, Any]) -> None:
+    def open(self, live: Any, devices: Opened) -> None:
         """Follow this record from now on; called when a stream starts running."""
         if self._live is not None:
             self._past, self._past_max_us = self._sum(), self._max_us()
@@ -196,12 +197,12 @@ class Monitor:
         algorithm = int(record["engine_latency" if record["share_target"] > 0.0 else "latency"])
         second_clock = max(0.0, float(record["play_target"]) - block)  # its lead includes the block
         parts = {
-            "device_in": 1000.0 * float(self.devices.get("latency_in_seconds") or 0.0),
+            "device_in": 1000.0 * self.devices.latency_in_seconds,
             "block": block / per_ms,
             "algorithm": algorithm / per_ms,
             "queue": (max(0, audible_delay(self._live) - algorithm) + second_clock) / per_ms,
             "compute": percentile_ns(record["compute_histogram"], 0.5) / 1e6 * (record["callbacks"] >= _SETTLED),
-            "device_out": 1000.0 * float(self.devices.get("latency_out_seconds") or 0.0),
+            "device_out": 1000.0 * self.devices.latency_out_seconds,
         }
         parts["total"] = sum(parts.values())
         return {name: round(value, 3) for name, value in parts.items()}

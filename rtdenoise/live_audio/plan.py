@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from rtdenoise.config import CanParams, Settings
-from rtdenoise.errors import ConfigError, RtDenoiseError, shortened
+from rtdenoise.errors import ConfigError, RtDenoiseError, require_choice
 from rtdenoise.live_audio.record import CHANNELS_MAX
 from rtdenoise.methods.can.models import engine_for, open_model
 
@@ -58,9 +58,7 @@ class LivePlan:
             raise ConfigError(f"latency={self.latency} s must be above 0 and at most 2 s")
         if self.source is None and self.target is None:
             raise ConfigError("live audio needs a microphone or a speaker; for files give --input FILE alone")
-
-        if self.run_in not in RUN_IN:
-            raise ConfigError(f"run_in={shortened(self.run_in)} must be one of: {', '.join(RUN_IN)}")
+        require_choice("run_in", self.run_in, RUN_IN)
         if self.run_in == "callback" and not self.fits_callback:
             raise ConfigError(
                 "run_in='callback' takes SS, WF and networks over spectra in the compiled engine, at the rate of the "

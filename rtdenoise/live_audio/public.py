@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from rtdenoise.choice import Choice, Config
-from rtdenoise.errors import ConfigError, DeviceError
+from rtdenoise.errors import ConfigError, DeviceError, require_choice
 from rtdenoise.live_audio.assembly import Assembly
-from rtdenoise.live_audio.controls import ENDED, Controls, LiveStatus, Mark, check_limit, check_method
+from rtdenoise.live_audio.controls import ENDED, METHODS, Controls, LiveStatus, Mark, check_limit
 from rtdenoise.live_audio.device_names import STDIO, is_device
 from rtdenoise.live_audio.ends.files import Destination
 from rtdenoise.live_audio.ends.virtual_microphone import VirtualMicrophone
@@ -116,7 +116,7 @@ class LiveSession(AbstractContextManager["LiveSession"]):
 
     @method.setter
     def method(self, name: str) -> None:
-        check_method(name)
+        require_choice("method", name, METHODS)
         self._running().set_method(name)
 
     @property

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from rtdenoise.typing import F32
+
+if TYPE_CHECKING:
+    from rtdenoise.live_audio.messages import Built
 
 CHANNELS_MAX = 8
 BINS_PER_OCTAVE = 16
@@ -26,146 +29,165 @@ NO_TONE = 9.0
 RUNNING, STOPPING, FINISHED = range(3)
 """Values of the field ``phase``."""
 
+
+class Field(NamedTuple):
+    """A field of the record `LIVE`.
+
+    Writers and readers are letters.  A: the audio process, before the stream begins, and to end it; C: the audio
+    callbacks, compiled, in threads of PortAudio; E: the engine process; S: the session, with all that follows it.
+    """
+
+    name: str
+    kind: str
+    """Of numpy."""
+    unit: str
+    writers: str
+    readers: str
+    n: int = 0
+    """Length of an array; 0: a single value."""
+
+
 # Every position is a sample number p of the stream, counted from the first callback.  Noisy sample p is the input; wet
 # sample q is the compiled hop's q-th output; clean sample p plays ``wet[p - wait]``, and the time-aligned dry signal is
 # ``noisy[p - wait - latency]``.  An engine process has a separate, parallel path with `engine_wait` and
 # `engine_latency`; `share` is the weight of that path in the output.
 _SET_UP = [
-    ("rate", "f8"),  # Hz
-    ("noisy", "i8"),  # addresses of the rings, each (capacity, channels) float32
-    ("wet_ring", "i8"),
-    ("answers", "i8"),
-    ("clean", "i8"),
-    ("source", "i8"),
-    ("capacity", "i8"),  # samples per ring, a multiple of `hop`
-    ("channels", "i8"),  # processed
-    ("channels_in", "i8"),  # of the device; 0: the input is the source ring
-    ("channels_out", "i8"),  # of the device; 0: the output is the clean ring alone
-    ("hop", "i8"),
-    ("latency", "i8"),  # of the method
-    ("wake_fd", "i8"),  # eventfd of the engine; -1 if there is none
-    ("scratch", "i8", (2,)),  # for the clock
-    ("fade_step", "f4"),  # per sample, of the start-up fade
-    ("cross_step", "f4"),  # per sample, of the change between wet and dry
-    ("offset_decay", "f4"),  # per sample, of the step left by a late block
-    ("ceiling", "f4"),  # amplitude no output sample exceeds
-    ("limiter_release", "f4"),  # per sample
+    Field("rate", "f8", "Hz", "A", "ACES"),
+    Field("noisy", "i8", "address", "A", "C"),  # addresses of the rings, each (capacity, channels) float32
+    Field("wet_ring", "i8", "address", "A", "C"),
+    Field("answers", "i8", "address", "A", "C"),
+    Field("clean", "i8", "address", "A", "C"),
+    Field("source", "i8", "address", "A", "C"),
+    Field("capacity", "i8", "samples", "A", "CS"),  # samples per ring, a multiple of `hop`
+    Field("channels", "i8", "channels", "A", "ACES"),  # processed
+    Field("channels_in", "i8", "channels", "A", "CS"),  # of the device; 0: the input is the source ring
+    Field("channels_out", "i8", "channels", "A", "C"),  # of the device; 0: the output is the clean ring alone
+    Field("hop", "i8", "samples", "A", "CES"),
+    Field("latency", "i8", "samples", "A", "CS"),  # of the method
+    Field("wake_fd", "i8", "descriptor", "A", "C"),  # eventfd of the engine; -1 if there is none
+    Field("scratch", "i8", "ns", "C", "C", 2),  # for the clock
+    Field("fade_step", "f4", "per sample", "A", "C"),  # of the start-up fade
+    Field("cross_step", "f4", "per sample", "A", "C"),  # of the change between wet and dry
+    Field("offset_decay", "f4", "per sample", "A", "C"),  # of the step left by a late block
+    Field("ceiling", "f4", "amplitude", "A", "C"),  # no output sample exceeds
+    Field("limiter_release", "f4", "per sample", "A", "C"),
 ]
 _PARAMETERS = [
-    ("phase", "i8"),
-    ("rule", "i8"),  # of a spectral method
-    ("gain_min", "f4"),  # amplitude
-    ("mix", "f4"),  # share of the enhanced signal
-    ("wet_target", "f4"),  # 1 enhanced, 0 bypass
-    ("share_target", "f4"),  # 1: the engine is audible, 0: the compiled hop
-    ("loudness", "f4"),  # output gain, amplitude
-    ("source_end", "i8"),  # total length of the source, -1 while unknown
-    ("n_source", "i8"),  # samples written to the source ring
-    ("howl_guard", "i8"),  # 0 switches the howl detector off
+    Field("phase", "i8", "value", "CS", "ACS"),
+    Field("rule", "i8", "value", "AS", "CS"),  # of a spectral method
+    Field("gain_min", "f4", "amplitude", "AS", "CS"),
+    Field("mix", "f4", "share", "AS", "CS"),  # of the enhanced signal
+    Field("wet_target", "f4", "share", "AS", "CS"),  # 1 enhanced, 0 bypass
+    Field("share_target", "f4", "share", "AS", "CS"),  # 1: the engine is audible, 0: the compiled hop
+    Field("loudness", "f4", "amplitude", "AS", "C"),  # output gain
+    Field("source_end", "i8", "samples", "AS", "C"),  # total length of the source, -1 while unknown
+    Field("n_source", "i8", "samples", "S", "CS"),  # written to the source ring
+    Field("howl_guard", "i8", "flag", "A", "C"),  # 0 switches the howl detector off
 ]
 _ENGINE = [
-    ("engine_on", "i8"),  # 1: it is woken for every block and must deliver output
-    ("engine_inside", "i8"),  # 1: it is a compiled network in the callback itself, and no process
-    ("engine_rate", "f8"),  # Hz, at which its method runs inside all adapters
-    ("engine_hop", "i8"),
-    ("engine_latency", "i8"),  # of its method
-    ("engine_queue", "i8"),  # samples of time it has to deliver its output
-    ("engine_wait", "i8"),  # like `wait`, for its output; -1 before the first block
-    ("engine_block", "i8"),  # samples of the block that `engine_wait` was decided for
-    ("engine_gain_min", "f4"),  # amplitude; the user's attenuation limit
-    ("engine_limits", "i8"),  # 1: the method itself respects that limit; 0: that much of the dry signal is added
-    ("engine_n", "i8"),  # output samples ready
-    ("engine_from", "i8"),  # first of them that is valid (an engine that fell behind skips)
-    ("engine_steps", "i8"),
-    ("engine_skipped", "i8"),  # samples it skipped to catch up
-    ("engine_heartbeat_ns", "i8"),
-    ("engine_histogram", "i8", (HISTOGRAM_BINS,)),
-    ("engine_max_ns", "i8"),
+    Field("engine_on", "i8", "flag", "AS", "CES"),  # 1: it is woken for every block and must deliver output
+    Field("engine_inside", "i8", "flag", "AS", "CS"),  # 1: it is a compiled network in the callback, and no process
+    Field("engine_rate", "f8", "Hz", "AS", "S"),  # at which its method runs inside all adapters
+    Field("engine_hop", "i8", "samples", "AS", "CS"),
+    Field("engine_latency", "i8", "samples", "AS", "CS"),  # of its method
+    Field("engine_queue", "i8", "samples", "AS", "C"),  # of time it has to deliver its output
+    Field("engine_wait", "i8", "samples", "ACS", "CES"),  # like `wait`, for its output; -1 before the first block
+    Field("engine_block", "i8", "samples", "C", "C"),  # of the block that `engine_wait` was decided for
+    Field("engine_gain_min", "f4", "amplitude", "AS", "CES"),  # the user's attenuation limit
+    Field("engine_limits", "i8", "flag", "AS", "C"),  # 1: the method respects that limit; 0: dry signal is added
+    Field("engine_n", "i8", "samples", "CE", "CE"),  # output samples ready
+    Field("engine_from", "i8", "samples", "CE", "C"),  # first of them that is valid (an engine that fell behind skips)
+    Field("engine_steps", "i8", "hops", "CE", "CS"),
+    Field("engine_skipped", "i8", "samples", "CE", "S"),  # it skipped to catch up
+    Field("engine_heartbeat_ns", "i8", "ns", "E", "S"),
+    Field("engine_histogram", "i8", "hops", "E", "S", HISTOGRAM_BINS),
+    Field("engine_max_ns", "i8", "ns", "E", "ES"),
 ]
 _COUNTERS = [
-    ("n_in", "i8"),  # samples received so far
-    ("n", "i8"),  # samples output so far
-    ("n_taken", "i8"),  # samples taken from the source ring
-    ("n_wet", "i8"),  # samples produced by the compiled hop
-    ("drained", "i8"),  # samples played after the end of the source
-    ("wait", "i8"),  # samples by which the wet signal is delayed so that blocks are complete; -1 before the first
-    ("block", "i8"),  # samples of the last callback
-    ("callbacks", "i8"),
-    ("thread_id", "i8"),
-    ("first_ns", "i8"),  # monotonic time of the first and of the last callback
-    ("last_ns", "i8"),
-    ("flag_counts", "i8", (len(FLAGS),)),
-    ("late_blocks", "i8"),  # callbacks that took longer than their block lasts
-    ("dry_blocks", "i8"),  # callbacks in which the engine's output was late
-    ("dry_samples", "i8"),
-    ("inserted", "i8"),  # samples by which the wait had to grow after the start
-    ("missing", "i8"),  # source samples that were late
-    ("bad_samples", "i8"),  # NaN or infinite input
-    ("zero_run", "i8"),  # current run of exact zeros at the input
-    ("compute_histogram", "i8", (HISTOGRAM_BINS,)),
-    ("compute_max_ns", "i8"),
-    ("compute_sum_ns", "i8"),
-    ("jitter_histogram", "i8", (HISTOGRAM_BINS,)),
-    ("jitter_max_ns", "i8"),
-    ("energy_in", "f8"),  # sums of squares over all channels
-    ("energy_out", "f8"),
-    ("peak_in", "f4"),  # slowly falling
-    ("peak_out", "f4"),
-    ("limited", "i8"),  # samples the limiter lowered
-    ("adc_seconds", "f8"),  # PortAudio's time of the last block's input
+    Field("n_in", "i8", "samples", "C", "CES"),  # received so far
+    Field("n", "i8", "samples", "C", "CS"),  # output so far
+    Field("n_taken", "i8", "samples", "C", "CS"),  # taken from the source ring
+    Field("n_wet", "i8", "samples", "C", "C"),  # produced by the compiled hop
+    Field("drained", "i8", "samples", "C", "C"),  # played after the end of the source
+    Field("wait", "i8", "samples", "AC", "CS"),  # delay of the wet signal that completes blocks; -1 before the first
+    Field("block", "i8", "samples", "C", "ACS"),  # of the last callback
+    Field("callbacks", "i8", "callbacks", "C", "ACS"),
+    Field("thread_id", "i8", "thread", "C", "A"),
+    Field("first_ns", "i8", "ns", "C", "S"),  # monotonic time of the first and of the last callback
+    Field("last_ns", "i8", "ns", "C", "CS"),
+    Field("flag_counts", "i8", "callbacks", "C", "S", len(FLAGS)),
+    Field("late_blocks", "i8", "callbacks", "C", "S"),  # callbacks that took longer than their block lasts
+    Field("dry_blocks", "i8", "callbacks", "C", "S"),  # callbacks in which the engine's output was late
+    Field("dry_samples", "i8", "samples", "C", "S"),
+    Field("inserted", "i8", "samples", "C", "S"),  # by which the wait had to grow after the start
+    Field("missing", "i8", "samples", "C", "S"),  # source samples that were late
+    Field("bad_samples", "i8", "samples", "C", "S"),  # NaN or infinite input
+    Field("zero_run", "i8", "samples", "C", "CS"),  # current run of exact zeros at the input
+    Field("compute_histogram", "i8", "callbacks", "C", "S", HISTOGRAM_BINS),
+    Field("compute_max_ns", "i8", "ns", "C", "CS"),
+    Field("compute_sum_ns", "i8", "ns", "C", "S"),
+    Field("jitter_histogram", "i8", "callbacks", "C", "S", HISTOGRAM_BINS),
+    Field("jitter_max_ns", "i8", "ns", "C", "CS"),
+    Field("energy_in", "f8", "squared", "C", "S"),  # sums of squares over all channels
+    Field("energy_out", "f8", "squared", "C", "S"),
+    Field("peak_in", "f4", "amplitude", "C", "CS"),  # slowly falling
+    Field("peak_out", "f4", "amplitude", "C", "CS"),
+    Field("limited", "i8", "samples", "C", "S"),  # the limiter lowered
+    Field("adc_seconds", "f8", "s", "C", "S"),  # PortAudio's time of the last block's input
 ]
 _PLAYBACK = [  # only when input and output are two streams with separate clocks
-    ("play_table", "i8"),  # address of the (PHASES + 1, TAPS) float32 interpolator
-    ("play_channels", "i8"),
-    ("play_scratch", "i8", (2,)),  # for the clock
-    ("play_rate", "f8"),  # Hz, nominal
-    ("play_position", "f8"),  # in the clean stream; 0 before the first block
-    ("play_target", "f8"),  # samples between the newest input and the playback position
-    ("play_base", "f8"),  # initial target; the target grows if a device delivers in bursts
-    ("play_grown_ns", "i8"),
-    ("play_error", "f8"),  # smoothed distance from the target
-    ("play_drift", "f8"),  # output clock relative to the input clock
-    ("play_ratio", "f8"),  # current input samples per output sample
-    ("play_callbacks", "i8"),
-    ("play_flag_counts", "i8", (len(FLAGS),)),
-    ("play_starved", "i8"),  # output samples for which no input was available
-    ("play_jumps", "i8"),
-    ("play_block", "i8"),
-    ("play_last", "f4", (CHANNELS_MAX,)),
+    Field("play_table", "i8", "address", "A", "C"),  # the (PHASES + 1, TAPS) float32 interpolator
+    Field("play_channels", "i8", "channels", "A", "C"),
+    Field("play_scratch", "i8", "ns", "C", "C", 2),  # for the clock
+    Field("play_rate", "f8", "Hz", "A", "CS"),  # nominal
+    Field("play_position", "f8", "samples", "C", "C"),  # in the clean stream; 0 before the first block
+    Field("play_target", "f8", "samples", "C", "ACS"),  # between the newest input and the playback position
+    Field("play_base", "f8", "samples", "C", "C"),  # initial target; the target grows if a device delivers in bursts
+    Field("play_grown_ns", "i8", "ns", "C", "C"),
+    Field("play_error", "f8", "samples", "C", "C"),  # smoothed distance from the target
+    Field("play_drift", "f8", "share", "C", "CS"),  # output clock relative to the input clock
+    Field("play_ratio", "f8", "samples", "C", "C"),  # current input samples per output sample
+    Field("play_callbacks", "i8", "callbacks", "C", "S"),
+    Field("play_flag_counts", "i8", "callbacks", "C", "S", len(FLAGS)),
+    Field("play_starved", "i8", "samples", "C", "CS"),  # output samples for which no input was available
+    Field("play_jumps", "i8", "times", "C", "S"),
+    Field("play_last", "f4", "amplitude", "C", "C", CHANNELS_MAX),
 ]
 _MEMORY = [
-    ("fade", "f4"),
-    ("weight", "f4"),  # share of wet against dry
-    ("share", "f4"),  # of the engine's path relative to the compiled hop's
-    ("engine_weight", "f4"),  # share of its output against dry
-    ("difference", "f4", (CHANNELS_MAX,)),  # contribution of wet to the last sample
-    ("offset", "f4", (CHANNELS_MAX,)),  # part of it that is still fading out
-    ("was_wet", "i8"),
-    ("limiter", "f4"),
-    ("howl_gain", "f4"),  # the howl detector's target gain, and the current, smoothed gain
-    ("howl_now", "f4"),
-    ("howls", "i8"),
-    ("howl_hz", "f4"),
-    ("howl_state", "i8"),
-    ("howl_left", "i8"),  # segments until the state ends
-    ("howl_cycles", "i8"),  # times the tone followed the gain down and back up
-    ("howl_needed", "i8"),  # number of cycles needed for a decision
-    ("howl_start", "f4"),  # energy of the tone at its onset, at the gain change, and the minimum since
-    ("howl_before", "f4"),
-    ("howl_lowest", "f4"),
-    ("howl_rises", "i8"),  # consecutive segments in which it grew
-    ("howl_spared", "f4"),  # 2 cos(w) and energy of a tone that did not follow the gain, such as a whistle
-    ("howl_spared_energy", "f4"),
-    ("howl_quiet", "i8"),  # segments without a tone
-    ("howl_sums", "f8", (4,)),
-    ("howl_recent", "f4", (2,)),
-    ("howl_mean", "f4"),  # decimation: running sum and count
-    ("howl_count", "i8"),
-    ("howl_cosine", "f4"),
-    ("howl_run", "i8"),
-    ("howl_energy", "f4"),
+    Field("fade", "f4", "share", "C", "C"),
+    Field("weight", "f4", "share", "AC", "C"),  # share of wet against dry
+    Field("share", "f4", "share", "ACS", "CS"),  # of the engine's path relative to the compiled hop's
+    Field("engine_weight", "f4", "share", "ACS", "CS"),  # share of its output against dry
+    Field("difference", "f4", "amplitude", "C", "C", CHANNELS_MAX),  # contribution of wet to the last sample
+    Field("offset", "f4", "amplitude", "C", "C", CHANNELS_MAX),  # part of it that is still fading out
+    Field("was_wet", "i8", "flag", "ACS", "CS"),
+    Field("limiter", "f4", "amplitude", "AC", "C"),
+    Field("howl_gain", "f4", "amplitude", "AC", "C"),  # the howl detector's target gain, and the current, smoothed gain
+    Field("howl_now", "f4", "amplitude", "AC", "C"),
+    Field("howls", "i8", "times", "C", "S"),
+    Field("howl_state", "i8", "value", "C", "C"),
+    Field("howl_left", "i8", "segments", "C", "C"),  # until the state ends
+    Field("howl_cycles", "i8", "times", "C", "C"),  # times the tone followed the gain down and back up
+    Field("howl_needed", "i8", "times", "C", "C"),  # number of cycles needed for a decision
+    Field(
+        "howl_start", "f4", "squared", "C", "C"
+    ),  # energy of the tone: at its onset, at the gain change, and least since
+    Field("howl_before", "f4", "squared", "C", "C"),
+    Field("howl_lowest", "f4", "squared", "C", "C"),
+    Field("howl_rises", "i8", "segments", "C", "C"),  # consecutive segments in which it grew
+    Field("howl_spared", "f4", "2 cos(w)", "AC", "C"),  # a tone that did not follow the gain, such as a whistle
+    Field("howl_spared_energy", "f4", "squared", "C", "C"),
+    Field("howl_quiet", "i8", "segments", "C", "C"),  # without a tone
+    Field("howl_sums", "f8", "squared", "C", "C", 4),
+    Field("howl_recent", "f4", "amplitude", "C", "C", 2),
+    Field("howl_mean", "f4", "amplitude", "C", "C"),  # decimation: running sum and count
+    Field("howl_count", "i8", "samples", "C", "C"),
+    Field("howl_cosine", "f4", "2 cos(w)", "C", "C"),
+    Field("howl_run", "i8", "segments", "C", "C"),
+    Field("howl_energy", "f4", "squared", "C", "C"),
 ]
-LIVE = np.dtype([*_SET_UP, *_PARAMETERS, *_ENGINE, *_COUNTERS, *_PLAYBACK, *_MEMORY], align=True)
+FIELDS = (*_SET_UP, *_PARAMETERS, *_ENGINE, *_COUNTERS, *_PLAYBACK, *_MEMORY)
+LIVE = np.dtype([(field.name, field.kind, (field.n,) if field.n else ()) for field in FIELDS], align=True)
 """All method-independent state of one live stream, as one record in shared memory."""
 
 
@@ -250,21 +272,20 @@ def audible_rate(live: Any) -> float:
     return float(record["engine_rate"] if record["share_target"] > 0.0 else record["rate"])
 
 
-def expect_engine(live: Any, built: Any, latency: str | float) -> None:
+def expect_engine(live: Any, built: Built, latency: str | float) -> None:
     """Write the properties reported by an engine process into the record; set `engine_on` afterwards.
 
     Parameters
     ----------
     live : (1,) `LIVE`, written
-    built : mapping
-        ``hop``, ``latency``, ``rate``, ``limits`` and ``gain_min``.
+    built : Built
     latency : "low", "safe" or float
         From the plan; "safe" gives the engine three hops to deliver its output instead of one.
     """
-    live["engine_hop"], live["engine_latency"] = built["hop"], built["latency"]
-    live["engine_rate"] = built["rate"]
-    live["engine_queue"] = built["hop"] * (3 if latency == "safe" else 1)
-    live["engine_limits"], live["engine_gain_min"] = int(built["limits"]), built["gain_min"]
+    live["engine_hop"], live["engine_latency"] = built.hop, built.latency
+    live["engine_rate"] = built.rate_hz
+    live["engine_queue"] = built.hop * (3 if latency == "safe" else 1)
+    live["engine_limits"], live["engine_gain_min"] = int(built.limits), built.gain_min
     live["engine_wait"] = -1
     live["engine_weight"] = live["was_wet"] = live["engine_inside"] = 0
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from rtdenoise import errors
-from rtdenoise.child.lines import encode
 from rtdenoise.child.process import Child
+from rtdenoise.child.scheduling import Grant
 from rtdenoise.errors import DeviceError, RtDenoiseError
+from rtdenoise.live_audio import messages
 from rtdenoise.live_audio.audio.ahead import Ahead, audio_process
 from rtdenoise.live_audio.audio.stage import Stage
 from rtdenoise.live_audio.engine.pair import Engines
@@ -68,7 +68,7 @@ class Session:
         self.monitor, self.region = Monitor(), Region(file=ahead.file)
         self.state = "starting"
         self.reopened = 0
-        self.grants: list[dict[str, Any]] = []
+        self.grants: list[Grant] = []
         self._worker: Child | None = None
         self._wake_fd = ahead.wake_fd
         self._ever_ran = self._back_untold = False
@@ -92,7 +92,7 @@ class Session:
         self.state = "starting"
         self._stage.begin(_LIST_AGAIN_SECONDS if self._ever_ran else _LIST_SECONDS)
         self._worker = worker
-        worker.order("run", plan=encode(self.plan), region=self.region.handle, wake_fd=self._wake_fd)
+        worker.order(messages.Open(messages.packed(self.plan), self.region.handle, self._wake_fd))
         self._engines.open(self.plan, self.region)
 
     @property
@@ -155,53 +155,53 @@ class Session:
             raise DeviceError(f"PortAudio cannot list devices: {worker.crash}")
         self._reopen("the audio process ended" + (": the sound server is gone" if worker.flooding else ""))
 
-    def _on_worker(self, event: dict[str, Any]) -> None:
-        kind = event["event"]
-        if kind in ("error", "refused", "finished") and self._worker is not None:
+    def _on_worker(self, event: Any) -> None:
+        if isinstance(event, (messages.Failed, messages.Refused, messages.Finished)) and self._worker is not None:
             self._worker.wait(STOP_SECONDS)  # it disconnects from the sound server first
-        if kind == "rate":
-            self._stage.enter("preparing", _COMPILE_SECONDS)
-            self._engines.set_rate(int(event["rate"]))
-        elif kind == "run-in":
-            self._on_place(event)
-        elif kind == "prepared":
-            self._engines.run()
-        elif kind == "opening":
-            self._stage.enter("opening", _OPEN_SECONDS)
-            self._stage.on_jack = all("JACK" in host for host in event["host_apis"])
-        elif kind == "running":
-            self._on_running(event)
-        elif kind == "granted":
-            self.grants = event["grants"]
-        elif kind == "watching-target":
-            self._watch.leave_out_target()
-        elif kind == "target-gone" and self.state == "running":
-            self._reopen("the output device is gone")
-        elif kind == "refused":
-            self._reopen("the sound server takes no new program")
-        elif kind == "error":
-            self._on_error(event)
-        elif kind == "finished":
-            self.state = "finished"
+        match event:
+            case messages.RateFound():
+                self._stage.enter("preparing", _COMPILE_SECONDS)
+                self._engines.set_rate(event.rate_hz)
+            case messages.RunsIn():
+                self._on_place(event)
+            case messages.Prepared():
+                self._engines.run()
+            case messages.OpeningDevices():
+                self._stage.enter("opening", _OPEN_SECONDS)
+                self._stage.on_jack = all("JACK" in host for host in event.host_apis)
+            case messages.Opened():
+                self._on_running(event)
+            case messages.Granted():
+                self.grants = event.grants
+            case messages.WatchingTarget():
+                self._watch.leave_out_target()
+            case messages.TargetGone() if self.state == "running":
+                self._reopen("the output device is gone")
+            case messages.Refused():
+                self._reopen("the sound server takes no new program")
+            case messages.Failed():
+                self._on_error(event)
+            case messages.Finished():
+                self.state = "finished"
 
-    def _on_place(self, event: dict[str, Any]) -> None:
+    def _on_place(self, place: messages.RunsIn) -> None:
         """The audio process has measured where the network runs; it waits for an engine where that is not in itself."""
-        if event["line"] and event["line"] != self._place:
-            self._place = str(event["line"])
+        if place.line and place.line != self._place:
+            self._place = place.line
             self._tell(self._place)
-        if event["where"] == "engine":
+        if place.where == "engine":
             self.plan = replace(self.plan, run_in="engine")
             self._engines.open(self.plan, self.region)
 
-    def _on_running(self, event: dict[str, Any]) -> None:
+    def _on_running(self, running: messages.Opened) -> None:
         for name, value in self._wanted.items():
             self.region.live[name] = value
-        self.monitor.open(self.region.live, event)
-        self._watch = Watch(event["source"], event["target"], self._zeros)
+        self.monitor.open(self.region.live, running)
+        self._watch = Watch(running.source, running.target, self._zeros)
         self.reopened += self._ever_ran and self._former is None
         self._ever_ran, self._former = True, None
         self.state = "running"
-        self._rules = event["rules"]
+        self._rules = running.rules
         self._engines.prepare_spare()
 
     def _settle(self) -> None:
@@ -213,18 +213,17 @@ class Session:
         if (int(record["last_ns"]) - int(record["first_ns"])) * 1e-9 > _SETTLED_SECONDS:
             self._attempts = 1
 
-    def _on_error(self, event: dict[str, Any]) -> None:
+    def _on_error(self, failed: messages.Failed) -> None:
         if not self._ever_ran:
             self.close()
-            kind = getattr(errors, event["kind"], DeviceError)
-            raise kind(event["message"])
+            raise failed.error
         if self._former is not None:
             self.plan, self._former = self._former, None
             self._heard = self.plan.settings.method
-            self._tell(f"{event['message']}; what was before goes on")
+            self._tell(f"{failed.text}; what was before goes on")
             self._part(0.0)
             return
-        self._reopen(event["message"])
+        self._reopen(failed.text)
 
     def _hear_engine(self) -> None:
         try:

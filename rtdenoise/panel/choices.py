@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from rtdenoise.config import preset_names
-from rtdenoise.errors import ConfigError, shortened
+from rtdenoise.errors import ConfigError, require_choice, shortened
 from rtdenoise.live_audio.audio.devices import Device
 from rtdenoise.live_audio.controls import LIMIT_NONE_DB, METHODS, VIRTUAL_MICROPHONE
 
@@ -45,8 +45,7 @@ def checked_choices(given: Any) -> Choices:
             _check_device(name, value)
         elif name in ("method", "preset", "model"):
             known = {"method": METHODS, "preset": preset_names(), "model": networks()}[name]
-            if value not in known:
-                raise ConfigError(f"{name}={shortened(value)} must be one of: {', '.join(known)}")
+            require_choice(name, value, known)
         else:
             raise ConfigError(f"nothing is called {shortened(name)}")
     return dict(given)

@@ -11,6 +11,7 @@ from rtdenoise.bench import compare
 from rtdenoise.bench.run import SCHEMA
 from rtdenoise.bench.tables import agreement_line, changes_table
 from rtdenoise.errors import AudioFileError, ConfigError
+from rtdenoise.evaluate.report.comparison import SAME
 
 
 def row(rng, cost=10.0, machine=1.0, holds=True, name="WF:low"):
@@ -26,17 +27,17 @@ def verdict(old, new, **more):
 
 def test_noise_is_no_change():
     rng = np.random.default_rng(1)
-    assert {verdict(row(rng), row(rng)).verdict for _ in range(100)} == {compare.SAME}
+    assert {verdict(row(rng), row(rng)).verdict for _ in range(100)} == {SAME}
 
 
 def test_a_loss_of_a_fifth_is_found_whatever_the_machine():
     rng = np.random.default_rng(2)
     for machine in (1.0, 3.0, 0.4):
         found = verdict(row(rng), row(rng, cost=12.0, machine=machine))
-        assert (found.verdict, found.ratio) == (compare.SLOWER, pytest.approx(1.2, rel=0.05))
+        assert (found.verdict, found.value) == (compare.SLOWER, pytest.approx(1.2, rel=0.05))
         assert found.low < 1.2 < found.high
         assert verdict(row(rng, cost=12.0), row(rng, machine=machine)).verdict == compare.FASTER
-    assert verdict(row(rng), row(rng, cost=12.0), tolerance=0.5).verdict == compare.SAME
+    assert verdict(row(rng), row(rng, cost=12.0), tolerance=0.5).verdict == SAME
 
 
 def test_what_held_and_does_not_is_worse_at_any_cost():
@@ -49,7 +50,7 @@ def test_a_row_that_broke_is_worse():
     rng = np.random.default_rng(4)
     broken = {"name": "WF:low", "rate_hz": 16000, "engine": "native", "holds": False, "error": "gone"}
     assert verdict(row(rng), broken).verdict == compare.SLOWER
-    assert verdict(broken, broken).verdict == compare.SAME
+    assert verdict(broken, broken).verdict == SAME
 
 
 def test_a_row_that_is_gone_is_worse_unless_it_was_not_asked_for():
@@ -57,10 +58,10 @@ def test_a_row_that_is_gone_is_worse_unless_it_was_not_asked_for():
     old = {"rows": [row(rng), row(rng, name="SS:low")], "settings": {"rate_hz": 16000}}
     new = {"rows": [row(rng)], "settings": {"rate_hz": 16000}}
     gone = compare.compare(old, new)[1]
-    assert (gone.name, gone.verdict, gone.note) == ("SS:low", compare.SLOWER, "measured before, missing now")
+    assert (gone.subject["name"], gone.verdict, gone.note) == ("SS:low", compare.SLOWER, "measured before, missing now")
     assert json.loads(json.dumps(gone.as_dict(), allow_nan=False))["ratio"] is None
     assert "| - | - to - | slower | measured before" in changes_table([gone])
-    assert [c.name for c in compare.compare(old, new, names=("WF:low",))] == ["WF:low"]
+    assert [c.subject["name"] for c in compare.compare(old, new, names=("WF:low",))] == ["WF:low"]
     elsewhere = {**old, "rows": [*old["rows"][:1], {**old["rows"][0], "rate_hz": 48000}]}
     assert len(compare.compare(elsewhere, new, names=("WF:low",))) == 1  # a quick run has one rate
     assert len(compare.compare(elsewhere, new)) == 2

@@ -18,6 +18,7 @@ from rtdenoise.evaluate import clips, mixing, scoring
 from rtdenoise.evaluate.compared.systems import System, parse_own
 from rtdenoise.evaluate.measures import metrics
 from rtdenoise.evaluate.report import compare, tables
+from rtdenoise.evaluate.report.comparison import SAME
 from rtdenoise.evaluate.report.record import SCHEMA, make_record, to_csv, to_json
 
 pytest.importorskip("pystoi", reason="package pystoi is not installed")
@@ -168,16 +169,18 @@ def test_tables_tell_means_distances_and_clean_speech(record):
 
 def test_what_became_worse_is_told_apart_from_chance(record):
     old = json.loads(to_json(record))
-    assert {change.verdict for change in compare.compare(old, record)} == {compare.SAME}
+    assert {change.verdict for change in compare.compare(old, record)} == {SAME}
     worse = json.loads(to_json(record))
     for name, rows in worse["scores"].items():
         rows["WF:low"]["si_sdr_db"] -= 1.0
         rows["WF:low"]["estoi"] += 0.02 if name.startswith("0000") else -0.02  # not sure with four clips
-    verdicts = {(c.system, c.metric): c.verdict for c in compare.compare(old, worse)}
+    verdicts = {(c.subject["system"], c.subject["metric"]): c.verdict for c in compare.compare(old, worse)}
     assert verdicts["WF:low", "si_sdr_db"] == compare.WORSE
-    assert verdicts["WF:low", "estoi"] == compare.SAME
-    assert verdicts["bypass", "si_sdr_db"] == compare.SAME
-    assert {(c.system, c.metric): c.verdict for c in compare.compare(worse, old)}["WF:low", "si_sdr_db"] == "better"
+    assert verdicts["WF:low", "estoi"] == SAME
+    assert verdicts["bypass", "si_sdr_db"] == SAME
+    assert {(c.subject["system"], c.subject["metric"]): c.verdict for c in compare.compare(worse, old)}[
+        "WF:low", "si_sdr_db"
+    ] == "better"
 
 
 def test_a_method_that_breaks_on_every_clip_is_worse(record):
@@ -185,15 +188,15 @@ def test_a_method_that_breaks_on_every_clip_is_worse(record):
     broken = json.loads(to_json(record))
     for rows in broken["scores"].values():
         del rows["WF:low"]
-    found = {(c.system, c.metric): c for c in compare.compare(old, broken)}
+    found = {(c.subject["system"], c.subject["metric"]): c for c in compare.compare(old, broken)}
     assert found["WF:low", compare.LOST].verdict == compare.WORSE
-    assert found["WF:low", compare.LOST].clips == 5
-    assert {c.verdict for c in found.values() if c.system == "bypass"} == {compare.SAME}
+    assert found["WF:low", compare.LOST].subject["clips"] == 5
+    assert {c.verdict for c in found.values() if c.subject["system"] == "bypass"} == {SAME}
     assert "failed or missing now" in compare.changes_table(list(found.values()))
     assert json.loads(json.dumps(found["WF:low", compare.LOST].as_dict(), allow_nan=False))["difference"] is None
     del broken["systems"]["WF:low"]  # not even tried: worse, unless the others alone were asked for
-    assert compare.WORSE in {c.verdict for c in compare.compare(old, broken) if c.system == "WF:low"}
-    assert {c.system for c in compare.compare(old, broken, ["bypass"])} == {"bypass"}
+    assert compare.WORSE in {c.verdict for c in compare.compare(old, broken) if c.subject["system"] == "WF:low"}
+    assert {c.subject["system"] for c in compare.compare(old, broken, ["bypass"])} == {"bypass"}
 
 
 def test_a_clip_left_out_and_a_score_that_became_undefined_are_worse(record):
@@ -202,12 +205,12 @@ def test_a_clip_left_out_and_a_score_that_became_undefined_are_worse(record):
     new["left_out"] = {first: "the process that scored it died"}
     del new["scores"][first]
     new["scores"][second]["bypass"]["si_sdr_db"] = None
-    found = [(c.system, c.metric, c.clips) for c in compare.compare(old, new) if c.verdict == compare.WORSE]
+    found = [tuple(c.subject.values()) for c in compare.compare(old, new) if c.verdict == compare.WORSE]
     assert found == [("bypass", "clips", 1), ("bypass", "si_sdr_db", 1), ("WF:low", "clips", 1)]
     for rows in new["scores"].values():  # what is not measured any more is nobody's loss
         for row in rows.values():
             row.pop("si_sdr_db")
-    assert "si_sdr_db" not in {c.metric for c in compare.compare(old, new)}
+    assert "si_sdr_db" not in {c.subject["metric"] for c in compare.compare(old, new)}
 
 
 def test_records_that_cannot_be_compared(record, tmp_path):

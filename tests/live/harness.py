@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.config import Settings, load_settings
+from rtdenoise.live_audio.audio.devices import Device
 from rtdenoise.live_audio.plan import LivePlan
 from rtdenoise.live_audio.session import Session
 from rtdenoise.typing import F32
@@ -39,6 +40,30 @@ def plan(
     overrides = {"channel_mode": channel_mode, "processing_rate_hz": processing_rate_hz}
     found = settings(method, preset, can={"model": model, "engine": can_engine}, **overrides)
     return LivePlan(settings=found, **(devices | fields))
+
+
+def device(
+    name: str,
+    channels_in: int = 1,
+    channels_out: int = 0,
+    *,
+    host_api: str = "ALSA",
+    index: int = 0,
+    default: bool = False,
+) -> Device:
+    """A device that nobody has."""
+    return Device(
+        index=index,
+        name=name,
+        host_api=host_api,
+        channels_in=channels_in,
+        channels_out=channels_out,
+        rate_hz=48000,
+        latency_in_seconds=0.0,
+        latency_out_seconds=0.0,
+        default_input=default,
+        default_output=False,
+    )
 
 
 class Running:

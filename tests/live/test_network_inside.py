@@ -13,6 +13,7 @@ from rtdenoise.errors import ConfigError
 from rtdenoise.live_audio.audio import pace
 from rtdenoise.live_audio.audio.pace import Bench
 from rtdenoise.live_audio.callback.programs import process_callback, start_of
+from rtdenoise.live_audio.messages import Opened
 from rtdenoise.live_audio.monitor import Monitor
 from rtdenoise.live_audio.record import audible_delay
 from tests.live.harness import plan
@@ -60,7 +61,7 @@ def test_what_is_heard_is_the_offline_output_to_the_bit_at_the_reported_delay(be
     assert_array_equal(out[delay + FADE :], expected[FADE : out.size - delay])
     assert bench.live["dry_blocks"][0] == bench.live["engine_skipped"][0] == 0
     monitor = Monitor()
-    monitor.open(bench.live, {})
+    monitor.open(bench.live, Opened())
     report = monitor.total()
     assert (report["run_in"], report["processing_rate_hz"], report["band_hz"]) == ("callback", RATE, RATE / 2)
 

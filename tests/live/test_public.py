@@ -31,7 +31,7 @@ def test_a_session_is_opened_told_what_to_do_and_ended(server, tmp_path):
         status = session.status()
         assert (status.state, status.method, status.bypass, status.rate_hz) == ("running", "bypass", True, server.rate)
         assert status.latency_ms["total"] > 0.0 and status.compute_us["max"] > 0.0
-        with pytest.raises(ConfigError, match="method='ML2' must be one of SS, WF, bypass, CAN"):
+        with pytest.raises(ConfigError, match="method='ML2' must be one of: SS, WF, bypass, CAN"):
             session.method = "ML2"
         session.method = "SS"
         until(lambda: session.status().method == "SS")
@@ -121,7 +121,7 @@ def test_a_session_that_is_not_open_says_how_to_open_it():
     session = rtdenoise.live()
     with pytest.raises(DeviceError, match="not open: use it in a `with` statement, or call open"):
         session.status()
-    with pytest.raises(ConfigError, match="method='ML2' must be one of SS, WF, bypass, CAN"):
+    with pytest.raises(ConfigError, match="method='ML2' must be one of: SS, WF, bypass, CAN"):
         session.method = "ML2"
     with pytest.raises(ConfigError, match="attenuation_limit_db=-3 must be from 0 to 100 dB, or None"):
         session.attenuation_limit_db = -3

@@ -13,7 +13,7 @@ import pytest
 from rtdenoise.live_audio.ends.feeder import Feeder
 from rtdenoise.live_audio.session import Session
 from rtdenoise.live_audio.supervise import ending, watch
-from tests.live.harness import Running, plan, running
+from tests.live.harness import Running, device, plan, running
 from tests.live.test_exactness import noise
 from tests.virtual_card.card import VirtualCard
 
@@ -221,7 +221,7 @@ def test_an_output_is_looked_for_only_where_it_goes_without_a_word(host_api, mon
     from rtdenoise.live_audio.record import LIVE
 
     live, told = np.zeros(1, LIVE), []
-    eyes = watch.Watch(None, {"name": "speaker", "host_api": host_api})
+    eyes = watch.Watch(None, device("speaker", 0, 2, host_api=host_api))
     for _ in range(5):
         live["callbacks"] += 1
         assert eyes.trouble(live, told.append) == "", "a list of nothing says nothing"

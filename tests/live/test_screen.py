@@ -12,6 +12,7 @@ from rich.console import Console
 from rtdenoise.cli.live.screen import Screen
 from rtdenoise.live_audio.controls import Mark
 from rtdenoise.live_audio.ends.recorder import Recorder
+from rtdenoise.live_audio.messages import Opened
 from rtdenoise.live_audio.monitor import Monitor, count_xruns
 from rtdenoise.live_audio.record import FLAGS, LIVE
 from rtdenoise.live_audio.session import Session
@@ -50,7 +51,7 @@ def test_an_interval_counts_its_own_lost_samples():
     monitor, counts = Monitor(), []
     for gap_seconds in (0.25, 0.125):
         live = stream()
-        monitor.open(live, {})
+        monitor.open(live, Opened())
         for block in range(1500):
             seconds = block * 128 / 16000 + gap_seconds * (block > 500)
             live["callbacks"], live["n"], live["first_ns"] = block + 2, block * 128, int(1e9)
@@ -65,7 +66,7 @@ def test_an_interval_counts_its_own_lost_samples():
 def test_what_is_played_before_the_first_block_is_no_xrun():
     live = stream()
     monitor = Monitor()
-    monitor.open(live, {})
+    monitor.open(live, Opened())
     live["flag_counts"][0, FLAGS.index("priming_output")] = 3
     live["flag_counts"][0, FLAGS.index("input_overflow")] = 2
     assert count_xruns(monitor.total()) == 2

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from rtdenoise.live_audio.messages import Opened
 from rtdenoise.live_audio.monitor import Monitor
 from tests.live.test_exactness import noise
 from tests.live.test_faults import start_live
@@ -29,12 +30,12 @@ def levels(report: dict) -> tuple[float, float]:
 
 def test_an_interval_has_its_own_levels_and_the_sum_those_of_all_streams():
     monitor, first, second = Monitor(), stream(), stream()
-    monitor.open(first, {})
+    monitor.open(first, Opened())
     play(first, -20.0, -40.0)
     assert levels(monitor.interval()) == (-20.0, -40.0)
     play(first, -30.0, -30.0)
     assert levels(monitor.interval()) == (-30.0, -30.0)
-    monitor.open(second, {})
+    monitor.open(second, Opened())
     play(second, -10.0, -20.0)
     assert levels(monitor.interval()) == (-10.0, -20.0)
     monitor.freeze()

@@ -12,15 +12,15 @@ import pytest
 import soundfile
 
 from rtdenoise.cli.live.options import LiveOptions
-from rtdenoise.cli.live.request import LiveRequest
 from rtdenoise.cli.live.run import LiveRun
 from rtdenoise.cli.live.stop_signals import StopSignals
 from rtdenoise.cli.live.wording import adaptation_notes, line
-from rtdenoise.cli.options import MethodOptions
+from rtdenoise.cli.options import MethodOptions, Options
+from rtdenoise.live_audio.messages import Opened
 from rtdenoise.live_audio.monitor import Monitor
 from rtdenoise.live_audio.record import LIVE, histogram_value_ns
 from rtdenoise.live_audio.supervise.processor import Processor
-from tests.live.harness import plan, running
+from tests.live.harness import device, plan, running
 from tests.live.test_exactness import noise
 from tests.live.test_screen import row, screen_of, stream
 from tests.virtual_card.card import VirtualCard
@@ -87,20 +87,16 @@ def test_a_stereo_file_on_a_mono_speaker_is_one_line(server, tmp_path):
 
 def test_latency_that_changes_nothing_is_as_low_and_an_engine_gets_its_hops():
     """On JACK; a host that listens to it is not spoken of."""
-    opened = {"source": {"name": "mic", "channels_in": 1, "host_api": "JACK Audio Connection Kit"}, "target": None}
+    opened = Opened(source=device("mic", host_api="JACK Audio Connection Kit"))
     inside = [plan("WF", latency=latency) for latency in ("low", "safe", 0.1)]
     assert [len(adaptation_notes(each, opened, None)) for each in inside] == [0, 1, 1]
     engine = [plan("WF", latency=latency, engine_always=True) for latency in ("low", "safe", 0.1)]
     assert [len(adaptation_notes(each, opened, None)) for each in engine] == [0, 0, 1]
-    opened["source"]["host_api"] = "ALSA"
-    assert adaptation_notes(plan("WF", latency="safe"), opened, None) == []
+    assert adaptation_notes(plan("WF", latency="safe"), Opened(source=device("mic", host_api="ALSA")), None) == []
 
 
 def test_channels_without_end_are_a_servers_and_no_misfit():
-    opened = {
-        "source": {"name": "default", "channels_in": 64, "host_api": "ALSA"},
-        "target": {"name": "default", "channels_out": 64, "host_api": "ALSA"},
-    }
+    opened = Opened(source=device("default", 64, 64), target=device("default", 64, 64))
     assert adaptation_notes(plan("WF"), opened, None) == []
 
 
@@ -150,7 +146,7 @@ def test_the_name_of_a_microphone_is_told_from_a_file_that_is_not_there(server, 
 
 def test_the_last_line_says_what_is_missing(server, capsys):
     method = MethodOptions(method="bypass", preset=None, config=None, overrides={})
-    options = LiveRequest(source="mic", target="speaker", method=method, live=LiveOptions(duration=0.3))
+    options = Options(source="mic", target="speaker", method=method, live=LiveOptions(duration=0.3))
     with VirtualCard(server.name), StopSignals() as stop:
         run = LiveRun(plan("bypass"), options, stop)
         try:
@@ -163,7 +159,7 @@ def test_the_last_line_says_what_is_missing(server, capsys):
 
 def test_lost_samples_are_told_in_seconds_too():
     monitor = Monitor()
-    monitor.open(stream(), {})
+    monitor.open(stream(), Opened())
     report = {**monitor.total(), "rate_hz": 16000.0}
     assert line(report).endswith("lost 0")
     assert line({**report, "lost": 4000}).endswith("lost 4000 (0.25 s)")
@@ -174,7 +170,7 @@ def test_the_longest_time_is_told_as_it_was_measured():
     monitor = Monitor()
     for longest_ns in (123_456, 98_765):
         live = stream()
-        monitor.open(live, {})
+        monitor.open(live, Opened())
         live["compute_histogram"][0, 120] = 4
         live["callbacks"], live["compute_sum_ns"], live["compute_max_ns"] = 4, 4 * 98_000, longest_ns
     report = monitor.total()
@@ -232,7 +228,7 @@ def test_the_screen_tells_budget_from_processor_and_no_noise_reduction_in_bypass
 def test_levels_of_another_method_or_limit_are_forgotten(field, value):
     monitor, live = Monitor(), np.zeros(1, LIVE)
     live["rate"], live["block"], live["channels"], live["wet_target"] = 16000, 128, 1, 1.0
-    monitor.open(live, {})
+    monitor.open(live, Opened())
     monitor._path = ()
     monitor.update()
     monitor._levels.extend([(-40.0, -60.0)] * 20)

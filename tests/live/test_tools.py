@@ -13,32 +13,21 @@ import pytest
 import soundfile
 
 from rtdenoise.errors import DeviceError
-from rtdenoise.live_audio.audio.devices import Device, find_device, list_devices, sane_latency
+from rtdenoise.live_audio.audio.devices import find_device, list_devices, sane_latency
 from rtdenoise.live_audio.audio.loopback import chirp, find_chirp, measure
 from rtdenoise.live_audio.ends.virtual_microphone import VirtualMicrophone
+from rtdenoise.live_audio.messages import Opened
 from rtdenoise.live_audio.monitor import Monitor
 from rtdenoise.live_audio.record import HISTOGRAM_BINS, LIVE, histogram_value_ns, percentile_ns
-from tests.live.harness import plan, running
+from tests.live.harness import device, plan, running
 from tests.live.test_exactness import noise
 from tests.virtual_card.card import VirtualCard
 
-
-def device(index, name, channels_in=1, channels_out=0, default=False):
-    return Device(
-        index=index,
-        name=name,
-        host_api="ALSA",
-        channels_in=channels_in,
-        channels_out=channels_out,
-        rate_hz=48000,
-        latency_in_seconds=0.0,
-        latency_out_seconds=0.0,
-        default_input=default,
-        default_output=False,
-    )
-
-
-DEVICES = [device(0, "USB Mic"), device(1, "USB Mic Pro", default=True), device(2, "Speaker", 0, 2)]
+DEVICES = [
+    device("USB Mic", index=0),
+    device("USB Mic Pro", index=1, default=True),
+    device("Speaker", 0, 2, index=2),
+]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +67,7 @@ def test_reports_hold_the_histogram_of_their_own_span():
     live = np.zeros(1, LIVE)
     live["rate"], live["block"], live["channels"] = 16000, 128, 1
     monitor = Monitor()
-    monitor.open(live, {})
+    monitor.open(live, Opened())
     live["compute_histogram"][0, [100, 200]] = 3, 1
     first = monitor.interval()["compute_histogram_us"]
     live["compute_histogram"][0, 100] += 2
@@ -94,7 +83,7 @@ def lost_by(lead_of_the_clock, *, told=True) -> int:
     live = np.zeros(1, LIVE)
     live["rate"], live["block"], live["channels"], live["channels_in"] = 16000, 128, 1, 1
     monitor = Monitor()
-    monitor.open(live, {})
+    monitor.open(live, Opened())
     for block in range(3000):
         seconds = (block * 128 + lead_of_the_clock(block * 128 / 16000)) / 16000
         live["callbacks"], live["n"] = block + 2, block * 128

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 import click
@@ -13,18 +13,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 MAX_CHANNELS = 8
 USUAL_PLACE = "usual"
 """Stands for the default path of the control socket."""
-_NAMES = (
-    "block",
-    "latency",
-    "duration",
-    "live_channels",
-    "monitor_only",
-    "record",
-    "every",
-    "run_in",
-    "control",
-    "recordings",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +29,10 @@ class LiveOptions:
     run_in: str = "auto"
     control: str | None = None
     recordings: str | None = None
+
+
+LIVE_NAMES = tuple(field.name for field in fields(LiveOptions))
+"""Names of the options of live audio."""
 
 
 class _Latency(click.ParamType[Any]):
@@ -146,7 +138,7 @@ def _decorated(function: F, decorators: Sequence[Callable[[F], F]]) -> F:
 
 def take_live_options(values: dict[str, Any]) -> LiveOptions:
     """Remove from `values` what `live_options` put there."""
-    return LiveOptions(**{name: values.pop(name) for name in _NAMES})
+    return LiveOptions(**{name: values.pop(name) for name in LIVE_NAMES})
 
 
 def refuse_live_options(given: list[str], live: LiveOptions) -> None:
@@ -156,7 +148,7 @@ def refuse_live_options(given: list[str], live: LiveOptions) -> None:
     ------
     click.UsageError
     """
-    misplaced = [name for name in given if name in _NAMES]
+    misplaced = [name for name in given if name in LIVE_NAMES]
     if live.live_channels > 1 and "live_channels" not in given:
         raise click.UsageError(f"--channels {live.live_channels}: a number is for live audio; files have their own")
     if misplaced:

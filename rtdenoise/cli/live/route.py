@@ -11,7 +11,6 @@ import click
 
 from rtdenoise.cli.live import early
 from rtdenoise.cli.live.options import LiveOptions
-from rtdenoise.cli.live.request import LiveRequest, from_root
 from rtdenoise.cli.live.stop_signals import StopSignals
 from rtdenoise.cli.messages import FAILED, complain
 from rtdenoise.cli.options import Options
@@ -28,7 +27,7 @@ LIVE_PRESET = "low"
 VIRTUAL = "virtual-mic"
 
 
-def run_live(asked: Options | LiveRequest) -> int:
+def run_live(options: Options) -> int:
     """Denoise from or to an audio device until it is stopped.
 
     Raises
@@ -36,7 +35,6 @@ def run_live(asked: Options | LiveRequest) -> int:
     DeviceError
         If a device cannot be used; the message says what to do.
     """
-    options = asked if isinstance(asked, LiveRequest) else from_root(asked)
     live, method = options.live, options.method
     with ExitStack() as stack:
         stop = stack.enter_context(StopSignals())
@@ -86,7 +84,7 @@ def _told_failure(why: str, *, quiet: bool) -> int:
     return FAILED
 
 
-def _check_target(target: str, options: LiveRequest) -> None:
+def _check_target(target: str, options: Options) -> None:
     """What cannot be written is an error before any device is opened."""
     if options.live.monitor_only and options.target is not None:
         raise click.UsageError("--monitor-only plays and writes nothing: leave --output out (--record DIR writes)")
@@ -96,7 +94,7 @@ def _check_target(target: str, options: LiveRequest) -> None:
         _destination(target, options).check()
 
 
-def _destination(target: str, options: LiveRequest) -> Destination:
+def _destination(target: str, options: Options) -> Destination:
     from rtdenoise.live_audio.ends.files import Destination
 
     form = {} if options.form is None else {"form": options.form}
@@ -104,7 +102,7 @@ def _destination(target: str, options: LiveRequest) -> Destination:
 
 
 def _plan(
-    settings: Settings, options: LiveRequest, live: LiveOptions, target: str, microphone: VirtualMicrophone | None
+    settings: Settings, options: Options, live: LiveOptions, target: str, microphone: VirtualMicrophone | None
 ) -> LivePlan:
     from rtdenoise.live_audio.plan import LivePlan
 
@@ -121,7 +119,7 @@ def _plan(
     )
 
 
-def _attach(live: Assembly, plan: LivePlan, options: LiveRequest, target: str) -> None:
+def _attach(live: Assembly, plan: LivePlan, options: Options, target: str) -> None:
     """Everything beside the devices: a file that is played, a file or a pipe that is written."""
     if plan.source is None:
         if options.source == STDIO:

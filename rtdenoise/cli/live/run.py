@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rtdenoise.cli.live.options import USUAL_PLACE
-from rtdenoise.cli.live.request import LiveRequest
 from rtdenoise.cli.live.stop_signals import StopSignals
 from rtdenoise.cli.live.terminal import in_foreground
 from rtdenoise.cli.live.wording import adaptation_notes, line
 from rtdenoise.cli.messages import complain
+from rtdenoise.cli.options import Options
 from rtdenoise.live_audio.assembly import Assembly
 from rtdenoise.live_audio.audio.ahead import Ahead
 from rtdenoise.live_audio.controls import Controls
@@ -40,7 +40,7 @@ class LiveRun:
     Parameters
     ----------
     plan : LivePlan
-    options : LiveRequest
+    options : Options
     stop : StopSignals
     microphone : VirtualMicrophone, optional
         What the session plays goes into it.
@@ -56,7 +56,7 @@ class LiveRun:
     def __init__(
         self,
         plan: LivePlan,
-        options: LiveRequest,
+        options: Options,
         stop: StopSignals,
         microphone: VirtualMicrophone | None = None,
         ahead: Ahead | None = None,
@@ -185,10 +185,10 @@ class LiveRun:
         if self._options.quiet or self._screen is not None:
             return
         devices, budget = self.session.monitor.devices, self.session.monitor.budget()
-        names = [devices[key]["name"] if devices.get(key) else None for key in ("source", "target")]
-        source, target = names[0] or self._options.source, names[1] or self._options.target or "nowhere"
+        names = devices.names
+        source, target = names["source"] or self._options.source, names["target"] or self._options.target or "nowhere"
         click.echo(
-            f"{self._plan.settings.method}: {source} -> {target} at {devices['rate']:.0f} Hz, "
+            f"{self._plan.settings.method}: {source} -> {target} at {devices.rate_hz:.0f} Hz, "
             f"{budget['total']:.1f} ms from input to output",
             err=True,
         )
@@ -213,24 +213,23 @@ class LiveRun:
         if self._granted or not self.session.grants:
             return
         self._granted = True
-        granted = [f"{grant['name']} ({grant['detail']})" for grant in self.session.grants if grant["granted"]]
+        granted = [f"{grant.name} ({grant.detail})" for grant in self.session.grants if grant.granted]
         if granted and not self._options.as_json:
             self.tell(f"granted: {', '.join(granted)}")
         for grant in self.session.grants:
-            if not grant["granted"]:
-                self.tell(f"{grant['name']} was not granted: {grant['detail']}")
+            if not grant.granted:
+                self.tell(f"{grant.name} was not granted: {grant.detail}")
 
     def summary(self) -> dict[str, Any]:
         """The whole run, for JSON."""
         monitor, output = self.session.monitor, self.live.output
-        devices = {key: (monitor.devices.get(key) or {}).get("name") for key in ("source", "target")}
         return {
             "method": self._plan.settings.method,
-            "rate_hz": monitor.devices.get("rate"),
-            "devices": devices,
+            "rate_hz": monitor.devices.rate_hz or None,
+            "devices": monitor.devices.names,
             "reopened": self.session.reopened,
             "engine_restarts": self.session.engine_restarts,
-            "grants": self.session.grants,
+            "grants": [asdict(grant) for grant in self.session.grants],
             **monitor.total(),
             "marks": [asdict(mark) for mark in self.controls.status().marks],
             "recording_missing_seconds": round(self.live.recorder.missing_seconds, 3),

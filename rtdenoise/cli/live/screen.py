@@ -81,7 +81,7 @@ class Screen:
         session = self._session
         if key == "q":
             self._quit()
-        elif key in "bs" and not session.monitor.devices:
+        elif key in "bs" and not session.monitor.devices.rate_hz:
             self.tell("audio has not started yet")
         elif key == "b":
             self._toggle_bypass()

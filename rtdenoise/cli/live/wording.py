@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rtdenoise.cli.live.options import MAX_CHANNELS
+from rtdenoise.live_audio.messages import Opened
 from rtdenoise.live_audio.monitor import count_xruns
 from rtdenoise.live_audio.plan import LivePlan
 
@@ -31,20 +32,20 @@ def line(report: dict[str, Any]) -> str:
     return "  ".join(parts)
 
 
-def adaptation_notes(plan: LivePlan, devices: dict[str, Any], file: tuple[str, int] | None) -> list[str]:
+def adaptation_notes(plan: LivePlan, devices: Opened, file: tuple[str, int] | None) -> list[str]:
     """A line each for channels that had to be adapted, and for a latency that the host does not take from us.
 
     Parameters
     ----------
     plan : LivePlan
-    devices : dict
-        What was opened, as the monitor has it.
+    devices : Opened
+        What was opened.
     file : (name, channels), optional
         What is played, where no microphone is heard.
     """
-    source, target = devices.get("source"), devices.get("target")
-    heard = (source["name"], source["channels_in"]) if source else file or ("", plan.channels)
-    played = (target["name"], target["channels_out"]) if target else ("", plan.channels)
+    source, target = devices.source, devices.target
+    heard = (source.name, source.channels_in) if source else file or ("", plan.channels)
+    played = (target.name, target.channels_out) if target else ("", plan.channels)
     fewest = min(heard[1], played[1])
     if fewest < plan.channels:
         fates = [_filled(plan.channels, *heard), _left_over(plan.channels, *played)]
@@ -89,10 +90,10 @@ def _count(channels: int) -> str:
     return "1 channel" if channels == 1 else f"{channels} channels"
 
 
-def _latency(plan: LivePlan, devices: dict[str, Any]) -> str:
+def _latency(plan: LivePlan, devices: Opened) -> str:
     """JACK decides on the block alone; of "safe" it leaves the hops that an engine gets to answer."""
-    opened = [devices[key] for key in ("source", "target") if devices.get(key)]
-    if plan.latency == "low" or not any("JACK" in device["host_api"] for device in opened):
+    opened = [device for device in (devices.source, devices.target) if device]
+    if plan.latency == "low" or not any("JACK" in device.host_api for device in opened):
         return ""
     if plan.uses_engine and plan.latency == "safe":
         return ""

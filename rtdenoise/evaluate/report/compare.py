@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rtdenoise.errors import ConfigError
-from rtdenoise.evaluate.report.old_record import load_record, without_nan
+from rtdenoise.evaluate.report.comparison import Change, judge, load_record, without_figures
 from rtdenoise.evaluate.report.record import SCHEMA
 from rtdenoise.evaluate.report.statistics import paired_interval
-from rtdenoise.evaluate.report.tables import COLUMNS, markdown_table, number
+from rtdenoise.evaluate.report.tables import COLUMNS, markdown_table
 
-WORSE, BETTER, SAME = "worse", "better", "same"
+WORSE, BETTER = "worse", "better"
 
 TOLERANCES = {
     "pesq_wb": 0.02,
@@ -29,28 +28,7 @@ TOLERANCES = {
 """Inaudible differences; smaller changes are ignored, however significant."""
 
 LOST = "clips"
-"""Stands in for a metric: clips that lost all scores."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One metric of one system: mean difference over the clips of both records, its 95 % interval, and the verdict.
-
-    If clips lost their score there is no difference, and `note` says what happened; `metric` is `LOST` if all did.
-    """
-
-    system: str
-    metric: str
-    clips: int
-    difference: float
-    low: float
-    high: float
-    verdict: str
-    note: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """All fields; None for what is undefined."""
-        return without_nan(asdict(self))
+"""Stands in for a metric in the subject of a change: clips that lost all scores."""
 
 
 def load_evaluation(path: Path) -> dict[str, Any]:
@@ -108,9 +86,12 @@ def _lost(system: str, metric: str, clips: int) -> list[Change]:
     """The change of a system that lost all its scores, or one metric, on this many clips."""
     if not clips:
         return []
-    nan = float("nan")
     note = "scored before, failed or missing now" if metric == LOST else "defined before, undefined now"
-    return [Change(system, metric, clips, nan, nan, nan, WORSE, note)]
+    return [without_figures(_subject(system, metric, clips), "difference", WORSE, note)]
+
+
+def _subject(system: str, metric: str, clips: int) -> dict[str, str | int]:
+    return {"system": system, "metric": metric, "clips": clips}
 
 
 def _value(row: Mapping[str, Any], metric: str) -> float:
@@ -119,16 +100,17 @@ def _value(row: Mapping[str, Any], metric: str) -> float:
 
 
 def _change(system: str, metric: str, found: Mapping[str, float], tolerance: float) -> Change:
-    verdict = WORSE if found["high"] < -tolerance else BETTER if found["low"] > tolerance else SAME
-    return Change(system, metric, int(found["n"]), found["mean"], found["low"], found["high"], verdict)
+    verdict = judge(found["low"], found["high"], (-tolerance, tolerance), (WORSE, BETTER))
+    subject = _subject(system, metric, int(found["n"]))
+    return Change(subject, "difference", found["mean"], found["low"], found["high"], verdict)
 
 
 def changes_table(changes: list[Change]) -> str:
     """The result of `compare` as Markdown."""
     rows = []
     for change in changes:
-        heading, digits = COLUMNS.get(change.metric, (change.metric, 0))
-        cells = [number(v, digits, sign=True) for v in (change.difference, change.low, change.high)]
+        system, metric, clips = change.subject.values()
+        heading, digits = COLUMNS.get(str(metric), (str(metric), 0))
         verdict = f"{change.verdict}: {change.note}" if change.note else change.verdict
-        rows.append([change.system, heading, str(change.clips), cells[0], f"{cells[1]} to {cells[2]}", verdict])
+        rows.append([str(system), heading, str(clips), *change.cells(digits, sign=True), verdict])
     return markdown_table(("system", "metric", "clips", "new - old", "95 % interval", "verdict"), rows)

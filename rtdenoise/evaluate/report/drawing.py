@@ -1,4 +1,4 @@
-"""Shared style of all report figures and pages: colours, figure size and format, page layout."""
+"""Shared style of all report figures: colours, size and format."""
 
 from __future__ import annotations
 
@@ -14,16 +14,6 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 """Okabe & Ito: distinguishable with colour-vision deficiency."""
-
-STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }
-table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; font-size: .85rem; }
-th, td { padding: .2rem .5rem; text-align: right; border-bottom: 1px solid #8884; }
-th:first-child, td:first-child { text-align: left; }
-.scroll { overflow-x: auto; }
-img { max-width: 100%; height: auto; background: #fff; }
-"""
 
 NO_PICTURES = "pictures need matplotlib: pip install 'rtdenoise[plots]'"
 

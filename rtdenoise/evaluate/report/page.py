@@ -15,15 +15,16 @@ import numpy as np
 from rtdenoise.disk.atomic import write_bytes, write_text
 from rtdenoise.evaluate.clips import CLEAN, Clip, render
 from rtdenoise.evaluate.compared.systems import NOISY, System
-from rtdenoise.evaluate.report.drawing import STYLE, can_draw
+from rtdenoise.evaluate.report import html
+from rtdenoise.evaluate.report.drawing import can_draw
 from rtdenoise.evaluate.report.pictures import spectrograms
 from rtdenoise.evaluate.report.tables import COLUMNS
 from rtdenoise.evaluate.scoring import enhance
 from rtdenoise.typing import F32
 
-_STYLE = f"""{STYLE}
-article {{ margin: 2.5rem 0; border-top: 1px solid #8884; }}
-audio {{ height: 2rem; width: 16rem; vertical-align: middle; }}
+_STYLE = """
+article { margin: 2.5rem 0; border-top: 1px solid #8884; }
+audio { height: 2rem; width: 16rem; vertical-align: middle; }
 """
 _SHOWN = ("pesq_wb", "pesq_nb", "estoi", "si_sdr_db", "dnsmos_ovrl")
 _JUDGES = ("pesq_wb", "pesq_nb", "estoi", "si_sdr_db")
@@ -79,19 +80,13 @@ def write_page(
     best, worst = choose_clips(record, judged, count)
     by_name = {clip.name: clip for clip in clips}
     (folder / "clips").mkdir(exist_ok=True)
-    parts = [_head(record, judged), *(f'<p><img src="{escape(p)}" alt="{escape(p)}"></p>' for p in pictures)]
+    parts = [_head(record, judged), *map(html.picture, pictures)]
     for title, names in (("Gained most", best), ("Gained least", worst)):
         if names:
             parts.append(f"<h2>{title}</h2>")
         parts += [_article(folder, record, by_name[name], systems, judged) for name in names]
     path = folder / "index.html"
-    document = "\n".join(parts)
-    write_text(
-        path,
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width"><title>rtdenoise evaluation</title>'
-        f"<style>{_STYLE}</style></head><body>\n{document}\n</body></html>\n",
-    )
+    write_text(path, html.document("rtdenoise evaluation", "\n".join(parts), _STYLE))
     return path
 
 
@@ -102,7 +97,7 @@ def _head(record: Mapping[str, Any], judged: str) -> str:
         [name, *(_interval(entry["mean"].get(m), COLUMNS[m][1]) for m in shown), _delay(entry)]
         for name, entry in systems.items()
     ]
-    table = _table(["system", *(COLUMNS[m][0] for m in shown), "delay ms"], rows)
+    table = html.table(["system", *(COLUMNS[m][0] for m in shown), "delay ms"], rows)
     count = sum(clip["noise"] != CLEAN for clip in record["clips"])
     return (
         f"<h1>Evaluation</h1><p>{count} clips, rtdenoise {escape(record['version'])}, {escape(record['created'])}. "
@@ -122,16 +117,6 @@ def _interval(found: Mapping[str, float] | None, digits: int) -> str:
     return f"{found['mean']:.{digits}f} ± {(found['high'] - found['low']) / 2:.{digits}f}"
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """An HTML table; cells that begin with ``<`` are markup already."""
-    head = "".join(f"<th>{escape(text)}</th>" for text in headings)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{cell if cell.startswith('<') else escape(cell)}</td>" for cell in row) + "</tr>"
-        for row in rows
-    )
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
 def _article(folder: Path, record: Mapping[str, Any], clip: Clip, systems: Sequence[System], judged: str) -> str:
     clean, noisy, rate_hz = render(clip)
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", clip.name)
@@ -147,7 +132,7 @@ def _article(folder: Path, record: Mapping[str, Any], clip: Clip, systems: Seque
         _write_sound(folder / file, signal, rate_hz)
         cells = [_score(scores.get(name, {}).get(m), COLUMNS[m][1]) for m in shown]
         player = f'<audio controls preload="metadata" src="{escape(file)}" aria-label="{escape(name)}"></audio>'
-        rows.append([name, *cells, player])
+        rows.append([name, *cells, html.Markup(player)])
     image = ""
     if can_draw():
         drawn = {name: sounds[name] for name in (NOISY, judged, "clean") if name in sounds}
@@ -155,7 +140,7 @@ def _article(folder: Path, record: Mapping[str, Any], clip: Clip, systems: Seque
         spectrograms(drawn, rate_hz, folder / picture)
         image = f'<img src="{escape(picture)}" alt="Spectrograms of {escape(clip.name)}" loading="lazy">'
     snr = "" if clip.snr_db is None else f", {clip.snr_db:g} dB"
-    table = _table(["", *(COLUMNS[m][0] for m in shown), "listen"], rows)
+    table = html.table(["", *(COLUMNS[m][0] for m in shown), "listen"], rows)
     return (
         f"<article><h3>{escape(clip.name)}</h3><p>{escape(clip.noise)}{snr}, voice {escape(clip.speaker or '-')}</p>"
         f"{image}{table}</article>"

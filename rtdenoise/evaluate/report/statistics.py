@@ -10,9 +10,8 @@ import numpy as np
 from rtdenoise.typing import F64
 
 _RESAMPLES = 2000
+_RESAMPLES_OF_RATIO = 4000
 _SEED = 0
-INTERVAL = (2.5, 97.5)
-"""Percentiles of a 95 % interval."""
 
 
 def mean_interval(values: Sequence[float]) -> dict[str, float]:
@@ -23,14 +22,27 @@ def mean_interval(values: Sequence[float]) -> dict[str, float]:
     finite = np.array([v for v in values if np.isfinite(v)], np.float64)
     if finite.size == 0:
         return {"mean": float("nan"), "low": float("nan"), "high": float("nan"), "n": 0}
-    low, high = np.percentile(resampled(finite).mean(axis=1), INTERVAL)
-    return {"mean": float(finite.mean()), "low": float(low), "high": float(high), "n": int(finite.size)}
+    low, high = interval(resampled(finite).mean(axis=1))
+    return {"mean": float(finite.mean()), "low": low, "high": high, "n": int(finite.size)}
 
 
-def resampled(values: F64) -> F64:
-    """Draw ``(n,)`` values with replacement, ``(2000, n)``; the same draws in every call for the same n."""
-    drawn = np.random.default_rng(_SEED).integers(values.size, size=(_RESAMPLES, values.size))
-    return np.asarray(values[drawn])
+def resampled(values: F64, rng: np.random.Generator | None = None, count: int = _RESAMPLES) -> F64:
+    """Draw ``(n,)`` values with replacement, ``(count, n)``; without `rng` the same draws in every call for one n."""
+    rng = rng or np.random.default_rng(_SEED)
+    return np.asarray(values[rng.integers(values.size, size=(count, values.size))])
+
+
+def interval(estimates: F64) -> tuple[float, float]:
+    """The 95 % interval of what was estimated from each draw."""
+    low, high = np.percentile(estimates, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def ratio_interval(old: F64, new: F64) -> tuple[float, float, float]:
+    """Ratio of the medians, new to old, with its 95 % interval over independent draws of both."""
+    rng = np.random.default_rng(_SEED)
+    before, after = (np.median(resampled(values, rng, _RESAMPLES_OF_RATIO), axis=1) for values in (old, new))
+    return float(np.median(new) / np.median(old)), *interval(after / before)
 
 
 def paired_interval(values: Sequence[float], reference: Sequence[float]) -> dict[str, float]:

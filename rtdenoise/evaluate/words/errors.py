@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rtdenoise.errors import MissingExtraError
-from rtdenoise.evaluate.report.statistics import INTERVAL, resampled
+from rtdenoise.evaluate.report.statistics import interval, resampled
 from rtdenoise.typing import F64
 
 
@@ -70,6 +70,6 @@ def _ratios(errors: F64, words: F64) -> F64:
 
 
 def _interval(rate: float, rates: F64, counts: Sequence[Count]) -> dict[str, float]:
-    low, high = np.percentile(rates, INTERVAL)
+    low, high = interval(rates)
     words = sum(c.words for c in counts)
-    return {"rate": rate, "low": float(low), "high": float(high), "words": words, "n": len(counts)}
+    return {"rate": rate, "low": low, "high": high, "words": words, "n": len(counts)}

@@ -6,6 +6,7 @@ import os
 
 from rtdenoise.child.process import Child
 from rtdenoise.child.unnamed import UnnamedFile
+from rtdenoise.live_audio.messages import Leave
 
 _LEAVE_SECONDS = 3.0
 
@@ -35,7 +36,7 @@ class Ahead:
     def close(self) -> None:
         """End the process and close what it inherited, if nobody took it."""
         if self._process is not None:
-            self._process.order("leave")  # in order, as it may be talking with the sound server
+            self._process.order(Leave())  # in order, as it may be talking with the sound server
             self._process.end(_LEAVE_SECONDS)
             self.file.close()
             if self.wake_fd >= 0:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rtdenoise.child.lines import ChildEnd
 from rtdenoise.live_audio.audio.shutdown import Shutdown
+from rtdenoise.live_audio.messages import Leave, Leaving
 
 
 class Beginning:
@@ -24,10 +25,11 @@ class Beginning:
         self.parent = ChildEnd(self._on_order)
         threading.Thread(target=self._load_portaudio, daemon=True).start()
 
-    def _on_order(self, parent: ChildEnd, order: dict[str, Any]) -> None:
-        if order["order"] == "leave":
-            parent.send("leaving")
-        self.shutdown.on_order(order)
+    def _on_order(self, parent: ChildEnd, order: Any) -> None:
+        """Leave if so ordered, whatever this process is doing: importing, compiling, waiting."""
+        if isinstance(order, Leave):
+            parent.send(Leaving())
+            self.shutdown.leave_soon(order.patience_seconds)
 
     def _load_portaudio(self) -> None:
         with self.shutdown.talking, suppress(Exception):  # raised again when the devices are listed

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rtdenoise.child.lines import message
 from rtdenoise.child.questions import answer, ask
 from rtdenoise.errors import DeviceError
 
@@ -26,6 +27,7 @@ LOG_IN_AGAIN = "you are in the group {group} since you logged in: log out and in
 _LATENCY_MAX_SECONDS = 10.0  # PortAudio 19.6 subtracts a JACK period from 0, unsigned: about a day
 
 
+@message
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """One device as PortAudio lists it; latencies in seconds, 0 channels for a direction it lacks."""
@@ -56,8 +58,8 @@ def list_devices(timeout_seconds: float = _LIST_TIMEOUT_SECONDS) -> list[Device]
         If PortAudio is missing or does not answer.
     """
     what = "PortAudio cannot list devices"
-    entries = ask("rtdenoise.live_audio.audio.devices", timeout_seconds=timeout_seconds, what=what)
-    return [Device(**entry) for entry in entries]
+    found: list[Device] = ask("rtdenoise.live_audio.audio.devices", timeout_seconds=timeout_seconds, what=what)
+    return found
 
 
 def about_portaudio() -> dict[str, Any]:
@@ -246,4 +248,4 @@ def explain(error: Exception, what: str, *, one_system: bool = True) -> str:
 
 
 if __name__ == "__main__":
-    answer(about_portaudio_here if _ABOUT in sys.argv else lambda: [asdict(device) for device in list_devices_here()])
+    answer(about_portaudio_here if _ABOUT in sys.argv else list_devices_here)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
+from rtdenoise.child.lines import message
 from rtdenoise.child.questions import answer, ask
 from rtdenoise.errors import DeviceError
 from rtdenoise.live_audio.audio.devices import (
@@ -26,6 +27,7 @@ _CLEAR = 8.0  # a correlation peak this far above the rest is the chirp
 _TIMEOUT_SECONDS = 25.0
 
 
+@message
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundTrip:
     """What a loopback took: measured samples and ms (every repeat), and what PortAudio reports for it."""
@@ -110,15 +112,15 @@ def measure(source: str, target: str) -> RoundTrip:
     DeviceError
         If a device cannot be used, or does not hear the other.
     """
-    trip = ask(
+    trip: RoundTrip = ask(
         "rtdenoise.live_audio.audio.loopback",
         source,
         target,
         timeout_seconds=_TIMEOUT_SECONDS,
         what="the measurement ended",
     )
-    return RoundTrip(**trip)
+    return trip
 
 
 if __name__ == "__main__":
-    answer(lambda: asdict(measure_here(sys.argv[1], sys.argv[2])))
+    answer(lambda: measure_here(sys.argv[1], sys.argv[2]))

@@ -26,11 +26,10 @@ class Shutdown:
         self.streams: list[Any] = []
         self.talking = threading.Lock()
 
-    def on_order(self, order: dict[str, Any]) -> None:
-        """Leave if so ordered, whatever this process is doing: importing, compiling, waiting."""
-        if order["order"] == "leave":
-            patience = float(order.get("patience_seconds", _CLOSE_SECONDS))
-            threading.Thread(target=self.leave, args=(0, patience), daemon=True).start()
+    def leave_soon(self, patience_seconds: float | None) -> None:
+        """`leave`, in a thread of its own."""
+        patience = _CLOSE_SECONDS if patience_seconds is None else patience_seconds
+        threading.Thread(target=self.leave, args=(0, patience), daemon=True).start()
 
     def leave(self, code: int, patience_seconds: float = _CLOSE_SECONDS) -> NoReturn:
         """Disconnect and end this process; wait at most `patience_seconds` for an unresponsive server."""

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from rtdenoise.cache import machine_code
 from rtdenoise.child import scheduling
-from rtdenoise.child.lines import ChildEnd, decode
-from rtdenoise.errors import DeviceError, RtDenoiseError
+from rtdenoise.child.lines import ChildEnd
+from rtdenoise.errors import DeviceError
+from rtdenoise.live_audio import messages
 from rtdenoise.live_audio.audio import devices
 from rtdenoise.live_audio.audio.begin import Beginning
 from rtdenoise.live_audio.audio.desktop import through_pulseaudio
@@ -65,7 +66,7 @@ class Worker:
         rate = (source or target or _no_device()).rate_hz
         channels_in = min(plan.channels, source.channels_in) if source else 0
         channels_out = min(plan.channels_out or max(2, plan.channels), target.channels_out) if target else 0
-        self._parent.send("rate", rate=rate)
+        self._parent.send(messages.RateFound(rate))
         hop, callback, userdata = self._prepare(
             rate, channels_in, 0 if apart else channels_out, lambda hop: self._block(hop, source, target)
         )
@@ -81,7 +82,7 @@ class Worker:
         playback = self._prepare_playback(rate, target.rate_hz, channels_out) if apart and target else None
         hosts = [device.host_api for device in (source, target) if device is not None]
         # from here on nothing compiles, and the session's timeout is short
-        self._parent.send("opening", rate=rate, host_apis=hosts)
+        self._parent.send(messages.OpeningDevices(hosts))
         ports = self._ports_of(target)
         if playback is not None and target is not None:
             second = replace(opening, rate=target.rate_hz, source=None, target=target)
@@ -89,12 +90,18 @@ class Worker:
             self._second_latency = self._start(second, *playback)[1]
         latency_in, latency_out = self._start(opening, callback, userdata)
         self._await_callback()
-        latency = {"latency_in_seconds": latency_in, "latency_out_seconds": latency_out or self._second_latency}
-        opened = {"source": source and asdict(source), "target": target and asdict(target)}
-        self._parent.send("running", rate=rate, rules=self._rules, **opened, **latency)
-        self._parent.send("granted", grants=[asdict(grant) for grant in self._grants()])
+        running = messages.Opened(
+            source=source,
+            target=target,
+            rate_hz=rate,
+            latency_in_seconds=latency_in,
+            latency_out_seconds=latency_out or self._second_latency,
+            rules=self._rules,
+        )
+        self._parent.send(running)
+        self._parent.send(messages.Granted(self._grants()))
         if ports is not None:
-            self._parent.send("watching-target")
+            self._parent.send(messages.WatchingTarget())
         self._watch(ports)
 
     def _apart(self, source: Device | None, target: Device | None) -> bool:
@@ -167,7 +174,7 @@ class Worker:
         assert start.network is not None
         hop, name = start.network.block.size, self._plan.settings.can.model
         if self._plan.run_in == "callback":
-            self._parent.send("run-in", where="callback", line="")
+            self._parent.send(messages.RunsIn("callback"))
             return True
         from rtdenoise.live_audio.audio.pace import SHARE_MAX, hop_us
 
@@ -176,24 +183,21 @@ class Worker:
         took_ms = hop_us(self._plan.settings, start, callback, rate, self._plan.channels, 1e3 * most_ms) / 1e3
         share = f"a hop takes {took_ms:.2f} ms of a block's {block_ms:.2f} ms"
         if took_ms <= most_ms:
-            self._parent.send("run-in", where="callback", line=f"{name} runs in the audio callback: {share}")
+            self._parent.send(messages.RunsIn("callback", f"{name} runs in the audio callback: {share}"))
             return True
         line = f"{name} runs in a process of its own: {share}, more than {100 * SHARE_MAX:.0f} %"
-        self._parent.send("run-in", where="engine", line=f"{line}; a larger --block or --run-in callback avoids it")
+        self._parent.send(messages.RunsIn("engine", f"{line}; a larger --block or --run-in callback avoids it"))
         return False
 
     def _await_engine(self) -> int:
         """Wait for the engine to be built and fill in its part of the record; return its hop."""
-        limit = time.monotonic() + _ENGINE_START_SECONDS
-        order = None
-        while order is None or order.get("order") != "engine":
-            order = self._parent.wait(limit - time.monotonic())
-            if order is None:
-                raise DeviceError("the engine process did not start")
-        expect_engine(self._live, order, self._plan.latency)
+        built = self._parent.wait_for(messages.Built, _ENGINE_START_SECONDS)
+        if built is None:
+            raise DeviceError("the engine process did not start")
+        expect_engine(self._live, built, self._plan.latency)
         hear_engine(self._live)
-        self._parent.send("prepared")
-        return int(order["hop"])
+        self._parent.send(messages.Prepared())
+        return built.hop
 
     def _fill(self, rate: int, channels_in: int, channels_out: int, start: Start) -> None:
         live, settings = self._live, self._plan.settings
@@ -244,11 +248,11 @@ class Worker:
                 with self._shutdown.talking:
                     gone = ports.gone
                 if gone:
-                    self._parent.send("target-gone")
+                    self._parent.send(messages.TargetGone())
                     ports = None
         lead = float(live["play_target"][0]) + 3 * float(live["block"][0])
         time.sleep(min(0.1, lead / float(live["rate"][0])))
-        self._parent.send("finished")
+        self._parent.send(messages.Finished())
 
     def _ports_of(self, target: Device | None) -> JackPorts | None:
         """Open before any stream: after a refusal, JACK's library fails in this process, even for disconnects."""
@@ -269,21 +273,18 @@ def main(beginning: Beginning | None = None) -> None:
     beginning = beginning or Beginning()
     parent, shutdown = beginning.parent, beginning.shutdown
     machine_code.stamps()  # until the order comes
-    order = parent.wait(30.0)
+    order = parent.wait_for(messages.Open, 30.0)
     if order is None:
         return
-    region = Region(order["region"])
-    worker = Worker(decode(order["plan"]), region, int(order["wake_fd"]), parent, shutdown)
+    region = Region(order.region)
+    worker = Worker(messages.unpacked(order.plan), region, order.wake_fd, parent, shutdown)
     code = 0
     try:
         worker.run()
     except RefusedError:
-        parent.send("refused")
+        parent.send(messages.Refused())
         os._exit(1)  # no orderly disconnect: the server is unreachable, and PortAudio would abort
-    except RtDenoiseError as error:
-        parent.send("error", kind=type(error).__name__, message=str(error))
-        code = 1
     except Exception as error:  # noqa: BLE001 - reported to the session, which decides
-        parent.send("error", kind="DeviceError", message=f"{type(error).__name__}: {' '.join(str(error).split())}")
+        parent.send(messages.Failed.of(error, DeviceError))
         code = 1
     shutdown.leave(code, _SHUTDOWN_SECONDS)

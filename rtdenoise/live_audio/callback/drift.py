@@ -62,7 +62,6 @@ def play_block(live: Record, now: int, table: F32, clean: F32, out: F32) -> None
     """
     n_block = out.shape[0]
     live.play_callbacks += 1
-    live.play_block = n_block
     if live.play_target == 0.0:
         live.play_target = live.block + n_block * live.rate / live.play_rate + TAPS + 0.004 * live.rate
         live.play_base = live.play_target

@@ -7,7 +7,6 @@ suspicious, and only a tone that falls with it, and rises again with it, is feed
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -75,11 +74,11 @@ def guard_against_howl(live: Record, noisy: F32, start: int, n_block: int) -> No
             sums[3] += 1.0
             live.howl_recent[1], live.howl_recent[0] = middle, sample
             if sums[3] >= _SEGMENT_SECONDS * live.rate / factor:
-                _judge(live, factor)
+                _judge(live)
 
 
 @kernel
-def _judge(live: Record, factor: int) -> None:
+def _judge(live: Record) -> None:
     """Classify a complete segment (a tone? the previous one? growing?) and update the state."""
     sums = live.howl_sums
     energy = np.float32(sums[0] / sums[3])
@@ -101,7 +100,7 @@ def _judge(live: Record, factor: int) -> None:
     elif live.howl_state == LOWERED:
         _watch_fall(live, energy)
     elif live.howl_state == RAISED:
-        _watch_return(live, tone, cosine, energy, factor)
+        _watch_return(live, tone, cosine, energy)
     else:
         _hold(live, tone)
     live.howl_energy = energy
@@ -149,7 +148,7 @@ def _watch_fall(live: Record, energy: np.float32) -> None:
 
 
 @kernel
-def _watch_return(live: Record, tone: Any, cosine: np.float32, energy: np.float32, factor: int) -> None:
+def _watch_return(live: Record, tone: Any, cosine: np.float32, energy: np.float32) -> None:
     """The gain is up again: a tone that returns is a loop."""
     live.howl_left -= 1
     live.howl_lowest = min(live.howl_lowest, energy)
@@ -159,8 +158,6 @@ def _watch_return(live: Record, tone: Any, cosine: np.float32, energy: np.float3
             _lower(live, energy)
             return
         live.howls += 1
-        angle = math.acos(min(max(float(cosine) / 2.0, -1.0), 1.0))
-        live.howl_hz = np.float32(angle * live.rate / factor / (2.0 * math.pi))
         live.howl_left, live.howl_state = _HOLD_SEGMENTS, HOLDING
     elif live.howl_left == 0:
         live.howl_state = LISTENING

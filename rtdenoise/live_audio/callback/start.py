@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rtdenoise.live_audio.messages import Built
 from rtdenoise.live_audio.record import expect_engine, hear_engine
 
 USER = np.dtype(
@@ -67,12 +68,13 @@ class Start:
         """Let a new stream begin with the network's output; `live` is (1,) `LIVE`, written."""
         if self.network is None:
             return
-        built: dict[str, float] = {
-            "hop": self.network.block.size,
-            "latency": self.network.latency_samples,
-            "limits": True,
-        }
-        built |= {"rate": float(live["rate"][0]), "gain_min": self.network.gain_min}
+        built = Built(
+            hop=self.network.block.size,
+            latency=self.network.latency_samples,
+            rate_hz=float(live["rate"][0]),
+            limits=True,
+            gain_min=self.network.gain_min,
+        )
         expect_engine(live, built, "low")
         live["engine_inside"] = 1
         hear_engine(live)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rtdenoise.errors import ConfigError, shortened
+from rtdenoise.errors import ConfigError, require_choice, shortened
 from rtdenoise.live_audio.controls import LIMIT_NONE_DB, METHODS
 
 LINE_MAX = 65536
@@ -148,8 +148,7 @@ def checked(request: Any) -> dict[str, Any]:
     if not isinstance(request, dict) or not isinstance(request.get("command"), str):
         raise ConfigError('a request is an object with a command, such as {"command": "status"}')
     command = request["command"]
-    if command not in COMMANDS:
-        raise ConfigError(f"command={shortened(command)} must be one of: {', '.join(COMMANDS)}")
+    require_choice("command", command, COMMANDS)
     fields = {name: value for name, value in request.items() if name not in ("command", "id", "token")}
     for name, value in fields.items():
         if name not in COMMANDS[command]:
@@ -164,8 +163,7 @@ def checked(request: Any) -> dict[str, Any]:
 
 def _check(name: str, value: Any, rule: dict[str, Any]) -> None:
     if "enum" in rule:
-        if value not in rule["enum"]:
-            raise ConfigError(f"{name}={shortened(value)} must be one of: {', '.join(rule['enum'])}")
+        require_choice(name, value, rule["enum"])
         return
     kinds = [rule["type"]] if isinstance(rule["type"], str) else rule["type"]
     if value is None and "null" in kinds:

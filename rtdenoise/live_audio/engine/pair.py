@@ -6,11 +6,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rtdenoise import errors
-from rtdenoise.child.lines import encode
 from rtdenoise.child.process import Child
-from rtdenoise.errors import RtDenoiseError
 from rtdenoise.live_audio.engine.progress import Progress
+from rtdenoise.live_audio.messages import Build, Built, Failed, Load, Work, packed
 from rtdenoise.live_audio.plan import LivePlan
 from rtdenoise.live_audio.record import expect_engine
 from rtdenoise.live_audio.shared_memory import Region
@@ -73,11 +71,11 @@ class Engines:
             self._working = self._new()
 
     def _new(self) -> Child:
-        assert self._region is not None
+        assert self._region is not None and self._plan is not None
         engine = Child("rtdenoise.live_audio.engine.worker", (self._region.fd, self._wake_fd), "engine")
-        engine.order("plan", plan=encode(self._plan))
+        engine.order(Load(packed(self._plan)))
         if self._rate:
-            engine.order("build", rate=self._rate)
+            engine.order(Build(self._rate))
         return engine
 
     def set_rate(self, rate: int) -> None:
@@ -89,12 +87,12 @@ class Engines:
             self._working.end()
             self._working = self._new()
         else:
-            self._working.order("build", rate=rate)
+            self._working.order(Build(rate))
 
     def run(self) -> None:
         """Order the active engine to run; the rings are ready."""
         if self._working is not None and self._region is not None:
-            self._working.order("run", region=self._region.handle, wake_fd=self._wake_fd)
+            self._working.order(Work(self._region.handle, self._wake_fd))
             self._began, self._due = time.monotonic(), None
             self._progress.begin()
 
@@ -127,28 +125,26 @@ class Engines:
         """
         engine = self._working
         while engine is not None and (event := engine.event()) is not None:
-            if event["event"] == "built":
+            if isinstance(event, Built):
                 self._built = engine
-            if event["event"] == "built" and self._loading:
-                self._enter(live, event, wanted)
-            elif event["event"] == "built" and worker is not None:
-                worker.order(
-                    "engine", **{name: event[name] for name in ("hop", "latency", "rate", "limits", "gain_min")}
-                )
-            elif event["event"] == "error" and self._loading:
-                self._abandon(live)
-                return str(event["message"])
-            elif event["event"] == "error":
+                if self._loading:
+                    self._enter(live, event, wanted)
+                elif worker is not None:
+                    worker.order(event)
+            elif isinstance(event, Failed):
+                if self._loading:
+                    self._abandon(live)
+                    return event.text
                 self._on_error(live, event)
         if engine is not None and live["engine_on"][0]:
             self._look_after(engine, live)
         return self._prove(live)
 
-    def _on_error(self, live: Any, event: Mapping[str, Any]) -> None:
+    def _on_error(self, live: Any, failed: Failed) -> None:
         """Raise before the first block; later, keep the message for the death that `_replace` then handles."""
         if not live["callbacks"][0]:
-            raise getattr(errors, event["kind"], RtDenoiseError)(event["message"])
-        self._reason = str(event["message"])
+            raise failed.error
+        self._reason = failed.text
 
     def _look_after(self, engine: Child, live: Any) -> None:
         """Replace the engine if it died or hangs; report once if it is too slow."""
@@ -176,7 +172,7 @@ class Engines:
 
     def _tell_death(self, dead: Child, fate: str) -> None:
         event = dead.event(_LAST_WORD_SECONDS)
-        reason = str(event.get("message", "")) if event is not None else self._reason
+        reason = self._reason if event is None else event.text if isinstance(event, Failed) else ""
         self._reason = ""
         if self._deaths > 1 and self._deaths % _TELL_EVERY:
             return
@@ -217,13 +213,12 @@ class Engines:
             self._working.end()
         self._working, self._loading = self._new(), True
 
-    def _enter(self, live: Any, built: Mapping[str, Any], wanted: Mapping[str, float]) -> None:
+    def _enter(self, live: Any, built: Built, wanted: Mapping[str, float]) -> None:
         assert self._plan is not None
         self._loading = False
         expect_engine(live, built, self._plan.latency)
-        for name in ("engine_gain_min",):
-            if name in wanted:
-                live[name] = wanted[name]
+        if "engine_gain_min" in wanted:
+            live["engine_gain_min"] = wanted["engine_gain_min"]
         self.run()
         self._await_proof(live)
 

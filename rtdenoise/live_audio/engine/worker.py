@@ -6,16 +6,17 @@ import os
 import select
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from rtdenoise.child import scheduling
-from rtdenoise.child.lines import ChildEnd, decode
-from rtdenoise.errors import RtDenoiseError
+from rtdenoise.child.lines import ChildEnd
+from rtdenoise.errors import ModelError
 from rtdenoise.live_audio.engine.positions import prepare_positions, publish, samples_in
+from rtdenoise.live_audio.messages import Build, Built, Failed, Load, Work, unpacked
 from rtdenoise.live_audio.plan import LivePlan
 from rtdenoise.live_audio.record import BINS_PER_OCTAVE, HISTOGRAM_BINS, HISTOGRAM_FLOOR_NS
 from rtdenoise.live_audio.shared_memory import Region
@@ -137,27 +138,27 @@ def gain_limits(denoiser: Any) -> list[F32]:
 
 
 def _serve(parent: ChildEnd) -> None:
-    order = parent.wait(30.0)
-    if order is None:
+    load = parent.wait_for(Load, 30.0)
+    if load is None:
         return
-    plan: LivePlan = decode(order["plan"])
-    while order.get("order") != "build":
-        order = parent.wait(600.0) or order
-    denoiser = build_denoiser(plan, int(order["rate"]))
-    grants = [scheduling.request_priority(0, scheduling.PRIORITY_ENGINE), scheduling.freeze_garbage()]
+    plan = unpacked(load.plan)
+    build = parent.wait_for(Build)
+    assert build is not None  # it waits without a limit
+    denoiser = build_denoiser(plan, build.rate_hz)
+    scheduling.request_priority(0, scheduling.PRIORITY_ENGINE)
+    scheduling.freeze_garbage()
     limits = gain_limits(denoiser)
-    parent.send(
-        "built",
+    built = Built(
         hop=denoiser.hop,
         latency=denoiser.latency_samples,
-        rate=processing_rate_hz(denoiser),
+        rate_hz=processing_rate_hz(denoiser),
         limits=bool(limits),
         gain_min=float(limits[0][0]) if limits else 0.0,
-        grants=[asdict(grant) for grant in grants],
     )
-    while order.get("order") != "run":
-        order = parent.wait(600.0) or order
-    Engine(denoiser, Region(order["region"]), int(order["wake_fd"])).run()
+    parent.send(built)
+    work = parent.wait_for(Work)
+    assert work is not None
+    Engine(denoiser, Region(work.region), work.wake_fd).run()
 
 
 def main() -> None:
@@ -166,10 +167,8 @@ def main() -> None:
     parent = ChildEnd()
     try:
         _serve(parent)
-    except RtDenoiseError as error:
-        parent.send("error", kind=type(error).__name__, message=str(error))
     except Exception as error:  # noqa: BLE001 - reported to the session, which decides
-        parent.send("error", kind="ModelError", message=f"{type(error).__name__}: {' '.join(str(error).split())}")
+        parent.send(Failed.of(error, ModelError))
     sys.stderr.flush()
     os._exit(1)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtdenoise.child.process import Child
+from rtdenoise.live_audio.messages import Leave, Leaving
 from rtdenoise.live_audio.record import FINISHED, STOPPING
 from rtdenoise.live_audio.supervise.watch import Watch, block_seconds
 
@@ -47,7 +48,7 @@ def fade_out(worker: Child, live: Any, watch: Watch) -> None:
 
 def dismiss(worker: Child) -> None:
     """End it, gracefully if possible: a client that vanishes without disconnecting stalls the sound server."""
-    worker.order("leave")
+    worker.order(Leave())
     worker.end(_LEAVE_SECONDS)
 
 
@@ -79,7 +80,7 @@ class Departing:
 
     def _add(self, worker: Child) -> None:
         """Order it to leave, or to finish leaving, and wait briefly."""
-        worker.order("leave", patience_seconds=_PATIENCE_SECONDS)
+        worker.order(Leave(_PATIENCE_SECONDS))
         worker.wait(_LEAVE_SECONDS)
         now = time.monotonic()
         self._leaving.append(_Leaving(worker, now + _ANSWER_SECONDS, now + _PATIENCE_SECONDS))
@@ -94,7 +95,7 @@ class Departing:
         now = time.monotonic()
         for one in tuple(self._leaving):
             while not one.acknowledged and (event := one.worker.event()) is not None:
-                one.acknowledged = event["event"] == "leaving"
+                one.acknowledged = isinstance(event, Leaving)
             if not one.worker.alive or now > one.end_by or (now > one.answer_by and not one.acknowledged):
                 one.worker.end()
                 self._leaving.remove(one)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rtdenoise.errors import DeviceError
-from rtdenoise.live_audio.audio.devices import list_devices
+from rtdenoise.live_audio.audio.devices import Device, list_devices
 
 _SILENT_SECONDS = 0.5  # without a callback
 _SILENT_BLOCKS = 10
@@ -34,7 +34,7 @@ class Watch:
 
     Parameters
     ----------
-    source, target : mapping, optional
+    source, target : Device, optional
         The devices as the audio process reported them.
     zeros : Zeros, optional
         From the previous opening, read and written.
@@ -42,8 +42,8 @@ class Watch:
 
     def __init__(
         self,
-        source: dict[str, Any] | None = None,
-        target: dict[str, Any] | None = None,
+        source: Device | None = None,
+        target: Device | None = None,
         zeros: Zeros | None = None,
     ) -> None:
         self._source, self._target = source, target
@@ -83,7 +83,7 @@ class Watch:
 
     def _target_trouble(self, now: float) -> str:
         """Detect a vanished JACK client: a stream that plays to it keeps running, unheard."""
-        if self._target is None or "JACK" not in self._target["host_api"]:
+        if self._target is None or "JACK" not in self._target.host_api:
             return ""
         if "target" in (self._missing or ()):
             return "the output device is gone"
@@ -99,7 +99,7 @@ class Watch:
                     tell("the input is back")
                 zeros.told = zeros.reopened = False
             return ""
-        name = self._source["name"]
+        name = self._source.name
         if not zeros.told:
             zeros.told = True
             tell(f"the input is digital silence: {name!r} is muted, disconnected or not permitted")
@@ -107,7 +107,7 @@ class Watch:
         self._look_every(_LOOK_SECONDS, now)
         if self._missing is None:
             return ""
-        listed_in_use = "ALSA" not in self._source["host_api"]
+        listed_in_use = "ALSA" not in self._source.host_api
         if "source" in self._missing and (listed_in_use or not zeros.reopened):
             zeros.reopened = True
             return "the input device is gone"
@@ -133,9 +133,9 @@ class Watch:
         for kind, device in (("source", self._source), ("target", self._target)):
             if device is None:
                 continue
-            own = [d for d in listed if d.host_api == device["host_api"]]
+            own = [d for d in listed if d.host_api == device.host_api]
             names = {d.name for d in own if (d.channels_in if kind == "source" else d.channels_out) > 0}
-            if own and device["name"] not in names:
+            if own and device.name not in names:
                 missing.add(kind)
         self._missing = missing
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from rtdenoise.errors import ConfigError, ModelError
+from rtdenoise.errors import ConfigError, ModelError, require_choice
 from rtdenoise.kernels import product
 from rtdenoise.methods.can.checks import require_between, require_number, require_whole
 from rtdenoise.methods.can.layers import banded, fine
@@ -110,8 +110,7 @@ class CanSpec:
 
     def __post_init__(self) -> None:
         for key, allowed in _CHOICES.items():
-            if getattr(self, key) not in allowed:
-                raise ConfigError(f"{key}={getattr(self, key)!r} must be one of {', '.join(allowed)}")
+            require_choice(key, getattr(self, key), allowed)
         for key in ("channels", "kernel", "sample_rate", "hop", "frame", "span", "stride", "mean_rows"):
             require_whole(key, getattr(self, key), 1)
         require_whole("fine_channels", self.fine_channels, 0)

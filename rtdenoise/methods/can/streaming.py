@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rtdenoise.errors import ConfigError
+from rtdenoise.errors import ConfigError, require_choice
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.overlap_add import usable
 from rtdenoise.methods.can.compiled.denoiser import CompiledCan
@@ -163,10 +163,8 @@ def build_can(
     ModelError, MissingExtraError, DeviceError
         If the model, a package or a device is missing or unusable.
     """
-    if engine not in ENGINES:
-        raise ConfigError(f"engine={engine!r} must be one of {', '.join(ENGINES)}")
-    if precision not in PRECISIONS:
-        raise ConfigError(f"precision={precision!r} must be one of {', '.join(PRECISIONS)}")
+    require_choice("engine", engine, ENGINES)
+    require_choice("precision", precision, PRECISIONS)
     if precision == "int8" and engine not in ("auto", "litert"):
         raise ConfigError("precision='int8' needs engine='litert'")
     if attenuation_limit_db is not None and attenuation_limit_db < 0.0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from rtdenoise.errors import ConfigError
+from rtdenoise.errors import ConfigError, require_choice
 
 TRACKERS = ("presence", "minimum", "beginning")
 SUBTRACTION_RULES = ("context", "band")
@@ -16,12 +16,6 @@ def require_range(name: str, value: object, low: float, high: float, unit: str =
     """Raise `ConfigError` unless `value` is a number from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value) or not low <= value <= high:
         raise ConfigError(f"{name}={value!r} must be a number from {low:g} to {high:g}{unit and ' ' + unit}")
-
-
-def require_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
-    """Raise `ConfigError` unless `value` is one of `choices`."""
-    if isinstance(value, (bool, float)) or value not in choices:
-        raise ConfigError(f"{name}={value!r} must be one of: {', '.join(map(str, choices))}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

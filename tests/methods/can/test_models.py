@@ -77,7 +77,7 @@ def test_int8_is_near_and_refused_where_it_cannot_be(folder):
     assert 1e-7 < np.std(rounded_ - whole) < 0.05 * np.std(whole)
     with pytest.raises(ConfigError, match="precision='int8' needs engine='litert'"):
         build_can(folder, engine="tf", precision="int8")
-    with pytest.raises(ConfigError, match="precision='half' must be one of float, int8"):
+    with pytest.raises(ConfigError, match="precision='half' must be one of: float, int8"):
         build_can(folder, precision="half")
     (folder / "model-int8.tflite").unlink()
     with pytest.raises(ModelError, match=r"model-int8\.tflite: cannot be read"):
@@ -159,13 +159,13 @@ def test_the_engine_of_spectra_is_the_compiled_hop_and_no_other_network_has_one(
 def test_impossible_requests_are_refused(folder):
     with pytest.raises(ModelError, match="no model 'can-huge'; shipped are"):
         build_can("can-huge")
-    with pytest.raises(ConfigError, match="engine='onnx' must be one of auto, numba, litert, tf"):
+    with pytest.raises(ConfigError, match="engine='onnx' must be one of: auto, numba, litert, tf"):
         build_can(folder, engine="onnx")
     with pytest.raises(ConfigError, match="attenuation_limit_db=-3 must not be negative"):
         build_can(folder, attenuation_limit_db=-3)
     with pytest.raises(ConfigError, match="device='gpu' needs engine='tf'"):
         build_can(folder, device="gpu")
-    with pytest.raises(ConfigError, match="device='tpu' must be one of cpu, gpu, auto"):
+    with pytest.raises(ConfigError, match="device='tpu' must be one of: cpu, gpu, auto"):
         build_can(folder, engine="tf", device="tpu")
 
 

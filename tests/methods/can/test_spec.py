@@ -49,12 +49,12 @@ FRAMED = {"domain": "framed", "mask": "none", "fine_channels": 0}
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"domain": "cepstrum"}, "domain='cepstrum' must be one of wave, framed, spectral"),
+        ({"domain": "cepstrum"}, "domain='cepstrum' must be one of: wave, framed, spectral"),
         ({"mask": "none"}, "mask='none' does not fit domain='spectral'"),
         ({"causal": False}, "causal=False is for the wave domain"),
         ({"dilations": []}, "dilations="),
         ({"statistics": "file"}, "statistics='file' needs domain='wave'"),
-        ({"statistics": "none"}, "statistics='none' must be one of running, file"),
+        ({"statistics": "none"}, "statistics='none' must be one of: running, file"),
         ({"channels": 0}, "channels=0 must be at least 1"),
         ({"channels": 4.5}, "channels=4.5 must be a whole number of at least 1"),
         ({"kernel": "3"}, "kernel='3' must be a whole number"),

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from rtdenoise.cli.live.options import live_options, take_live_options
-from rtdenoise.cli.options import method_options, take_method_options
+from rtdenoise.cli.options import Options, method_options, take_method_options
 from rtdenoise.cli.strict import StrictCommand
 
 
@@ -42,8 +42,7 @@ def command(**values: Any) -> int:
         rtdenoise live --output virtual-mic
         rtdenoise live --monitor-only --json --every 1
     """
-    from rtdenoise.cli.live.request import LiveRequest
     from rtdenoise.cli.live.route import run_live
 
     method, live = take_method_options(values), take_live_options(values)
-    return run_live(LiveRequest(method=method, live=live, **values))
+    return run_live(Options(method=method, live=live, **values))

@@ -9,6 +9,7 @@ import numpy as np
 
 from rtdenoise.kernels.clean_speech.clarity import SMOOTHING_SECONDS
 from rtdenoise.kernels.half import PANEL, TOGETHER, padded, panels, table_dtype
+from rtdenoise.kernels.sized import record_dtype
 from rtdenoise.methods.can.compiled.above import fill_head, head_memory, head_weights, recent_step
 from rtdenoise.methods.can.compiled.band_end import band_fields, fill_band
 from rtdenoise.methods.can.compiled.banded import banded_memory, banded_weights, fill_banded
@@ -30,7 +31,7 @@ def weights_dtype(spec: CanSpec) -> np.dtype[Any]:
     """
     n, layers, dense = spec.n_bins, len(spec.dilations), int(not spec.bands)
     wide, out, table = padded(spec.width), padded(spec.n_outputs), table_dtype()
-    return np.dtype(
+    return record_dtype(
         [
             ("slope", "f4"),  # first: numba confuses a record with another whose fields are its leading fields
             ("first", table, (dense * wide // PANEL, spec.n_inputs, PANEL)),
@@ -51,8 +52,7 @@ def weights_dtype(spec: CanSpec) -> np.dtype[Any]:
             ("residual", "i8"),
             ("complex_mask", "i8"),
             ("mask_power", "f4"),
-        ],
-        align=True,
+        ]
     )
 
 
@@ -64,7 +64,7 @@ def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
     """
     n, wide, out = spec.n_bins, padded(spec.width), padded(spec.n_outputs)
     dense = int(not spec.bands)
-    return np.dtype(
+    return record_dtype(
         [
             ("step", "i8"),
             ("means", "f4", (2, n)),
@@ -89,8 +89,7 @@ def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
             *head_memory(),
             ("clarity_smoothing", "f4"),
             ("gain_min", "f4"),
-        ],
-        align=True,
+        ]
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rtdenoise.errors import ConfigError, DeviceError, MissingExtraError
+from rtdenoise.errors import DeviceError, MissingExtraError, require_choice
 from rtdenoise.methods.can.layers.rings import plan_rings
 from rtdenoise.methods.can.notices import import_quietly
 from rtdenoise.methods.can.tensorflow.graph import input_shapes, network_step, spectra
@@ -145,8 +145,7 @@ def import_tensorflow() -> ModuleType:
 
 def _device(tf: Any, device: str) -> str:
     """Return the TensorFlow name of the device to use."""
-    if device not in DEVICES:
-        raise ConfigError(f"device={device!r} must be one of {', '.join(DEVICES)}")
+    require_choice("device", device, DEVICES)
     if device == "cpu":
         return "/CPU:0"
     if tf.config.list_physical_devices("GPU"):

@@ -16,6 +16,7 @@ INTERPRETED = [  # tests of streaming and methods that take seconds without the 
     "tests/methods/can/test_models.py::test_shipped_models_stream_like_their_weights",
     "tests/methods/can/test_above.py::test_the_attenuation_limit_holds_above_8_khz",
     "tests/methods/can/test_band_end.py::test_the_image_is_what_the_twin_makes",
+    "tests/methods/can/test_banded.py::test_the_output_is_that_of_the_twin[banded-16000]",
     "tests/methods/can/test_grid.py::test_lengths_of_usual_rates",
     "tests/methods/can/test_many.py::test_a_shipped_network_serves_many_at_any_rate[8000]",
     "tests/methods/spectral/test_linking.py::test_one_linked_channel_is_the_mono_hop",

@@ -25,7 +25,8 @@ import soundfile
 
 from rtdenoise.demo.noise import fan
 from rtdenoise.evaluate.compared.systems import NOISY, choose, enhancer
-from rtdenoise.evaluate.report.drawing import STYLE, make_figure, require_drawing
+from rtdenoise.evaluate.report import html
+from rtdenoise.evaluate.report.drawing import make_figure, require_drawing
 from rtdenoise.evaluate.report.pictures import power_db
 from rtdenoise.evaluate.report.tables import markdown_table
 from rtdenoise.evaluate.signals import SAMPLE_RATE_HZ, mix_at_snr, read_mono
@@ -189,29 +190,17 @@ def page(mixtures: Sequence[Mixture]) -> str:
         title = escape(f"{mixture.noise}, {mixture.snr_db:g} dB")
         image = f'<img alt="Spectrograms: {title}" src="{_data("image/webp", picture(mixture))}">'
         parts.append(f'<article><h2>{title}</h2>{image}<div class="row">{cells}</div></article>')
-    return _TEMPLATE.format(style=STYLE, articles="\n".join(parts))
+    return html.document("rtdenoise: listening", "\n".join([_HEAD, *parts]), _STYLE)
 
 
-_TEMPLATE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>rtdenoise: listening</title>
-<style>{style}
-.row {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .5rem; }}
-.row div {{ display: flex; flex-direction: column; font-size: .85rem; }}
-audio {{ width: 100%; height: 2rem; }}
-</style>
-</head>
-<body>
-<h1>Listening</h1>
-<p>The same speech in noise, and what each system makes of it.  The voices are eSpeak NG's, the noises are computed:
-all of it may be copied.  Spectrograms are in the order of the players, 0 to 8 kHz.</p>
-{articles}
-</body>
-</html>
+_STYLE = """
+.row { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .5rem; }
+.row div { display: flex; flex-direction: column; font-size: .85rem; }
+audio { width: 100%; height: 2rem; }
 """
+_HEAD = """<h1>Listening</h1>
+<p>The same speech in noise, and what each system makes of it.  The voices are eSpeak NG's, the noises are computed:
+all of it may be copied.  Spectrograms are in the order of the players, 0 to 8 kHz.</p>"""
 
 
 def _data(kind: str, content: bytes) -> str:

@@ -18,22 +18,7 @@ COLUMNS = (
     "channels", "container", "subtype", "elapsed_seconds", "rtf", "level_before_dbfs", "level_after_dbfs",
     "noise_reduction_db", "non_finite", "clipped", "target_size", "sha256",
 )  # fmt: skip
-_TEXTS = frozenset(
-    {
-        "name",
-        "status",
-        "error",
-        "source",
-        "target",
-        "method",
-        "preset",
-        "network",
-        "engine",
-        "container",
-        "subtype",
-        "sha256",
-    }
-)
+_TEXTS = frozenset([*COLUMNS[: COLUMNS.index("seconds")], "container", "subtype", "sha256"])
 _WHOLE = frozenset({"sample_rate", "channels", "non_finite", "clipped", "target_size"})
 
 

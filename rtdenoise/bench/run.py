@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -157,8 +157,3 @@ def _gpu(request: Request) -> dict[str, Any]:
         return {"rows": [], "why_none": reason}
     job = {"kind": "many", "batches": BATCHES, "device": "gpu", "seconds": 3.0 * request.paced_seconds}
     return {"rows": [{"model": m, **run_worker({**job, "model": m})} for m in model_names()], "why_none": ""}
-
-
-def failures(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Errors of the failed rows, by name."""
-    return {row["name"]: row["error"] for row in rows if "error" in row}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from time import monotonic
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -39,11 +38,6 @@ class Preparing:
 
     One line, and on a terminal a bar that moves; nothing for the identity, which needs no preparation.  Compiling is
     named only where something was not found in the cache.
-
-    Parameters
-    ----------
-    console : Console
-    method : str
     """
 
     def __init__(self, console: Console, method: str) -> None:
@@ -83,9 +77,7 @@ class Preparing:
         self._watch.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.done()
 
 
@@ -98,13 +90,7 @@ def _why_it_takes_long() -> str:
 
 
 class Bar:
-    """A progress bar on a terminal, once the work has taken a moment; elsewhere nothing.
-
-    Parameters
-    ----------
-    console : Console
-    text : str
-    """
+    """A progress bar on a terminal, once the work has taken a moment; elsewhere nothing."""
 
     def __init__(self, console: Console, text: str) -> None:
         self._console = console
@@ -134,8 +120,6 @@ class Bar:
     def __enter__(self) -> Bar:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         if self._progress is not None:
             self._progress.stop()

@@ -6,11 +6,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from rtdenoise.cli.live.options import MAX_CHANNELS, LiveOptions
+from rtdenoise.cli.live.options import MAX_CHANNELS, LiveOptions, decorated
+
+if TYPE_CHECKING:
+    from rtdenoise.config import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,6 +29,24 @@ class MethodOptions:
     preset: str | None
     config: str | None
     overrides: Mapping[str, Any]
+
+    def settings(self, default_preset: str) -> Settings:
+        """The settings that were chosen.
+
+        Raises
+        ------
+        ConfigError
+            As `rtdenoise.config.load_settings`.
+        """
+        from rtdenoise.config import load_settings
+
+        return load_settings(
+            method=self.method,
+            preset=self.preset,
+            config=self.config,
+            overrides=self.overrides,
+            default_preset=default_preset,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +144,7 @@ def method_options(function: F) -> F:
         ),
         click.option("--mix", type=float, metavar="SHARE", help="Enhanced share of the output, 0 to 1.  [default: 1]"),
     )
-    for decorate in reversed(decorators):
-        function = decorate(function)
-    return function
+    return decorated(function, decorators)
 
 
 def take_method_options(values: dict[str, Any]) -> MethodOptions:

@@ -19,10 +19,6 @@ _DEFINITIONS = "1"  # increment when the definition of a metric changes
 class Cache:
     """Small JSON files in a folder, each written atomically.
 
-    Parameters
-    ----------
-    folder : Path
-
     Raises
     ------
     AudioFileError

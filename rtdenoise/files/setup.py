@@ -57,12 +57,7 @@ def load_setup(
 
 
 class Streams:
-    """Streams of one setup, kept for the next file of the same rate and channels.
-
-    Parameters
-    ----------
-    setup : Setup
-    """
+    """Streams of one setup, kept for the next file of the same rate and channels."""
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup

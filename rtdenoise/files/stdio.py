@@ -42,12 +42,7 @@ class PipeFormat:
 
 
 class Stdin:
-    """Standard input as bytes, with look-ahead.
-
-    Parameters
-    ----------
-    signals : DeferredSignals
-    """
+    """Standard input as bytes, with look-ahead."""
 
     def __init__(self, signals: DeferredSignals) -> None:
         _binary(_STDIN)

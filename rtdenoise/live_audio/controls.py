@@ -89,10 +89,6 @@ class Controls:
     """Read and change a running session from any thread.
 
     `lock` is held during each call; the thread that drives the session holds it during each step.
-
-    Parameters
-    ----------
-    live : Assembly
     """
 
     def __init__(self, live: Assembly) -> None:

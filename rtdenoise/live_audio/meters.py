@@ -27,10 +27,6 @@ class Meters:
     """What passed a session since the last `read`: the same moment before and after the method.
 
     A reading copies from the rings; the audio thread does not notice.
-
-    Parameters
-    ----------
-    session : Session
     """
 
     def __init__(self, session: Session) -> None:

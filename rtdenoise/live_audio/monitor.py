@@ -24,21 +24,9 @@ from rtdenoise.units import db_from_power
 
 _SHARES = {"p50": 0.50, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
 _SUMS = (
-    "callbacks",
-    "n",
-    "late_blocks",
-    "dry_blocks",
-    "dry_samples",
-    "inserted",
-    "missing",
-    "bad_samples",
-    "limited",
-    "howls",
-    "engine_steps",
-    "engine_skipped",
-    "play_starved",
-    "play_jumps",
-)
+    "callbacks", "n", "late_blocks", "dry_blocks", "dry_samples", "inserted", "missing", "bad_samples", "limited",
+    "howls", "engine_steps", "engine_skipped", "play_starved", "play_jumps",
+)  # fmt: skip
 _LEVEL_SECONDS = 0.1
 _QUIET_SHARE = 0.2
 _QUIET_MEMORY = 100  # readings, 10 s

@@ -30,12 +30,7 @@ _LIST_AGAIN_SECONDS = 30.0  # a synchronous JACK stalls for 20 s after a client 
 _OPEN_SECONDS = 10.0
 _COMPILE_SECONDS = 300.0
 _SETTLED_SECONDS = 5.0  # of callbacks; devices that fail sooner are reopened with growing delays
-_OF_METHOD = (
-    "rule",
-    "wet_target",
-    "gain_min",
-    "engine_gain_min",
-)  # parameters of the record that depend on the settings
+_OF_METHOD = ("rule", "wet_target", "gain_min", "engine_gain_min")  # parameters that depend on the settings
 _FIRST_ATTEMPTS = 3  # to open devices that have never run; afterwards there is no limit
 Tell = Callable[[str], None]
 

@@ -24,10 +24,6 @@ class Guard:
 
     The secret is never in a cookie: browsers send those to all ports of this machine, and with requests of other sites.
     A page has it from the fragment of its address, which no server sees, and sends it itself.
-
-    Parameters
-    ----------
-    port : int
     """
 
     def __init__(self, port: int) -> None:

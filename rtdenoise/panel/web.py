@@ -62,13 +62,7 @@ class _Page:
 
 
 class Web:
-    """What is served.
-
-    Parameters
-    ----------
-    panel : Panel
-    guard : Guard
-    """
+    """What is served."""
 
     def __init__(self, panel: Panel, guard: Guard) -> None:
         self._panel, self._guard = panel, guard

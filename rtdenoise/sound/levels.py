@@ -47,12 +47,7 @@ class _Track:
 
 
 class LevelMeter:
-    """Compare a noisy signal with its enhanced version while both go by.
-
-    Parameters
-    ----------
-    sample_rate : int
-    """
+    """Compare a noisy signal with its enhanced version while both go by."""
 
     def __init__(self, sample_rate: int) -> None:
         frame = max(1, round(_FRAME_SECONDS * sample_rate))

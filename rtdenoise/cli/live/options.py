@@ -93,7 +93,7 @@ def device_options(function: F) -> F:
             help="Compiled methods in the audio callback or in a process of their own; auto measures.  [default: auto]",
         ),
     )
-    return _decorated(function, decorators)
+    return decorated(function, decorators)
 
 
 def live_options(function: F) -> F:
@@ -127,10 +127,11 @@ def live_options(function: F) -> F:
             help="Live: let `rtdenoise ctl` change the session, over this socket or the usual one.",
         ),
     )
-    return _decorated(function, decorators)
+    return decorated(function, decorators)
 
 
-def _decorated(function: F, decorators: Sequence[Callable[[F], F]]) -> F:
+def decorated(function: F, decorators: Sequence[Callable[[F], F]]) -> F:
+    """Apply decorators in the order in which they would stand above the function."""
     for decorate in reversed(decorators):
         function = decorate(function)
     return function

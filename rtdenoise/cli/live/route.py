@@ -35,7 +35,7 @@ def run_live(options: Options) -> int:
     DeviceError
         If a device cannot be used; the message says what to do.
     """
-    live, method = options.live, options.method
+    live = options.live
     with ExitStack() as stack:
         stop = stack.enter_context(StopSignals())
         target = options.target if options.target is not None else "speaker"
@@ -45,14 +45,7 @@ def run_live(options: Options) -> int:
                 ahead = stack.enter_context(closing(early.take()))
 
             from rtdenoise.cli.live.run import LiveRun
-            from rtdenoise.config import load_settings
-        settings = load_settings(
-            method=method.method,
-            preset=method.preset,
-            config=method.config,
-            overrides=method.overrides,
-            default_preset=LIVE_PRESET,
-        )
+        settings = options.method.settings(LIVE_PRESET)
         _check_target(target, options)
         microphone = None
         if target.lower() == VIRTUAL:

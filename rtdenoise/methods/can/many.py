@@ -22,12 +22,6 @@ ENGINES = ("auto", "numba", "tf")
 class ManyStreams:
     """Processes a fixed number of streams in lockstep.
 
-    Parameters
-    ----------
-    spec : CanSpec
-    engine : StepEngine
-    streams : int
-
     Attributes
     ----------
     sample_rate, hop, latency_samples : int

@@ -25,10 +25,6 @@ def is_packed(value: Any) -> bool:
 class Unpacker:
     """Turns raw bytes into samples and keeps what is not yet a whole sample of all channels.
 
-    Parameters
-    ----------
-    channels : int
-
     Attributes
     ----------
     held : bytes

@@ -44,7 +44,7 @@ def command(ctx: click.Context, /, source: str, *, tray: bool, dry_run: bool, as
         rtdenoise install --tray
         rtdenoise install --dry-run
     """
-    from rtdenoise.config import load_settings
+    from rtdenoise.cli.live.route import LIVE_PRESET
     from rtdenoise.live_audio.service.systems import plan_install
     from rtdenoise.methods.can.models import open_model
 
@@ -52,14 +52,7 @@ def command(ctx: click.Context, /, source: str, *, tray: bool, dry_run: bool, as
     if tray:
         _check_tray()
     arguments = _arguments(ctx)
-    method = take_method_options(values)
-    settings = load_settings(
-        method=method.method,
-        preset=method.preset,
-        config=method.config,
-        overrides=method.overrides,
-        default_preset="low",
-    )
+    settings = take_method_options(values).settings(LIVE_PRESET)
     if settings.method == "CAN":
         open_model(settings.can.model)  # a missing one is an error now, not at the next login
     plan = plan_install(arguments, tray=tray)

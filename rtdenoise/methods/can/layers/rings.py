@@ -90,14 +90,7 @@ def plan_rings(spec: CanSpec, block: int | None = None) -> RingPlan:
 
 
 class RingMemory:
-    """Past rows for an engine that keeps them outside its graph; streams are additional rows in each slot.
-
-    Parameters
-    ----------
-    spec : CanSpec
-    plan : RingPlan
-    streams : int
-    """
+    """Past rows for an engine that keeps them outside its graph; streams are additional rows in each slot."""
 
     def __init__(self, spec: CanSpec, plan: RingPlan, streams: int = 1) -> None:
         n_rows = streams * plan.block

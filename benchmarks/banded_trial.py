@@ -1,7 +1,9 @@
-"""Train, judge and export the banded network (`rtdenoise.lab.pytorch.banded`), which no shipped model has yet.
+r"""Train, judge and export the banded network (`rtdenoise.lab.pytorch.banded`), which no shipped model has yet.
 
     KERAS_BACKEND=torch OMP_NUM_THREADS=1 python benchmarks/banded_trial.py train trial.pt --data data --minutes 600
     KERAS_BACKEND=torch python benchmarks/banded_trial.py train trial.pt --from models/banded-trial/weights.npz ...
+    KERAS_BACKEND=torch python benchmarks/banded_trial.py train trial.pt --from models/banded-trial/weights.npz \
+        --channels 48 --layers 1,-2,4,-8,1,-2,4,-8,16,-1 ...
     KERAS_BACKEND=torch python benchmarks/banded_trial.py judge trial.pt --data data
     KERAS_BACKEND=torch python benchmarks/banded_trial.py judge models/banded-trial/weights.npz --data data
     KERAS_BACKEND=torch python benchmarks/banded_trial.py judge can-small --data data
@@ -12,7 +14,8 @@ Mixtures and losses are `can-live`'s (configs/can-live.yaml) without DNSMOS.  ``
 already, and keeps it every five minutes of processor time: network, means of the weights, and optimiser.  The learning
 rate is constant, then falls as half a cosine over the last ``1 - hold`` of ``--minutes``, which count from the first
 step of a run, of processor time or by the clock; ``--from`` starts it with weights at hand, whose mixtures
-``--first-step`` leaves out.  ``judge`` prints PESQ-wb, eSTOI and SI-SDR of validation mixtures, in full band and
+``--first-step`` leaves out, and with ``--channels`` and ``--layers`` (dilations, negative where a gated mean follows) a
+network that has grown from them.  ``judge`` prints PESQ-wb, eSTOI and SI-SDR of validation mixtures, in full band and
 without what is above 7.6 kHz; PESQ-nb, eSTOI and SI-SDR at 8 kHz of the full band brought down (*to 8 kHz*), and of
 mixtures without what is above 4 kHz (*from 8*); and the change of held vowels, second by second.  ``export`` writes a
 model folder, which the compiled engine runs.
@@ -38,7 +41,7 @@ from rtdenoise.evaluate.measures import metrics
 from rtdenoise.lab.data.batches import batches
 from rtdenoise.lab.data.validation import validation_set
 from rtdenoise.lab.losses.terms import build_loss
-from rtdenoise.lab.pytorch.banded import Banded, BandedSpec, as_network
+from rtdenoise.lab.pytorch.banded import Banded, BandedSpec, as_network, grown
 from rtdenoise.lab.pytorch.memory import keep_memory
 from rtdenoise.lab.training.session import default_cache, open_mixer
 from rtdenoise.lab.training.settings import load_settings
@@ -68,6 +71,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=4e-3, help="the constant learning rate")
     parser.add_argument("--from", dest="start", type=Path, help="weights that a new run starts with")
     parser.add_argument("--first-step", type=int, default=0, help="of a new run: the steps its weights have had")
+    parser.add_argument("--channels", type=int, help="of a new run: as many, or more than its weights have")
+    parser.add_argument("--layers", type=_dilations, help="of a new run: those that its weights have, and more")
     parser.add_argument("--clips", type=int, default=40)
     options = parser.parse_args()
     needed = "to" if options.task == "export" else "data"
@@ -76,15 +81,31 @@ def main() -> None:
     if options.task == "export":
         export(options.file, options.to, options.power)
         return
+    torch.manual_seed(1)
     settings = load_settings(Path("can-live"))
     split = "train" if options.task == "train" else "dev"
     mixer = open_mixer(options.data, split, settings.mixtures, cache=default_cache(), sample_rate=RATE)
     if options.task == "train":
         loss = build_loss([term for term in settings.loss if term["term"] != "opinion"])
         plan = Plan(options.minutes, options.hold, options.clock, options.rate)
-        train(options.file, mixer, loss, plan, options.start, options.first_step)
+        train(options.file, mixer, loss, plan, beginning(options), options.first_step)
     else:
         judge(options.file, mixer, options.clips)
+
+
+def _dilations(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(","))
+
+
+def beginning(options: argparse.Namespace) -> Banded:
+    """The network with which a run begins: that of its file, if there is one, another one's, or a new one."""
+    if options.file.is_file():
+        return Banded(sizes_of(torch.load(options.file, weights_only=True)))
+    sizes = {key: getattr(options, key) for key in ("channels", "layers") if getattr(options, key) is not None}
+    if options.start is None:
+        return Banded(BandedSpec(**sizes))
+    start = load(options.start)
+    return grown(start, dataclasses.replace(start.spec, **sizes)).train()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,11 +156,9 @@ def optimiser_of(network: Banded, rate: float) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)
 
 
-def train(file: Path, mixer: Any, loss_of: Any, plan: Plan, start: Path | None, first_step: int) -> None:
+def train(file: Path, mixer: Any, loss_of: Any, plan: Plan, network: Banded, first_step: int) -> None:
     """Train as planned; keeps `file`."""
     keep_memory()
-    torch.manual_seed(1)
-    network = Banded(BandedSpec()) if start is None else load(start).train()
     spec, optimiser, mean = network.spec, optimiser_of(network, plan.rate_max), Means(network)
     step, before = first_step, Spent()
     if file.is_file():
@@ -216,7 +235,7 @@ class Means:
 def keep(file: Path, network: Banded, optimiser: Any, mean: Means, steps: tuple[int, int], spent: Spent) -> None:
     """Replace `file`: a run that is ended while it writes goes on from the former one."""
     state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "mean": mean.values}
-    state |= {"first": steps[0], "step": steps[1]}
+    state |= {"first": steps[0], "step": steps[1], "layers": list(network.spec.layers)}
     partial = file.with_name(file.name + ".partial")
     torch.save({**state, "spent": spent.cpu, "elapsed": spent.wall}, partial)
     partial.replace(file)
@@ -224,14 +243,22 @@ def keep(file: Path, network: Banded, optimiser: Any, mean: Means, steps: tuple[
 
 def load(file: Path) -> Banded:
     """The averaged weights of a run, or those of an ``.npz`` file."""
-    network = Banded(BandedSpec())
     if file.suffix == ".npz":
         with np.load(file) as stored:
-            state = {name: torch.from_numpy(stored[name].astype(np.float32)) for name in stored.files}
-        network.load_state_dict(state, strict=False)  # windows are not stored
+            arrays = {name: stored[name] for name in stored.files}
+        layers = arrays.pop("layers", np.array(BandedSpec().layers)).tolist()
+        kept = {"layers": layers, "mean": {name: torch.from_numpy(a.astype(np.float32)) for name, a in arrays.items()}}
     else:
-        network.load_state_dict(torch.load(file, weights_only=True)["mean"])
+        kept = torch.load(file, weights_only=True)
+    network = Banded(sizes_of(kept))
+    network.load_state_dict(kept["mean"], strict=file.suffix != ".npz")  # there windows are not stored
     return network.eval()
+
+
+def sizes_of(kept: dict[str, Any]) -> BandedSpec:
+    """The sizes of a kept network; the first runs did not say which layers they had."""
+    channels = len(kept["mean"]["encoder.weight"])
+    return BandedSpec(channels=channels, layers=tuple(kept.get("layers", BandedSpec().layers)))
 
 
 def export(file: Path, folder: Path, power: float) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -11,8 +13,9 @@ pytest.importorskip("keras", reason="needs pip install 'rtdenoise[torch]'")
 
 from torch.nn import functional  # noqa: E402
 
+from rtdenoise.errors import ConfigError  # noqa: E402
 from rtdenoise.lab.pytorch import operations  # noqa: E402
-from rtdenoise.lab.pytorch.banded import Banded, BandedSpec, as_network  # noqa: E402
+from rtdenoise.lab.pytorch.banded import Banded, BandedSpec, as_network, grown  # noqa: E402
 from rtdenoise.lab.pytorch.network import add_frames, cut_frames  # noqa: E402
 from rtdenoise.methods.can.compiled.denoiser import CompiledCan  # noqa: E402
 from tests.tolerances import GRADIENT_RTOL, TWIN_RTOL  # noqa: E402
@@ -147,3 +150,32 @@ def test_compiled_code_runs_the_trained_weights():
     CompiledCan(network).process_hops(noisy[0].numpy(), found)
     assert np.abs(expected).max() > 0.05
     assert_allclose(found, expected, atol=5e-4)  # products of two 16-bit numbers are rounded to 16 bits
+
+
+@pytest.mark.parametrize(
+    "change", [{"channels": 12}, {"layers": (1, -2, 4, 8, -1)}, {"channels": 16, "layers": (1, -2, 4, 1)}]
+)
+def test_a_network_that_has_grown_gives_the_same_and_learns_with_what_is_new(network, change):
+    bigger = grown(network, replace(SPEC, **change))
+    noisy = 0.1 * torch.randn(1, 50 * SPEC.hop)
+    with torch.no_grad():
+        expected = network(noisy)
+    found = bigger(noisy)
+    assert torch.allclose(found, expected, atol=1e-6)
+    optimiser = torch.optim.SGD(bigger.parameters(), lr=0.1)
+    for _ in range(2):  # what is new is heard after the first step, and learns in the second
+        optimiser.zero_grad()
+        (bigger(noisy) ** 2).sum().backward()
+        optimiser.step()
+    if "channels" in change:
+        assert bigger.encoder.weight.grad[SPEC.channels :].abs().max() > 0.0
+    if "layers" in change:
+        assert bigger.convolutions[3].weight.grad.abs().max() > 0.0
+
+
+@pytest.mark.parametrize(
+    "change", [{"channels": 4}, {"bands": 32}, {"layers": (1, 2, 4)}, {"layers": (1, -2)}, {"hop": 64}]
+)
+def test_what_does_not_grow_is_refused(network, change):
+    with pytest.raises(ConfigError, match="does not grow from"):
+        grown(network, replace(SPEC, **change))

@@ -9,7 +9,7 @@ that it costs next to nothing in training and at run time.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from rtdenoise.errors import ConfigError
 from rtdenoise.lab.losses.frames import Tensor
 from rtdenoise.lab.pytorch import operations
 from rtdenoise.lab.pytorch.banded_ends import GROUPS, OUTPUTS, STRIDE, Entry, Exit
@@ -149,6 +150,55 @@ def _layer(convolution: Any, place: Tensor, point: Any, mixer: Tensor, rows: Ten
     mixed = torch.outer(mixer.sum(0), point.bias)
     answer: Tensor = Layer.apply(rows, taps, offsets, point.weight[:, :, 0, 0].T, mixer, mixed, convolution.dilation[0])
     return answer
+
+
+def grown(network: Banded, spec: BandedSpec) -> Banded:
+    """A network with more channels, or more layers behind, that gives what `network` gives before it learns.
+
+    What is new writes to what was there by weights of zero; it reads by weights at random, and learns at once.
+    (Chen, Goodfellow, Shlens 2016, "Net2Net", arXiv:1511.05641, without copies of channels.)
+
+    Raises
+    ------
+    ConfigError
+        If `spec` has fewer of them, other bands or windows, or other layers before the new ones.
+    """
+    old, n = network.spec, len(network.spec.layers)
+    same = replace(spec, channels=old.channels, layers=old.layers) == old
+    if not same or spec.layers[:n] != old.layers or spec.channels < old.channels:
+        raise ConfigError(f"{spec} does not grow from {old}: more channels and more layers behind alone can be new")
+    new = Banded(spec)
+    c = old.channels
+    with torch.no_grad():
+        for name, value in new.state_dict().items():
+            kind, *rest = name.split(".")
+            if kind in ("convolutions", "points", "mixers", "places") and int(rest[0]) >= n:
+                if kind in ("convolutions", "points"):
+                    value[: spec.channels] = 0.0  # not the gates
+                continue
+            former = network.state_dict()[name]
+            if kind in ("convolutions", "points", "merge", "decoder") and rest[-1] == "weight":
+                _quiet_inputs(value, c, spec.channels, whole=kind == "decoder")
+            _copy_into(value, former, c, spec.channels)
+    return new
+
+
+def _quiet_inputs(weight: Tensor, c: int, wider: int, whole: bool) -> None:
+    """Let the old outputs of a weight read nothing of the new inputs; `whole`: all outputs are old."""
+    new_inputs = torch.arange(weight.shape[1]) % wider >= c
+    old_outputs = torch.arange(weight.shape[0]) % wider < c
+    weight[(old_outputs | whole)[:, None] & new_inputs] = 0.0
+
+
+def _copy_into(value: Tensor, former: Tensor, c: int, wider: int) -> None:
+    """Copy blocks of `c` channels to the beginnings of blocks of more, along every axis that has such blocks."""
+    places: list[Tensor] = []
+    for length, was in zip(value.shape, former.shape, strict=True):
+        if length == was:
+            places.append(torch.arange(was))
+        else:
+            places.append(torch.cat([torch.arange(c) + block * wider for block in range(was // c)]))
+    value[torch.meshgrid(*places, indexing="ij")] = former
 
 
 def as_network(trained: Banded, name: str, mask_power: float) -> Network:

@@ -37,7 +37,8 @@ def imported_by(path: Path) -> Iterator[Path]:
 def outside_functions(node: ast.AST) -> Iterator[ast.AST]:
     yield node
     for child in ast.iter_child_nodes(node):
-        if not isinstance(child, (ast.FunctionDef, ast.Lambda)):
+        for_types = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+        if not for_types and not isinstance(child, (ast.FunctionDef, ast.Lambda)):
             yield from outside_functions(child)
 
 

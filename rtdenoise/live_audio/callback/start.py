@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.live_audio.messages import Built
 from rtdenoise.live_audio.record import expect_engine, hear_engine
 
 USER = np.dtype(
@@ -68,6 +67,8 @@ class Start:
         """Let a new stream begin with the network's output; `live` is (1,) `LIVE`, written."""
         if self.network is None:
             return
+        from rtdenoise.live_audio.messages import Built  # compiled code is made of none of what it imports
+
         built = Built(
             hop=self.network.block.size,
             latency=self.network.latency_samples,

@@ -170,6 +170,11 @@ def settings_from_mapping(values: dict[str, Any]) -> TrainSettings:
         given["network"] = spec_from_mapping(network)
     else:
         raise ConfigError("a training configuration needs network: a specification's name or a mapping")
+    if given["network"].bands:
+        raise ConfigError(
+            f"bands={given['network'].bands}: networks whose weights all bands share are trained by "
+            "benchmarks/banded_trial.py; leave bands out"
+        )
     mixtures = require_keys(given.get("mixtures") or {}, list(MixParams.__dataclass_fields__), "mixtures")
     given["mixtures"] = MixParams(**mixtures)
     given["data"] = given.get("data") or ""

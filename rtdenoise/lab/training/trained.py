@@ -26,8 +26,8 @@ def differences(spec: CanSpec, facts: Mapping[str, Any]) -> dict[str, tuple[Any,
     """
     here = asdict(spec)
     there = dict(facts.get("settings", {}).get("network", {}))
-    if "dilations" in there:
-        there["dilations"] = tuple(there["dilations"])  # JSON has only lists
+    for key in {"dilations", "gates"} & set(there):
+        there[key] = tuple(there[key])  # JSON has only lists
     skipped = _OF_USE | _NOT_READ.get(str(there.get("domain")), set())
     return {
         key: (there[key], value)

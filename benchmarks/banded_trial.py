@@ -98,7 +98,7 @@ def _dilations(text: str) -> tuple[int, ...]:
 
 
 def beginning(options: argparse.Namespace) -> Banded:
-    """The network with which a run begins: that of its file, if there is one, another one's, or a new one."""
+    """The network of the run's file if that exists; else one grown from ``--from``, or a new one."""
     if options.file.is_file():
         return Banded(sizes_of(torch.load(options.file, weights_only=True)))
     sizes = {key: getattr(options, key) for key in ("channels", "layers") if getattr(options, key) is not None}
@@ -256,7 +256,7 @@ def load(file: Path) -> Banded:
 
 
 def sizes_of(kept: dict[str, Any]) -> BandedSpec:
-    """The sizes of a kept network; the first runs did not say which layers they had."""
+    """The sizes of a kept network; files without ``layers`` have the default ones."""
     channels = len(kept["mean"]["encoder.weight"])
     return BandedSpec(channels=channels, layers=tuple(kept.get("layers", BandedSpec().layers)))
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from rtdenoise.kernels.jit import COMPILES, deferred
 from rtdenoise.typing import F32
 
 LANES = 16
-"""Columns are computed in vectors of so many, two at a time where there are as many; their number is a multiple."""
+"""Columns per vector; the number of columns is a multiple of it."""
 ROWS = 4
-"""Rows are computed so many at a time; their number is a multiple."""
+"""Rows that are computed together; the number of rows is a multiple of it."""
 
 if COMPILES:
     add_product: Any = deferred("rtdenoise.kernels.compiling.product", "add_product")
@@ -35,8 +33,6 @@ else:
             sums[row] += left[at : at + len(right)] @ right
 
 
-def padded_columns(matrix: F32) -> F32:
-    """The matrix with columns of zeros up to a multiple of `LANES`."""
-    n = matrix.shape[-1]
-    wide: F32 = np.pad(matrix, [(0, 0)] * (matrix.ndim - 1) + [(0, -n % LANES)])
-    return wide
+def padded_width(n: int) -> int:
+    """Round `n` columns up to whole vectors."""
+    return -(-n // LANES) * LANES

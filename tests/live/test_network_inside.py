@@ -16,7 +16,10 @@ from rtdenoise.live_audio.callback.programs import process_callback, start_of
 from rtdenoise.live_audio.messages import Opened
 from rtdenoise.live_audio.monitor import Monitor
 from rtdenoise.live_audio.record import audible_delay
+from rtdenoise.methods.can.models import SPEC, WEIGHTS, write_files
+from rtdenoise.methods.can.weights import weights_as_bytes
 from tests.live.harness import plan
+from tests.methods.can.networks import random_network
 
 RATE, MODEL = 48000, "can-small"
 FADE = 4800  # samples until the first fade-ins are over
@@ -64,6 +67,19 @@ def test_what_is_heard_is_the_offline_output_to_the_bit_at_the_reported_delay(be
     monitor.open(bench.live, Opened())
     report = monitor.total()
     assert (report["run_in"], report["processing_rate_hz"], report["band_hz"]) == ("callback", RATE, RATE / 2)
+
+
+def test_a_network_whose_weights_all_bands_share_runs_inside_too(tmp_path):
+    network = random_network("banded")
+    write_files(tmp_path, {SPEC: network.spec.as_json().encode(), WEIGHTS: weights_as_bytes(network)})
+    settings = plan("CAN", channels=1, model=str(tmp_path)).settings
+    start = start_of(settings, RATE, 1, with_network=True)
+    bench, signal = Bench(start, process_callback(start), RATE), voice(0.7)
+    out = played(bench, signal, 128)[:, 0]
+    delay = audible_delay(bench.live)
+    expected = rtdenoise.denoise(signal[:, 0], RATE, "CAN", model=str(tmp_path))
+    assert_array_equal(out[delay + FADE :], expected[FADE : out.size - delay])
+    assert bench.live["dry_blocks"][0] == 0
 
 
 def test_switched_off_it_costs_nothing_and_switched_on_it_skips_what_it_missed(bench):

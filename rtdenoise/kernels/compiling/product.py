@@ -40,10 +40,7 @@ def add_product(typingctx: Any, left: Any, step: Any, right: Any, sums: Any) -> 
                     at = builder.gep(target.data, [builder.add(builder.mul(row, n_out), column)])
                     vector = builder.bitcast(at, _FLOATS.as_pointer())
                     places.append([builder.gep(vector, [_I64(k)]) for k in range(n)])
-                totals = [
-                    [cgutils.alloca_once_value(builder, builder.load(place, align=4)) for place in some]
-                    for some in places
-                ]
+                totals = [[cgutils.alloca_once(builder, _FLOATS) for _ in range(n)] for _ in rows]
                 for some, each in zip(places, totals, strict=True):
                     for place, total in zip(some, each, strict=True):
                         builder.store(builder.load(place, align=4), total)

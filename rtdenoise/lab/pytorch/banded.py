@@ -153,9 +153,9 @@ def _layer(convolution: Any, place: Tensor, point: Any, mixer: Tensor, rows: Ten
 
 
 def grown(network: Banded, spec: BandedSpec) -> Banded:
-    """A network with more channels, or more layers behind, that gives what `network` gives before it learns.
+    """Return a network with more channels or more layers at the end, whose output is still that of `network`.
 
-    What is new writes to what was there by weights of zero; it reads by weights at random, and learns at once.
+    Weights from new channels to old ones are zero, those into new channels random, so training changes both at once.
     (Chen, Goodfellow, Shlens 2016, "Net2Net", arXiv:1511.05641, without copies of channels.)
 
     Raises
@@ -166,7 +166,7 @@ def grown(network: Banded, spec: BandedSpec) -> Banded:
     old, n = network.spec, len(network.spec.layers)
     same = replace(spec, channels=old.channels, layers=old.layers) == old
     if not same or spec.layers[:n] != old.layers or spec.channels < old.channels:
-        raise ConfigError(f"{spec} does not grow from {old}: more channels and more layers behind alone can be new")
+        raise ConfigError(f"{spec} does not grow from {old}: only channels and layers at the end can be added")
     new = Banded(spec)
     c = old.channels
     with torch.no_grad():

@@ -23,8 +23,8 @@ DROP_DB = 23.0
 FALL_DB_PER_SECOND = 6.0
 """Decay of these loudest powers, slow enough that a pause between two fricatives does not look like a cliff."""
 N_FRAMES_MAX = 16
-"""Only what outlasts a frame is among the loudest powers, so the first samples of a recording and clicks are not: each
-has every frequency, also where the band ends.  This many frames at most are kept for it."""
+"""Most frames of past powers that are kept.  A power counts as among the loudest only if it lasts longer than a frame:
+an abrupt start and a click have every frequency, and would hide the end of the band for seconds."""
 LOWEST_HZ = 2900.0
 """Lowest end of a band: telephones reach 3.4 kHz, and a loud sound with little above it is not a band."""
 GROUP, N_BELOW, N_WITHIN = 4, 4, 2

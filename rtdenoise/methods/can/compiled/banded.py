@@ -12,7 +12,7 @@ import numpy as np
 
 from rtdenoise.kernels.elementary import exponential
 from rtdenoise.kernels.jit import kernel, kernel_apart
-from rtdenoise.kernels.product import LANES, add_product, padded_columns
+from rtdenoise.kernels.product import add_product, padded_width
 from rtdenoise.methods.can.layers import banded
 from rtdenoise.methods.can.layers.banded import Banded
 from rtdenoise.methods.can.spec import CanSpec
@@ -21,24 +21,23 @@ from rtdenoise.typing import F32, Record
 _STRIDE, _BEFORE, _KINDS, _OUTPUTS = banded.STRIDE, banded.BEFORE, banded.KINDS, banded.OUTPUTS
 _WIDTH = _STRIDE * _KINDS
 _ZERO, _ONE = np.float32(0), np.float32(1)
-_PADDED = ("decoder",)
-"""Weights whose columns are padded to whole vectors."""
 
 
 def banded_weights(spec: CanSpec) -> list[tuple[Any, ...]]:
     """Fields of the weights; of size 0 without bands."""
     there = int(spec.bands > 0)
     found: list[tuple[Any, ...]] = []
-    for name, shape in spec.banded_shapes().items():
-        wide = (*shape[:-1], padded_columns(np.zeros((1, shape[-1]), np.float32)).size) if name in _PADDED else shape
-        found.append((f"banded_{name}", "f4", (there * wide[0], *wide[1:])))
+    shapes = spec.banded_shapes()
+    shapes["decoder"] = shapes["decoder"][0], padded_width(shapes["decoder"][1])
+    for name, shape in shapes.items():
+        found.append((f"banded_{name}", "f4", (there * shape[0], *shape[1:])))
     return [*found, ("banded_gate", "i8", (there * len(spec.dilations),))]
 
 
 def fill_banded(weights: Any, found: Banded, spec: CanSpec) -> None:
     """Set the fields of `banded_weights`."""
     for name, array in found.arrays().items():
-        weights[f"banded_{name}"] = padded_columns(array) if name in _PADDED else array
+        weights[f"banded_{name}"][..., : array.shape[-1]] = array  # the decoder's padding stays zero
     weights["banded_gate"] = [spec.gates.index(n) if n in spec.gates else -1 for n in range(len(spec.dilations))]
 
 
@@ -52,7 +51,7 @@ def banded_memory(spec: CanSpec) -> list[tuple[Any, ...]]:
         ("banded_groups", "f4", (there * n, c)),
         ("banded_spread", "f4", (there * n, c)),
         ("banded_merged", "f4", (there * (n + 2), c)),  # a group of zeros at either end
-        ("banded_out", "f4", (there * n, 2 * LANES)),
+        ("banded_out", "f4", (there * n, padded_width(2 * _STRIDE * _OUTPUTS))),
         ("banded_value", "f4", (bands, c)),
         ("banded_opening", "f4", (bands, c)),
         ("banded_point", "f4", (bands, c)),

@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -66,6 +67,7 @@ def main() -> None:
         if "litert" in engines and (open_model(model).folder / LITERT_INT8).is_file():
             system = build_can(model, precision="int8")
             systems[f"{Path(model).name} litert int8"] = (open_model(model).spec, system)
+    places = {Path(model).name: model for model in options.model}
     networks = {text: random_network(parse_spec(text)) for text in options.spec}
     for text, network in networks.items():
         for engine in engines:
@@ -74,7 +76,7 @@ def main() -> None:
     for row, (name, (_, system)) in zip(rows, systems.items(), strict=True):
         if isinstance(system, CompiledCan):
             model = name.rpartition(" ")[0]
-            found = networks[model] if model in networks else open_model(model).network()
+            found = networks[model] if model in networks else open_model(places.get(model, model)).network()
             row["streams_per_core"] = {str(rate): streams_per_core(found, rate) for rate in PACKET_RATES_HZ}
     show(rows)
     capacity = []
@@ -140,6 +142,8 @@ def denoiser(network: Network, engine: str, precision: str) -> CompiledCan | Spe
 
 def weights_mb(spec: CanSpec) -> float:
     """Weights that one step reads, as 32-bit floats."""
+    if spec.bands:
+        return 4.0 * sum(math.prod(shape) for shape in spec.banded_shapes().values()) / 1e6
     hops_per_second = spec.sample_rate / spec.hop * spec.rows_per_hop
     return spec.multiplications_per_second / hops_per_second * 4e-6
 

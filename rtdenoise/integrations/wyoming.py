@@ -129,16 +129,21 @@ class Service:
         task = asyncio.current_task()
         assert task is not None
         self._clients.add(task)
+        try:
+            await self._connect(reader, writer)
+        except asyncio.CancelledError:
+            pass  # the service ends, perhaps while it disconnects; asyncio's streams would log it as an error
+        finally:
+            self._clients.discard(task)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream = AsyncClient.from_uri(self._upstream_uri, connect_timeout=_CONNECT_SECONDS)
         try:
             await upstream.connect()
             await _first_of(self._towards(reader, upstream), self._back(upstream, writer))
         except _BROKEN as error:
             _log.warning("a client is gone: %s: %s", self._upstream_uri, reason(error))
-        except asyncio.CancelledError:
-            pass  # the service ends; asyncio's streams would log it as an error
         finally:
-            self._clients.discard(task)
             writer.close()
             with suppress(*_BROKEN):
                 await upstream.disconnect()

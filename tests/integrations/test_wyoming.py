@@ -208,6 +208,35 @@ def test_a_microphone_that_is_not_there_is_said_and_the_service_goes_on(caplog):
     assert len(lines) == 2 and lines[0].startswith("a client is gone: tcp://127.0.0.1:9: ")
 
 
+def test_a_service_that_ends_while_it_disconnects_says_nothing(caplog):
+    done = asyncio.Event()
+
+    async def hardly_reads(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        await asyncio.sleep(0.5)  # what the client sends fills the way to here
+        writer.write_eof()
+        await done.wait()
+        writer.transport.abort()
+
+    async def talk() -> None:
+        microphone = await asyncio.start_server(hardly_reads, "127.0.0.1", limit=1024)
+        upstream = f"tcp://127.0.0.1:{microphone.sockets[0].getsockname()[1]}"
+        address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        running = asyncio.create_task(Service("tcp://127.0.0.1:0", upstream, Choice()).run(address.set_result))
+        async with AsyncClient.from_uri(await address) as client:
+            sending = asyncio.create_task(client.write_event(Event("much", payload=bytes(32 << 20))))
+            await asyncio.sleep(2)
+            running.cancel()
+            await asyncio.gather(running, sending, return_exceptions=True)
+        assert [task for task in asyncio.all_tasks() if "Service" in str(task.get_coro())] == []
+        done.set()
+        microphone.close()
+        await asyncio.sleep(0.2)  # for the last connections to close
+
+    asyncio.run(talk())
+    assert [record.getMessage() for record in caplog.records if record.levelno > logging.INFO] == []
+
+
 @pytest.mark.parametrize("uri", ["tcp://127.0.0.1", "http://localhost:80", "stdio://", "unix://", "tcp://a:b", "10700"])
 def test_an_address_that_cannot_be_is_refused(uri):
     with pytest.raises(ConfigError, match=r"uri='.*' must be tcp://HOST:PORT or unix://PATH"):

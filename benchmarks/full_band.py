@@ -123,7 +123,7 @@ def mixtures(options: argparse.Namespace) -> list[Clip]:
 def headless(system: System, folder: Path) -> list[System]:
     """The system and, if it is a network with a head, the same without it, from a copy in `folder`."""
     name = system.spec.partition(":")[2]
-    if not system.spec.startswith("CAN:") or open_model(name).above() is None:
+    if not system.spec.startswith("CAN:") or ABOVE not in open_model(name).parts():
         return [system]
     copy = folder / Path(name).name
     shutil.copytree(open_model(name).folder, copy)

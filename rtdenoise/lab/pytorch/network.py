@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,10 +29,18 @@ class Forward:
     spec : CanSpec
     compute_dtype : {"float32", "bfloat16"}
         Of the convolutions' inputs and kernels.
+    read : callable, optional
+        Called with the real and imaginary parts of the spectra that a spectral network reads,
+        ``(batch, n_hops, n_bins)``; returns those that it reads in their place.
     """
 
-    def __init__(self, spec: CanSpec, compute_dtype: str = "float32") -> None:
-        self._spec, self._dtype = spec, _TYPES[compute_dtype]
+    def __init__(
+        self,
+        spec: CanSpec,
+        compute_dtype: str = "float32",
+        read: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
+    ) -> None:
+        self._spec, self._dtype, self._read = spec, _TYPES[compute_dtype], read
         if spec.domain == "spectral":
             pair = window_pair(spec.frame, spec.span, spec.hop)
             listening, _ = window_pair(spec.frame, spec.listening_span, spec.hop)
@@ -64,6 +72,8 @@ class Forward:
         cut = cut_frames(noisy, spec.frame, spec.hop)
         real, imag = operations.rfft(cut * self._analysis)
         heard = operations.rfft(cut * self._listening) if spec.listens_apart else (real, imag)
+        if self._read is not None:
+            heard = self._read(*heard)
         rows, heights = spectral_inputs(operations, spec, *heard, running_mean_over_time)
         outputs = self._stack(left, rows, training)
         around = torch.einsum("btkf,kf->btf", heights, next(left))

@@ -45,7 +45,7 @@ def first_state(settings: Settings, rate: int, channels: int, *, with_network: b
 def _network(settings: Settings, rate: int, channels: int) -> Network:
     """The records of a network, each channel a stream of its own."""
     chosen = settings.can
-    network = open_model(chosen.model).network()
+    network = open_model(chosen.model).network(rate)
     limit_db = None if chosen.attenuation_limit_db is None else -chosen.attenuation_limit_db
     records = initial_records(network.spec, rate, limit_db)
     return Network(

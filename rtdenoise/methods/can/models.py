@@ -9,8 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from rtdenoise.errors import ModelError
-from rtdenoise.methods.can.layers.above import Head, load_head
+from rtdenoise.methods.can.layers import low_rates
+from rtdenoise.methods.can.layers.above import load_head
 from rtdenoise.methods.can.spec import CanSpec, load_spec
 from rtdenoise.methods.can.weights import Network, load_weights
 from rtdenoise.methods.can.whole import WholeNetwork, load_whole
@@ -21,6 +25,8 @@ START = "start.npz"
 """Trained weights from which another training run may start; no engine reads them."""
 ABOVE = "above.npz"
 """Head that decides above the band of a network over spectra; a model without one uses a simple rule there."""
+LOW_RATES = "low.npz"
+"""What a network over spectra changes of its weights at low rates; a model without it has the same at all rates."""
 SERVING = "serving"
 """Subfolder with networks exported for model servers, one folder each."""
 _LEFT_OUT = {LITERT: "--engine", LITERT_INT8: "can.precision"}
@@ -63,40 +69,45 @@ class Model:
             raise ModelError(f"{self.folder}: no {LITERT_INT8} (precision='int8'); this model comes in float only")
         return read_checked(self.folder, LITERT_INT8)
 
-    def weights(self) -> tuple[str, bytes]:
-        """Return the digest of the file of weights and its content, verified.
+    def parts(self, sample_rate: int | None = None) -> dict[str, tuple[str, bytes]]:
+        """Return what makes the network at a rate in Hz, or at its own: digest and content of each file, verified.
 
         Raises
         ------
         ModelError
-            If it is missing or damaged.
+            If one is missing or damaged.
         """
-        content = read_checked(self.folder, WEIGHTS)
-        return _checksums(self.folder)[WEIGHTS], content
+        is_low = sample_rate is not None and sample_rate < low_rates.BELOW_HZ
+        sums = _checksums(self.folder)
+        names = [name for name, is_used in ((LOW_RATES, is_low), (ABOVE, True)) if is_used and name in sums]
+        contents = {name: read_checked(self.folder, name) for name in (WEIGHTS, *names)}
+        return {name: (sums[name], content) for name, content in contents.items()}
 
-    def above(self) -> tuple[str, Head] | None:
-        """Return the digest of the head's file and the head, verified; None if the model has none.
+    def assembled(self, parts: Mapping[str, tuple[str, bytes]], dtype: npt.DTypeLike = np.float32) -> Network:
+        """Return the network that `parts` make, with its head; its weights in `dtype`, see `load_weights`.
 
         Raises
         ------
         ModelError
-            If it is damaged or does not fit.
+            If they belong to another specification.
         """
-        if ABOVE not in _checksums(self.folder):
-            return None
-        content = read_checked(self.folder, ABOVE)
-        return _checksums(self.folder)[ABOVE], load_head(content, self.spec, self.folder / ABOVE)
+        contents = {name: content for name, (_, content) in parts.items()}
+        low = contents.get(LOW_RATES)
+        changes = None if low is None else low_rates.load_changes(low, self.folder / LOW_RATES)
+        network = load_weights(contents[WEIGHTS], self.spec, self.folder / WEIGHTS, dtype, changes)
+        if ABOVE not in contents:
+            return network
+        return replace(network, above=load_head(contents[ABOVE], self.spec, self.folder / ABOVE))
 
-    def network(self) -> Network:
-        """Return the network with its weights and its head, verified.
+    def network(self, sample_rate: int | None = None) -> Network:
+        """Return the network at a rate in Hz, or at its own, with its head, verified.
 
         Raises
         ------
         ModelError
-            If they are missing, damaged or belong to another specification.
+            If a file is missing, damaged or belongs to another specification.
         """
-        network, above = load_weights(self.weights()[1], self.spec, self.folder / WEIGHTS), self.above()
-        return network if above is None else replace(network, above=above[1])
+        return self.assembled(self.parts(sample_rate))
 
     def whole_network(self) -> WholeNetwork:
         """Return the network that normalises with the statistics of the whole file, verified.
@@ -213,7 +224,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
     finally:
         for part in parts:
             part.unlink(missing_ok=True)
-    for name in {WHOLE, LITERT_INT8, START, ABOVE} - set(contents):
+    for name in {WHOLE, LITERT_INT8, START, ABOVE, LOW_RATES} - set(contents):
         (folder / name).unlink(missing_ok=True)
     for described in list((folder / SERVING).glob(f"*/{_SERVED}")):
         shutil.rmtree(described.parent)
@@ -224,7 +235,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 def write_checksums(folder: Path) -> None:
     """Write the digests of all files except the model card."""
-    names = [name for name in (SPEC, WEIGHTS, WHOLE, LITERT, START, ABOVE) if (folder / name).is_file()]
+    names = [name for name in (SPEC, WEIGHTS, WHOLE, LITERT, START, ABOVE, LOW_RATES) if (folder / name).is_file()]
     names += sorted(path.name for path in folder.glob("model-*.tflite"))
     lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}" for name in names]
     (folder / CHECKSUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -180,7 +180,7 @@ def build_can(
             f"{spec.name}: its weights are shared by all bands: engine='numba' and precision='float' only"
         )
     if engine == "numba":
-        return CompiledCan(packed_model(found), limit_db, sample_rate)
+        return CompiledCan(packed_model(found, sample_rate), limit_db, sample_rate)
     runner = _engine(found, engine, precision, device)
     if spec.statistics == "file":
         return WholeFileCan(found.whole_network(), runner)

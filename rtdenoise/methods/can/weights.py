@@ -14,6 +14,7 @@ from rtdenoise.errors import ModelError
 from rtdenoise.methods.can.layers import features, fine
 from rtdenoise.methods.can.layers.above import Head
 from rtdenoise.methods.can.layers.banded import Banded
+from rtdenoise.methods.can.layers.low_rates import Changes
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.typing import F32
 
@@ -186,19 +187,35 @@ def weights_as_bytes(network: Network) -> bytes:
     return file.getvalue()
 
 
-def load_weights(content: bytes, spec: CanSpec, path: Path, dtype: npt.DTypeLike = np.float32) -> Network:
-    """Read weights written by `weights_as_bytes`; `path` is for messages.
+def load_weights(
+    content: bytes,
+    spec: CanSpec,
+    path: Path,
+    dtype: npt.DTypeLike = np.float32,
+    changes: Changes | None = None,
+) -> Network:
+    """Read weights written by `weights_as_bytes`.
 
-    As 16-bit floats, which they are in the file, they can only be packed.
+    Parameters
+    ----------
+    content : bytes
+    spec : CanSpec
+    path : Path
+        For messages.
+    dtype : dtype
+        As 16-bit floats, which they are in the file, they can only be packed.
+    changes : Changes, optional
+        Of these weights at low rates.
 
     Raises
     ------
     ModelError
-        If the file cannot be read or does not fit `spec`.
+        If the file cannot be read or does not fit `spec`, or the changes do not fit it.
     """
     try:
         with np.load(io.BytesIO(content)) as file:
             named = {name: file[name].astype(dtype, copy=False) for name in file.files}
+        named = named if changes is None else changes.applied_to(named)
         skip = named["skip"] if spec.domain == "spectral" else None
         if spec.bands:
             shared = Banded(**{name: named[name] for name in spec.banded_shapes()})

@@ -106,14 +106,14 @@ def test_a_folder_without_a_head_is_a_model_as_before(folder, monkeypatch):
     assert open_model(folder).network().above is None
     without = shared.packed_model(open_model(folder)).weights
     assert without is not with_head and without["has_head"][0] == 0
-    monkeypatch.setattr(Model, "weights", None)  # files that have not changed are not read again
+    monkeypatch.setattr(Model, "parts", None)  # files that have not changed are not read again
     assert shared.packed_model(open_model(folder)).weights is without
     assert_array_equal(without["first"], with_head["first"])
 
 
 def test_another_head_behind_the_same_weights_is_another_network(folder):
     first = shared.packed_model(open_model(folder)).weights
-    head = open_model(folder).above()[1]
+    head = open_model(folder).network().above
     (folder / ABOVE).write_bytes(above.head_as_bytes(replace(head, last_bias=head.last_bias + 1)))
     write_checksums(folder)
     second = shared.packed_model(open_model(folder)).weights

@@ -39,7 +39,7 @@ def test_weights_go_with_the_last_stream_once_another_network_has_come(tmp_path)
     (folder / SPEC).write_text(json.dumps(spec | {"name": "of-its-own"}))  # no other test uses this network
     write_checksums(folder)
     model = open_model(folder)
-    key = (model.weights()[0], (model.above() or ("",))[0], model.spec)
+    key = (model.spec, *(digest for digest, _ in model.parts().values()))
     packed = shared.packed_model(model)
     assert shared._in_use[key] is packed.weights
     address = packed.weights.ctypes.data

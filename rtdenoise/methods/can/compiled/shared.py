@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -11,11 +11,12 @@ import numpy as np
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.methods.can.compiled.state import packed_weights
-from rtdenoise.methods.can.models import ABOVE, CHECKSUMS, WEIGHTS, Model
+from rtdenoise.methods.can.layers.low_rates import BELOW_HZ
+from rtdenoise.methods.can.models import ABOVE, CHECKSUMS, LOW_RATES, WEIGHTS, Model
 from rtdenoise.methods.can.spec import CanSpec
-from rtdenoise.methods.can.weights import Network, load_weights
+from rtdenoise.methods.can.weights import Network
 
-_in_use: WeakValueDictionary[tuple[str, str, CanSpec], np.ndarray] = WeakValueDictionary()
+_in_use: WeakValueDictionary[tuple[Any, ...], np.ndarray] = WeakValueDictionary()
 """By checksums and specification; an entry lasts as long as one of its streams or `_last` refers to it."""
 
 _last: dict[Any, np.ndarray] = {}
@@ -42,30 +43,31 @@ def pack(network: Network) -> Packed:
     return Packed(network.spec, packed_weights(network))
 
 
-def packed_model(model: Model) -> Packed:
-    """Return the packed network of a model: the same array as long as a stream of this process has it, or had it last.
+def packed_model(model: Model, sample_rate: int | None = None) -> Packed:
+    """Return the packed network of a model at a rate in Hz, or at its own.
+
+    It is the same array as long as a stream of this process has it, or had it last.
 
     Raises
     ------
     ConfigError
         For a network over samples or learnt frames.
     ModelError
-        If the weights are missing, damaged or belong to another specification; files are verified unless they are as
-        they were when the last stream was made.
+        If a file is missing, damaged or belongs to another specification; files are verified unless they are as they
+        were when the last stream was made.
     """
     _check_domain(model.spec)
-    head_file = _state_of(model.folder / ABOVE) if (model.folder / ABOVE).exists() else None
-    files = (model.spec, head_file, *(_state_of(model.folder / name) for name in (WEIGHTS, CHECKSUMS)))
+    is_low = sample_rate is not None and sample_rate < BELOW_HZ
+    names = [name for name in (ABOVE, LOW_RATES) if (model.folder / name).exists()]
+    files = (model.spec, is_low, *(_state_of(model.folder / name) for name in (WEIGHTS, CHECKSUMS, *names)))
     last = _last.get(files)
     if last is not None:
         return Packed(model.spec, last)
-    (digest, content), above = model.weights(), model.above()
-    head_digest, head = above or ("", None)
-    key = (digest, head_digest, model.spec)
+    parts = model.parts(sample_rate)
+    key = (model.spec, *(digest for digest, _ in parts.values()))
     weights = _in_use.get(key)
     if weights is None:
-        network = load_weights(content, model.spec, model.folder / WEIGHTS, np.float16)
-        weights = packed_weights(replace(network, above=head))
+        weights = packed_weights(model.assembled(parts, np.float16))
         _in_use[key] = weights
     _last.clear()
     _last[files] = weights

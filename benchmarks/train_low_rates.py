@@ -1,0 +1,174 @@
+r"""Train what a network changes of its weights at low rates, where half of the band that it was trained on is missing.
+
+    KERAS_BACKEND=torch OMP_NUM_THREADS=1 python -m benchmarks.train_low_rates train low.pt can-live --data data
+    KERAS_BACKEND=torch python -m benchmarks.train_low_rates export low.pt can-live
+    KERAS_BACKEND=torch python -m benchmarks.train_low_rates judge can-live --data data
+
+Each matrix of the network gets the product of two of rank 16 added (Hu et al. 2021, "LoRA"), which begins as zero;
+smaller arrays are trained as they are.  Mixtures and losses are those of configs/can-live.yaml without DNSMOS, without
+what is above 3.4 to 4 kHz; the network reads the image that it reads at 8 kHz
+(`rtdenoise.methods.can.compiled.band_end`).  ``export`` writes `low.npz` into the model's folder
+(`rtdenoise.methods.can.layers.low_rates`), which the compiled engine uses at rates below 10 kHz.  ``judge`` prints
+PESQ-nb, eSTOI and SI-SDR of validation mixtures processed at 8 kHz, and of what came out at 16 kHz brought down.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import rtdenoise
+from benchmarks.banded_trial import DECAY, RATE, at_8_khz, scores
+from rtdenoise.lab.data.batches import batches
+from rtdenoise.lab.data.validation import validation_set
+from rtdenoise.lab.losses.terms import build_loss
+from rtdenoise.lab.pytorch.low_rates import Adapted
+from rtdenoise.lab.pytorch.memory import keep_memory
+from rtdenoise.lab.training.session import default_cache, open_mixer
+from rtdenoise.lab.training.settings import load_settings
+from rtdenoise.methods.can.models import LOW_RATES, open_model, write_checksums
+
+BATCH, SECONDS = 4, 4.0
+WARM_UP, FALLING = 50, 0.3
+"""Steps in which the learning rate rises; share of the run after which it falls, as half a cosine."""
+KEEP_EVERY_SECONDS = 300.0
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    tasks = parser.add_subparsers(dest="task", required=True)
+    for task in ("train", "judge", "export"):
+        sub = tasks.add_parser(task)
+        if task != "judge":
+            sub.add_argument("file", type=Path, help="of the run")
+        sub.add_argument("model", help="a shipped network, or the folder of one")
+        if task != "export":
+            sub.add_argument("--data", type=Path, required=True, help="folder of recordings")
+        if task == "train":
+            sub.add_argument("--minutes", type=float, default=60.0, help="of processor time, those before included")
+            sub.add_argument("--rate", type=float, default=1e-3, help="the highest learning rate")
+            sub.add_argument("--teacher", type=float, default=0.0, help="share of the loss against full-band output")
+            sub.add_argument("--first", type=int, default=100_000, help="number of the first mixtures")
+        if task == "judge":
+            sub.add_argument("--clips", type=int, default=40)
+    options = parser.parse_args()
+    if options.task == "export":
+        export(options)
+        return
+    settings = load_settings(Path("can-live"))
+    split = "train" if options.task == "train" else "dev"
+    mixer = open_mixer(options.data, split, settings.mixtures, cache=default_cache(), sample_rate=RATE)
+    if options.task == "train":
+        train(options, mixer, build_loss([term for term in settings.loss if term["term"] != "opinion"]))
+    else:
+        judge(options, mixer)
+
+
+def train(options: argparse.Namespace, mixer: Any, loss_of: Callable[..., torch.Tensor]) -> None:
+    """Train; keeps the means of the weights and the state of the run."""
+    keep_memory()
+    torch.manual_seed(1)
+    network = Adapted(open_model(options.model).network()).train()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.0)
+    mean = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    step, before = 0, 0.0
+    if options.file.is_file():
+        kept = torch.load(options.file, weights_only=True)
+        network.load_state_dict(kept["network"])
+        optimiser.load_state_dict(kept["optimiser"])
+        mean, step, before = kept["mean"], kept["step"], kept["spent"]
+    began = saved = time.process_time()
+    n_samples, losses = round(SECONDS * RATE), []
+    print(f"{sum(p.numel() for p in network.parameters())} weights", flush=True)
+    for batch in batches(mixer, seed=1, first=options.first + step, batch_size=BATCH, n_samples=n_samples, workers=0):
+        now = time.process_time()
+        spent = before + now - began
+        share = spent / (60.0 * options.minutes)
+        if share >= 1.0 or now - saved > KEEP_EVERY_SECONDS:
+            state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "mean": mean}
+            partial = options.file.with_name(options.file.name + ".partial")
+            torch.save({**state, "step": step, "spent": spent}, partial)
+            partial.replace(options.file)
+            saved = now
+        if share >= 1.0:
+            return
+        rate = options.rate * min(1.0, (step + 1) / WARM_UP)
+        if share > FALLING:
+            rate *= max(0.01, 0.5 + 0.5 * math.cos(math.pi * (share - FALLING) / (1.0 - FALLING)))
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        rng = np.random.default_rng((1, step))
+        losses.append(advance(network, optimiser, loss_of, batch, rng, options.teacher))
+        step += 1
+        values = [value.detach() for value in network.state_dict().values()]
+        torch._foreach_lerp_(list(mean.values()), values, 1.0 - min(DECAY, (1 + step) / (10 + step)))
+        if step % 50 == 0:
+            heard = step * BATCH * SECONDS / 3600.0
+            print(
+                f"{step} heard {heard:.2f} h, {spent / 60:.1f} min, loss {np.mean(losses[-200:]):.4f}, rate {rate:.1e}",
+                flush=True,
+            )
+
+
+def advance(
+    network: Adapted,
+    optimiser: torch.optim.Optimizer,
+    loss_of: Any,
+    batch: Any,
+    rng: np.random.Generator,
+    teacher: float,
+) -> float:
+    """One step, left out where the gradient is not finite; its loss."""
+    edges = rng.uniform(3400.0, 3950.0, BATCH)
+    noisy, target = (ended(np.asarray(x), edges) for x in (batch.noisy, batch.target))
+    scale = torch.as_tensor(np.asarray(batch.scale))
+    estimate = network(torch.from_numpy(noisy), edges)[:, network.spec.latency_samples :] * scale
+    loss = (1.0 - teacher) * loss_of(torch.from_numpy(target)[:, : estimate.shape[1]] * scale, estimate)
+    if teacher:
+        with torch.no_grad():
+            wide = network.full_band(torch.from_numpy(np.asarray(batch.noisy)))[:, network.spec.latency_samples :]
+        heard = torch.from_numpy(ended(wide.numpy(), edges)) * scale
+        loss = loss + teacher * loss_of(heard, estimate)
+    optimiser.zero_grad()
+    loss.backward()
+    if torch.isfinite(torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)):
+        optimiser.step()
+    return float(loss.detach())
+
+
+def ended(clips: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Clips (n, n_samples) without what is above an edge each: nothing from 200 Hz above it on, nor from 4 kHz."""
+    hz = np.fft.rfftfreq(clips.shape[1], 1.0 / RATE)
+    width = np.minimum(200.0, 4000.0 - edges)[:, np.newaxis]
+    gain = 0.5 + 0.5 * np.cos(np.pi * np.clip((hz - edges[:, np.newaxis]) / width, 0.0, 1.0))
+    return np.fft.irfft(np.fft.rfft(clips) * gain, clips.shape[1]).astype(np.float32)
+
+
+def export(options: argparse.Namespace) -> None:
+    """Write the changes into the model's folder."""
+    model = open_model(options.model)
+    network = Adapted(model.network())
+    network.load_state_dict(torch.load(options.file, weights_only=True)["mean"])
+    (model.folder / LOW_RATES).write_bytes(network.changes())
+    write_checksums(model.folder)
+
+
+def judge(options: argparse.Namespace, mixer: Any) -> None:
+    """Print the figures of a model at 8 kHz."""
+    noisy, target = validation_set(mixer, clips=options.clips, n_samples=5 * RATE, cache=default_cache())
+    low_target, low_noisy = at_8_khz(target), at_8_khz(noisy)
+    for name, clips, rate in (("to 8 kHz", noisy, RATE), ("at 8 kHz", low_noisy, RATE // 2)):
+        out = np.stack([rtdenoise.denoise(clip, rate, method="CAN", model=options.model) for clip in clips])
+        print(name, *scores(low_target, out if rate < RATE else at_8_khz(out), RATE // 2), flush=True)
+
+
+if __name__ == "__main__":
+    main()

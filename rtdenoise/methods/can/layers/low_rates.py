@@ -1,0 +1,81 @@
+"""What a network changes of its weights at low rates, where half of the band that it was trained on is missing.
+
+The file holds, by the names of the arrays in the file of weights, either an array that takes the place of the other, or
+two, NAME`.left` ``(n_in, rank)`` and NAME`.right` ``(rank, n_out)``, whose product is added (Hu et al. 2021, "LoRA:
+Low-Rank Adaptation of Large Language Models"); the last axis of an array is ``n_out``, all others together are
+``n_in``.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rtdenoise.errors import ModelError
+
+BELOW_HZ = 10_000
+"""The changes are those of 8 kHz; they apply at rates below this one."""
+_LEFT, _RIGHT = ".left", ".right"
+
+
+def changes_as_bytes(replaced: Mapping[str, np.ndarray], added: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> bytes:
+    """Return an ``.npz`` file with 16-bit arrays: those replaced, and pairs whose product is added."""
+    named = dict(replaced)
+    for name, (left, right) in added.items():
+        named |= {name + _LEFT: left, name + _RIGHT: right}
+    file = io.BytesIO()
+    np.savez_compressed(file, **{name: a.astype(np.float16) for name, a in named.items()})  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def load_changes(content: bytes, path: Path) -> Changes:
+    """Read changes written by `changes_as_bytes`; `path` is for messages.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read.
+    """
+    try:
+        with np.load(io.BytesIO(content)) as file:
+            return Changes({name: file[name] for name in file.files}, path)
+    except Exception as error:  # zipfile and numpy raise many types for a damaged file
+        raise ModelError(f"{path}: cannot be read as weights ({error})") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Arrays of such a file by name, and where it is."""
+
+    arrays: dict[str, np.ndarray]
+    path: Path
+
+    def applied_to(self, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return all arrays of a file of weights, by name, with the changes, exact in 16 bits.
+
+        Raises
+        ------
+        ModelError
+            If they do not fit.
+        """
+        arrays = dict(weights)
+        try:
+            for name, array in self.arrays.items():
+                plain = name.removesuffix(_LEFT).removesuffix(_RIGHT)
+                if name == plain + _LEFT:
+                    arrays[plain] = _added(weights[plain], array, self.arrays[plain + _RIGHT])
+                elif name == plain:
+                    arrays[plain] = array.reshape(weights[plain].shape).astype(weights[plain].dtype)
+        except (KeyError, ValueError) as error:
+            raise ModelError(f"{self.path}: does not fit the weights beside it ({error})") from error
+        return arrays
+
+
+def _added(array: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """In 64 bits, so that the sums, rounded to 16, are the same on every machine."""
+    product = left.astype(np.float64) @ right.astype(np.float64)
+    return np.asarray((array + product.reshape(array.shape)).astype(np.float16).astype(array.dtype))

@@ -1,0 +1,101 @@
+"""Changes of a network's weights for low rates: what is trained is what the product reads, and it can learn."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+torch = pytest.importorskip("torch", reason="needs pip install 'rtdenoise[torch]'")
+pytest.importorskip("keras", reason="needs pip install 'rtdenoise[torch]'")
+
+from rtdenoise.lab.pytorch import low_rates  # noqa: E402
+from rtdenoise.lab.pytorch.network import Forward  # noqa: E402
+from rtdenoise.methods.can.compiled.band_end import fill_above  # noqa: E402
+from rtdenoise.methods.can.layers.low_rates import load_changes  # noqa: E402
+from rtdenoise.methods.can.weights import load_weights, weights_as_bytes  # noqa: E402
+from tests.methods.can.networks import random_network  # noqa: E402
+from tests.tolerances import TWIN_RTOL  # noqa: E402
+
+NAMES = ["fine", "fine, complex", "complex", "no overlap"]
+EDGES = np.array([3500.0, 3900.0])
+
+
+def noise(n: int = 8192) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, (2, n)).astype(np.float32))
+
+
+@pytest.fixture(autouse=True)
+def small_rank(monkeypatch):
+    """So that matrices of small networks are adapted, too."""
+    monkeypatch.setattr(low_rates, "RANK", 2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_arrays_of_training_become_those_of_the_file_and_back(name):
+    network = random_network(name)
+    arrays = low_rates.unfolded(network)
+    with np.load(io.BytesIO(weights_as_bytes(network))) as file:
+        stored = {key: file[key].astype(np.float32) for key in file.files}
+    for key, array in zip(low_rates.weight_names(network.spec), low_rates.folded(network.spec, arrays), strict=True):
+        assert_allclose(array, stored.pop(key), rtol=TWIN_RTOL, atol=1e-6, err_msg=key)
+    assert not stored
+
+
+@pytest.mark.parametrize("end", [90, 118])
+def test_the_image_is_the_one_of_the_product(end):
+    rng = np.random.default_rng(0)
+    spectrum = (rng.normal(size=257) + 1j * rng.normal(size=257)).astype(np.complex64)
+    source, gain = low_rates.image(end, 257)
+    expected = spectrum.copy()
+    fill_above(expected, end)
+    assert_allclose(spectrum[source] * gain, expected, rtol=1e-5)
+
+
+def test_it_begins_as_the_network_that_reads_the_image():
+    network = random_network("complex")
+    adapted = low_rates.Adapted(network)
+    arrays = [torch.from_numpy(a) for a in low_rates.unfolded(network)]
+    with torch.no_grad():
+        plain = Forward(network.spec)(arrays, noise(), True)
+        now = adapted(noise(), np.full(2, 8000.0))
+        assert not torch.allclose(now, plain, atol=1e-4)
+        adapted._ends = [256, 256]
+        assert torch.equal(adapted._forward(arrays, noise(), True), plain)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_written_is_what_was_trained(name):
+    network = random_network(name)
+    adapted = low_rates.Adapted(network)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape))
+    content, path = weights_as_bytes(network), Path("low.npz")
+    now = load_weights(content, network.spec, path, changes=load_changes(adapted.changes(), path))
+    trained = [v.detach().numpy() for v in adapted.variables()]
+    for key, a, b in zip(low_rates.weight_names(network.spec), low_rates.unfolded(now), trained, strict=True):
+        assert_allclose(a, b, rtol=5e-3, atol=2e-2 if key == "first_bias" else 5e-3, err_msg=key)
+    assert any(key in adapted.left for key in "02") and len(adapted.small) > 3
+
+
+def test_it_learns_and_the_network_itself_stays():
+    network = random_network("complex")
+    before = [a.copy() for a in network.arrays()]
+    adapted = low_rates.Adapted(dataclasses.replace(network))
+    optimiser = torch.optim.AdamW(adapted.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(30):
+        loss = torch.square(adapted(noise(), EDGES)).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.7 * losses[0]
+    for a, b in zip(network.arrays(), before, strict=True):
+        assert_array_equal(a, b)

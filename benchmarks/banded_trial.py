@@ -15,7 +15,8 @@ already, and keeps it every five minutes of processor time: network, means of th
 rate is constant, then falls as half a cosine over the last ``1 - hold`` of ``--minutes``, which count from the first
 step of a run, of processor time or by the clock; ``--from`` starts it with weights at hand, whose mixtures
 ``--first-step`` leaves out, and with ``--channels`` and ``--layers`` (dilations, negative where a gated mean follows) a
-network that has grown from them.  ``judge`` prints PESQ-wb, eSTOI and SI-SDR of validation mixtures, in full band and
+network that has grown from them.  With ``--teacher can-live`` a share of the loss is against what that network makes of
+the same mixtures.  ``judge`` prints PESQ-wb, eSTOI and SI-SDR of validation mixtures, in full band and
 without what is above 7.6 kHz; PESQ-nb, eSTOI and SI-SDR at 8 kHz of the full band brought down (*to 8 kHz*), and of
 mixtures without what is above 4 kHz (*from 8*); and the change of held vowels, second by second.  ``export`` writes a
 model folder, which the compiled engine runs.
@@ -43,9 +44,10 @@ from rtdenoise.lab.data.validation import validation_set
 from rtdenoise.lab.losses.terms import build_loss
 from rtdenoise.lab.pytorch.banded import Banded, BandedSpec, as_network, grown
 from rtdenoise.lab.pytorch.memory import keep_memory
+from rtdenoise.lab.pytorch.shipped import Teacher
 from rtdenoise.lab.training.session import default_cache, open_mixer
 from rtdenoise.lab.training.settings import load_settings
-from rtdenoise.methods.can.models import SPEC, WEIGHTS, model_names, write_files
+from rtdenoise.methods.can.models import SPEC, WEIGHTS, model_names, open_model, write_files
 from rtdenoise.methods.can.weights import weights_as_bytes
 from rtdenoise.rates import resample
 
@@ -73,6 +75,8 @@ def main() -> None:
     parser.add_argument("--first-step", type=int, default=0, help="of a new run: the steps its weights have had")
     parser.add_argument("--channels", type=int, help="of a new run: as many, or more than its weights have")
     parser.add_argument("--layers", type=_dilations, help="of a new run: those that its weights have, and more")
+    parser.add_argument("--teacher", help="a shipped network to learn from as well")
+    parser.add_argument("--taught", type=float, default=0.7, help="share of the loss against what the teacher makes")
     parser.add_argument("--clips", type=int, default=40)
     options = parser.parse_args()
     needed = "to" if options.task == "export" else "data"
@@ -86,7 +90,9 @@ def main() -> None:
     split = "train" if options.task == "train" else "dev"
     mixer = open_mixer(options.data, split, settings.mixtures, cache=default_cache(), sample_rate=RATE)
     if options.task == "train":
-        loss = build_loss([term for term in settings.loss if term["term"] != "opinion"])
+        loss = of_targets(build_loss([term for term in settings.loss if term["term"] != "opinion"]))
+        if options.teacher is not None:
+            loss = taught(loss, Teacher(open_model(options.teacher).network()), options.taught)
         plan = Plan(options.minutes, options.hold, options.clock, options.rate)
         train(options.file, mixer, loss, plan, beginning(options), options.first_step)
     else:
@@ -201,11 +207,30 @@ def train(file: Path, mixer: Any, loss_of: Any, plan: Plan, network: Banded, fir
             logged, unlogged = now, 0
 
 
+def of_targets(loss_of: Any) -> Callable[..., torch.Tensor]:
+    """A loss of estimates against their targets: called with noisy signals, targets, scales and scaled estimates."""
+    return lambda _noisy, target, scale, estimate: loss_of(target[:, : estimate.shape[1]] * scale, estimate)
+
+
+def taught(loss_of: Callable[..., torch.Tensor], teacher: Teacher, share: float) -> Callable[..., torch.Tensor]:
+    """Such a loss, of which a share is against what another network makes of the same signals.
+
+    It varies less from batch to batch than the loss against clean speech, because it can nearly be reached.
+    """
+
+    def mixed(noisy: torch.Tensor, target: torch.Tensor, scale: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
+        heard = teacher(noisy)
+        own = loss_of(noisy, target, scale, estimate)
+        return (1.0 - share) * own + share * loss_of(noisy, heard, scale, estimate[:, : heard.shape[1]])
+
+    return mixed
+
+
 def advance(network: Banded, optimiser: torch.optim.Optimizer, loss_of: Any, batch: Any) -> float:
     """One step, left out where the gradient is not finite; its loss."""
     noisy, target, scale = (torch.as_tensor(v) for v in (batch.noisy, batch.target, batch.scale))
     estimate = network(noisy)[:, network.spec.latency_samples :] * scale
-    loss = loss_of(target[:, : estimate.shape[1]] * scale, estimate)
+    loss = loss_of(noisy, target, scale, estimate)
     optimiser.zero_grad()
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

@@ -5,9 +5,10 @@ r"""Train what a network changes of its weights at low rates, where half of the 
     KERAS_BACKEND=torch python -m benchmarks.train_low_rates judge can-live --data data
 
 Each matrix of the network gets the product of two of rank 16 added (Hu et al. 2021, "LoRA"), which begins as zero;
-smaller arrays are trained as they are.  Mixtures and losses are those of configs/can-live.yaml without DNSMOS, without
-what is above 3.4 to 4 kHz; the network reads the image that it reads at 8 kHz
-(`rtdenoise.methods.can.compiled.band_end`).  ``export`` writes `low.npz` into the model's folder
+smaller arrays are trained as they are.  They learn from clean speech, and from what the network makes of the full
+band, which can nearly be reached and so varies less from batch to batch.  Mixtures and losses are those of
+configs/can-live.yaml without DNSMOS, without what is above 3.4 to 4 kHz; the network reads the image that it reads at
+8 kHz (`rtdenoise.methods.can.compiled.band_end`).  ``export`` writes `low.npz` into the model's folder
 (`rtdenoise.methods.can.layers.low_rates`), which the compiled engine uses at rates below 10 kHz.  ``judge`` prints
 PESQ-nb, eSTOI and SI-SDR of validation mixtures processed at 8 kHz, and of what came out at 16 kHz brought down.
 """
@@ -31,6 +32,7 @@ from rtdenoise.lab.data.validation import validation_set
 from rtdenoise.lab.losses.terms import build_loss
 from rtdenoise.lab.pytorch.low_rates import Adapted
 from rtdenoise.lab.pytorch.memory import keep_memory
+from rtdenoise.lab.pytorch.shipped import Teacher
 from rtdenoise.lab.training.session import default_cache, open_mixer
 from rtdenoise.lab.training.settings import load_settings
 from rtdenoise.methods.can.models import LOW_RATES, open_model, write_checksums
@@ -55,7 +57,12 @@ def main() -> None:
         if task == "train":
             sub.add_argument("--minutes", type=float, default=60.0, help="of processor time, those before included")
             sub.add_argument("--rate", type=float, default=1e-3, help="the highest learning rate")
-            sub.add_argument("--teacher", type=float, default=0.0, help="share of the loss against full-band output")
+            sub.add_argument(
+                "--taught",
+                type=float,
+                default=0.7,
+                help="share of the loss against what the network makes of the full band",
+            )
             sub.add_argument("--first", type=int, default=100_000, help="number of the first mixtures")
         if task == "judge":
             sub.add_argument("--clips", type=int, default=40)
@@ -76,7 +83,8 @@ def train(options: argparse.Namespace, mixer: Any, loss_of: Callable[..., torch.
     """Train; keeps the means of the weights and the state of the run."""
     keep_memory()
     torch.manual_seed(1)
-    network = Adapted(open_model(options.model).network()).train()
+    shipped = open_model(options.model).network()
+    network, teacher = Adapted(shipped).train(), Teacher(shipped)
     optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.0)
     mean = {name: value.detach().clone() for name, value in network.state_dict().items()}
     step, before = 0, 0.0
@@ -106,7 +114,7 @@ def train(options: argparse.Namespace, mixer: Any, loss_of: Callable[..., torch.
         for group in optimiser.param_groups:
             group["lr"] = rate
         rng = np.random.default_rng((1, step))
-        losses.append(advance(network, optimiser, loss_of, batch, rng, options.teacher))
+        losses.append(advance(network, optimiser, loss_of, batch, rng, teacher, options.taught))
         step += 1
         values = [value.detach() for value in network.state_dict().values()]
         torch._foreach_lerp_(list(mean.values()), values, 1.0 - min(DECAY, (1 + step) / (10 + step)))
@@ -124,19 +132,17 @@ def advance(
     loss_of: Any,
     batch: Any,
     rng: np.random.Generator,
-    teacher: float,
+    teacher: Teacher,
+    share: float,
 ) -> float:
     """One step, left out where the gradient is not finite; its loss."""
     edges = rng.uniform(3400.0, 3950.0, BATCH)
     noisy, target = (ended(np.asarray(x), edges) for x in (batch.noisy, batch.target))
     scale = torch.as_tensor(np.asarray(batch.scale))
     estimate = network(torch.from_numpy(noisy), edges)[:, network.spec.latency_samples :] * scale
-    loss = (1.0 - teacher) * loss_of(torch.from_numpy(target)[:, : estimate.shape[1]] * scale, estimate)
-    if teacher:
-        with torch.no_grad():
-            wide = network.full_band(torch.from_numpy(np.asarray(batch.noisy)))[:, network.spec.latency_samples :]
-        heard = torch.from_numpy(ended(wide.numpy(), edges)) * scale
-        loss = loss + teacher * loss_of(heard, estimate)
+    taught = torch.from_numpy(ended(teacher(torch.from_numpy(np.asarray(batch.noisy))).numpy(), edges)) * scale
+    loss = (1.0 - share) * loss_of(torch.from_numpy(target)[:, : estimate.shape[1]] * scale, estimate)
+    loss = loss + share * loss_of(taught, estimate)
     optimiser.zero_grad()
     loss.backward()
     if torch.isfinite(torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)):

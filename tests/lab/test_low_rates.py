@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 torch = pytest.importorskip("torch", reason="needs pip install 'rtdenoise[torch]'")
 pytest.importorskip("keras", reason="needs pip install 'rtdenoise[torch]'")
 
-from rtdenoise.lab.pytorch import low_rates  # noqa: E402
+from rtdenoise.lab.pytorch import low_rates, shipped  # noqa: E402
 from rtdenoise.lab.pytorch.network import Forward  # noqa: E402
 from rtdenoise.methods.can.compiled.band_end import fill_above  # noqa: E402
 from rtdenoise.methods.can.layers.low_rates import load_changes  # noqa: E402
@@ -38,10 +38,10 @@ def small_rank(monkeypatch):
 @pytest.mark.parametrize("name", NAMES)
 def test_arrays_of_training_become_those_of_the_file_and_back(name):
     network = random_network(name)
-    arrays = low_rates.unfolded(network)
+    arrays = shipped.unfolded(network)
     with np.load(io.BytesIO(weights_as_bytes(network))) as file:
         stored = {key: file[key].astype(np.float32) for key in file.files}
-    for key, array in zip(low_rates.weight_names(network.spec), low_rates.folded(network.spec, arrays), strict=True):
+    for key, array in zip(shipped.weight_names(network.spec), shipped.folded(network.spec, arrays), strict=True):
         assert_allclose(array, stored.pop(key), rtol=TWIN_RTOL, atol=1e-6, err_msg=key)
     assert not stored
 
@@ -59,7 +59,7 @@ def test_the_image_is_the_one_of_the_product(end):
 def test_it_begins_as_the_network_that_reads_the_image():
     network = random_network("complex")
     adapted = low_rates.Adapted(network)
-    arrays = [torch.from_numpy(a) for a in low_rates.unfolded(network)]
+    arrays = [torch.from_numpy(a) for a in shipped.unfolded(network)]
     with torch.no_grad():
         plain = Forward(network.spec)(arrays, noise(), True)
         now = adapted(noise(), np.full(2, 8000.0))
@@ -79,7 +79,7 @@ def test_what_is_written_is_what_was_trained(name):
     content, path = weights_as_bytes(network), Path("low.npz")
     now = load_weights(content, network.spec, path, changes=load_changes(adapted.changes(), path))
     trained = [v.detach().numpy() for v in adapted.variables()]
-    for key, a, b in zip(low_rates.weight_names(network.spec), low_rates.unfolded(now), trained, strict=True):
+    for key, a, b in zip(shipped.weight_names(network.spec), shipped.unfolded(now), trained, strict=True):
         assert_allclose(a, b, rtol=5e-3, atol=2e-2 if key == "first_bias" else 5e-3, err_msg=key)
     assert any(key in adapted.left for key in "02") and len(adapted.small) > 3
 
@@ -99,3 +99,12 @@ def test_it_learns_and_the_network_itself_stays():
     assert losses[-1] < 0.7 * losses[0]
     for a, b in zip(network.arrays(), before, strict=True):
         assert_array_equal(a, b)
+
+
+def test_a_teacher_says_what_the_network_makes_of_it_aligned():
+    network = random_network("complex")
+    arrays = [torch.from_numpy(a) for a in shipped.unfolded(network)]
+    with torch.no_grad():
+        expected = Forward(network.spec)(arrays, noise(), False)[:, network.spec.latency_samples :]
+    taught = shipped.Teacher(network)(noise())
+    assert torch.equal(taught, expected) and not taught.requires_grad

@@ -9,10 +9,9 @@ import torch
 
 from rtdenoise.lab.losses.frames import Tensor
 from rtdenoise.lab.pytorch.network import Forward
+from rtdenoise.lab.pytorch.shipped import folded, row_scales, unfolded, weight_names
 from rtdenoise.methods.can.compiled.band_end import ROLL_OFF, fill_above
-from rtdenoise.methods.can.layers import features, fine
 from rtdenoise.methods.can.layers.low_rates import changes_as_bytes
-from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network
 from rtdenoise.typing import F32
 
@@ -62,10 +61,6 @@ class Adapted(torch.nn.Module):  # type: ignore[misc]  # torch is not installed 
         self._ends = [min(top, int(edge / per_bin)) for edge in edges_hz]
         return self._forward(self.variables(), noisy, True)
 
-    def full_band(self, noisy: Tensor) -> Tensor:
-        """What the network itself makes of ``(batch, n_samples)``, without the changes."""
-        return Forward(self.spec)(self._base, noisy, True)
-
     def changes(self) -> bytes:
         """Content of the file with the changes, see `rtdenoise.methods.can.layers.low_rates`."""
         spec, names = self.spec, weight_names(self.spec)
@@ -99,53 +94,3 @@ def is_adapted(shape: Sequence[int]) -> bool:
     """Whether a matrix gets a product added, which has less than half of its weights; smaller arrays are replaced."""
     n_in = int(np.prod(shape[:-1]))
     return len(shape) > 1 and 2 * RANK * (n_in + shape[-1]) < n_in * shape[-1]
-
-
-def weight_names(spec: CanSpec) -> list[str]:
-    """Names of the arrays in the file of weights, in Keras' order."""
-    layers = [f"{kind}{i}" for i in range(len(spec.dilations)) for kind in ("kernel", "bias")]
-    ends = ["last_kernel", "last_bias", "skip"]
-    return [
-        "first_kernel",
-        "first_bias",
-        *layers,
-        *ends,
-        *(f"fine{i}" for i in range(len(fine.shapes(spec.fine_channels)))),
-    ]
-
-
-def row_scales(spec: CanSpec, name: str, n_in: int) -> F32:
-    """What `rtdenoise.methods.can.weights.from_keras` multiplies the rows of a matrix by, (n_in, 1)."""
-    scales = np.ones(n_in, np.float32)
-    if name == "first_kernel":
-        scales[: 3 * spec.n_bins] = features.LOG_SCALE
-    elif name.startswith("kernel") and spec.residual:
-        scales[:] = features.RESIDUAL_SCALE
-    elif name == "fine0":
-        scales[:] = np.tile([fine.LOGIT_SCALE, *[features.LOG_SCALE] * (fine.KINDS - 1)], n_in // fine.KINDS)
-    return scales[:, np.newaxis]
-
-
-def folded(spec: CanSpec, arrays: Sequence[F32]) -> list[F32]:
-    """Arrays as the file of weights has them, from those of training, both in Keras' order."""
-    now = []
-    for name, array in zip(weight_names(spec), arrays, strict=True):
-        rows = array.reshape(-1, array.shape[-1])
-        now.append((rows * row_scales(spec, name, len(rows))).reshape(array.shape))
-    share = np.float32(features.RESIDUAL_SCALE if spec.residual else 1.0)
-    for i, name in enumerate(weight_names(spec)):
-        if name.startswith("bias"):
-            now[i] = arrays[i] * share
-    now[1] = arrays[1] + np.float32(features.LOG_OFFSET) * now[0][: spec.n_bins].sum(axis=0)
-    return now
-
-
-def unfolded(network: Network) -> list[F32]:
-    """Arrays as they are in training, of a dense network over spectra: undoes `folded`."""
-    spec = network.spec
-    assert network.first is not None and network.last is not None and network.skip is not None
-    layers = [a for pair in zip(network.kernels, network.biases, strict=True) for a in pair]
-    given = [*network.first, *layers, *network.last, network.skip, *network.fine]
-    ones = folded(spec, [np.ones_like(a) for a in given])
-    bias = given[1] - np.float32(features.LOG_OFFSET) * given[0][: spec.n_bins].sum(axis=0)
-    return [given[0] / ones[0], bias, *(a / b for a, b in zip(given[2:], ones[2:], strict=True))]

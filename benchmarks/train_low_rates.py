@@ -7,8 +7,8 @@ r"""Train what a network changes of its weights at low rates, where half of the 
 Each matrix of the network gets the product of two of rank 16 added (Hu et al. 2021, "LoRA"), which begins as zero;
 smaller arrays are trained as they are.  They learn from clean speech, and from what the network makes of the full
 band, which can nearly be reached and so varies less from batch to batch.  Mixtures and losses are those of
-configs/can-live.yaml without DNSMOS, without what is above 3.4 to 4 kHz; the network reads the image that it reads at
-8 kHz (`rtdenoise.methods.can.compiled.band_end`).  ``export`` writes `low.npz` into the model's folder
+configs/can-live.yaml without DNSMOS, with bands that end between 3.4 and 4 kHz; the network reads the image that it
+reads at 8 kHz (`rtdenoise.methods.can.compiled.band_end`).  ``export`` writes `low.npz` into the model's folder
 (`rtdenoise.methods.can.layers.low_rates`), which the compiled engine uses at rates below 10 kHz.  ``judge`` prints
 PESQ-nb, eSTOI and SI-SDR of validation mixtures processed at 8 kHz, and of what came out at 16 kHz brought down.
 """
@@ -30,12 +30,13 @@ from benchmarks.banded_trial import DECAY, RATE, at_8_khz, scores
 from rtdenoise.lab.data.batches import batches
 from rtdenoise.lab.data.validation import validation_set
 from rtdenoise.lab.losses.terms import build_loss
-from rtdenoise.lab.pytorch.low_rates import Adapted
+from rtdenoise.lab.pytorch.low_rates import Adapted, top
 from rtdenoise.lab.pytorch.memory import keep_memory
 from rtdenoise.lab.pytorch.shipped import Teacher
 from rtdenoise.lab.training.session import default_cache, open_mixer
 from rtdenoise.lab.training.settings import load_settings
 from rtdenoise.methods.can.models import LOW_RATES, open_model, write_checksums
+from rtdenoise.methods.can.spec import CanSpec
 
 BATCH, SECONDS = 4, 4.0
 WARM_UP, FALLING = 50, 0.3
@@ -63,6 +64,7 @@ def main() -> None:
                 default=0.7,
                 help="share of the loss against what the network makes of the full band",
             )
+            sub.add_argument("--rank", type=int, default=16, help="of the products")
             sub.add_argument("--first", type=int, default=100_000, help="number of the first mixtures")
         if task == "judge":
             sub.add_argument("--clips", type=int, default=40)
@@ -84,7 +86,7 @@ def train(options: argparse.Namespace, mixer: Any, loss_of: Callable[..., torch.
     keep_memory()
     torch.manual_seed(1)
     shipped = open_model(options.model).network()
-    network, teacher = Adapted(shipped).train(), Teacher(shipped)
+    network, teacher = Adapted(shipped, options.rank).train(), Teacher(shipped)
     optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.0)
     mean = {name: value.detach().clone() for name, value in network.state_dict().items()}
     step, before = 0, 0.0
@@ -103,7 +105,7 @@ def train(options: argparse.Namespace, mixer: Any, loss_of: Callable[..., torch.
         if share >= 1.0 or now - saved > KEEP_EVERY_SECONDS:
             state = {"network": network.state_dict(), "optimiser": optimiser.state_dict(), "mean": mean}
             partial = options.file.with_name(options.file.name + ".partial")
-            torch.save({**state, "step": step, "spent": spent}, partial)
+            torch.save({**state, "step": step, "spent": spent, "rank": options.rank}, partial)
             partial.replace(options.file)
             saved = now
         if share >= 1.0:
@@ -136,10 +138,11 @@ def advance(
     share: float,
 ) -> float:
     """One step, left out where the gradient is not finite; its loss."""
-    edges = rng.uniform(3400.0, 3950.0, BATCH)
+    edges = random_edges(rng)
     noisy, target = (ended(np.asarray(x), edges) for x in (batch.noisy, batch.target))
     scale = torch.as_tensor(np.asarray(batch.scale))
-    estimate = network(torch.from_numpy(noisy), edges)[:, network.spec.latency_samples :] * scale
+    answer = network(torch.from_numpy(noisy), last_bins(network.spec, edges))
+    estimate = answer[:, network.spec.latency_samples :] * scale
     taught = torch.from_numpy(ended(teacher(torch.from_numpy(np.asarray(batch.noisy))).numpy(), edges)) * scale
     loss = (1.0 - share) * loss_of(torch.from_numpy(target)[:, : estimate.shape[1]] * scale, estimate)
     loss = loss + share * loss_of(taught, estimate)
@@ -150,19 +153,37 @@ def advance(
     return float(loss.detach())
 
 
+def random_edges(rng: np.random.Generator) -> np.ndarray:
+    """Where bands begin to fall and where nothing is left of them, in Hz: (BATCH, 2).
+
+    Half of them are as mild resamplers leave them, the others as steep ones and as telephones do.
+    """
+    mild, steep, telephone = (rng.uniform(*low_high, BATCH) for low_high in ((3550, 3750), (3750, 3930), (3350, 3500)))
+    kind, width = rng.random(BATCH), rng.uniform(20.0, 4000.0 - steep)
+    start = np.where(kind < 0.5, mild, np.where(kind < 0.8, steep, telephone))
+    stop = np.where(kind < 0.5, 4000.0, np.where(kind < 0.8, steep + width, telephone + 200.0))
+    return np.stack([start, stop], axis=1)
+
+
+def last_bins(spec: CanSpec, edges: np.ndarray) -> list[int]:
+    """Last bin that the network reads of each band: at a telephone's end, which is a cliff, or where the rate ends."""
+    per_bin = spec.sample_rate / spec.frame
+    return [min(top(spec), int(stop / per_bin)) if stop < 3750.0 else top(spec) for _, stop in edges]
+
+
 def ended(clips: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Clips (n, n_samples) without what is above an edge each: nothing from 200 Hz above it on, nor from 4 kHz."""
-    hz = np.fft.rfftfreq(clips.shape[1], 1.0 / RATE)
-    width = np.minimum(200.0, 4000.0 - edges)[:, np.newaxis]
-    gain = 0.5 + 0.5 * np.cos(np.pi * np.clip((hz - edges[:, np.newaxis]) / width, 0.0, 1.0))
+    """Clips (n, n_samples) that fall between the edges of each."""
+    hz, (start, stop) = np.fft.rfftfreq(clips.shape[1], 1.0 / RATE), edges.T[..., np.newaxis]
+    gain = 0.5 + 0.5 * np.cos(np.pi * np.clip((hz - start) / (stop - start), 0.0, 1.0))
     return np.fft.irfft(np.fft.rfft(clips) * gain, clips.shape[1]).astype(np.float32)
 
 
 def export(options: argparse.Namespace) -> None:
     """Write the changes into the model's folder."""
     model = open_model(options.model)
-    network = Adapted(model.network())
-    network.load_state_dict(torch.load(options.file, weights_only=True)["mean"])
+    kept = torch.load(options.file, weights_only=True)
+    network = Adapted(model.network(), kept["rank"])
+    network.load_state_dict(kept["mean"])
     (model.folder / LOW_RATES).write_bytes(network.changes())
     write_checksums(model.folder)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 from pathlib import Path
 
@@ -16,23 +15,19 @@ pytest.importorskip("keras", reason="needs pip install 'rtdenoise[torch]'")
 from rtdenoise.lab.pytorch import low_rates, shipped  # noqa: E402
 from rtdenoise.lab.pytorch.network import Forward  # noqa: E402
 from rtdenoise.methods.can.compiled.band_end import fill_above  # noqa: E402
+from rtdenoise.methods.can.compiled.denoiser import CompiledCan  # noqa: E402
 from rtdenoise.methods.can.layers.low_rates import load_changes  # noqa: E402
 from rtdenoise.methods.can.weights import load_weights, weights_as_bytes  # noqa: E402
 from tests.methods.can.networks import random_network  # noqa: E402
 from tests.tolerances import TWIN_RTOL  # noqa: E402
 
 NAMES = ["fine", "fine, complex", "complex", "no overlap"]
-EDGES = np.array([3500.0, 3900.0])
+ENDS = [110, 123]
+RANK = 2  # so that matrices of small networks are adapted, too
 
 
 def noise(n: int = 8192) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, (2, n)).astype(np.float32))
-
-
-@pytest.fixture(autouse=True)
-def small_rank(monkeypatch):
-    """So that matrices of small networks are adapted, too."""
-    monkeypatch.setattr(low_rates, "RANK", 2)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -56,22 +51,27 @@ def test_the_image_is_the_one_of_the_product(end):
     assert_allclose(spectrum[source] * gain, expected, rtol=1e-5)
 
 
+def test_the_last_bin_at_a_low_rate_is_the_one_of_the_product():
+    for name in NAMES:
+        network = random_network(name)
+        stream = CompiledCan(network, sample_rate=8000)
+        assert low_rates.top(network.spec) == stream._stream[0]["band_top"] == 123
+
+
 def test_it_begins_as_the_network_that_reads_the_image():
     network = random_network("complex")
-    adapted = low_rates.Adapted(network)
+    adapted = low_rates.Adapted(network, RANK)
     arrays = [torch.from_numpy(a) for a in shipped.unfolded(network)]
     with torch.no_grad():
         plain = Forward(network.spec)(arrays, noise(), True)
-        now = adapted(noise(), np.full(2, 8000.0))
-        assert not torch.allclose(now, plain, atol=1e-4)
-        adapted._ends = [256, 256]
-        assert torch.equal(adapted._forward(arrays, noise(), True), plain)
+        assert not torch.allclose(adapted(noise(), ENDS), plain, atol=1e-4)
+        assert torch.equal(adapted(noise(), [256, 256]), plain)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_written_is_what_was_trained(name):
     network = random_network(name)
-    adapted = low_rates.Adapted(network)
+    adapted = low_rates.Adapted(network, RANK)
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in adapted.parameters():
@@ -87,11 +87,11 @@ def test_what_is_written_is_what_was_trained(name):
 def test_it_learns_and_the_network_itself_stays():
     network = random_network("complex")
     before = [a.copy() for a in network.arrays()]
-    adapted = low_rates.Adapted(dataclasses.replace(network))
+    adapted = low_rates.Adapted(network, RANK)
     optimiser = torch.optim.AdamW(adapted.parameters(), lr=1e-2)
     losses = []
     for _ in range(30):
-        loss = torch.square(adapted(noise(), EDGES)).mean()
+        loss = torch.square(adapted(noise(), ENDS)).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

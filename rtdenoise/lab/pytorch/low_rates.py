@@ -12,32 +12,32 @@ from rtdenoise.lab.pytorch.network import Forward
 from rtdenoise.lab.pytorch.shipped import folded, row_scales, unfolded, weight_names
 from rtdenoise.methods.can.compiled.band_end import ROLL_OFF, fill_above
 from rtdenoise.methods.can.layers.low_rates import changes_as_bytes
+from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network
 from rtdenoise.typing import F32
 
-RATE_HZ = 8000
-RANK = 16
 
-
-class Adapted(torch.nn.Module):  # type: ignore[misc]  # torch is not installed where types are checked  # type: ignore[misc]  # keras has no stubs
+class Adapted(torch.nn.Module):  # type: ignore[misc]  # torch is not installed where types are checked
     """A dense spectral network whose matrices have products of two small ones added.
 
     Parameters
     ----------
     network : Network
+    rank : int
+        Of the products; arrays in which these would not have less than half as many weights are trained as they are.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, rank: int = 16) -> None:
         super().__init__()
         self.spec = network.spec
         self._base = [torch.from_numpy(a) for a in unfolded(network)]
         self._ends: Sequence[int] = ()
         self.small, self.left, self.right = (torch.nn.ParameterDict() for _ in range(3))
         for number, array in enumerate(self._base):
-            if is_adapted(array.shape):
-                n_in, n_out = array.numel() // array.shape[-1], array.shape[-1]
-                self.left[str(number)] = torch.nn.Parameter(torch.randn(n_in, RANK) / n_in**0.5)
-                self.right[str(number)] = torch.nn.Parameter(torch.zeros(RANK, n_out))
+            n_in, n_out = array.numel() // array.shape[-1], array.shape[-1]
+            if array.ndim > 1 and 2 * rank * (n_in + n_out) < array.numel():
+                self.left[str(number)] = torch.nn.Parameter(torch.randn(n_in, rank) / n_in**0.5)
+                self.right[str(number)] = torch.nn.Parameter(torch.zeros(rank, n_out))
             else:
                 self.small[str(number)] = torch.nn.Parameter(array.clone())
         self._forward = Forward(self.spec, read=self._read)
@@ -53,12 +53,9 @@ class Adapted(torch.nn.Module):  # type: ignore[misc]  # torch is not installed 
                 now.append(array + (self.left[key] @ self.right[key]).reshape(array.shape))
         return now
 
-    def forward(self, noisy: Tensor, edges_hz: np.ndarray) -> Tensor:
-        """Enhance ``(batch, n_samples)`` float32 at 16 kHz, whose bands end at so many Hz, as at `RATE_HZ`."""
-        per_bin = self.spec.sample_rate / self.spec.frame
-        n = RATE_HZ // 2 / per_bin
-        top = int(n - (n + 1) // ROLL_OFF)
-        self._ends = [min(top, int(edge / per_bin)) for edge in edges_hz]
+    def forward(self, noisy: Tensor, ends: Sequence[int]) -> Tensor:
+        """Enhance ``(batch, n_samples)`` float32 at 16 kHz, in whose bands so many bins are the last."""
+        self._ends = ends
         return self._forward(self.variables(), noisy, True)
 
     def changes(self) -> bytes:
@@ -82,15 +79,15 @@ class Adapted(torch.nn.Module):  # type: ignore[misc]  # torch is not installed 
         return real.gather(2, source) * gain, imag.gather(2, source) * gain
 
 
+def top(spec: CanSpec, rate_hz: int = 8000) -> int:
+    """Last bin that a network reads at a low rate, where it finds no end of the band below."""
+    n_bins = spec.frame * rate_hz // spec.sample_rate // 2 + 1
+    return n_bins - 1 - n_bins // ROLL_OFF
+
+
 def image(end: int, n_bins: int) -> tuple[np.ndarray, F32]:
     """Which bin each bin repeats in the image above bin `end`, and by what gain: (n_bins,) int64 and float32."""
     gains, places = np.ones(n_bins, np.complex64), np.arange(n_bins).astype(np.complex64)
     fill_above(gains, end)
     fill_above(places, end)
     return np.rint(places.real / gains.real).astype(np.int64), gains.real.astype(np.float32)
-
-
-def is_adapted(shape: Sequence[int]) -> bool:
-    """Whether a matrix gets a product added, which has less than half of its weights; smaller arrays are replaced."""
-    n_in = int(np.prod(shape[:-1]))
-    return len(shape) > 1 and 2 * RANK * (n_in + shape[-1]) < n_in * shape[-1]

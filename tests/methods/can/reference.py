@@ -198,7 +198,7 @@ def on_the_grid(spectra: np.ndarray, n: int, frame: int, spec: CanSpec) -> np.nd
 def band_ends(spectra: np.ndarray, hop_seconds: float, n_bins: int = 257) -> np.ndarray:
     """The last bin of the band in each frame: the lowest above which all is 23 dB below what is just below.
 
-    Of a rate with fewer than `n_bins` bins the last twelfth never counts.
+    Of a rate with fewer than `n_bins` bins the last twenty-fourth never counts.
 
     Groups of four bins: the four up to the end, and those from the third above it on.  Loudest powers fall by 6 dB a
     second.  They are the lower of two that are a frame of 32 ms apart, but this frame counts whole.
@@ -214,7 +214,7 @@ def band_ends(spectra: np.ndarray, hop_seconds: float, n_bins: int = 257) -> np.
             for group in range(23, n // 4 - 3)
             if peaks[group + 3 :].max() < 10**-2.3 * peaks[group - 3 : group + 1].min()
         ]
-        ends.append(min([*cliffs, n - 1 if n == n_bins else n - 1 - n // 12]))
+        ends.append(min([*cliffs, n - 1 if n == n_bins else n - 1 - n // 24]))
     return np.array(ends)
 
 

@@ -29,8 +29,8 @@ LOWEST_HZ = 2900.0
 """Lowest end of a band: telephones reach 3.4 kHz, and a loud sound with little above it is not a band."""
 GROUP, N_BELOW, N_WITHIN = 4, 4, 2
 """Bins of a group; groups that are compared below a cliff; groups that its slope may span."""
-ROLL_OFF = 12
-"""At a rate below the network's own, the top twelfth of the band is rolled off by converters and resamplers."""
+ROLL_OFF = 24
+"""At a rate below the network's own, the top of the band, so large a part of it, is rolled off by resamplers."""
 FOLD = 32
 """Bins that the image repeats, downwards and upwards in turn: 1 kHz, so that it holds no strong low harmonics."""
 IMAGE_DB_PER_BIN = -0.24

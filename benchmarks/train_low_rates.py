@@ -64,6 +64,7 @@ def main() -> None:
                 default=0.7,
                 help="share of the loss against what the network makes of the full band",
             )
+            sub.add_argument("--estoi", type=float, default=1.0, help="times the weight of that term")
             sub.add_argument("--rank", type=int, default=16, help="of the products")
             sub.add_argument("--first", type=int, default=100_000, help="number of the first mixtures")
         if task == "judge":
@@ -76,7 +77,10 @@ def main() -> None:
     split = "train" if options.task == "train" else "dev"
     mixer = open_mixer(options.data, split, settings.mixtures, cache=default_cache(), sample_rate=RATE)
     if options.task == "train":
-        train(options, mixer, build_loss([term for term in settings.loss if term["term"] != "opinion"]))
+        terms = [dict(term) for term in settings.loss if term["term"] != "opinion"]
+        for term in terms:
+            term["weight"] *= options.estoi if term["term"] == "estoi" else 1.0
+        train(options, mixer, build_loss(terms))
     else:
         judge(options, mixer)
 

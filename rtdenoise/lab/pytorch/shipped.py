@@ -37,14 +37,8 @@ class Teacher:
 def weight_names(spec: CanSpec) -> list[str]:
     """Names of the arrays in the file of weights, in Keras' order."""
     layers = [f"{kind}{i}" for i in range(len(spec.dilations)) for kind in ("kernel", "bias")]
-    ends = ["last_kernel", "last_bias", "skip"]
-    return [
-        "first_kernel",
-        "first_bias",
-        *layers,
-        *ends,
-        *(f"fine{i}" for i in range(len(fine.shapes(spec.fine_channels)))),
-    ]
+    behind = [f"fine{i}" for i in range(len(fine.shapes(spec.fine_channels)))]
+    return ["first_kernel", "first_bias", *layers, "last_kernel", "last_bias", "skip", *behind]
 
 
 def row_scales(spec: CanSpec, name: str, n_in: int) -> F32:

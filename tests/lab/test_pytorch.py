@@ -70,6 +70,15 @@ for name, spec in KINDS.items():
     for kept, variable in zip(values, network.weights):  # running statistics too
         assert_allclose(kept.numpy(), keras.ops.convert_to_numpy(variable), atol=1e-6, err_msg=name)
 """
+SHIPPED = """
+from rtdenoise.methods.can.weights import from_keras
+from rtdenoise.lab.pytorch import shipped
+for name in ("live", "no delay", "fine"):
+    network = shaken(build_network(KINDS[name]))
+    arrays = shipped.unfolded(from_keras(KINDS[name], network))
+    for array, variable in zip(arrays, network.weights, strict=True):
+        assert_allclose(array, keras.ops.convert_to_numpy(variable), atol=2e-6, err_msg=f"{name} {variable.path}")
+"""
 GRADIENTS = """
 from tests.lab.sounds import spoken
 terms = [
@@ -165,7 +174,14 @@ assert_allclose(found, expected, atol=2e-5)  # the rotation's guard against no d
 """
 
 
-PROGRAMS = {"forward": FORWARD, "gradients": GRADIENTS, "updates": UPDATES, "ahead": AHEAD, "widened": WIDENED}
+PROGRAMS = {
+    "forward": FORWARD,
+    "shipped": SHIPPED,
+    "gradients": GRADIENTS,
+    "updates": UPDATES,
+    "ahead": AHEAD,
+    "widened": WIDENED,
+}
 
 
 EACH = """

@@ -218,7 +218,7 @@ def test_ctrl_c_at_the_start_of_a_hung_server_ends_soon(server_of):
         wait_until(lambda: any(talks_to_jack(number) for number in ours(server)), 60.0)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
-    assert process.returncode == 0
+    assert process.returncode in (0, 130), "130: the signal came before the session was there to end"
 
 
 # --- its tool -----------------------------------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from torch.nn import functional
 
 from rtdenoise.lab.losses.frames import Tensor
 
-DEVICE: torch.device = keras.ops.zeros(()).device
-"""Device of Keras's variables: a GPU if PyTorch can use one."""
+DEVICE: torch.device = keras.ops.zeros(()).device if keras.backend.backend() == "torch" else torch.device("cpu")
+"""Device of Keras's variables: a GPU if PyTorch can use one; beside another backend of Keras the processor."""
 _TYPES = {"float32": torch.float32, "int32": torch.int64, "bfloat16": torch.bfloat16}  # PyTorch's indices are 64-bit
 
 exp, log, sqrt, rsqrt, square, power = torch.exp, torch.log, torch.sqrt, torch.rsqrt, torch.square, torch.pow

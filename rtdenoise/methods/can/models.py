@@ -77,9 +77,8 @@ class Model:
         ModelError
             If one is missing or damaged.
         """
-        is_low = sample_rate is not None and sample_rate < low_rates.BELOW_HZ
-        sums = _checksums(self.folder)
-        names = [name for name, is_used in ((LOW_RATES, is_low), (ABOVE, True)) if is_used and name in sums]
+        sums, wanted = _checksums(self.folder), {LOW_RATES: low_rates.apply_at(sample_rate), ABOVE: True}
+        names = [name for name, is_used in wanted.items() if is_used and name in sums]
         contents = {name: read_checked(self.folder, name) for name in (WEIGHTS, *names)}
         return {name: (sums[name], content) for name, content in contents.items()}
 

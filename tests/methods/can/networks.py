@@ -105,6 +105,11 @@ BANDED = {
 """Networks whose weights all bands share, which run in compiled code alone."""
 
 
+def noise(n: int, seed: int = 0) -> np.ndarray:
+    """White noise, (n,) float32."""
+    return np.random.default_rng(seed).normal(0, 0.1, n).astype(np.float32)
+
+
 @functools.cache
 def random_network(name: str) -> Network:
     """Weights that keep the signal's size; exactly representable in 16 bits, as stored ones are."""

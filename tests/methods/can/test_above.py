@@ -28,13 +28,9 @@ from rtdenoise.methods.can.models import (
     write_files,
 )
 from tests.methods.can import reference
-from tests.methods.can.networks import lively, network_with_head, random_network, stream
+from tests.methods.can.networks import lively, network_with_head, noise, random_network, stream
 from tests.methods.can.tolerances import CAN_EXACT_ATOL
 from tests.tolerances import KERNEL_RTOL
-
-
-def noise(n: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(0, 0.1, n).astype(np.float32)
 
 
 @pytest.fixture

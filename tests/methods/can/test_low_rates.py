@@ -26,12 +26,8 @@ from rtdenoise.methods.can.models import (
 )
 from rtdenoise.methods.can.streaming import build_can
 from tests.methods.can import reference
-from tests.methods.can.networks import stream
+from tests.methods.can.networks import noise, stream
 from tests.methods.can.tolerances import CAN_EXACT_ATOL
-
-
-def noise(n: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(0, 0.1, n).astype(np.float32)
 
 
 def changes() -> tuple[dict[str, np.ndarray], dict[str, tuple[np.ndarray, np.ndarray]]]:

@@ -30,7 +30,7 @@ LOWEST_HZ = 2900.0
 GROUP, N_BELOW, N_WITHIN = 4, 4, 2
 """Bins of a group; groups that are compared below a cliff; groups that its slope may span."""
 ROLL_OFF = 24
-"""At a rate below the network's own, the top of the band, so large a part of it, is rolled off by resamplers."""
+"""At a rate below the network's own, resamplers roll off the top of the band: its last twenty-fourth is not read."""
 FOLD = 32
 """Bins that the image repeats, downwards and upwards in turn: 1 kHz, so that it holds no strong low harmonics."""
 IMAGE_DB_PER_BIN = -0.24

@@ -11,7 +11,7 @@ import numpy as np
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.methods.can.compiled.state import packed_weights
-from rtdenoise.methods.can.layers.low_rates import BELOW_HZ
+from rtdenoise.methods.can.layers import low_rates
 from rtdenoise.methods.can.models import ABOVE, CHECKSUMS, LOW_RATES, WEIGHTS, Model
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network
@@ -57,9 +57,12 @@ def packed_model(model: Model, sample_rate: int | None = None) -> Packed:
         were when the last stream was made.
     """
     _check_domain(model.spec)
-    is_low = sample_rate is not None and sample_rate < BELOW_HZ
     names = [name for name in (ABOVE, LOW_RATES) if (model.folder / name).exists()]
-    files = (model.spec, is_low, *(_state_of(model.folder / name) for name in (WEIGHTS, CHECKSUMS, *names)))
+    files = (
+        model.spec,
+        low_rates.apply_at(sample_rate),
+        *(_state_of(model.folder / name) for name in (WEIGHTS, CHECKSUMS, *names)),
+    )
     last = _last.get(files)
     if last is not None:
         return Packed(model.spec, last)

@@ -22,6 +22,11 @@ BELOW_HZ = 10_000
 _LEFT, _RIGHT = ".left", ".right"
 
 
+def apply_at(sample_rate: int | None) -> bool:
+    """Whether changes apply at a rate in Hz; None is the rate of the network."""
+    return sample_rate is not None and sample_rate < BELOW_HZ
+
+
 def changes_as_bytes(replaced: Mapping[str, np.ndarray], added: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> bytes:
     """Return an ``.npz`` file with 16-bit arrays: those replaced, and pairs whose product is added."""
     named = dict(replaced)

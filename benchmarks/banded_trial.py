@@ -29,7 +29,7 @@ import dataclasses
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ from scipy import signal
 
 import rtdenoise
 from rtdenoise.evaluate.measures import metrics
-from rtdenoise.lab.data.batches import batches
+from rtdenoise.lab.data.batches import Batch, batches
 from rtdenoise.lab.data.validation import validation_set
 from rtdenoise.lab.losses.terms import build_loss
 from rtdenoise.lab.pytorch.banded import Banded, BandedSpec, as_network, grown
@@ -53,6 +53,8 @@ from rtdenoise.rates import resample
 
 RATE = 16000
 BATCH, SECONDS = 4, 4.0
+HOP = BandedSpec().hop
+N_SAMPLES = round(SECONDS * RATE) // HOP * HOP
 WARM_UP, DECAY = 200, 0.997
 KEEP_EVERY_SECONDS = 300.0
 LOGGED = 50  # steps between two lines; their loss is the mean of four times as many
@@ -62,8 +64,8 @@ VOWELS = ((220, 0.01, 1.0, 8), (110, 0.005, 1.0, 20), (300, 0.02, 1.5, 6), (150,
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=("train", "judge", "export"))
-    parser.add_argument("file", type=Path)
+    parser.add_argument("task", choices=("train", "judge", "export", "lessons"))
+    parser.add_argument("file", type=Path, help="of a run; of lessons the folder")
     parser.add_argument("--data", type=Path, help="folder of recordings; not for export")
     parser.add_argument("--to", type=Path, help="the model folder that export writes")
     parser.add_argument("--power", type=float, default=0.75, help="exponent of the gain there (default %(default)s)")
@@ -74,9 +76,12 @@ def main() -> None:
     parser.add_argument("--from", dest="start", type=Path, help="weights that a new run starts with")
     parser.add_argument("--first-step", type=int, default=0, help="of a new run: the steps its weights have had")
     parser.add_argument("--channels", type=int, help="of a new run: as many, or more than its weights have")
+    parser.add_argument("--bands", type=int, help="of a new run that starts with no weights")
     parser.add_argument("--layers", type=_dilations, help="of a new run: those that its weights have, and more")
     parser.add_argument("--teacher", help="a shipped network to learn from as well")
-    parser.add_argument("--taught", type=float, default=0.7, help="share of the loss against what the teacher makes")
+    parser.add_argument("--taught", type=float, default=0.7, help="share of the steps whose target is what it makes")
+    parser.add_argument("--lessons", type=Path, help="folder of batches and what the teacher makes of them, used again")
+    parser.add_argument("--count", type=int, default=2000, help="of batches that lessons keeps at once")
     parser.add_argument("--clips", type=int, default=40)
     options = parser.parse_args()
     needed = "to" if options.task == "export" else "data"
@@ -87,14 +92,18 @@ def main() -> None:
         return
     torch.manual_seed(1)
     settings = load_settings(Path("can-live"))
-    split = "train" if options.task == "train" else "dev"
+    split = "dev" if options.task == "judge" else "train"
     mixer = open_mixer(options.data, split, settings.mixtures, cache=default_cache(), sample_rate=RATE)
-    if options.task == "train":
-        loss = of_targets(build_loss([term for term in settings.loss if term["term"] != "opinion"]))
-        if options.teacher is not None:
-            loss = taught(loss, Teacher(open_model(options.teacher).network()), options.taught)
+    teacher = None if options.teacher is None else Teacher(open_model(options.teacher).network())
+    if options.task == "lessons":
+        write_lessons(options.file, mixer, teacher, options.first_step, options.count)
+    elif options.task == "train":
+        loss = build_loss([term for term in settings.loss if term["term"] != "opinion"])
         plan = Plan(options.minutes, options.hold, options.clock, options.rate)
-        train(options.file, mixer, loss, plan, beginning(options), options.first_step)
+        if options.lessons is not None:
+            train(options.file, lambda first: read_lessons(options.lessons, first, options.taught), loss, plan, options)
+        else:
+            train(options.file, lambda first: new_batches(mixer, first, teacher, options.taught), loss, plan, options)
     else:
         judge(options.file, mixer, options.clips)
 
@@ -107,7 +116,7 @@ def beginning(options: argparse.Namespace) -> Banded:
     """The network of the run's file if that exists; else one grown from ``--from``, or a new one."""
     if options.file.is_file():
         return Banded(sizes_of(torch.load(options.file, weights_only=True)))
-    sizes = {key: getattr(options, key) for key in ("channels", "layers") if getattr(options, key) is not None}
+    sizes = {key: getattr(options, key) for key in ("channels", "bands", "layers") if getattr(options, key) is not None}
     if options.start is None:
         return Banded(BandedSpec(**sizes))
     start = load(options.start)
@@ -162,10 +171,15 @@ def optimiser_of(network: Banded, rate: float) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)
 
 
-def train(file: Path, mixer: Any, loss_of: Any, plan: Plan, network: Banded, first_step: int) -> None:
+Source = Callable[[int], Iterator[Batch]]
+"""Called with the number of a step; gives that step's batch, then those of the next ones."""
+
+
+def train(file: Path, source: Source, loss_of: Any, plan: Plan, options: argparse.Namespace) -> None:
     """Train as planned; keeps `file`."""
     keep_memory()
-    spec, optimiser, mean = network.spec, optimiser_of(network, plan.rate_max), Means(network)
+    network, first_step = beginning(options), options.first_step
+    optimiser, mean = optimiser_of(network, plan.rate_max), Means(network)
     step, before = first_step, Spent()
     if file.is_file():
         kept = torch.load(file, weights_only=True)
@@ -179,8 +193,7 @@ def train(file: Path, mixer: Any, loss_of: Any, plan: Plan, network: Banded, fir
     began = saved = logged = Spent.now()
     unlogged = 0
     losses: deque[float] = deque(maxlen=4 * LOGGED)
-    n_samples = round(SECONDS * RATE) // spec.hop * spec.hop
-    for batch in batches(mixer, seed=1, first=step, batch_size=BATCH, n_samples=n_samples, workers=0):
+    for batch in source(step):
         now = Spent.now()
         spent = before.since(began, now)
         share = plan.share(spent)
@@ -207,30 +220,55 @@ def train(file: Path, mixer: Any, loss_of: Any, plan: Plan, network: Banded, fir
             logged, unlogged = now, 0
 
 
-def of_targets(loss_of: Any) -> Callable[..., torch.Tensor]:
-    """A loss of estimates against their targets: called with noisy signals, targets, scales and scaled estimates."""
-    return lambda _noisy, target, scale, estimate: loss_of(target[:, : estimate.shape[1]] * scale, estimate)
-
-
-def taught(loss_of: Callable[..., torch.Tensor], teacher: Teacher, share: float) -> Callable[..., torch.Tensor]:
-    """Such a loss, of which a share is against what another network makes of the same signals.
+def new_batches(mixer: Any, first: int, teacher: Teacher | None, share: float = 0.0) -> Iterator[Batch]:
+    """Batches that no step has had before; the targets of a share of them are what a teacher makes of the same.
 
     It varies less from batch to batch than the loss against clean speech, because it can nearly be reached.
     """
+    rng = np.random.default_rng((2, first))
+    for batch in batches(mixer, seed=1, first=first, batch_size=BATCH, n_samples=N_SAMPLES, workers=0):
+        if teacher is not None and rng.random() < share:
+            yield dataclasses.replace(batch, target=teacher(torch.from_numpy(batch.noisy)).numpy())
+        else:
+            yield batch
 
-    def mixed(noisy: torch.Tensor, target: torch.Tensor, scale: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
-        heard = teacher(noisy)
-        own = loss_of(noisy, target, scale, estimate)
-        return (1.0 - share) * own + share * loss_of(noisy, heard, scale, estimate[:, : heard.shape[1]])
 
-    return mixed
+def write_lessons(folder: Path, mixer: Any, teacher: Teacher | None, first: int, count: int) -> None:
+    """Write batches and what a teacher makes of them, each to a file; from `count` on they replace the oldest."""
+    if teacher is None:
+        raise SystemExit("lessons need a teacher; add --teacher can-live")
+    keep_memory()
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, batch in enumerate(new_batches(mixer, first, None)):
+        heard = teacher(torch.from_numpy(batch.noisy)).numpy()
+        noisy, target = (np.asarray(a)[:, : heard.shape[1]] for a in (batch.noisy, batch.target))
+        file = folder / f"{number % count:06d}.npz"
+        partial = file.with_suffix(".partial")
+        with partial.open("wb") as stream:
+            stored = {"noisy": noisy, "target": target, "heard": heard}
+            np.savez(stream, scale=batch.scale, **{name: a.astype(np.float16) for name, a in stored.items()})
+        partial.replace(file)
+
+
+def read_lessons(folder: Path, first: int, share: float) -> Iterator[Batch]:
+    """Batches of the files there are, in random order; the targets of a share of them are what the teacher made."""
+    rng = np.random.default_rng((3, first))
+    while True:
+        files = sorted(folder.glob("*.npz"))
+        for number in rng.permutation(len(files)):
+            with np.load(files[number]) as stored:
+                noisy = stored["noisy"].astype(np.float32)
+                target = stored["heard" if rng.random() < share else "target"].astype(np.float32)
+                n_whole = noisy.shape[1] // HOP * HOP
+                yield Batch(noisy[:, :n_whole], target[:, :n_whole], stored["scale"])
 
 
 def advance(network: Banded, optimiser: torch.optim.Optimizer, loss_of: Any, batch: Any) -> float:
     """One step, left out where the gradient is not finite; its loss."""
     noisy, target, scale = (torch.as_tensor(v) for v in (batch.noisy, batch.target, batch.scale))
     estimate = network(noisy)[:, network.spec.latency_samples :] * scale
-    loss = loss_of(noisy, target, scale, estimate)
+    n = min(target.shape[1], estimate.shape[1])
+    loss = loss_of(target[:, :n] * scale, estimate[:, :n])
     optimiser.zero_grad()
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -282,8 +320,8 @@ def load(file: Path) -> Banded:
 
 def sizes_of(kept: dict[str, Any]) -> BandedSpec:
     """The sizes of a kept network; files without ``layers`` have the default ones."""
-    channels = len(kept["mean"]["encoder.weight"])
-    return BandedSpec(channels=channels, layers=tuple(kept.get("layers", BandedSpec().layers)))
+    channels, bands = len(kept["mean"]["encoder.weight"]), kept["mean"]["down"].shape[1]
+    return BandedSpec(channels=channels, bands=bands, layers=tuple(kept.get("layers", BandedSpec().layers)))
 
 
 def export(file: Path, folder: Path, power: float) -> None:

@@ -89,8 +89,9 @@ def train(options: argparse.Namespace, mixer: Any, loss_of: Callable[..., torch.
     """Train; keeps the means of the weights and the state of the run."""
     keep_memory()
     torch.manual_seed(1)
-    shipped = open_model(options.model).network()
-    network, teacher = Adapted(shipped, options.rank).train(), Teacher(shipped)
+    model = open_model(options.model)
+    network = Adapted(model.network(), options.rank, start=model.network(RATE // 2)).train()
+    teacher = Teacher(model.network())
     optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.0)
     mean = {name: value.detach().clone() for name, value in network.state_dict().items()}
     step, before = 0, 0.0

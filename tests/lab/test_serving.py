@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 from rtdenoise.lab.export.serving import export_saved_model, state_shapes, triton_config
 from tests.methods.can import reference
-from tests.methods.can.networks import SMALL, lively, random_network
+from tests.methods.can.networks import ALL, lively, random_network
 from tests.methods.can.tolerances import CAN_EXACT_ATOL
 
 KINDS = ("wave", "framed", "magnitude", "no overlap")
@@ -57,11 +57,11 @@ def test_the_configuration_names_what_the_saved_model_has(saved, name):
     answers = {t.name for t in config.output} | {s.output_name for s in config.sequence_batching.state}
     assert answers == set(step.structured_outputs)
     assert all(s.initial_state[0].zero_data for s in config.sequence_batching.state)
-    assert config.name == SMALL[name].name
+    assert config.name == ALL[name].name
 
 
 def test_braces_and_quotes_of_the_configuration_are_balanced():
-    for name, spec in SMALL.items():
+    for name, spec in ALL.items():
         text = triton_config(spec)
         assert text.count("{") == text.count("}") > 3, name
         assert text.count("[") == text.count("]") and text.count('"') % 2 == 0, name

@@ -83,9 +83,19 @@ def correlate(signal: F32, window: int, last_lag: int, products: F32) -> None:
     """
     for j in range(products.size):
         products[j] = _ZERO
-    for n in range(signal.size - window, signal.size):
-        x, before = signal[n], signal[n - last_lag :]
+    first = signal.size - window
+    fours = first + window // 4 * 4
+    for n in range(first, fours, 4):
+        x, y, z, w = signal[n], signal[n + 1], signal[n + 2], signal[n + 3]
+        before = signal[n - last_lag :]
         for j in range(products.size):  # the inner loop, so that it vectorises without sums in another order
+            total = products[j] + x * before[j]
+            total += y * before[j + 1]
+            total += z * before[j + 2]
+            products[j] = total + w * before[j + 3]
+    for n in range(fours, signal.size):
+        x, before = signal[n], signal[n - last_lag :]
+        for j in range(products.size):
             products[j] += x * before[j]
 
 

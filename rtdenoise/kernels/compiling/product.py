@@ -18,7 +18,10 @@ _FLOATS = ir.VectorType(ir.FloatType(), LANES)
 
 @intrinsic  # type: ignore[untyped-decorator]
 def add_product(typingctx: Any, left: Any, step: Any, right: Any, sums: Any) -> Any:
-    """``sums += L . right``: four rows and two vectors of columns at a time."""
+    """``sums += L . right``: four rows and two vectors of columns at a time, of a single vector eight rows if possible.
+
+    Sums then depend on eight registers, as many as two units of four cycles' latency keep busy.
+    """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kinds, values = [signature.args[k] for k in (0, 2, 3)], [args[k] for k in (0, 2, 3)]
@@ -29,11 +32,11 @@ def add_product(typingctx: Any, left: Any, step: Any, right: Any, sums: Any) -> 
         n_rows, n_vectors = builder.extract_value(target.shape, 0), builder.sdiv(n_out, _I64(LANES))
         pairs = builder.sdiv(n_vectors, _I64(2))
 
-        def computed(column: Any, n: int) -> None:
-            """All rows of `n` vectors of columns from one on."""
-            with cgutils.for_range(builder, builder.sdiv(n_rows, _I64(ROWS))) as group:
-                first = builder.mul(group.index, _I64(ROWS))
-                rows = [builder.add(first, _I64(k)) for k in range(ROWS)]
+        def computed(column: Any, n: int, together: int = ROWS) -> None:
+            """All rows, so many together, of `n` vectors of columns from one on."""
+            with cgutils.for_range(builder, builder.sdiv(n_rows, _I64(together))) as group:
+                first = builder.mul(group.index, _I64(together))
+                rows = [builder.add(first, _I64(k)) for k in range(together)]
                 starts = [builder.gep(source.data, [builder.mul(row, args[1])]) for row in rows]
                 places = []
                 for row in rows:
@@ -59,7 +62,12 @@ def add_product(typingctx: Any, left: Any, step: Any, right: Any, sums: Any) -> 
         with cgutils.for_range(builder, pairs) as pair:
             computed(builder.mul(pair.index, _I64(2 * LANES)), 2)
         with builder.if_then(builder.icmp_signed("!=", builder.mul(pairs, _I64(2)), n_vectors)):
-            computed(builder.mul(pairs, _I64(2 * LANES)), 1)
+            last, left_over = builder.mul(pairs, _I64(2 * LANES)), builder.srem(n_rows, _I64(2 * ROWS))
+            with builder.if_else(builder.icmp_signed("==", left_over, _I64(0))) as (all_rows, some_rows):
+                with all_rows:
+                    computed(last, 1, 2 * ROWS)
+                with some_rows:
+                    computed(last, 1)
         return context.get_dummy_value()
 
     return types.void(left, types.int64, right, sums), codegen

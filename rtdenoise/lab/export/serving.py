@@ -32,7 +32,7 @@ def state_shapes(spec: CanSpec, streams: int = 1) -> Shapes:
     shapes = input_shapes(spec, plan, streams)
     state = {name: shape for name, shape in shapes.items() if name.startswith("past")}
     if plan.deep:
-        state["rings"] = (plan.n_slots, streams * plan.block, spec.channels)
+        state["rings"] = (plan.n_slots, streams * plan.block, spec.width)
         state[_NUMBER] = (1,)
     if spec.domain == "spectral":
         state["energies"] = (streams, 2)
@@ -71,7 +71,7 @@ def _inputs(tf: Any, network: Network, plan: RingPlan, given: dict[str, Any]) ->
     inputs = {name: value for name, value in given.items() if name.startswith("past")}
     inputs["taps"] = None
     if plan.deep:
-        inputs["taps"] = tf.reshape(tf.gather(given["rings"], plan.reads(given[_NUMBER])), (-1, spec.channels))
+        inputs["taps"] = tf.reshape(tf.gather(given["rings"], plan.reads(given[_NUMBER])), (-1, spec.width))
     if spec.domain != "spectral":
         return inputs | {"rows": tf.reshape(given["block"], (-1, 1))}, {}
     frame = tf.concat([given["history"], given["block"]], -1)

@@ -25,12 +25,15 @@ class Adapted(torch.nn.Module):  # type: ignore[misc]  # torch is not installed 
     network : Network
     rank : int
         Of the products; arrays in which these would not have less than half as many weights are trained as they are.
+    start : Network, optional
+        Where arrays that are trained as they are begin, in place of `network`'s.
     """
 
-    def __init__(self, network: Network, rank: int = 16) -> None:
+    def __init__(self, network: Network, rank: int = 16, start: Network | None = None) -> None:
         super().__init__()
         self.spec = network.spec
         self._base = [torch.from_numpy(a) for a in unfolded(network)]
+        begin = self._base if start is None else [torch.from_numpy(a) for a in unfolded(start)]
         self._ends: Sequence[int] = ()
         self.small, self.left, self.right = (torch.nn.ParameterDict() for _ in range(3))
         for number, array in enumerate(self._base):
@@ -39,7 +42,7 @@ class Adapted(torch.nn.Module):  # type: ignore[misc]  # torch is not installed 
                 self.left[str(number)] = torch.nn.Parameter(torch.randn(n_in, rank) / n_in**0.5)
                 self.right[str(number)] = torch.nn.Parameter(torch.zeros(rank, n_out))
             else:
-                self.small[str(number)] = torch.nn.Parameter(array.clone())
+                self.small[str(number)] = torch.nn.Parameter(begin[number].clone())
         self._forward = Forward(self.spec, read=self._read)
 
     def variables(self) -> list[Tensor]:

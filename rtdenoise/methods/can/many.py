@@ -101,8 +101,6 @@ def build_many(
         raise ConfigError(f"engine='numba' runs on device='cpu', not on {device!r}; use engine='tf'")
     if engine == "numba" or (engine == "auto" and device == "cpu" and found.spec.domain == "spectral"):
         return CompiledStreams(packed_model(found), streams)
-    if found.spec.bands:
-        raise ConfigError(f"{found.spec.name}: its weights are shared by all bands: engine='numba' only")
     from rtdenoise.methods.can.tensorflow.engine import TensorFlowEngine
 
     return ManyStreams(found.spec, TensorFlowEngine(found.network(), streams=streams, device=device), streams)

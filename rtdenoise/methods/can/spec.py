@@ -207,7 +207,7 @@ class CanSpec:
 
     @property
     def receptive_rows(self) -> int:
-        """Rows one output row of the stack depends on, including the current one."""
+        """Rows one output row of the stack depends on, including the current one, but for what gated means remember."""
         return 1 + (self.kernel - 1) * sum(self.dilations)
 
     @property

@@ -175,10 +175,6 @@ def build_can(
     engine = engine_for(spec, engine, precision)
     if device == "gpu" and engine != "tf":
         raise ConfigError(f"device='gpu' needs engine='tf' (--engine tf); {engine} runs on the CPU")
-    if spec.bands and (engine != "numba" or precision != "float"):
-        raise ConfigError(
-            f"{spec.name}: its weights are shared by all bands: engine='numba' and precision='float' only"
-        )
     if engine == "numba":
         return CompiledCan(packed_model(found, sample_rate), limit_db, sample_rate)
     runner = _engine(found, engine, precision, device)

@@ -102,7 +102,9 @@ BANDED = {
         span=64,
     ),
 }
-"""Networks whose weights all bands share, which run in compiled code alone."""
+"""Networks whose weights all bands share."""
+
+ALL = SMALL | BANDED
 
 
 def noise(n: int, seed: int = 0) -> np.ndarray:
@@ -113,9 +115,9 @@ def noise(n: int, seed: int = 0) -> np.ndarray:
 @functools.cache
 def random_network(name: str) -> Network:
     """Weights that keep the signal's size; exactly representable in 16 bits, as stored ones are."""
-    if name in BANDED:
-        return random_banded(BANDED[name])
-    spec = SMALL[name]
+    spec = ALL[name]
+    if spec.bands:
+        return random_banded(spec)
     rng = np.random.default_rng(len(name))
 
     def matrix(*shape: int) -> np.ndarray:

@@ -14,7 +14,6 @@ from rtdenoise.methods.can.compiled.denoiser import CompiledCan
 from rtdenoise.methods.can.compiled.grid import framing_at
 from rtdenoise.methods.can.compiled.many import CompiledStreams
 from rtdenoise.methods.can.layers.rings import plan_rings
-from rtdenoise.methods.can.many import build_many
 from rtdenoise.methods.can.models import SPEC, WEIGHTS, open_model, write_files
 from rtdenoise.methods.can.spec import load_spec, spec_from_mapping
 from rtdenoise.methods.can.streaming import build_can
@@ -94,11 +93,6 @@ def test_a_model_folder_gives_the_network_back(network, tmp_path):
         assert_array_equal(array, getattr(network.banded, name))
     signal = lively(10 * network.spec.hop)
     assert_array_equal(stream(build_can(tmp_path), signal), stream(CompiledCan(network), signal))
-    for engine in ({"engine": "litert"}, {"engine": "tf"}, {"precision": "int8"}):
-        with pytest.raises(ConfigError, match="shared by all bands"):
-            build_can(tmp_path, **engine)
-    with pytest.raises(ConfigError, match="shared by all bands"):
-        build_many(2, tmp_path, engine="tf")
     write_files(tmp_path, {SPEC: network.spec.as_json().encode(), WEIGHTS: weights_as_bytes(random_network("complex"))})
     with pytest.raises(ModelError, match="does not fit the specification"):
         open_model(tmp_path).network()

@@ -12,9 +12,9 @@ from rtdenoise.methods.can.compiled.many import CompiledStreams, hop_of_each
 from rtdenoise.methods.can.compiled.shared import packed_model
 from rtdenoise.methods.can.many import build_many
 from rtdenoise.methods.can.models import open_model
-from tests.methods.can.networks import SMALL, lively, random_network, stream
+from tests.methods.can.networks import ALL, lively, random_network, stream
 
-SPECTRAL = [name for name, spec in SMALL.items() if spec.domain == "spectral"]
+SPECTRAL = [name for name, spec in ALL.items() if spec.domain == "spectral"]
 
 
 def together(many: CompiledStreams, signals: np.ndarray) -> np.ndarray:

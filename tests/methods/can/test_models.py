@@ -31,7 +31,7 @@ from rtdenoise.methods.can.models import (
 from rtdenoise.methods.can.streaming import SpectralCan, build_can
 from rtdenoise.methods.can.weights import Network, load_weights, rounded, weights_as_bytes
 from tests.methods.can import reference
-from tests.methods.can.networks import SMALL, lively, random_network, stream
+from tests.methods.can.networks import ALL, lively, random_network, stream
 from tests.methods.can.tolerances import CAN_EXACT_ATOL
 
 SHIPPED = model_names()
@@ -52,7 +52,7 @@ def folder(written, tmp_path):
     return shutil.copytree(written, tmp_path / "model")
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", ALL)
 def test_weights_survive_the_disk(name, tmp_path):
     network = random_network(name)
     (tmp_path / "w.npz").write_bytes(weights_as_bytes(network))

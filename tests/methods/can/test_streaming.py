@@ -13,14 +13,14 @@ from rtdenoise.methods.can.engine import LiteRtEngine
 from rtdenoise.methods.can.streaming import SpectralCan, WaveCan
 from rtdenoise.streaming.rechunk import Rechunked
 from tests.methods.can import reference
-from tests.methods.can.networks import SMALL, lively, random_network, stream
+from tests.methods.can.networks import ALL, lively, random_network, stream
 from tests.methods.can.tolerances import CAN_EXACT_ATOL
 
 pytest.importorskip("tensorflow", reason="random networks are converted with TensorFlow")
 pytest.importorskip("ai_edge_litert", reason="the LiteRT engine is under test")
 
 
-RUN = [(n, e) for n in SMALL for e in ("numba", "litert", "tf") if e != "numba" or SMALL[n].domain == "spectral"]
+RUN = [(n, e) for n in ALL for e in ("numba", "litert", "tf") if e != "numba" or ALL[n].domain == "spectral"]
 
 
 @pytest.fixture(scope="module", params=RUN, ids=" ".join)
@@ -100,7 +100,7 @@ def test_any_cuts_give_the_same_signal(denoiser):
     assert_array_equal(out[extra:], whole[: n - extra])
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("kind", ["litert", "tf"])
 def test_streams_computed_together_are_the_streams_alone(name, kind):
     from rtdenoise.lab.export.model_folder import convert_litert

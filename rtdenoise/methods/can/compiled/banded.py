@@ -19,7 +19,7 @@ from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.typing import F32, Record
 
 _STRIDE, _BEFORE, _KINDS, _OUTPUTS = banded.STRIDE, banded.BEFORE, banded.KINDS, banded.OUTPUTS
-_WIDTH = _STRIDE * _KINDS
+_WIDTH = 2 * _STRIDE  # bins that a group reads
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
@@ -38,6 +38,8 @@ def fill_banded(weights: Any, found: Banded, spec: CanSpec) -> None:
     """Set the fields of `banded_weights`."""
     for name, array in found.arrays().items():
         weights[f"banded_{name}"][..., : array.shape[-1]] = array  # the decoder's padding stays zero
+    by_kind = found.entry.reshape(2, _KINDS, _STRIDE, -1).swapaxes(0, 1)  # of each all its bins, as `enter` reads them
+    weights["banded_entry"] = by_kind.reshape(found.entry.shape)
     weights["banded_gate"] = [spec.gates.index(n) if n in spec.gates else -1 for n in range(len(spec.dilations))]
 
 
@@ -47,9 +49,8 @@ def banded_memory(spec: CanSpec) -> list[tuple[Any, ...]]:
     there = int(bands > 0)
     return [
         ("banded_means", "f4", (there * len(spec.gates), bands * c)),
-        ("banded_image", "f4", (there * (n + 1), _WIDTH)),
+        ("banded_image", "f4", (there * _KINDS, (n + 1) * _STRIDE)),
         ("banded_groups", "f4", (there * n, c)),
-        ("banded_spread", "f4", (there * n, c)),
         ("banded_merged", "f4", (there * (n + 2), c)),  # a group of zeros at either end
         ("banded_out", "f4", (there * n, padded_width(2 * _STRIDE * _OUTPUTS))),
         ("banded_value", "f4", (bands, c)),
@@ -85,10 +86,11 @@ def run_banded(weights: Record, state: Record, slots: F32, n: int) -> None:
 def enter(inputs: F32, weights: Record, state: Record, rows: F32) -> None:
     """From the inputs of bins, (5 * n_bins,), to groups and to the rows of bands, (width,) float32, written."""
     image, found = state.banded_image, state.banded_groups
-    scatter(inputs, weights.banded_scale, weights.banded_offset, image.reshape(image.size))
+    scale(inputs, weights.banded_scale, weights.banded_offset, image)
     bias, slope = weights.banded_entry_bias, weights.slope
     found[:] = _ZERO
-    add_product(image.reshape(image.size), _WIDTH, weights.banded_entry, found)
+    for kind in range(_KINDS):  # bins are read where they are: the next group begins four of them further
+        add_product(image[kind], _STRIDE, weights.banded_entry[kind * _WIDTH : (kind + 1) * _WIDTH], found)
     for group in range(found.shape[0]):
         lean(found[group], bias, slope)
     bands = state.banded_value
@@ -99,13 +101,13 @@ def enter(inputs: F32, weights: Record, state: Record, rows: F32) -> None:
 
 
 @kernel_apart
-def scatter(inputs: F32, scale: F32, offset: F32, image: F32) -> None:
-    """Scale the inputs, and arrange them by groups, of each kind four bins."""
-    kinds, bins = scale.shape
+def scale(inputs: F32, factors: F32, terms: F32, image: F32) -> None:
+    """Scale the inputs: (5 * n_bins,), (5, n_bins) twice; (5, ...) written, where silence comes before and after."""
+    kinds, bins = factors.shape
     for kind in range(kinds):
+        read, to = inputs[kind * bins : (kind + 1) * bins], image[kind, _BEFORE : _BEFORE + bins]
         for k in range(bins):
-            at = (k + _BEFORE) // _STRIDE * _WIDTH + kind * _STRIDE + (k + _BEFORE) % _STRIDE
-            image[at] = inputs[kind * bins + k] * scale[kind, k] + offset[kind, k]
+            to[k] = read[k] * factors[kind, k] + terms[kind, k]
 
 
 @kernel
@@ -165,18 +167,17 @@ def mix(weights: Record, index: int, state: Record, rows: F32) -> None:
 @kernel
 def leave(weights: Record, state: Record, rows: F32, outputs: F32) -> None:
     """From the rows of bands and the groups to the outputs of bins, (3 * n_bins and more,) float32, written."""
-    spread, padded, out = state.banded_spread, state.banded_merged, state.banded_out
-    groups, c = spread.shape
+    padded, out = state.banded_merged, state.banded_out
+    groups, c = state.banded_groups.shape
     up, merge, slope = weights.banded_up, weights.banded_merge, weights.slope
     merged = padded[1 : 1 + groups]
-    spread[:] = _ZERO
     merged[:] = _ZERO
     out[:] = _ZERO
-    add_product(
-        up.reshape(up.size), up.shape[1], rows[: state.banded_value.size].reshape(state.banded_value.shape), spread
-    )
-    add_product(spread.reshape(spread.size), c, merge[:c], merged)
-    add_product(state.banded_groups.reshape(spread.size), c, merge[c:], merged)
+    here = state.banded_value  # what bands give is spread last: there are fewer of them than of groups
+    here[:] = _ZERO
+    add_product(rows[: here.size], c, merge[:c], here)
+    add_product(up.reshape(up.size), up.shape[1], here, merged)
+    add_product(state.banded_groups.reshape(groups * c), c, merge[c:], merged)
     for group in range(groups):
         lean(merged[group], weights.banded_merge_bias, slope)
     add_product(padded.reshape(padded.size), c, weights.banded_decoder, out)
@@ -189,17 +190,14 @@ def collect(out: F32, offset: F32, outputs: F32) -> None:
     groups, bins = out.shape[0], offset.shape[1]
     for kind in range(_OUTPUTS):
         lower, upper = 2 * _STRIDE * kind, 2 * _STRIDE * kind + _STRIDE
-        for k in range(bins):
-            outputs[kind * bins + k] = offset[kind, k]
-        for group in range(groups):
-            at = kind * bins + group * _STRIDE
+        to, terms = outputs[kind * bins :], offset[kind]
+        for s in range(_STRIDE):
+            to[s] = terms[s] + out[0, lower + s]
+        for group in range(1, groups):
+            here, below, at = out[group, lower:], out[group - 1, upper:], group * _STRIDE
             for s in range(_STRIDE):
-                outputs[at + s] += out[group, lower + s]
-        for group in range(groups - 1):
-            at = kind * bins + (group + 1) * _STRIDE
-            for s in range(_STRIDE):
-                outputs[at + s] += out[group, upper + s]
-        outputs[kind * bins + groups * _STRIDE] += out[groups - 1, upper]
+                to[at + s] = terms[at + s] + here[s] + below[s]
+        to[groups * _STRIDE] = terms[groups * _STRIDE] + out[groups - 1, upper]
 
 
 @kernel_apart

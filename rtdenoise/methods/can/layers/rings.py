@@ -95,9 +95,9 @@ class RingMemory:
     def __init__(self, spec: CanSpec, plan: RingPlan, streams: int = 1) -> None:
         n_rows = streams * plan.block
         self._plan = plan
-        self._slots = np.zeros((plan.n_slots, n_rows, spec.channels), np.float32)
-        self.taps = np.zeros((len(plan.deep) * (spec.kernel - 1) * n_rows, spec.channels), np.float32)
-        self._taps_by_slot = self.taps.reshape(-1, n_rows, spec.channels)
+        self._slots = np.zeros((plan.n_slots, n_rows, spec.width), np.float32)
+        self.taps = np.zeros((len(plan.deep) * (spec.kernel - 1) * n_rows, spec.width), np.float32)
+        self._taps_by_slot = self.taps.reshape(-1, n_rows, spec.width)
         self._step = 0
 
     def gather(self) -> None:

@@ -82,7 +82,7 @@ class TensorFlowEngine:
         inputs = {name: tf.reshape(part, shapes[name]) for name, part in zip(given, parts, strict=True)}
         number = v1.get_variable("number", (), tf.int32, v1.zeros_initializer(), use_resource=True)
         now = number.read_value()
-        slot = (streams * plan.block, spec.channels)
+        slot = (streams * plan.block, spec.width)
         rings = v1.get_variable(
             "rings", (max(plan.n_slots, 1), *slot), tf.float32, v1.zeros_initializer(), use_resource=True
         )

@@ -10,6 +10,7 @@ from typing import Any
 from rtdenoise.methods.can.layers import features, fine
 from rtdenoise.methods.can.layers.rings import RingPlan
 from rtdenoise.methods.can.spec import CanSpec
+from rtdenoise.methods.can.tensorflow.banded import banded_step
 from rtdenoise.methods.can.weights import Network
 
 Tensor = Any
@@ -40,7 +41,7 @@ def stack_step(
     pasts : list like `pasts`
     """
     spec = network.spec
-    assert network.last is not None  # networks that share their weights over bands do not run here
+    assert network.last is not None  # networks whose weights all bands share: `banded_step`
     if network.first is not None:
         rows = tf.matmul(rows, network.first[0]) + network.first[1]
     n_rows, past_taps = rows.shape[0], spec.kernel - 1
@@ -222,11 +223,16 @@ def network_step(tf: Any, network: Network, plan: RingPlan, inputs: dict[str, Te
         real, imag = inputs["real"], inputs["imag"]
         heard = (inputs["heard_real"], inputs["heard_imag"]) if spec.listens_apart else (real, imag)
         rows, heights, means = spectral_rows(tf, spec, *heard, inputs["past_means"])
-        outputs, written, kept = stack_step(tf, network, plan, rows, inputs["taps"], pasts)
+        answer = {"past_means": means}
+        if network.banded is not None:
+            past, kept = inputs.get("past_gated"), []
+            outputs, written, gated = banded_step(tf, spec, network.banded, rows, inputs["taps"], past)
+            answer |= {} if past is None else {"past_gated": gated}
+        else:
+            outputs, written, kept = stack_step(tf, network, plan, rows, inputs["taps"], pasts)
         assert network.skip is not None  # spectral networks have it: checked on construction
         around = heights[0] * network.skip[0] + heights[1] * network.skip[1]
         logits = outputs[:, : spec.n_bins] + around
-        answer = {"past_means": means}
         if spec.fine_channels:
             log_power = rows[:, : spec.n_bins]
             logits, answer["past_fine"] = fine_step(tf, network, logits, log_power, heights, inputs["past_fine"])
@@ -243,7 +249,7 @@ def spectra(spec: CanSpec) -> tuple[str, ...]:
 def input_shapes(spec: CanSpec, plan: RingPlan, streams: int = 1) -> dict[str, tuple[int, ...]]:
     """Return names and shapes of the inputs of a step, all float32."""
     n_rows = streams * plan.block
-    shapes: dict[str, tuple[int, ...]] = {"taps": (len(plan.deep) * (spec.kernel - 1) * n_rows, spec.channels)}
+    shapes: dict[str, tuple[int, ...]] = {"taps": (len(plan.deep) * (spec.kernel - 1) * n_rows, spec.width)}
     for number, index in enumerate(plan.shallow):
         width = 1 if spec.domain == "wave" and index == 0 else spec.channels
         shapes[f"past{number}"] = (streams, (spec.kernel - 1) * spec.dilations[index], width)
@@ -257,4 +263,5 @@ def input_shapes(spec: CanSpec, plan: RingPlan, streams: int = 1) -> dict[str, t
         "gain_min": (1,),
         "past_means": (streams, 2, spec.n_bins + 1),
         **({"past_fine": behind} if spec.fine_channels else {}),
+        **({"past_gated": (streams, len(spec.gates), spec.width)} if spec.gates else {}),
     }

@@ -106,5 +106,5 @@ def test_a_teacher_says_what_the_network_makes_of_it_aligned():
     arrays = [torch.from_numpy(a) for a in shipped.unfolded(network)]
     with torch.no_grad():
         expected = Forward(network.spec)(arrays, noise(), False)[:, network.spec.latency_samples :]
-    taught = shipped.Teacher(network)(noise())
+    taught = shipped.Teacher(network, "float32")(noise())
     assert torch.equal(taught, expected) and not taught.requires_grad

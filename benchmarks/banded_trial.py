@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import math
 import time
 from collections import deque
@@ -233,13 +234,18 @@ def new_batches(mixer: Any, first: int, teacher: Teacher | None, share: float = 
             yield batch
 
 
-def write_lessons(folder: Path, mixer: Any, teacher: Teacher | None, first: int, count: int) -> None:
-    """Write batches and what a teacher makes of them, each to a file; from `count` on they replace the oldest."""
+def write_lessons(
+    folder: Path, mixer: Any, teacher: Teacher | None, first: int, count: int, total: int | None = None
+) -> None:
+    """Write batches and what a teacher makes of them, each to a file; from `count` on they replace the oldest.
+
+    `total`: of batches; without one until interrupted.
+    """
     if teacher is None:
         raise SystemExit("lessons need a teacher; add --teacher can-live")
     keep_memory()
     folder.mkdir(parents=True, exist_ok=True)
-    for number, batch in enumerate(new_batches(mixer, first, None)):
+    for number, batch in enumerate(itertools.islice(new_batches(mixer, first, None), total)):
         heard = teacher(torch.from_numpy(batch.noisy)).numpy()
         noisy, target = (np.asarray(a)[:, : heard.shape[1]] for a in (batch.noisy, batch.target))
         file = folder / f"{number % count:06d}.npz"

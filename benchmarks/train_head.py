@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class Hops:
     """What a network did to a clip, hop by hop, and the clip's spectra above 8 kHz.
 
-    `rows`: (n_hops, channels).  `kept`: log share of energy kept below 8 kHz, (n_hops, 3).  `share`: of removed signal
+    `rows`: (n_hops, channels of all bands).  `kept`: log share of energy kept below 8 kHz, (n_hops, 3).  `share`: of removed signal
     that clean recordings get back.  `single`: today's gain.  `power`: (n_hops, 3 + 16) mean power of bands.
     `spectra`: (n_hops, n_high) complex, of the bins above 8 kHz.  `out`: the enhanced signal.
     """
@@ -139,10 +139,10 @@ class Runner:
         stream, frames = denoiser._stream[0], denoiser._frames[0]
         edges = [round(each * self.spec.frame / self.spec.sample_rate) for each in KEPT_HZ]
         out = np.empty_like(padded)
-        rows, logs = np.empty((n_hops, self.spec.channels), np.float32), np.empty((n_hops, 5), np.float64)
+        rows, logs = np.empty((n_hops, self.spec.width), np.float32), np.empty((n_hops, 5), np.float64)
         for t in range(n_hops):
             denoiser.process(padded[t * hop : (t + 1) * hop], out[t * hop : (t + 1) * hop])
-            rows[t] = stream["rows"][stream["newest"], : self.spec.channels]
+            rows[t] = stream["rows"][stream["newest"], : self.spec.width]
             before, after = (np.abs(stream[name]) ** 2 for name in ("heard", "spectrum"))
             for k in range(3):
                 part = slice(edges[k], edges[k + 1] + (k == 2))
@@ -379,7 +379,7 @@ def judge(options: argparse.Namespace) -> None:
     """Print the tables of the benchmark for the noisy input, today's gain and the head."""
     stored = torch.load(options.file, weights_only=True)
     runner = Runner(stored["model"])
-    head = Head(runner.spec.channels, stored["rows"])
+    head = Head(runner.spec.width, stored["rows"])
     head.load_state_dict(stored["head"])
     head.eval()
     found: dict[tuple[str, str], list[dict[str, float]]] = {}

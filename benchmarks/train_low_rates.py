@@ -26,8 +26,8 @@ import numpy as np
 import torch
 
 import rtdenoise
-from benchmarks.banded_trial import DECAY, RATE, at_8_khz, scores
-from rtdenoise.lab.data.batches import batches
+from benchmarks.banded_trial import BATCH, DECAY, RATE, SECONDS, at_8_khz, new_batches, read_lessons, scores
+from rtdenoise.lab.data.batches import Batch
 from rtdenoise.lab.data.validation import validation_set
 from rtdenoise.lab.losses.terms import build_loss
 from rtdenoise.lab.pytorch.low_rates import Adapted, top
@@ -38,7 +38,6 @@ from rtdenoise.lab.training.settings import load_settings
 from rtdenoise.methods.can.models import LOW_RATES, open_model, write_checksums
 from rtdenoise.methods.can.spec import CanSpec
 
-BATCH, SECONDS = 4, 4.0
 WARM_UP, FALLING = 50, 0.3
 """Steps in which the learning rate rises; share of the run after which it falls, as half a cosine."""
 KEEP_EVERY_SECONDS = 300.0
@@ -62,7 +61,10 @@ def main() -> None:
                 "--taught",
                 type=float,
                 default=0.7,
-                help="share of the loss against what the network makes of the full band",
+                help="share of the steps whose target is what the network makes of the full band",
+            )
+            sub.add_argument(
+                "--lessons", type=Path, help="of banded_trial.py: batches and what another network made of them"
             )
             sub.add_argument("--estoi", type=float, default=1.0, help="times the weight of that term")
             sub.add_argument("--rank", type=int, default=16, help="of the products")
@@ -91,7 +93,6 @@ def train(options: argparse.Namespace, mixer: Any, loss_of: Callable[..., torch.
     torch.manual_seed(1)
     model = open_model(options.model)
     network = Adapted(model.network(), options.rank, start=model.network(RATE // 2)).train()
-    teacher = Teacher(model.network())
     optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.0)
     mean = {name: value.detach().clone() for name, value in network.state_dict().items()}
     step, before = 0, 0.0
@@ -101,9 +102,13 @@ def train(options: argparse.Namespace, mixer: Any, loss_of: Callable[..., torch.
         optimiser.load_state_dict(kept["optimiser"])
         mean, step, before = kept["mean"], kept["step"], kept["spent"]
     began = saved = time.process_time()
-    n_samples, losses = round(SECONDS * RATE), []
+    losses = []
+    if options.lessons is not None:
+        source = read_lessons(options.lessons, options.first + step, options.taught)
+    else:
+        source = new_batches(mixer, options.first + step, Teacher(model.network()), options.taught)
     print(f"{sum(p.numel() for p in network.parameters())} weights", flush=True)
-    for batch in batches(mixer, seed=1, first=options.first + step, batch_size=BATCH, n_samples=n_samples, workers=0):
+    for batch in source:
         now = time.process_time()
         spent = before + now - began
         share = spent / (60.0 * options.minutes)
@@ -121,7 +126,7 @@ def train(options: argparse.Namespace, mixer: Any, loss_of: Callable[..., torch.
         for group in optimiser.param_groups:
             group["lr"] = rate
         rng = np.random.default_rng((1, step))
-        losses.append(advance(network, optimiser, loss_of, batch, rng, teacher, options.taught))
+        losses.append(advance(network, optimiser, loss_of, batch, rng))
         step += 1
         values = [value.detach() for value in network.state_dict().values()]
         torch._foreach_lerp_(list(mean.values()), values, 1.0 - min(DECAY, (1 + step) / (10 + step)))
@@ -134,23 +139,15 @@ def train(options: argparse.Namespace, mixer: Any, loss_of: Callable[..., torch.
 
 
 def advance(
-    network: Adapted,
-    optimiser: torch.optim.Optimizer,
-    loss_of: Any,
-    batch: Any,
-    rng: np.random.Generator,
-    teacher: Teacher,
-    share: float,
+    network: Adapted, optimiser: torch.optim.Optimizer, loss_of: Any, batch: Batch, rng: np.random.Generator
 ) -> float:
     """One step, left out where the gradient is not finite; its loss."""
     edges = random_edges(rng)
-    noisy, target = (ended(np.asarray(x), edges) for x in (batch.noisy, batch.target))
-    scale = torch.as_tensor(np.asarray(batch.scale))
-    answer = network(torch.from_numpy(noisy), last_bins(network.spec, edges))
-    estimate = answer[:, network.spec.latency_samples :] * scale
-    taught = torch.from_numpy(ended(teacher(torch.from_numpy(np.asarray(batch.noisy))).numpy(), edges)) * scale
-    loss = (1.0 - share) * loss_of(torch.from_numpy(target)[:, : estimate.shape[1]] * scale, estimate)
-    loss = loss + share * loss_of(taught, estimate)
+    noisy, target = (torch.from_numpy(ended(x, edges)) for x in (batch.noisy, batch.target))
+    scale = torch.from_numpy(batch.scale)
+    estimate = network(noisy, last_bins(network.spec, edges))[:, network.spec.latency_samples :] * scale
+    n = min(target.shape[1], estimate.shape[1])
+    loss = loss_of(target[:, :n] * scale, estimate[:, :n])
     optimiser.zero_grad()
     loss.backward()
     if torch.isfinite(torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)):

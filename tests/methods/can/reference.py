@@ -219,11 +219,11 @@ def band_ends(spectra: np.ndarray, hop_seconds: float, n_bins: int = 257) -> np.
 
 
 def filled(spectra: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Above the band, the 32 bins below its end there and back again, 0.24 dB less from bin to bin."""
+    """Above the band, the 64 bins below its end there and back again, 0.12 dB less from bin to bin."""
     out = spectra.copy()
     for frame, end in zip(out, ends, strict=True):
         above = np.arange(1, frame.size - end)
-        frame[end + 1 :] = frame[end - 32 + np.abs((above % 64) - 32)] * 10 ** (-0.012 * above)
+        frame[end + 1 :] = frame[end - 64 + np.abs((above % 128) - 64)] * 10 ** (-0.006 * above)
     return out
 
 

@@ -31,9 +31,9 @@ GROUP, N_BELOW, N_WITHIN = 4, 4, 2
 """Bins of a group; groups that are compared below a cliff; groups that its slope may span."""
 ROLL_OFF = 24
 """At a rate below the network's own, resamplers roll off the top of the band: its last twenty-fourth is not read."""
-FOLD = 32
-"""Bins that the image repeats, downwards and upwards in turn: 1 kHz, so that it holds no strong low harmonics."""
-IMAGE_DB_PER_BIN = -0.24
+FOLD = 64
+"""Bins that the image repeats, downwards and upwards in turn: 2 kHz, so that it holds no strong low harmonics."""
+IMAGE_DB_PER_BIN = -0.12
 """Slope of the image from the end of the band on."""
 _ZERO, _TINY = np.float32(0), np.float32(1e-30)
 _DROP = np.float32(power_from_db(-DROP_DB))

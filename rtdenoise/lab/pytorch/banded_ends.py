@@ -18,7 +18,6 @@ from rtdenoise.lab.pytorch.products import (
     copied,
     loop,
     product,
-    product_memory,
     summed,
     turned,
 )
@@ -51,7 +50,6 @@ class Entry(torch.autograd.Function):  # type: ignore[misc]  # torch is not inst
             *(as_array(v) for v in (inputs.flatten(1, 2), scale, offset, encoder, bias, down.T.contiguous())),
             *(as_array(v) for v in (groups.flatten(0, 1), rows.flatten(0, 1))),
             np.zeros((GROUPS + 1, encoder.shape[1]), np.float32),
-            product_memory(),
         )
         ctx.save_for_backward(inputs, scale, offset, encoder, down, groups)
         return groups, rows
@@ -71,7 +69,6 @@ class Entry(torch.autograd.Function):  # type: ignore[misc]  # torch is not inst
             np.zeros((2, GROUPS + 1, width), np.float32),
             np.empty((GROUPS, c), np.float32),
             np.empty((c, down.shape[1]), np.float32),
-            product_memory(),
         )
         return None, for_scale, for_offset, for_encoder, for_bias, for_down
 
@@ -99,7 +96,6 @@ def _enter(
     groups: np.ndarray,
     rows: np.ndarray,
     image: np.ndarray,
-    memory: np.ndarray,
 ) -> None:
     """`across` is the matrix from groups to bands, transposed; `image` is zero where there is no bin."""
     c, width, bands = bias.size, image.shape[1], across.shape[0]
@@ -108,13 +104,13 @@ def _enter(
         found = groups[frame]
         for half in range(2):
             product(
-                AS_IT_IS, AS_IT_IS, GROUPS, c, width, image[half].ctypes.data, width, encoder[half].ctypes.data, c,
-                ADDED if half else ANEW, found.ctypes.data, c, memory,
+                AS_IT_IS, GROUPS, c, width, image[half].ctypes.data, width, encoder[half].ctypes.data, c,
+                ADDED if half else ANEW, found.ctypes.data, c,
             )  # fmt: skip
         _rectified(found, bias)
         product(
-            AS_IT_IS, AS_IT_IS, bands, c, GROUPS, across.ctypes.data, GROUPS, found.ctypes.data, c, ANEW,
-            rows[frame].ctypes.data, c, memory,
+            AS_IT_IS, bands, c, GROUPS, across.ctypes.data, GROUPS, found.ctypes.data, c, ANEW,
+            rows[frame].ctypes.data, c,
         )  # fmt: skip
 
 
@@ -136,7 +132,6 @@ def _leave_entry(
     images: np.ndarray,
     step: np.ndarray,
     across: np.ndarray,
-    memory: np.ndarray,
 ) -> None:
     """The way back through `_enter`; `encoder` is transposed."""
     c, width, bands = groups.shape[2], images.shape[2], down.shape[1]
@@ -146,12 +141,12 @@ def _leave_entry(
         copied(for_groups[frame].reshape(step.size), step.reshape(step.size))
         turned(for_rows[frame], across)
         product(
-            AS_IT_IS, AS_IT_IS, GROUPS, bands, c, groups[frame].ctypes.data, c, across.ctypes.data, bands, ADDED,
-            for_down.ctypes.data, bands, memory,
+            AS_IT_IS, GROUPS, bands, c, groups[frame].ctypes.data, c, across.ctypes.data, bands, ADDED,
+            for_down.ctypes.data, bands,
         )  # fmt: skip
         product(
-            AS_IT_IS, AS_IT_IS, GROUPS, c, bands, down.ctypes.data, bands, for_rows[frame].ctypes.data, c, ADDED,
-            step.ctypes.data, c, memory,
+            AS_IT_IS, GROUPS, c, bands, down.ctypes.data, bands, for_rows[frame].ctypes.data, c, ADDED,
+            step.ctypes.data, c,
         )  # fmt: skip
         _back_rectified(groups[frame].reshape(step.size), step.reshape(step.size))
         for group in range(GROUPS):
@@ -159,12 +154,12 @@ def _leave_entry(
         for_image[:] = 0.0
         for half in range(2):
             product(
-                TRANSPOSED, AS_IT_IS, width, c, GROUPS, image[half].ctypes.data, width, step.ctypes.data, c, ADDED,
-                for_encoder[half].ctypes.data, c, memory,
+                TRANSPOSED, width, c, GROUPS, image[half].ctypes.data, width, step.ctypes.data, c, ADDED,
+                for_encoder[half].ctypes.data, c,
             )  # fmt: skip
             product(
-                AS_IT_IS, AS_IT_IS, GROUPS, width, c, step.ctypes.data, c, encoder[half].ctypes.data, width, ADDED,
-                for_image[half].ctypes.data, width, memory,
+                AS_IT_IS, GROUPS, width, c, step.ctypes.data, c, encoder[half].ctypes.data, width, ADDED,
+                for_image[half].ctypes.data, width,
             )  # fmt: skip
         _joined(for_image, inputs, frame, for_scale, for_offset)
 
@@ -219,7 +214,6 @@ class Exit(torch.autograd.Function):  # type: ignore[misc]  # as above
             np.empty((GROUPS, c), np.float32),
             np.zeros((GROUPS, decoder.shape[2]), np.float32),
             np.zeros((OUTPUTS, GROUPS + 1, STRIDE), np.float32),
-            product_memory(),
         )
         ctx.save_for_backward(rows, groups, up, merge, decoder, merged)
         return out
@@ -238,7 +232,6 @@ class Exit(torch.autograd.Function):  # type: ignore[misc]  # as above
             np.empty((merge.shape[2], GROUPS), np.float32),
             np.zeros((GROUPS, decoder.shape[2]), np.float32),
             np.zeros((OUTPUTS, GROUPS + 1, STRIDE), np.float32),
-            product_memory(),
         )
         return (for_rows, for_groups, *answers)
 
@@ -256,7 +249,6 @@ def _exit(
     spread: np.ndarray,
     wide: np.ndarray,
     bins: np.ndarray,
-    memory: np.ndarray,
 ) -> None:
     """`across` is the matrix from bands to groups, transposed."""
     clips, frames, bands, c = rows.shape
@@ -265,23 +257,23 @@ def _exit(
         for t in range(frames):
             found = merged[clip, t]
             product(
-                AS_IT_IS, AS_IT_IS, GROUPS, c, bands, across.ctypes.data, bands, rows[clip, t].ctypes.data, c, ANEW,
-                spread.ctypes.data, c, memory,
+                AS_IT_IS, GROUPS, c, bands, across.ctypes.data, bands, rows[clip, t].ctypes.data, c, ANEW,
+                spread.ctypes.data, c,
             )  # fmt: skip
             product(
-                AS_IT_IS, AS_IT_IS, GROUPS, c, c, spread.ctypes.data, c, merge[0].ctypes.data, c, ANEW,
-                found.ctypes.data, c, memory,
+                AS_IT_IS, GROUPS, c, c, spread.ctypes.data, c, merge[0].ctypes.data, c, ANEW,
+                found.ctypes.data, c,
             )  # fmt: skip
             product(
-                AS_IT_IS, AS_IT_IS, GROUPS, c, c, groups[clip, t].ctypes.data, c, merge[1].ctypes.data, c, ADDED,
-                found.ctypes.data, c, memory,
+                AS_IT_IS, GROUPS, c, c, groups[clip, t].ctypes.data, c, merge[1].ctypes.data, c, ADDED,
+                found.ctypes.data, c,
             )  # fmt: skip
             _rectified(found, bias)
             for tap in (1, 0, 2):  # the middle one first, because it reaches all groups
                 to, first = max(0, 1 - tap), max(0, tap - 1)
                 product(
-                    AS_IT_IS, AS_IT_IS, GROUPS - abs(tap - 1), n, c, found[first].ctypes.data, c,
-                    decoder[tap].ctypes.data, n, ANEW if tap == 1 else ADDED, wide[to].ctypes.data, n, memory,
+                    AS_IT_IS, GROUPS - abs(tap - 1), n, c, found[first].ctypes.data, c,
+                    decoder[tap].ctypes.data, n, ANEW if tap == 1 else ADDED, wide[to].ctypes.data, n,
                 )  # fmt: skip
             _to_bins(wide, bins)
             for k in range(OUTPUTS):
@@ -335,7 +327,6 @@ def _leave_exit(
     turned_step: np.ndarray,
     wide: np.ndarray,
     bins: np.ndarray,
-    memory: np.ndarray,
 ) -> None:
     """The way back through `_exit`; `merge` and `decoder` are transposed, `across` is `up` transposed."""
     clips, frames, bands, c = rows.shape
@@ -351,42 +342,42 @@ def _leave_exit(
                 to, first = max(0, 1 - tap), max(0, tap - 1)
                 count = GROUPS - abs(tap - 1)
                 product(
-                    TRANSPOSED, AS_IT_IS, c, n, count, merged[clip, t, first].ctypes.data, c, wide[to].ctypes.data, n,
-                    ADDED, for_decoder[tap].ctypes.data, n, memory,
+                    TRANSPOSED, c, n, count, merged[clip, t, first].ctypes.data, c, wide[to].ctypes.data, n,
+                    ADDED, for_decoder[tap].ctypes.data, n,
                 )  # fmt: skip
                 product(
-                    AS_IT_IS, AS_IT_IS, count, c, n, wide[to].ctypes.data, n, decoder[tap].ctypes.data, c,
-                    ANEW if tap == 1 else ADDED, step[first].ctypes.data, c, memory,
+                    AS_IT_IS, count, c, n, wide[to].ctypes.data, n, decoder[tap].ctypes.data, c,
+                    ANEW if tap == 1 else ADDED, step[first].ctypes.data, c,
                 )  # fmt: skip
             _back_rectified(merged[clip, t].reshape(step.size), step.reshape(step.size))
             for group in range(GROUPS):
                 summed(step[group], for_bias)
             product(
-                AS_IT_IS, AS_IT_IS, GROUPS, c, bands, across.ctypes.data, bands, rows[clip, t].ctypes.data, c, ANEW,
-                spread.ctypes.data, c, memory,
+                AS_IT_IS, GROUPS, c, bands, across.ctypes.data, bands, rows[clip, t].ctypes.data, c, ANEW,
+                spread.ctypes.data, c,
             )  # fmt: skip
             product(
-                TRANSPOSED, AS_IT_IS, c, c, GROUPS, spread.ctypes.data, c, step.ctypes.data, c, ADDED,
-                for_merge[0].ctypes.data, c, memory,
+                TRANSPOSED, c, c, GROUPS, spread.ctypes.data, c, step.ctypes.data, c, ADDED,
+                for_merge[0].ctypes.data, c,
             )  # fmt: skip
             product(
-                TRANSPOSED, AS_IT_IS, c, c, GROUPS, groups[clip, t].ctypes.data, c, step.ctypes.data, c, ADDED,
-                for_merge[1].ctypes.data, c, memory,
+                TRANSPOSED, c, c, GROUPS, groups[clip, t].ctypes.data, c, step.ctypes.data, c, ADDED,
+                for_merge[1].ctypes.data, c,
             )  # fmt: skip
             product(
-                AS_IT_IS, AS_IT_IS, GROUPS, c, c, step.ctypes.data, c, merge[0].ctypes.data, c, ANEW,
-                for_spread.ctypes.data, c, memory,
+                AS_IT_IS, GROUPS, c, c, step.ctypes.data, c, merge[0].ctypes.data, c, ANEW,
+                for_spread.ctypes.data, c,
             )  # fmt: skip
             product(
-                AS_IT_IS, AS_IT_IS, GROUPS, c, c, step.ctypes.data, c, merge[1].ctypes.data, c, ANEW,
-                for_groups[clip, t].ctypes.data, c, memory,
+                AS_IT_IS, GROUPS, c, c, step.ctypes.data, c, merge[1].ctypes.data, c, ANEW,
+                for_groups[clip, t].ctypes.data, c,
             )  # fmt: skip
             product(
-                AS_IT_IS, AS_IT_IS, bands, c, GROUPS, up.ctypes.data, GROUPS, for_spread.ctypes.data, c, ANEW,
-                for_rows[clip, t].ctypes.data, c, memory,
+                AS_IT_IS, bands, c, GROUPS, up.ctypes.data, GROUPS, for_spread.ctypes.data, c, ANEW,
+                for_rows[clip, t].ctypes.data, c,
             )  # fmt: skip
             turned(for_spread, turned_step)
             product(
-                AS_IT_IS, AS_IT_IS, bands, GROUPS, c, rows[clip, t].ctypes.data, c, turned_step.ctypes.data, GROUPS,
-                ADDED, for_up.ctypes.data, GROUPS, memory,
+                AS_IT_IS, bands, GROUPS, c, rows[clip, t].ctypes.data, c, turned_step.ctypes.data, GROUPS,
+                ADDED, for_up.ctypes.data, GROUPS,
             )  # fmt: skip

@@ -22,7 +22,6 @@ from rtdenoise.lab.pytorch.products import (
     copied,
     loop,
     product,
-    product_memory,
     summed,
     turned,
 )
@@ -66,7 +65,6 @@ class Layer(torch.autograd.Function):  # type: ignore[misc]  # torch is not inst
             *(as_array(v) for v in (out.view(batch, frames, lanes), found, means, rising)),
             dilation,
             np.empty((3, _PIECE, lanes), np.float32),
-            product_memory(),
         )
         ctx.save_for_backward(rows, taps, point, mixer, found, means, rising)
         ctx.dilation = dilation
@@ -97,7 +95,6 @@ class Layer(torch.autograd.Function):  # type: ignore[misc]  # torch is not inst
             ctx.dilation,
             np.empty((6, _PIECE, lanes), np.float32),
             np.empty((parts, frames, lanes), np.float32),
-            product_memory(),
         )
         offsets = for_offsets.view(parts, bands, c)
         return for_rows, for_taps, offsets, for_point, for_mixer, for_mixed.view(bands, c), None
@@ -117,7 +114,6 @@ def _forward(
     rising: np.ndarray,
     dilation: int,
     scratch: np.ndarray,
-    memory: np.ndarray,
 ) -> None:
     """`across` is the mixer, transposed; `found`, `means` and `rising` are for the way back."""
     clips, frames, lanes = rows.shape
@@ -134,9 +130,9 @@ def _forward(
                     first = max(start, back)  # silence comes before the first frame
                     if first < start + count:
                         product(
-                            AS_IT_IS, AS_IT_IS, (start + count - first) * bands, c, c,
+                            AS_IT_IS, (start + count - first) * bands, c, c,
                             rows[clip, first - back].ctypes.data, c, taps[part, tap].ctypes.data, c,
-                            ANEW if tap == _TAPS - 1 else ADDED, found[part, clip, first].ctypes.data, c, memory,
+                            ANEW if tap == _TAPS - 1 else ADDED, found[part, clip, first].ctypes.data, c,
                         )  # fmt: skip
             for t in range(start, start + count):
                 _rectified(found[0, clip, t], offsets[0])
@@ -146,13 +142,12 @@ def _forward(
                     _next_mean(found[0, clip, t], found[1, clip, t], former, means[clip, t])
                 _stepped(rows[clip, t], means[clip, t], y[t - start])
             product(
-                AS_IT_IS, AS_IT_IS, count * bands, c, c, y.ctypes.data, c, point.ctypes.data, c, ANEW, p.ctypes.data, c,
-                memory,
+                AS_IT_IS, count * bands, c, c, y.ctypes.data, c, point.ctypes.data, c, ANEW, p.ctypes.data, c,
             )  # fmt: skip
             for t in range(count):
                 product(
-                    AS_IT_IS, AS_IT_IS, bands, c, bands, across.ctypes.data, bands, p[t].ctypes.data, c, ANEW,
-                    q[t].ctypes.data, c, memory,
+                    AS_IT_IS, bands, c, bands, across.ctypes.data, bands, p[t].ctypes.data, c, ANEW,
+                    q[t].ctypes.data, c,
                 )  # fmt: skip
                 _mixed(y[t], q[t], mixed_offsets, rising[clip, start + t], out[clip, start + t])
 
@@ -177,7 +172,6 @@ def _backward(
     dilation: int,
     scratch: np.ndarray,
     for_found: np.ndarray,
-    memory: np.ndarray,
 ) -> None:
     """`taps` and `back_point` are transposed: BLAS is slow where B lies transposed in memory."""
     clips, frames, lanes = rows.shape
@@ -196,25 +190,24 @@ def _backward(
                 turned(dq[t].reshape(bands, c), columns[t].reshape(c, bands))
                 copied(given[clip, start + t], for_rows[clip, start + t])
             product(
-                AS_IT_IS, AS_IT_IS, count * bands, c, c, y.ctypes.data, c, point.ctypes.data, c, ANEW, p.ctypes.data, c,
-                memory,
+                AS_IT_IS, count * bands, c, c, y.ctypes.data, c, point.ctypes.data, c, ANEW, p.ctypes.data, c,
             )  # fmt: skip
             for t in range(count):
                 product(
-                    AS_IT_IS, AS_IT_IS, bands, c, bands, mixer.ctypes.data, bands, dq[t].ctypes.data, c, ANEW,
-                    dp[t].ctypes.data, c, memory,
+                    AS_IT_IS, bands, c, bands, mixer.ctypes.data, bands, dq[t].ctypes.data, c, ANEW,
+                    dp[t].ctypes.data, c,
                 )  # fmt: skip
                 product(
-                    AS_IT_IS, AS_IT_IS, bands, bands, c, p[t].ctypes.data, c, columns[t].ctypes.data, bands, ADDED,
-                    for_mixer.ctypes.data, bands, memory,
+                    AS_IT_IS, bands, bands, c, p[t].ctypes.data, c, columns[t].ctypes.data, bands, ADDED,
+                    for_mixer.ctypes.data, bands,
                 )  # fmt: skip
             product(
-                TRANSPOSED, AS_IT_IS, c, c, count * bands, y.ctypes.data, c, dp.ctypes.data, c, ADDED,
-                for_point.ctypes.data, c, memory,
+                TRANSPOSED, c, c, count * bands, y.ctypes.data, c, dp.ctypes.data, c, ADDED,
+                for_point.ctypes.data, c,
             )  # fmt: skip
             product(
-                AS_IT_IS, AS_IT_IS, count * bands, c, c, dp.ctypes.data, c, back_point.ctypes.data, c, ADDED,
-                for_rows[clip, start].ctypes.data, c, memory,
+                AS_IT_IS, count * bands, c, c, dp.ctypes.data, c, back_point.ctypes.data, c, ADDED,
+                for_rows[clip, start].ctypes.data, c,
             )  # fmt: skip
             for t in range(start + count - 1, start - 1, -1):
                 if parts > 1:
@@ -233,15 +226,15 @@ def _backward(
                     first = max(start, back)
                     if first < start + count:
                         product(
-                            TRANSPOSED, AS_IT_IS, c, c, (start + count - first) * bands,
+                            TRANSPOSED, c, c, (start + count - first) * bands,
                             rows[clip, first - back].ctypes.data, c, for_found[part, first].ctypes.data, c, ADDED,
-                            for_taps[part, tap].ctypes.data, c, memory,
+                            for_taps[part, tap].ctypes.data, c,
                         )  # fmt: skip
                     heard = min(count, frames - back - start)  # frames that a later one of the clip has heard
                     if heard > 0:
                         product(
-                            AS_IT_IS, AS_IT_IS, heard * bands, c, c, for_found[part, start + back].ctypes.data, c,
-                            taps[part, tap].ctypes.data, c, ADDED, for_rows[clip, start].ctypes.data, c, memory,
+                            AS_IT_IS, heard * bands, c, c, for_found[part, start + back].ctypes.data, c,
+                            taps[part, tap].ctypes.data, c, ADDED, for_rows[clip, start].ctypes.data, c,
                         )  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""What compiled loops over images are made of: products of small matrices, by SciPy's BLAS, and passes over rows."""
+"""What compiled loops over images consist of: products of small matrices, summed in registers, and passes over rows.
+
+Matrices of some tens of rows are too small for a BLAS: its calls take longer than their sums.
+"""
 
 from __future__ import annotations
 
@@ -7,85 +10,126 @@ from typing import Any
 import numba
 import numpy as np
 from llvmlite import ir
-from numba.core import types
-from numba.extending import get_cython_function_address, intrinsic
+from numba.core import cgutils, types
+from numba.extending import intrinsic
 
+from rtdenoise.kernels.compiling.vectors import add_scaled, everywhere
 from rtdenoise.lab.losses.frames import Tensor
 
-_SGEMM = get_cython_function_address("scipy.linalg.cython_blas", "sgemm")
 SLOPE = 0.2  # of all rectifiers, below zero
-AS_IT_IS, TRANSPOSED = 0, 8  # places of the letters in `product_memory`, in bytes
-ANEW, ADDED = 16, 24  # places of the numbers 0 and 1, which what is in the result is multiplied by
-
-
-def product_memory() -> np.ndarray:
-    """What `product` keeps the values in that BLAS wants the addresses of, and the address of BLAS itself.
-
-    Letters, 0.0, 1.0 and six sizes, in eight bytes each, the lower of which BLAS reads.  BLAS's address is an argument,
-    not a constant: so compiled loops can be kept on disk.
-    """
-    return np.array([ord("N"), ord("T"), 0, np.float32(1.0).view(np.int32), *[0] * 6, _SGEMM], np.int64)
+AS_IT_IS, TRANSPOSED = 0, 1
+ANEW, ADDED = 0, 1
+_I64, _FLOAT = ir.IntType(64), ir.FloatType()
 
 
 def loop(function: Any) -> Any:
-    """Compile `function`; sums of products may be fused, as BLAS does it."""
+    """Compile `function`; sums of products may be fused."""
     return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})(function)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _call(_: Any, function: Any, arguments: Any) -> tuple[Any, Any]:
-    """Call the function at an address with a tuple of addresses."""
+def _tile(n_rows: int, n_vectors: int, lanes: int) -> Any:
+    """``(a, a_row, a_column, b, b_step, c, c_step, k, former)``: rows and columns of a product that fit into registers.
 
-    def build(_: Any, builder: Any, __: Any, values: Any) -> Any:
-        word = ir.IntType(64)
-        kind = ir.FunctionType(ir.VoidType(), [word] * len(arguments))
-        address = builder.inttoptr(values[0], kind.as_pointer())
-        builder.call(address, [builder.extract_value(values[1], k) for k in range(len(arguments))])
-        return ir.Constant(ir.IntType(32), 0)
+    `a_row`, `a_column`: from one row, and from one column, of op(A) to the next.  Else as `product` has them.
+    """
 
-    return types.int32(function, arguments), build
+    @intrinsic  # type: ignore[untyped-decorator]
+    def tile(_: Any, a: Any, a_row: Any, a_column: Any, b: Any, b_step: Any, c: Any, c_step: Any, k: Any, former: Any):  # type: ignore[no-untyped-def]  # noqa: ANN202
+        def build(_: Any, builder: Any, __: Any, values: Any) -> Any:
+            a, a_row, a_column, b, b_step, c, c_step, k, former = values
+            vector = ir.VectorType(_FLOAT, lanes)
+            left, right, target = (builder.inttoptr(v, _FLOAT.as_pointer()) for v in (a, b, c))
+
+            def vectors_at(base: Any, row: Any, step: Any) -> list[Any]:
+                first = builder.gep(base, [builder.mul(row, step)])
+                return [
+                    builder.bitcast(builder.gep(first, [_I64(lanes * v)]), vector.as_pointer())
+                    for v in range(n_vectors)
+                ]
+
+            places = [vectors_at(target, _I64(row), c_step) for row in range(n_rows)]
+            totals = [[cgutils.alloca_once(builder, vector) for _ in range(n_vectors)] for _ in range(n_rows)]
+            with builder.if_else(builder.icmp_signed("==", former, _I64(ANEW))) as (anew, added):
+                with anew:
+                    for each in totals:
+                        for total in each:
+                            builder.store(ir.Constant(vector, None), total)
+                with added:
+                    for some, each in zip(places, totals, strict=True):
+                        for place, total in zip(some, each, strict=True):
+                            builder.store(builder.load(place, align=4), total)
+            starts = [builder.gep(left, [builder.mul(a_row, _I64(row))]) for row in range(n_rows)]
+            with cgutils.for_range(builder, k) as inner:
+                weights = [builder.load(place, align=4) for place in vectors_at(right, inner.index, b_step)]
+                offset = builder.mul(inner.index, a_column)
+                for start, each in zip(starts, totals, strict=True):
+                    number = everywhere(builder, builder.load(builder.gep(start, [offset])), lanes)
+                    for total, weight in zip(each, weights, strict=True):
+                        add_scaled(builder, total, number, weight)
+            for some, each in zip(places, totals, strict=True):
+                for place, total in zip(some, each, strict=True):
+                    builder.store(builder.load(total), place, align=4)
+            return ir.Constant(ir.IntType(32), 0)
+
+        return types.int32(*[types.int64] * 9), build
+
+    return tile
+
+
+_eight_pairs, _four_pairs, _one_pair = _tile(8, 2, 16), _tile(4, 2, 16), _tile(1, 2, 16)
+_eight_wide, _four_wide, _one_wide = _tile(8, 1, 16), _tile(4, 1, 16), _tile(1, 1, 16)
+_eight_narrow, _one_narrow = _tile(8, 1, 4), _tile(1, 1, 4)
+_FLOAT_BYTES = 4
 
 
 @loop
 def product(
-    left: int,
-    right: int,
-    m: int,
-    n: int,
-    k: int,
-    a: int,
-    a_step: int,
-    b: int,
-    b_step: int,
-    former: int,
-    c: int,
-    c_step: int,
-    memory: np.ndarray,
+    left: int, m: int, n: int, k: int, a: int, a_step: int, b: int, b_step: int, former: int, c: int, c_step: int
 ) -> None:
-    """``C = op(A) op(B)`` or, where `former` is `ADDED`, ``C += op(A) op(B)``, in float32.
+    """``C = op(A) B`` or, where `former` is `ADDED`, ``C += op(A) B``, in float32.
 
     Parameters
     ----------
-    left, right : int
-        `AS_IT_IS` or `TRANSPOSED`: how A and B lie in memory.
+    left : int
+        `AS_IT_IS` or `TRANSPOSED`: how A lies in memory.
     m, n, k : int
-        C is m x n, op(A) m x k.
+        C is m x n, op(A) m x k; `n` is a multiple of 4.
     a, b, c : int
         Addresses.
     a_step, b_step, c_step : int
         Numbers from one row in memory to the next.
     former : int
         `ANEW` or `ADDED`.
-    memory : (11,) int64, read and written
-        `product_memory`.
     """
-    memory[4], memory[5], memory[6] = n, m, k  # column by column, all matrices are transposed
-    memory[7], memory[8], memory[9] = b_step, a_step, c_step
-    w = memory.ctypes.data
-    _call(
-        memory[10],
-        (w + right, w + left, w + 32, w + 40, w + 48, w + 24, b, w + 56, a, w + 64, w + former, c, w + 72),
-    )
+    a_row, a_column = (a_step, 1) if left == AS_IT_IS else (1, a_step)
+    column = 0
+    while column < n:
+        b_at = b + _FLOAT_BYTES * column
+        width = 32 if n - column >= 32 else 16 if n - column >= 16 else 4
+        row = 0
+        while row < m:
+            rows = 8 if m - row >= 8 else 4 if m - row >= 4 and width > 4 else 1
+            a_at, c_at = a + _FLOAT_BYTES * row * a_row, c + _FLOAT_BYTES * (row * c_step + column)
+            if width == 32:
+                if rows == 8:
+                    _eight_pairs(a_at, a_row, a_column, b_at, b_step, c_at, c_step, k, former)
+                elif rows == 4:
+                    _four_pairs(a_at, a_row, a_column, b_at, b_step, c_at, c_step, k, former)
+                else:
+                    _one_pair(a_at, a_row, a_column, b_at, b_step, c_at, c_step, k, former)
+            elif width == 16:
+                if rows == 8:
+                    _eight_wide(a_at, a_row, a_column, b_at, b_step, c_at, c_step, k, former)
+                elif rows == 4:
+                    _four_wide(a_at, a_row, a_column, b_at, b_step, c_at, c_step, k, former)
+                else:
+                    _one_wide(a_at, a_row, a_column, b_at, b_step, c_at, c_step, k, former)
+            elif rows == 8:
+                _eight_narrow(a_at, a_row, a_column, b_at, b_step, c_at, c_step, k, former)
+            else:
+                _one_narrow(a_at, a_row, a_column, b_at, b_step, c_at, c_step, k, former)
+            row += rows
+        column += width
 
 
 def as_array(tensor: Tensor) -> np.ndarray:

@@ -4,6 +4,8 @@ r"""Train, judge and export the banded network (`rtdenoise.lab.pytorch.banded`),
     KERAS_BACKEND=torch python benchmarks/banded_trial.py train trial.pt --from models/banded-trial/weights.npz ...
     KERAS_BACKEND=torch python benchmarks/banded_trial.py train trial.pt --from models/banded-trial/weights.npz \
         --channels 48 --layers 1,-2,4,-8,1,-2,4,-8,16,-1 ...
+    KERAS_BACKEND=torch python benchmarks/banded_trial.py lessons lessons --data data --teacher can-live
+    KERAS_BACKEND=torch python benchmarks/banded_trial.py train trial.pt --data data --lessons lessons ...
     KERAS_BACKEND=torch python benchmarks/banded_trial.py judge trial.pt --data data
     KERAS_BACKEND=torch python benchmarks/banded_trial.py judge models/banded-trial/weights.npz --data data
     KERAS_BACKEND=torch python benchmarks/banded_trial.py judge can-small --data data
@@ -15,8 +17,10 @@ already, and keeps it every five minutes of processor time: network, means of th
 rate is constant, then falls as half a cosine over the last ``1 - hold`` of ``--minutes``, which count from the first
 step of a run, of processor time or by the clock; ``--from`` starts it with weights at hand, whose mixtures
 ``--first-step`` leaves out, and with ``--channels`` and ``--layers`` (dilations, negative where a gated mean follows) a
-network that has grown from them.  With ``--teacher can-live`` a share of the loss is against what that network makes of
-the same mixtures.  ``judge`` prints PESQ-wb, eSTOI and SI-SDR of validation mixtures, in full band and
+network that has grown from them.  With ``--teacher can-live`` the targets of a share of the steps are what that network
+makes of the mixtures.  As the teacher costs more than a small network itself, ``lessons`` writes mixtures and what it
+makes of them into a folder, until it is interrupted, and ``train --lessons`` reads them from there, again and again;
+they may be written while they are read.  ``judge`` prints PESQ-wb, eSTOI and SI-SDR of validation mixtures, in full band and
 without what is above 7.6 kHz; PESQ-nb, eSTOI and SI-SDR at 8 kHz of the full band brought down (*to 8 kHz*), and of
 mixtures without what is above 4 kHz (*from 8*); and the change of held vowels, second by second.  ``export`` writes a
 model folder, which the compiled engine runs.

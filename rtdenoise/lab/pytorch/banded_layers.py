@@ -173,7 +173,7 @@ def _backward(
     scratch: np.ndarray,
     for_found: np.ndarray,
 ) -> None:
-    """`taps` and `back_point` are transposed: BLAS is slow where B lies transposed in memory."""
+    """`taps` and `back_point` are transposed: `product` reads B as it lies in memory."""
     clips, frames, lanes = rows.shape
     parts, c = taps.shape[0], taps.shape[2]
     bands = lanes // c

@@ -20,10 +20,10 @@ step of a run, of processor time or by the clock; ``--from`` starts it with weig
 network that has grown from them.  With ``--teacher can-live`` the targets of a share of the steps are what that network
 makes of the mixtures.  As the teacher costs more than a small network itself, ``lessons`` writes mixtures and what it
 makes of them into a folder, until it is interrupted, and ``train --lessons`` reads them from there, again and again;
-they may be written while they are read.  ``judge`` prints PESQ-wb, eSTOI and SI-SDR of validation mixtures, in full band and
-without what is above 7.6 kHz; PESQ-nb, eSTOI and SI-SDR at 8 kHz of the full band brought down (*to 8 kHz*), and of
-mixtures without what is above 4 kHz (*from 8*); and the change of held vowels, second by second.  ``export`` writes a
-model folder, which the compiled engine runs.
+they may be written while they are read.  ``judge`` prints PESQ-wb, eSTOI and SI-SDR of validation mixtures, in full
+band and without what is above 7.6 kHz; PESQ-nb, eSTOI and SI-SDR at 8 kHz of the full band brought down (*to 8 kHz*),
+and of mixtures without what is above 4 kHz (*from 8*); and the change of held vowels, second by second.  ``export``
+writes a model folder, which the compiled engine runs.
 """
 
 from __future__ import annotations

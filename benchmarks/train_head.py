@@ -83,8 +83,8 @@ class Hops:
     """What a network did to a clip, hop by hop, and the clip's spectra above 8 kHz.
 
     `rows`: (n_hops, channels of all bands).  `kept`: log share of energy kept below 8 kHz, (n_hops, 3).  `share`: of
-    removed signal that clean recordings get back.  `single`: today's gain.  `power`: (n_hops, 3 + 16) mean power of bands.
-    `spectra`: (n_hops, n_high) complex, of the bins above 8 kHz.  `out`: the enhanced signal.
+    removed signal that clean recordings get back.  `single`: today's gain.  `power`: (n_hops, 3 + 16) mean power of
+    bands.  `spectra`: (n_hops, n_high) complex, of the bins above 8 kHz.  `out`: the enhanced signal.
     """
 
     rows: F32

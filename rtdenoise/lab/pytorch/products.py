@@ -76,9 +76,38 @@ def _tile(n_rows: int, n_vectors: int, lanes: int) -> Any:
     return tile
 
 
-_eight_pairs, _four_pairs, _one_pair = _tile(8, 2, 16), _tile(4, 2, 16), _tile(1, 2, 16)
-_eight_wide, _four_wide, _one_wide = _tile(8, 1, 16), _tile(4, 1, 16), _tile(1, 1, 16)
-_eight_narrow, _one_narrow = _tile(8, 1, 4), _tile(1, 1, 4)
+@loop
+def _columns(
+    tiles: Any,
+    m: int,
+    a: int,
+    a_row: int,
+    a_column: int,
+    b: int,
+    b_step: int,
+    c: int,
+    c_step: int,
+    k: int,
+    former: int,
+) -> None:
+    """All rows of some columns, by tiles of eight, four and one row."""
+    eight, four, one = tiles
+    row, a_row_bytes, c_row_bytes = 0, _FLOAT_BYTES * a_row, _FLOAT_BYTES * c_step
+    while m - row >= 8:
+        eight(a + row * a_row_bytes, a_row, a_column, b, b_step, c + row * c_row_bytes, c_step, k, former)
+        row += 8
+    while m - row >= 4:
+        four(a + row * a_row_bytes, a_row, a_column, b, b_step, c + row * c_row_bytes, c_step, k, former)
+        row += 4
+    while row < m:
+        one(a + row * a_row_bytes, a_row, a_column, b, b_step, c + row * c_row_bytes, c_step, k, former)
+        row += 1
+
+
+_PAIRS = tuple(_tile(n_rows, 2, 16) for n_rows in (8, 4, 1))
+_VECTORS = tuple(_tile(n_rows, 1, 16) for n_rows in (8, 4, 1))
+_HALVES = tuple(_tile(n_rows, 1, 8) for n_rows in (8, 4, 1))
+_QUARTERS = tuple(_tile(n_rows, 1, 4) for n_rows in (8, 4, 1))
 _FLOAT_BYTES = 4
 
 
@@ -104,31 +133,18 @@ def product(
     a_row, a_column = (a_step, 1) if left == AS_IT_IS else (1, a_step)
     column = 0
     while column < n:
-        b_at = b + _FLOAT_BYTES * column
-        width = 32 if n - column >= 32 else 16 if n - column >= 16 else 4
-        row = 0
-        while row < m:
-            rows = 8 if m - row >= 8 else 4 if m - row >= 4 and width > 4 else 1
-            a_at, c_at = a + _FLOAT_BYTES * row * a_row, c + _FLOAT_BYTES * (row * c_step + column)
-            if width == 32:
-                if rows == 8:
-                    _eight_pairs(a_at, a_row, a_column, b_at, b_step, c_at, c_step, k, former)
-                elif rows == 4:
-                    _four_pairs(a_at, a_row, a_column, b_at, b_step, c_at, c_step, k, former)
-                else:
-                    _one_pair(a_at, a_row, a_column, b_at, b_step, c_at, c_step, k, former)
-            elif width == 16:
-                if rows == 8:
-                    _eight_wide(a_at, a_row, a_column, b_at, b_step, c_at, c_step, k, former)
-                elif rows == 4:
-                    _four_wide(a_at, a_row, a_column, b_at, b_step, c_at, c_step, k, former)
-                else:
-                    _one_wide(a_at, a_row, a_column, b_at, b_step, c_at, c_step, k, former)
-            elif rows == 8:
-                _eight_narrow(a_at, a_row, a_column, b_at, b_step, c_at, c_step, k, former)
-            else:
-                _one_narrow(a_at, a_row, a_column, b_at, b_step, c_at, c_step, k, former)
-            row += rows
+        width = 4
+        while width < 32 and n - column >= 2 * width:
+            width *= 2
+        at = _FLOAT_BYTES * column
+        if width == 32:
+            _columns(_PAIRS, m, a, a_row, a_column, b + at, b_step, c + at, c_step, k, former)
+        elif width == 16:
+            _columns(_VECTORS, m, a, a_row, a_column, b + at, b_step, c + at, c_step, k, former)
+        elif width == 8:
+            _columns(_HALVES, m, a, a_row, a_column, b + at, b_step, c + at, c_step, k, former)
+        else:
+            _columns(_QUARTERS, m, a, a_row, a_column, b + at, b_step, c + at, c_step, k, former)
         column += width
 
 

@@ -55,6 +55,8 @@ class Model:
         ModelError
             If it is missing or damaged.
         """
+        if LITERT not in _checksums(self.folder) and not (self.folder / LITERT).exists():
+            raise ModelError(f"{self.folder}: no {LITERT}, which engine='litert' runs; engine='numba' needs none")
         return read_checked(self.folder, LITERT)
 
     def litert_int8(self) -> bytes:
@@ -123,7 +125,7 @@ def engine_for(spec: CanSpec, engine: str = "auto", precision: str = "float") ->
     """Resolve "auto": the compiled hop, the fastest, for spectral networks; LiteRT for the others and for int8."""
     if engine != "auto":
         return engine
-    return "numba" if spec.bands or (spec.domain == "spectral" and precision == "float") else "litert"
+    return "numba" if spec.domain == "spectral" and precision == "float" else "litert"
 
 
 def models_folder() -> Path:

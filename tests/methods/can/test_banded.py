@@ -93,6 +93,9 @@ def test_a_model_folder_gives_the_network_back(network, tmp_path):
         assert_array_equal(array, getattr(network.banded, name))
     signal = lively(10 * network.spec.hop)
     assert_array_equal(stream(build_can(tmp_path), signal), stream(CompiledCan(network), signal))
+    for choice, missing in (({"engine": "litert"}, "no model.tflite.*'numba'"), ({"precision": "int8"}, "float only")):
+        with pytest.raises(ModelError, match=missing):
+            build_can(tmp_path, **choice)
     write_files(tmp_path, {SPEC: network.spec.as_json().encode(), WEIGHTS: weights_as_bytes(random_network("complex"))})
     with pytest.raises(ModelError, match="does not fit the specification"):
         open_model(tmp_path).network()

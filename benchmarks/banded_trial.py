@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("--taught", type=float, default=0.7, help="share of the steps whose target is what it makes")
     parser.add_argument("--lessons", type=Path, help="folder of batches and what the teacher makes of them, used again")
     parser.add_argument("--count", type=int, default=2000, help="of batches that lessons keeps at once")
+    parser.add_argument("--set", action="append", metavar="KEY=VALUE", help="change of configs/can-live.yaml")
     parser.add_argument("--clips", type=int, default=40)
     options = parser.parse_args()
     needed = "to" if options.task == "export" else "data"
@@ -96,7 +97,7 @@ def main() -> None:
         export(options.file, options.to, options.power)
         return
     torch.manual_seed(1)
-    settings = load_settings(Path("can-live"))
+    settings = load_settings(Path("can-live"), options.set)
     split = "dev" if options.task == "judge" else "train"
     mixer = open_mixer(options.data, split, settings.mixtures, cache=default_cache(), sample_rate=RATE)
     teacher = None if options.teacher is None else Teacher(open_model(options.teacher).network())

@@ -32,7 +32,7 @@ from rtdenoise.lab.data.validation import validation_set
 from rtdenoise.lab.losses.terms import build_loss
 from rtdenoise.lab.pytorch.low_rates import Adapted, top
 from rtdenoise.lab.pytorch.memory import keep_memory
-from rtdenoise.lab.pytorch.shipped import Teacher
+from rtdenoise.lab.pytorch.shipped import Teacher, fastest_dtype
 from rtdenoise.lab.training.session import default_cache, open_mixer
 from rtdenoise.lab.training.settings import load_settings
 from rtdenoise.methods.can.models import LOW_RATES, open_model, write_checksums
@@ -92,7 +92,8 @@ def train(options: argparse.Namespace, mixer: Any, loss_of: Callable[..., torch.
     keep_memory()
     torch.manual_seed(1)
     model = open_model(options.model)
-    network = Adapted(model.network(), options.rank, start=model.network(RATE // 2)).train()
+    network = Adapted(model.network(), options.rank, start=model.network(RATE // 2), compute_dtype=fastest_dtype())
+    network.train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.0)
     mean = {name: value.detach().clone() for name, value in network.state_dict().items()}
     step, before = 0, 0.0

@@ -27,9 +27,13 @@ class Adapted(torch.nn.Module):  # type: ignore[misc]  # torch is not installed 
         Of the products; arrays in which these would not have less than half as many weights are trained as they are.
     start : Network, optional
         Where arrays that are trained as they are begin, in place of `network`'s.
+    compute_dtype : {"float32", "bfloat16"}
+        See `Forward`.
     """
 
-    def __init__(self, network: Network, rank: int = 16, start: Network | None = None) -> None:
+    def __init__(
+        self, network: Network, rank: int = 16, start: Network | None = None, compute_dtype: str = "float32"
+    ) -> None:
         super().__init__()
         self.spec = network.spec
         self._base = [torch.from_numpy(a) for a in unfolded(network)]
@@ -43,7 +47,7 @@ class Adapted(torch.nn.Module):  # type: ignore[misc]  # torch is not installed 
                 self.right[str(number)] = torch.nn.Parameter(torch.zeros(rank, n_out))
             else:
                 self.small[str(number)] = torch.nn.Parameter(begin[number].clone())
-        self._forward = Forward(self.spec, read=self._read)
+        self._forward = Forward(self.spec, compute_dtype, self._read)
 
     def variables(self) -> list[Tensor]:
         """The weights as they are now, in Keras' order."""

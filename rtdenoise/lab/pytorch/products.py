@@ -76,39 +76,29 @@ def _tile(n_rows: int, n_vectors: int, lanes: int) -> Any:
     return tile
 
 
-@loop
-def _columns(
-    tiles: Any,
-    m: int,
-    a: int,
-    a_row: int,
-    a_column: int,
-    b: int,
-    b_step: int,
-    c: int,
-    c_step: int,
-    k: int,
-    former: int,
-) -> None:
-    """All rows of some columns, by tiles of eight, four and one row."""
-    eight, four, one = tiles
-    row, a_row_bytes, c_row_bytes = 0, _FLOAT_BYTES * a_row, _FLOAT_BYTES * c_step
-    while m - row >= 8:
-        eight(a + row * a_row_bytes, a_row, a_column, b, b_step, c + row * c_row_bytes, c_step, k, former)
-        row += 8
-    while m - row >= 4:
-        four(a + row * a_row_bytes, a_row, a_column, b, b_step, c + row * c_row_bytes, c_step, k, former)
-        row += 4
-    while row < m:
-        one(a + row * a_row_bytes, a_row, a_column, b, b_step, c + row * c_row_bytes, c_step, k, former)
-        row += 1
+def _columns(n_vectors: int, lanes: int) -> Any:
+    """All rows of so many columns of a product, by tiles of eight, four and one row; arguments as `_tile` has them."""
+    eight, four, one = (_tile(n_rows, n_vectors, lanes) for n_rows in (8, 4, 1))
+
+    def columns(
+        m: int, a: int, a_row: int, a_column: int, b: int, b_step: int, c: int, c_step: int, k: int, former: int
+    ) -> None:
+        row, a_row_bytes, c_row_bytes = 0, _FLOAT_BYTES * a_row, _FLOAT_BYTES * c_step
+        while m - row >= 8:
+            eight(a + row * a_row_bytes, a_row, a_column, b, b_step, c + row * c_row_bytes, c_step, k, former)
+            row += 8
+        while m - row >= 4:
+            four(a + row * a_row_bytes, a_row, a_column, b, b_step, c + row * c_row_bytes, c_step, k, former)
+            row += 4
+        while row < m:
+            one(a + row * a_row_bytes, a_row, a_column, b, b_step, c + row * c_row_bytes, c_step, k, former)
+            row += 1
+
+    return numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})(columns)  # kept on disk with `product`
 
 
-_PAIRS = tuple(_tile(n_rows, 2, 16) for n_rows in (8, 4, 1))
-_VECTORS = tuple(_tile(n_rows, 1, 16) for n_rows in (8, 4, 1))
-_HALVES = tuple(_tile(n_rows, 1, 8) for n_rows in (8, 4, 1))
-_QUARTERS = tuple(_tile(n_rows, 1, 4) for n_rows in (8, 4, 1))
 _FLOAT_BYTES = 4
+_pair, _vector, _half, _quarter = (_columns(*size) for size in ((2, 16), (1, 16), (1, 8), (1, 4)))
 
 
 @loop
@@ -138,13 +128,13 @@ def product(
             width *= 2
         at = _FLOAT_BYTES * column
         if width == 32:
-            _columns(_PAIRS, m, a, a_row, a_column, b + at, b_step, c + at, c_step, k, former)
+            _pair(m, a, a_row, a_column, b + at, b_step, c + at, c_step, k, former)
         elif width == 16:
-            _columns(_VECTORS, m, a, a_row, a_column, b + at, b_step, c + at, c_step, k, former)
+            _vector(m, a, a_row, a_column, b + at, b_step, c + at, c_step, k, former)
         elif width == 8:
-            _columns(_HALVES, m, a, a_row, a_column, b + at, b_step, c + at, c_step, k, former)
+            _half(m, a, a_row, a_column, b + at, b_step, c + at, c_step, k, former)
         else:
-            _columns(_QUARTERS, m, a, a_row, a_column, b + at, b_step, c + at, c_step, k, former)
+            _quarter(m, a, a_row, a_column, b + at, b_step, c + at, c_step, k, former)
         column += width
 
 

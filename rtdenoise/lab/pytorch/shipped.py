@@ -15,6 +15,11 @@ from rtdenoise.methods.can.weights import Network
 from rtdenoise.typing import F32
 
 
+def fastest_dtype() -> str:
+    """What this processor multiplies fastest: "bfloat16" where it has instructions for it, or "float32"."""
+    return "bfloat16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "float32"
+
+
 class Teacher:
     """What a network makes of noisy signals, for another one to learn from.
 
@@ -27,9 +32,7 @@ class Teacher:
     """
 
     def __init__(self, network: Network, compute_dtype: str | None = None) -> None:
-        if compute_dtype is None:
-            compute_dtype = "bfloat16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "float32"
-        self._spec, self._forward = network.spec, Forward(network.spec, compute_dtype)
+        self._spec, self._forward = network.spec, Forward(network.spec, compute_dtype or fastest_dtype())
         self._arrays = [torch.from_numpy(a) for a in unfolded(network)]
 
     def __call__(self, noisy: Tensor) -> Tensor:

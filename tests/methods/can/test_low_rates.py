@@ -73,7 +73,7 @@ def test_at_a_low_rate_the_output_is_that_of_the_changed_weights(folder):
     expected = reference.whole_signal(open_model(folder).network(8000), signal, denoiser.framing)
     assert_allclose(stream(denoiser, signal), expected, atol=CAN_EXACT_ATOL)
     unchanged = build_can("can-small", sample_rate=8000)
-    assert np.max(np.abs(stream(unchanged, signal) - expected)) > 1000 * CAN_EXACT_ATOL
+    assert np.max(np.abs(stream(unchanged, signal) - expected)) > 100 * CAN_EXACT_ATOL
 
 
 @pytest.mark.parametrize("rate", [BELOW_HZ, 16000, 48000, None])
@@ -89,7 +89,9 @@ def test_streams_of_either_kind_share_their_weights(folder):
     high = shared.packed_model(model, 16000).weights
     assert shared.packed_model(model).weights is high is shared.packed_model(model, BELOW_HZ).weights
     assert shared.packed_model(model, BELOW_HZ - 1).weights is low is not high
-    without = open_model("can-wave")
+    (folder / LOW_RATES).unlink()
+    write_checksums(folder)
+    without = open_model(folder)
     assert LOW_RATES not in without.parts(8000)
     assert shared.packed_model(without, 8000).weights is shared.packed_model(without, 16000).weights
 

@@ -6,7 +6,9 @@ r"""Train what a network changes of its weights at low rates, where half of the 
 
 Each matrix of the network gets the product of two of rank 16 added (Hu et al. 2021, "LoRA"), which begins as zero;
 smaller arrays are trained as they are.  They learn from clean speech, and from what the network makes of the full
-band, which can nearly be reached and so varies less from batch to batch.  Mixtures and losses are those of
+band, which can nearly be reached and so varies less from batch to batch; with ``--lessons`` from what another network
+makes of it, written before (`benchmarks/banded_trial.py`).  With ``--like`` they begin with what a run changed of
+another network of the same shapes.  Mixtures and losses are those of
 configs/can-live.yaml without DNSMOS, with bands that end between 3.4 and 4 kHz; the network reads the image that it
 reads at 8 kHz (`rtdenoise.methods.can.compiled.band_end`).  ``export`` writes `low.npz` into the model's folder
 (`rtdenoise.methods.can.layers.low_rates`), which the compiled engine uses at rates below 10 kHz.  ``judge`` prints
@@ -67,6 +69,9 @@ def main() -> None:
                 "--lessons", type=Path, help="of banded_trial.py: batches and what another network made of them"
             )
             sub.add_argument("--estoi", type=float, default=1.0, help="times the weight of that term")
+            sub.add_argument(
+                "--like", nargs=2, metavar=("MODEL", "RUN"), help="begin with what a run changed of another model"
+            )
             sub.add_argument("--rank", type=int, default=16, help="of the products")
             sub.add_argument("--first", type=int, default=100_000, help="number of the first mixtures")
         if task == "judge":
@@ -94,6 +99,9 @@ def train(options: argparse.Namespace, mixer: Any, loss_of: Callable[..., torch.
     model = open_model(options.model)
     network = Adapted(model.network(), options.rank, start=model.network(RATE // 2), compute_dtype=fastest_dtype())
     network.train()
+    if options.like is not None:
+        other, run = options.like
+        network.begin_like(torch.load(run, weights_only=True)["mean"], open_model(other).network())
     optimiser = torch.optim.AdamW(network.parameters(), lr=options.rate, betas=(0.9, 0.98), weight_decay=0.0)
     mean = {name: value.detach().clone() for name, value in network.state_dict().items()}
     step, before = 0, 0.0

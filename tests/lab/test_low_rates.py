@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,28 @@ def test_what_is_written_is_what_was_trained(name):
     for key, a, b in zip(shipped.weight_names(network.spec), shipped.unfolded(now), trained, strict=True):
         assert_allclose(a, b, rtol=5e-3, atol=2e-2 if key == "first_bias" else 5e-3, err_msg=key)
     assert any(key in adapted.left for key in "02") and len(adapted.small) > 3
+
+
+def test_another_network_begins_with_the_same_changes():
+    one, other = random_network("complex"), random_network("complex")
+    other = replace(other, skip=2.0 * other.skip, kernels=tuple(0.5 * kernel for kernel in other.kernels))
+    first, second = low_rates.Adapted(one, RANK), low_rates.Adapted(other, RANK)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in first.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape))
+    second.begin_like(first.state_dict(), one)
+    changed = [[a - b for a, b in zip(x.variables(), x._base, strict=True)] for x in (first, second)]
+    for a, b in zip(*changed, strict=True):
+        assert torch.allclose(a, b, atol=1e-6) and a.abs().max() > 0.01
+
+
+def test_trained_arrays_may_begin_as_those_of_another_network():
+    network = random_network("complex")
+    start = replace(network, skip=2.0 * network.skip)
+    adapted = low_rates.Adapted(network, RANK, start=start)
+    for a, b in zip(adapted.variables(), shipped.unfolded(start), strict=True):
+        assert_array_equal(a.detach().numpy(), b)
 
 
 def test_it_learns_and_the_network_itself_stays():

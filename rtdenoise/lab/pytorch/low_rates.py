@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -48,6 +48,16 @@ class Adapted(torch.nn.Module):  # type: ignore[misc]  # torch is not installed 
             else:
                 self.small[str(number)] = torch.nn.Parameter(begin[number].clone())
         self._forward = Forward(self.spec, compute_dtype, self._read)
+
+    def begin_like(self, changed: Mapping[str, Tensor], other: Network) -> None:
+        """Begin with what another network of the same shapes learnt: the ``state_dict`` of its changes, and itself."""
+        bases = unfolded(other)
+        with torch.no_grad():
+            for key, array in self.small.items():
+                array.add_(changed[f"small.{key}"] - torch.from_numpy(bases[int(key)]))
+            for kind, arrays in (("left", self.left), ("right", self.right)):
+                for key, array in arrays.items():
+                    array.copy_(changed[f"{kind}.{key}"])
 
     def variables(self) -> list[Tensor]:
         """The weights as they are now, in Keras' order."""

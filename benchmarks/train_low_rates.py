@@ -5,13 +5,14 @@ r"""Train what a network changes of its weights at low rates, where half of the 
     KERAS_BACKEND=torch python -m benchmarks.train_low_rates judge can-live --data data
 
 Each matrix of the network gets the product of two of rank 16 added (Hu et al. 2021, "LoRA"), which begins as zero;
-smaller arrays are trained as they are.  They learn from clean speech, and from what the network makes of the full
-band, which can nearly be reached and so varies less from batch to batch; with ``--lessons`` from what another network
-makes of it, written before (`benchmarks/banded_trial.py`).  With ``--like`` they begin with what a run changed of
-another network of the same shapes.  Mixtures and losses are those of
-configs/can-live.yaml without DNSMOS, with bands that end between 3.4 and 4 kHz; the network reads the image that it
-reads at 8 kHz (`rtdenoise.methods.can.compiled.band_end`).  ``export`` writes `low.npz` into the model's folder
-(`rtdenoise.methods.can.layers.low_rates`), which the compiled engine uses at rates below 10 kHz.  ``judge`` prints
+smaller arrays are trained as they are.  Both go on from the model's own `low.npz`, where that is of the same rank.
+They learn from clean speech, and from what the network makes of the full band, which can nearly be reached and so
+varies less from batch to batch; with ``--lessons`` from what another network makes of it, written before
+(`benchmarks/banded_trial.py`).  With ``--like`` they begin with what a run changed of another network of the same
+shapes.  Mixtures and losses are those of configs/can-live.yaml without DNSMOS, with bands that end between 3.4 and
+4 kHz; the network reads the image that it reads at 8 kHz (`rtdenoise.methods.can.compiled.band_end`).  ``export``
+writes `low.npz` into the model's folder (`rtdenoise.methods.can.layers.low_rates`), which the compiled engine uses at
+rates below 10 kHz.  ``judge`` prints
 PESQ-nb, eSTOI and SI-SDR of validation mixtures processed at 8 kHz, and of what came out at 16 kHz brought down.
 """
 
@@ -37,6 +38,7 @@ from rtdenoise.lab.pytorch.memory import keep_memory
 from rtdenoise.lab.pytorch.shipped import Teacher, fastest_dtype
 from rtdenoise.lab.training.session import default_cache, open_mixer
 from rtdenoise.lab.training.settings import load_settings
+from rtdenoise.methods.can.layers.low_rates import load_changes
 from rtdenoise.methods.can.models import LOW_RATES, open_model, write_checksums
 from rtdenoise.methods.can.spec import CanSpec
 
@@ -97,7 +99,14 @@ def train(options: argparse.Namespace, mixer: Any, loss_of: Callable[..., torch.
     keep_memory()
     torch.manual_seed(1)
     model = open_model(options.model)
-    network = Adapted(model.network(), options.rank, start=model.network(RATE // 2), compute_dtype=fastest_dtype())
+    low = model.parts(RATE // 2).get(LOW_RATES)
+    network = Adapted(
+        model.network(),
+        options.rank,
+        start=model.network(RATE // 2),
+        changes=None if low is None else load_changes(low[1], model.folder / LOW_RATES),
+        compute_dtype=fastest_dtype(),
+    )
     network.train()
     if options.like is not None:
         other, run = options.like

@@ -83,6 +83,9 @@ def test_what_is_written_is_what_was_trained(name):
     for key, a, b in zip(shipped.weight_names(network.spec), shipped.unfolded(now), trained, strict=True):
         assert_allclose(a, b, rtol=5e-3, atol=2e-2 if key == "first_bias" else 5e-3, err_msg=key)
     assert any(key in adapted.left for key in "02") and len(adapted.small) > 3
+    again = low_rates.Adapted(network, RANK, start=now, changes=load_changes(adapted.changes(), path)).variables()
+    for a, b in zip(again, trained, strict=True):
+        assert_allclose(a.detach().numpy(), b, rtol=5e-3, atol=2e-2)
 
 
 def test_another_network_begins_with_the_same_changes():

@@ -11,7 +11,7 @@ from rtdenoise.lab.losses.frames import Tensor
 from rtdenoise.lab.pytorch.network import Forward
 from rtdenoise.lab.pytorch.shipped import folded, row_scales, unfolded, weight_names
 from rtdenoise.methods.can.compiled.band_end import ROLL_OFF, fill_above
-from rtdenoise.methods.can.layers.low_rates import changes_as_bytes
+from rtdenoise.methods.can.layers.low_rates import Changes, changes_as_bytes
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network
 from rtdenoise.typing import F32
@@ -27,12 +27,19 @@ class Adapted(torch.nn.Module):  # type: ignore[misc]  # torch is not installed 
         Of the products; arrays in which these would not have less than half as many weights are trained as they are.
     start : Network, optional
         Where arrays that are trained as they are begin, in place of `network`'s.
+    changes : Changes, optional
+        Whose products the products begin with, where they are of the same rank.
     compute_dtype : {"float32", "bfloat16"}
         See `Forward`.
     """
 
     def __init__(
-        self, network: Network, rank: int = 16, start: Network | None = None, compute_dtype: str = "float32"
+        self,
+        network: Network,
+        rank: int = 16,
+        start: Network | None = None,
+        changes: Changes | None = None,
+        compute_dtype: str = "float32",
     ) -> None:
         super().__init__()
         self.spec = network.spec
@@ -43,8 +50,13 @@ class Adapted(torch.nn.Module):  # type: ignore[misc]  # torch is not installed 
         for number, array in enumerate(self._base):
             n_in, n_out = array.numel() // array.shape[-1], array.shape[-1]
             if array.ndim > 1 and 2 * rank * (n_in + n_out) < array.numel():
-                self.left[str(number)] = torch.nn.Parameter(torch.randn(n_in, rank) / n_in**0.5)
-                self.right[str(number)] = torch.nn.Parameter(torch.zeros(rank, n_out))
+                left, right = torch.randn(n_in, rank) / n_in**0.5, torch.zeros(rank, n_out)
+                name = weight_names(self.spec)[number]
+                kept = None if changes is None else changes.product(name)
+                if kept is not None and kept[0].shape == left.shape:
+                    scales = row_scales(self.spec, name, n_in)
+                    left, right = (torch.from_numpy(a.astype(np.float32)) for a in (kept[0] / scales, kept[1]))
+                self.left[str(number)], self.right[str(number)] = (torch.nn.Parameter(a) for a in (left, right))
             else:
                 self.small[str(number)] = torch.nn.Parameter(begin[number].clone())
         self._forward = Forward(self.spec, compute_dtype, self._read)

@@ -59,6 +59,12 @@ class Changes:
     arrays: dict[str, np.ndarray]
     path: Path
 
+    def product(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the two matrices whose product is added to an array, if there are any."""
+        if name + _LEFT not in self.arrays:
+            return None
+        return self.arrays[name + _LEFT], self.arrays[name + _RIGHT]
+
     def applied_to(self, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return all arrays of a file of weights, by name, with the changes, exact in 16 bits.
 

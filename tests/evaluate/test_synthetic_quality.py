@@ -48,7 +48,7 @@ LIMITS = {
     # Networks take computed vowels, which no voice makes, for noise, and more so where they read an image of them above
     # 3.6 kHz, where these have nothing (0.20 and 6.54 without).  Recorded voices come out better with the image.
     ("CAN", "can-live"): (8.0, 2.57, 17.7, 3.90),
-    ("CAN", "can-small"): (4.6, 1.54, 19.6, 18.20),
+    ("CAN", "can-small"): (4.6, 1.54, 19.6, 15.60),
 }
 
 

@@ -15,7 +15,7 @@ pytest.importorskip("keras", reason="needs pip install 'rtdenoise[torch]'")
 
 from rtdenoise.lab.pytorch import low_rates, shipped  # noqa: E402
 from rtdenoise.lab.pytorch.network import Forward  # noqa: E402
-from rtdenoise.methods.can.compiled.band_end import fill_above  # noqa: E402
+from rtdenoise.methods.can.compiled.band_end import FOLD_LOW, SLOPE_LOW, fill_above  # noqa: E402
 from rtdenoise.methods.can.compiled.denoiser import CompiledCan  # noqa: E402
 from rtdenoise.methods.can.layers.low_rates import load_changes  # noqa: E402
 from rtdenoise.methods.can.weights import load_weights, weights_as_bytes  # noqa: E402
@@ -48,7 +48,7 @@ def test_the_image_is_the_one_of_the_product(end):
     spectrum = (rng.normal(size=257) + 1j * rng.normal(size=257)).astype(np.complex64)
     source, gain = low_rates.image(end, 257)
     expected = spectrum.copy()
-    fill_above(expected, end)
+    fill_above(expected, end, FOLD_LOW, SLOPE_LOW)
     assert_allclose(spectrum[source] * gain, expected, rtol=1e-5)
 
 

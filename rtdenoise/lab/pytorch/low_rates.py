@@ -10,7 +10,7 @@ import torch
 from rtdenoise.lab.losses.frames import Tensor
 from rtdenoise.lab.pytorch.network import Forward
 from rtdenoise.lab.pytorch.shipped import folded, row_scales, unfolded, weight_names
-from rtdenoise.methods.can.compiled.band_end import ROLL_OFF, fill_above
+from rtdenoise.methods.can.compiled.band_end import FOLD_LOW, ROLL_OFF, SLOPE_LOW, fill_above
 from rtdenoise.methods.can.layers.low_rates import Changes, changes_as_bytes
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network
@@ -117,6 +117,6 @@ def top(spec: CanSpec, rate_hz: int = 8000) -> int:
 def image(end: int, n_bins: int) -> tuple[np.ndarray, F32]:
     """Which bin each bin repeats in the image above bin `end`, and by what gain: (n_bins,) int64 and float32."""
     gains, places = np.ones(n_bins, np.complex64), np.arange(n_bins).astype(np.complex64)
-    fill_above(gains, end)
-    fill_above(places, end)
+    fill_above(gains, end, FOLD_LOW, SLOPE_LOW)
+    fill_above(places, end, FOLD_LOW, SLOPE_LOW)
     return np.rint(places.real / gains.real).astype(np.int64), gains.real.astype(np.float32)

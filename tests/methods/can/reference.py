@@ -218,12 +218,13 @@ def band_ends(spectra: np.ndarray, hop_seconds: float, n_bins: int = 257) -> np.
     return np.array(ends)
 
 
-def filled(spectra: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Above the band, the 64 bins below its end there and back again, 0.12 dB less from bin to bin."""
+def filled(spectra: np.ndarray, ends: np.ndarray, low: bool) -> np.ndarray:
+    """Above the band, the 32 bins below its end there and back again, 0.24 dB less from bin to bin; `low`: 64, 0.12."""
+    fold, fall_db = (64, 0.12) if low else (32, 0.24)
     out = spectra.copy()
     for frame, end in zip(out, ends, strict=True):
         above = np.arange(1, frame.size - end)
-        frame[end + 1 :] = frame[end - 64 + np.abs((above % 128) - 64)] * 10 ** (-0.006 * above)
+        frame[end + 1 :] = frame[end - fold + np.abs((above % (2 * fold)) - fold)] * 10 ** (-fall_db / 20 * above)
     return out
 
 
@@ -291,7 +292,8 @@ def whole_signal(network: Network, signal: np.ndarray, framing: Framing | None =
     n = spec.n_bins
     listening, _ = window_pair(at.frame, 2 * at.hop if at.span == at.hop else at.span, at.hop)
     heard = on_the_grid(np.fft.rfft(frames * listening), n, at.frame, spec)
-    heard = filled(heard, band_ends(heard[:, : full.shape[1]], at.hop / at.sample_rate, n))
+    ends = band_ends(heard[:, : full.shape[1]], at.hop / at.sample_rate, n)
+    heard = filled(heard, ends, low=full.shape[1] < n)
     log_power = np.log(np.abs(heard) ** 2 + features.POWER_FLOOR)
     mean = running_mean(log_power, features.MEAN_STEP / spec.mean_rows)
     floor = np.log(running_mean(np.exp(features.FLOOR_EXPONENT * log_power), features.FLOOR_STEP / spec.mean_rows))

@@ -7,7 +7,16 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import signal as filters
 
-from rtdenoise.methods.can.compiled.band_end import band_fields, fill_above, fill_band, follow_band
+from rtdenoise.methods.can.compiled.band_end import (
+    FOLD,
+    FOLD_LOW,
+    SLOPE,
+    SLOPE_LOW,
+    band_fields,
+    fill_above,
+    fill_band,
+    follow_band,
+)
 from rtdenoise.methods.can.compiled.denoiser import CompiledCan
 from rtdenoise.methods.can.compiled.grid import framing_at
 from rtdenoise.methods.can.specs import SPECS
@@ -89,14 +98,15 @@ def test_a_hiss_above_a_band_that_seemed_to_end_is_heard_in_its_own_frame():
     assert ends[begins - 1] < 130 and ends[begins + 3] == 256
 
 
-def test_the_image_is_what_the_twin_makes():
+@pytest.mark.parametrize("low", [False, True])
+def test_the_image_is_what_the_twin_makes(low):
     rng = np.random.default_rng(4)
     spectra = (rng.normal(size=(4, 257)) + 1j * rng.normal(size=(4, 257))).astype(np.complex64)
     ends = np.array([80, 128, 243, 256])
     found = spectra.copy()
     for spectrum, end in zip(found, ends, strict=True):
-        fill_above(spectrum, end)
-    assert_allclose(found, reference.filled(spectra.astype(np.complex128), ends), rtol=1e-4)
+        fill_above(spectrum, end, *((FOLD_LOW, SLOPE_LOW) if low else (FOLD, SLOPE)))
+    assert_allclose(found, reference.filled(spectra.astype(np.complex128), ends, low), rtol=1e-4)
     assert_array_equal(found[3], spectra[3])
 
 

@@ -31,13 +31,14 @@ GROUP, N_BELOW, N_WITHIN = 4, 4, 2
 """Bins of a group; groups that are compared below a cliff; groups that its slope may span."""
 ROLL_OFF = 24
 """At a rate below the network's own, resamplers roll off the top of the band: its last twenty-fourth is not read."""
-FOLD = 64
-"""Bins that the image repeats, downwards and upwards in turn: 2 kHz, so that it holds no strong low harmonics."""
-IMAGE_DB_PER_BIN = -0.12
-"""Slope of the image from the end of the band on."""
+FOLD, FOLD_LOW = 32, 64
+"""Bins that the image repeats, downwards and upwards in turn: 1 kHz, so that it holds no strong low harmonics; 2 kHz at
+rates below the network's own, for which networks have learnt from such an image."""
+IMAGE_DB_PER_BIN, IMAGE_DB_PER_BIN_LOW = -0.24, -0.12
+"""Slope of the image from the end of the band on; at rates below the network's own."""
 _ZERO, _TINY = np.float32(0), np.float32(1e-30)
 _DROP = np.float32(power_from_db(-DROP_DB))
-_SLOPE = np.float32(amplitude_from_db(IMAGE_DB_PER_BIN))
+SLOPE, SLOPE_LOW = (np.float32(amplitude_from_db(db)) for db in (IMAGE_DB_PER_BIN, IMAGE_DB_PER_BIN_LOW))
 _FLOOR = np.float32(GROUP * features.POWER_FLOOR)
 
 
@@ -53,6 +54,8 @@ def band_fields(n_bins: int) -> list[tuple[Any, ...]]:
         ("band_lowest", "i8"),
         ("band_top", "i8"),
         ("band_end", "i8"),
+        ("band_fold", "i8"),
+        ("band_slope", "f4"),
     ]
 
 
@@ -64,6 +67,7 @@ def fill_band(record: Any, spec: CanSpec, framing: Framing) -> None:
     lacks = framing.n_bins < spec.n_bins
     record["band_top"] = framing.n_bins - 1 - framing.n_bins // ROLL_OFF if lacks else spec.n_bins - 1
     record["band_end"] = record["band_top"]
+    record["band_fold"], record["band_slope"] = (FOLD_LOW, SLOPE_LOW) if lacks else (FOLD, SLOPE)
 
 
 @kernel
@@ -116,14 +120,17 @@ def last_group(peaks: F32, lowest: int) -> int:
 
 
 @kernel
-def fill_above(spectrum: C64, end: int) -> None:
-    """Replace what is above bin `end` by an image of the bins just below: (n_bins,) complex64, read and written."""
+def fill_above(spectrum: C64, end: int, fold: int, slope: np.float32) -> None:
+    """Replace what is above bin `end` by an image of the `fold` bins just below: (n_bins,) complex64, read and written.
+
+    `slope`: gain from bin to bin.
+    """
     gain, at, step = np.float32(1), end, -1
     for k in range(end + 1, spectrum.size):
         at += step
-        if at == end - FOLD or at == end:
+        if at == end - fold or at == end:
             step = -step
-        gain *= _SLOPE
+        gain *= slope
         spectrum[k] = spectrum[at] * gain
 
 
@@ -132,7 +139,7 @@ def fill_each(read: C64, states: np.ndarray) -> None:
     """`follow_band` and `fill_above` for many streams: (n_streams, n_bins), records with `band_fields`."""
     for stream in range(states.size):
         follow_band(read[stream], read.shape[1], states[stream])
-        fill_above(read[stream], states[stream].band_end)
+        fill_above(read[stream], states[stream].band_end, states[stream].band_fold, states[stream].band_slope)
 
 
 @kernel

@@ -111,7 +111,7 @@ def read_block(block: F32, state: Record, frame: Record, listening: np.ndarray) 
         read_bins(frame, state.spectrum)
     follow_voice(state.spectrum, frame.history, frame.n_silent >= frame.history.size, state)
     follow_band(state.spectrum, frame.n_read, state)
-    fill_above(state.spectrum, state.band_end)
+    fill_above(state.spectrum, state.band_end, state.band_fold, state.band_slope)
 
 
 @kernel

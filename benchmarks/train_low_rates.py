@@ -5,7 +5,7 @@ r"""Train what a network changes of its weights at low rates, where half of the 
     KERAS_BACKEND=torch python -m benchmarks.train_low_rates judge can-live --data data
 
 Each matrix of the network gets the product of two of rank 16 added (Hu et al. 2021, "LoRA"), which begins as zero;
-smaller arrays are trained as they are.  Both go on from the model's own `low.npz`, where that is of the same rank.
+smaller arrays are trained as they are.  Both continue from the model's own `low.npz` if that has the same rank.
 They learn from clean speech, and from what the network makes of the full band, which can nearly be reached and so
 varies less from batch to batch; with ``--lessons`` from what another network makes of it, written before
 (`benchmarks/banded_trial.py`).  With ``--like`` they begin with what a run changed of another network of the same

@@ -94,7 +94,7 @@ def _columns(n_vectors: int, lanes: int) -> Any:
             one(a + row * a_row_bytes, a_row, a_column, b, b_step, c + row * c_row_bytes, c_step, k, former)
             row += 1
 
-    return numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})(columns)  # kept on disk with `product`
+    return numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})(columns)  # cached as part of `product`
 
 
 _FLOAT_BYTES = 4

@@ -207,7 +207,7 @@ class CanSpec:
 
     @property
     def receptive_rows(self) -> int:
-        """Rows one output row of the stack depends on, including the current one, but for what gated means remember."""
+        """Rows one output row of the stack depends on, including the current one; without the past of gated means."""
         return 1 + (self.kernel - 1) * sum(self.dilations)
 
     @property

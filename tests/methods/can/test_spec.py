@@ -100,9 +100,9 @@ def test_published_network_has_the_published_size():
     assert spec.multiplications_per_second == pytest.approx(2.56e9, rel=0.01)
 
 
-@pytest.mark.parametrize("name", [name for name, spec in ALL.items() if not spec.gates])  # means remember for ever
+@pytest.mark.parametrize("name", [name for name, spec in ALL.items() if not spec.gates])
 def test_receptive_rows_are_what_an_output_row_depends_on(name):
-    """Rows older than the receptive field change nothing; the oldest inside it does."""
+    """Rows older than the receptive field change nothing; the oldest inside it does.  (Gated means have no end.)"""
     network = random_network(name)
     reach = network.spec.receptive_rows
     rows = np.random.default_rng(1).normal(0, 1, (reach + 5, network.spec.n_inputs))

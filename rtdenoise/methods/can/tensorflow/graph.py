@@ -227,7 +227,8 @@ def network_step(tf: Any, network: Network, plan: RingPlan, inputs: dict[str, Te
         if network.banded is not None:
             past, kept = inputs.get("past_gated"), []
             outputs, written, gated = banded_step(tf, spec, network.banded, rows, inputs["taps"], past)
-            answer |= {} if past is None else {"past_gated": gated}
+            if past is not None:
+                answer["past_gated"] = gated
         else:
             outputs, written, kept = stack_step(tf, network, plan, rows, inputs["taps"], pasts)
         assert network.skip is not None  # spectral networks have it: checked on construction

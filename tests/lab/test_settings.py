@@ -20,7 +20,7 @@ CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("can-*.yaml"))
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_shipped_configurations_are_valid(path):
     settings = load_settings(path)
-    assert settings.network.name == path.stem
+    assert settings.network.name == path.stem.removesuffix("-taught")
     assert settings.n_samples % settings.network.hop == 0
 
 
@@ -70,6 +70,10 @@ def test_changes_on_the_command_line_reach_the_settings():
         ),
         ({"data": 3}, "data=3 must be the name of a folder"),
         ({"pairs": "no"}, "pairs='no' must be true or false"),
+        ({"teacher": 3}, "teacher=3 must be the name or the folder of a model"),
+        ({"teacher": "can-live", "pairs": True}, "teacher=can-live hears mixtures; with pairs: true leave it out"),
+        ({"taught": 1.5}, "taught=1.5 must be between 0 and 1"),
+        ({"lessons": 0}, "lessons=0 must be at least 1"),
     ],
 )
 def test_impossible_settings_are_refused(change, message):
@@ -93,7 +97,9 @@ def test_configurations_that_ship_are_found_by_name(name, tmp_path, monkeypatch)
 
 
 def test_missing_and_broken_configuration_files_are_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"a.yaml: no such file; .* can-live, can-small, can-ultra, "):
+    with pytest.raises(
+        ConfigError, match=r"a.yaml: no such file; .* can-live, can-small, can-small-taught, can-ultra, "
+    ):
         load_settings(tmp_path / "a.yaml")
     with pytest.raises(ConfigError, match="no such file"):
         load_settings(tmp_path / "can-small.yaml")

@@ -31,7 +31,7 @@ def validation_set(mixer: Mixer, *, clips: int, n_samples: int, cache: Path) -> 
     """
     params = replace(mixer.params, snr_db=(-5.0, 15.0), level_db=(-30.0, -20.0), room=0.1, speed=0.0, **_PLAIN)
     recipe = [asdict(params), clips, n_samples, _SEED]
-    recipe += [_drawn_from(shelf) for shelf in (mixer.speech, mixer.voices, mixer.noise, mixer.rooms)]
+    recipe += [drawn_from(shelf) for shelf in (mixer.speech, mixer.voices, mixer.noise, mixer.rooms)]
     path = cache / f"validation-{hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:16]}.npz"
     kept = _kept(path, (clips, n_samples))
     if kept is not None:
@@ -47,7 +47,7 @@ def validation_set(mixer: Mixer, *, clips: int, n_samples: int, cache: Path) -> 
     return noisy, target
 
 
-def _drawn_from(shelf: Shelf) -> list[Any]:
+def drawn_from(shelf: Shelf) -> list[Any]:
     """Everything that determines a draw from a shelf: its recordings, their positions and their groups."""
     return [shelf.source, shelf.starts.tolist(), shelf.stops.tolist(), [group.tolist() for group in shelf.groups]]
 

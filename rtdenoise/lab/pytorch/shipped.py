@@ -9,6 +9,7 @@ import torch
 
 from rtdenoise.lab.losses.frames import Tensor
 from rtdenoise.lab.pytorch.network import Forward
+from rtdenoise.lab.pytorch.operations import DEVICE
 from rtdenoise.methods.can.layers import features, fine
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network
@@ -33,12 +34,17 @@ class Teacher:
 
     def __init__(self, network: Network, compute_dtype: str | None = None) -> None:
         self._spec, self._forward = network.spec, Forward(network.spec, compute_dtype or fastest_dtype())
-        self._arrays = [torch.from_numpy(a) for a in unfolded(network)]
+        self._arrays = [torch.from_numpy(a).to(DEVICE) for a in unfolded(network)]
 
     def __call__(self, noisy: Tensor) -> Tensor:
         """Enhance ``(batch, n_samples)`` float32 with the gain as trained; aligned, and shorter by the latency."""
         with torch.no_grad():
             return self._forward(self._arrays, noisy, False)[:, self._spec.latency_samples :]
+
+    def hear(self, noisy: F32) -> F32:
+        """The same for arrays."""
+        made: F32 = self(torch.from_numpy(noisy).to(DEVICE)).cpu().numpy()
+        return made
 
 
 def weight_names(spec: CanSpec) -> list[str]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rtdenoise.errors import ModelError
-from rtdenoise.lab.data.batches import Batch, batches
-from rtdenoise.lab.data.mixtures import Mixer
+from rtdenoise.lab.data.batches import Batch
 from rtdenoise.lab.data.validation import scores
 from rtdenoise.lab.losses.terms import build_loss
 from rtdenoise.lab.network.keras_network import build_network, import_keras
@@ -28,6 +27,7 @@ from rtdenoise.lab.training.trained import differences
 from rtdenoise.lab.training.variables import all_finite, assign, widened
 from rtdenoise.typing import F32
 
+Source = Callable[[int], Generator[Batch, None, None]]
 _NOT_FINITE_LIMIT = 20  # steps in a row; single ones are skipped by the optimiser's guard
 
 
@@ -187,27 +187,26 @@ class Trainer(Run):
         n = estimate.shape[1]
         return scores(estimate, target[:, :n], self.settings.network.sample_rate)
 
-    def run(self, mixer: Mixer, validation: tuple[F32, F32] | None) -> str:
+    def run(self, batches_from: Source, validation: tuple[F32, F32] | None) -> str:
         """Train until the last step, early stop or a signal; returns why it ended.
+
+        Parameters
+        ----------
+        batches_from : callable
+            Called with the number of a step; gives that step's batch, then those of the next ones.
+        validation : (noisy, target), optional
+            ``(clips, n_samples)`` float32 each.
 
         Raises
         ------
         ModelError
             If the loss is NaN; the last checkpoint is left unchanged.
         """
-        settings = self.settings
-        source = batches(
-            mixer,
-            seed=settings.seed,
-            first=self.step,
-            batch_size=settings.batch_size,
-            n_samples=settings.n_samples,
-            workers=settings.workers,
-        )
+        source = batches_from(self.step)
         if self._steps is not None:
             source = self._steps.ahead(source)
         judged = None if validation is None else functools.partial(self.validate, *validation)
-        return self._follow(source, judged, settings.patience)
+        return self._follow(source, judged, self.settings.patience)
 
     def _judge(self, figures: dict[str, float]) -> bool:
         better = super()._judge(figures)

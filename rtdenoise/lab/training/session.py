@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from rtdenoise.errors import ConfigError
+from rtdenoise.lab.data.batches import Batch, batches
 from rtdenoise.lab.data.collection import find_recordings
+from rtdenoise.lab.data.lessons import Lessons, Teach, lessons_folder
 from rtdenoise.lab.data.library import open_shelf
 from rtdenoise.lab.data.mixtures import Mixer, MixParams
 from rtdenoise.lab.data.pairs import open_pairs, validation_pairs
@@ -17,7 +20,7 @@ from rtdenoise.lab.data.validation import validation_set
 from rtdenoise.lab.losses.terms import build_loss
 from rtdenoise.lab.training.progress import BEST, LAST
 from rtdenoise.lab.training.settings import TrainSettings
-from rtdenoise.methods.can.models import START, model_names
+from rtdenoise.methods.can.models import START, WEIGHTS, Model, model_names, open_model, read_checked
 from rtdenoise.typing import F32
 
 if TYPE_CHECKING:
@@ -154,9 +157,38 @@ def train(
         path.unlink()
     _LOG.info("%s: %d weights", settings.network.name, trainer.network.count_params())
     try:
-        return trainer.run(mixer, validation)
+        return trainer.run(_batches(settings, mixer, cache), validation)
     finally:
         keep_curves(folder)
+
+
+def _batches(settings: TrainSettings, mixer: Mixer, cache: Path) -> Callable[[int], Generator[Batch, None, None]]:
+    """What gives the batches from a step on."""
+    sizes = {"seed": settings.seed, "batch_size": settings.batch_size, "n_samples": settings.n_samples}
+    if not settings.teacher:
+        return lambda first: batches(mixer, first=first, workers=settings.workers, **sizes)
+    model = open_model(settings.teacher)
+    who = {"weights": hashlib.sha256(read_checked(model.folder, WEIGHTS)).hexdigest(), "spec": model.spec.as_json()}
+    folder = lessons_folder(cache, mixer, who, **sizes)
+    _LOG.info("%d lessons of %s, kept in %s", settings.lessons, settings.teacher, folder)
+    return Lessons(mixer, _teaching(settings, model), settings.lessons, settings.taught, folder=folder, **sizes)
+
+
+def _teaching(settings: TrainSettings, model: Model) -> Teach:
+    """What the teacher makes of noisy signals."""
+    from rtdenoise.lab.network.keras_network import import_keras
+
+    spec, wanted = model.spec, settings.network.sample_rate
+    if spec.domain != "spectral" or spec.bands or spec.sample_rate != wanted:
+        raise ConfigError(
+            f"teacher={settings.teacher} must be a dense network over spectra at {wanted} Hz, such as can-live"
+        )
+    if import_keras().backend.backend() != "torch":
+        raise ConfigError(f"teacher={settings.teacher} needs PyTorch: set KERAS_BACKEND=torch, or leave teacher out")
+    from rtdenoise.lab.pytorch.shipped import Teacher
+
+    teacher = Teacher(model.network())
+    return teacher.hear
 
 
 def run_files(folder: Path) -> list[Path]:

@@ -26,6 +26,7 @@ _LEAST = {
     "warmup_steps": 0,
     "decay_from": 0,
     "decay_steps": 0,
+    "lessons": 1,
     "seed": 0,
     "patience": 0,
     "validation_clips": 1,
@@ -66,6 +67,13 @@ class TrainSettings:
         Linear fall of the learning rate to a fiftieth, from this step on; 0 steps: constant to the end.
     compute_dtype : {"float32", "bfloat16"}
         Of the convolutions' inputs and kernels; float16 would need its loss scaled.
+    teacher : str
+        A trained dense network over spectra, by name or folder; "": none.  What it makes of the mixtures is the target
+        of a share of the batches, see `rtdenoise.lab.data.lessons`.
+    taught : float
+        That share, 0 to 1.
+    lessons : int
+        Different batches with a teacher: each is made once, kept in the cache (of 20 s: 2 MB), and met again and again.
     seed : int
     checkpoint_seconds, validate_seconds : float
         Wall-clock intervals.
@@ -95,6 +103,9 @@ class TrainSettings:
     decay_from: int = 0
     decay_steps: int = 0
     compute_dtype: str = "float32"
+    teacher: str = ""
+    taught: float = 0.6
+    lessons: int = 2500
     seed: int = 1
     checkpoint_seconds: float = 240.0
     validate_seconds: float = 900.0
@@ -120,6 +131,12 @@ class TrainSettings:
         self._check_lengths()
         if self.batch_size % self.devices:
             raise ConfigError(f"batch_size={self.batch_size} must be a multiple of devices={self.devices}")
+        if not isinstance(self.teacher, str):
+            raise ConfigError(f"teacher={self.teacher!r} must be the name or the folder of a model")
+        if self.teacher and self.pairs:
+            raise ConfigError(f"teacher={self.teacher} hears mixtures; with pairs: true leave it out")
+        if not 0.0 <= self.taught <= 1.0:
+            raise ConfigError(f"taught={self.taught} must be between 0 and 1")
         if not 0.0 <= self.ema < 1.0:
             raise ConfigError(f"ema={self.ema} must be at least 0 and below 1")
         if self.compute_dtype not in _DTYPES:

@@ -1,0 +1,110 @@
+"""Lessons: batches and what a teacher makes of them, each made once, kept on disk, and met again and again.
+
+Hinton et al. 2015, "Distilling the knowledge in a neural network".  What a better network makes of a mixture can nearly
+be reached, so a loss against it varies less from batch to batch than one against clean speech.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.errors import ConfigError
+from rtdenoise.lab.data.batches import Batch, make_batch
+from rtdenoise.lab.data.library import kept_arrays, replacing
+from rtdenoise.lab.data.mixtures import Mixer
+from rtdenoise.lab.data.validation import drawn_from
+from rtdenoise.typing import F32
+
+Teach = Callable[[F32], F32]
+"""Given (batch, n_samples) noisy float32, returns what the teacher makes of it: aligned, and not longer."""
+
+_AHEAD = 2
+_ARRAYS = ("noisy", "target", "heard", "scale")
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """An endless sequence of batches, of which `n_batches` are different; batch k depends on these fields and k alone.
+
+    Attributes
+    ----------
+    mixer : Mixer
+    teach : callable
+    n_batches : int
+    share : float
+        Of the batches: their target is what the teacher makes of them; that of the others is clean speech.
+    seed, batch_size, n_samples : int
+        See `rtdenoise.lab.data.batches.make_batch`.
+    folder : Path
+        Where they are kept, as 16-bit floats: of one recipe, see `lessons_folder`.
+    """
+
+    mixer: Mixer
+    teach: Teach
+    n_batches: int
+    share: float
+    seed: int
+    batch_size: int
+    n_samples: int
+    folder: Path
+
+    def __call__(self, first: int) -> Generator[Batch, None, None]:
+        """Batches from number `first` on, each made while those before it are used."""
+        with ThreadPoolExecutor(1) as pool:
+            waiting = [pool.submit(self.batch, first + k) for k in range(_AHEAD)]
+            try:
+                for number in itertools.count(first + _AHEAD):
+                    yield waiting.pop(0).result()
+                    waiting.append(pool.submit(self.batch, number))
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def batch(self, number: int) -> Batch:
+        """Batch `number`: in each round all lessons are met once, in an order of its own."""
+        turn, place = divmod(number, self.n_batches)
+        order = np.random.default_rng([self.seed, turn, 1]).permutation(self.n_batches) if turn else None
+        noisy, target, heard, scale = self._lesson(place if order is None else int(order[place]))
+        taught = np.random.default_rng([self.seed, number, 2]).random() < self.share
+        return Batch(noisy, heard if taught else target, scale)
+
+    def _lesson(self, number: int) -> tuple[F32, ...]:
+        """Its four arrays, rounded to 16 bits whether they were kept or have just been made."""
+        path = self.folder / f"{number:06d}.npz"
+        kept = kept_arrays(path, *_ARRAYS) or self._make(number, path)
+        noisy, target, heard, scale = (np.asarray(a, np.float32) for a in kept)
+        return noisy, target, heard, scale
+
+    def _make(self, number: int, path: Path) -> list[np.ndarray]:
+        sizes = {"seed": self.seed, "batch_size": self.batch_size, "n_samples": self.n_samples}
+        batch = make_batch(self.mixer, number=number, **sizes)
+        whole, made = batch.target.copy(), self.teach(batch.noisy)
+        whole[:, : made.shape[1]] = made
+        noisy, target, heard = (a.astype(np.float16) for a in (batch.noisy, batch.target, whole))
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as partial, partial.open("wb") as file:
+                np.savez(file, noisy=noisy, target=target, heard=heard, scale=batch.scale)
+        except OSError as error:
+            raise ConfigError(
+                f"{self.folder}: lessons cannot be kept there ({error.strerror}); make room, or give fewer lessons"
+            ) from error
+        return [noisy, target, heard, batch.scale]
+
+
+def lessons_folder(cache: Path, mixer: Mixer, teacher: dict[str, Any], **sizes: int) -> Path:
+    """The folder of one recipe below `cache`: what is mixed, of which recordings, and who teaches.
+
+    `teacher`: what tells it from others.
+    """
+    shelves = [drawn_from(shelf) for shelf in (mixer.speech, mixer.voices, mixer.noise, mixer.rooms)]
+    recipe = json.dumps([asdict(mixer.params), shelves, teacher, sizes], sort_keys=True)
+    return cache / f"lessons-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"

@@ -4,33 +4,31 @@ r"""Train, judge and export the banded network (`rtdenoise.lab.pytorch.banded`),
     KERAS_BACKEND=torch python benchmarks/banded_trial.py train trial.pt --from models/banded-trial/weights.npz ...
     KERAS_BACKEND=torch python benchmarks/banded_trial.py train trial.pt --from models/banded-trial/weights.npz \
         --channels 48 --layers 1,-2,4,-8,1,-2,4,-8,16,-1 ...
-    KERAS_BACKEND=torch python benchmarks/banded_trial.py lessons lessons --data data --teacher can-live
-    KERAS_BACKEND=torch python benchmarks/banded_trial.py train trial.pt --data data --lessons lessons ...
+    KERAS_BACKEND=torch python benchmarks/banded_trial.py train trial.pt --data data --teacher can-live ...
     KERAS_BACKEND=torch python benchmarks/banded_trial.py judge trial.pt --data data
     KERAS_BACKEND=torch python benchmarks/banded_trial.py judge models/banded-trial/weights.npz --data data
     KERAS_BACKEND=torch python benchmarks/banded_trial.py judge can-small --data data
     KERAS_BACKEND=torch python benchmarks/banded_trial.py export models/banded-trial/weights.npz --to banded
     rtdenoise --input noisy.wav --output clean.wav --model banded
 
-Mixtures and losses are `can-live`'s (configs/can-live.yaml) without DNSMOS.  ``train`` goes on where the file is there
-already, and keeps it every five minutes of processor time: network, means of the weights, and optimiser.  The learning
-rate is constant, then falls as half a cosine over the last ``1 - hold`` of ``--minutes``, which count from the first
-step of a run, of processor time or by the clock; ``--from`` starts it with weights at hand, whose mixtures
-``--first-step`` leaves out, and with ``--channels`` and ``--layers`` (dilations, negative where a gated mean follows) a
-network that has grown from them.  With ``--teacher can-live`` the targets of a share of the steps are what that network
-makes of the mixtures.  As the teacher costs more than a small network itself, ``lessons`` writes mixtures and what it
-makes of them into a folder, until it is interrupted, and ``train --lessons`` reads them from there, again and again;
-they may be written while they are read.  ``judge`` prints PESQ-wb, eSTOI and SI-SDR of validation mixtures, in full
-band and without what is above 7.6 kHz; PESQ-nb, eSTOI and SI-SDR at 8 kHz of the full band brought down (*to 8 kHz*),
-and of mixtures without what is above 4 kHz (*from 8*); and the change of held vowels, second by second.  ``export``
-writes a model folder, which the compiled engine runs.
+Mixtures and losses are `can-live`'s (configs/can-live.yaml) without DNSMOS.  ``train`` goes on where the file is
+there already, and keeps it every five minutes of processor time: network, means of the weights, and optimiser.  The
+learning rate is constant, then falls as half a cosine over the last ``1 - hold`` of ``--minutes``, which count from
+the first step of a run, of processor time or by the clock; ``--from`` starts it with weights at hand, whose mixtures
+``--first-step`` leaves out, and with ``--channels`` and ``--layers`` (dilations, negative where a gated mean follows)
+a network that has grown from them.  With ``--teacher can-live`` the targets of a share of the steps are what that
+network makes of the mixtures; as it costs more than a small network itself, so many ``--lessons`` are made once, kept
+in the cache and met again and again (`rtdenoise.lab.data.lessons`).  ``judge`` prints PESQ-wb, eSTOI and SI-SDR of
+validation mixtures, in full band and without what is above 7.6 kHz; PESQ-nb, eSTOI and SI-SDR at 8 kHz of the full
+band brought down (*to 8 kHz*), and of mixtures without what is above 4 kHz (*from 8*); and the change of held vowels,
+second by second.  ``export`` writes a model folder, which the compiled engine runs.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import itertools
+import functools
 import math
 import time
 from collections import deque
@@ -45,12 +43,13 @@ from scipy import signal
 import rtdenoise
 from rtdenoise.evaluate.measures import metrics
 from rtdenoise.lab.data.batches import Batch, batches
+from rtdenoise.lab.data.lessons import Lessons
+from rtdenoise.lab.data.mixtures import Mixer
 from rtdenoise.lab.data.validation import validation_set
 from rtdenoise.lab.losses.terms import build_loss
 from rtdenoise.lab.pytorch.banded import Banded, BandedSpec, as_network, grown
 from rtdenoise.lab.pytorch.memory import keep_memory
-from rtdenoise.lab.pytorch.shipped import Teacher
-from rtdenoise.lab.training.session import default_cache, open_mixer
+from rtdenoise.lab.training.session import default_cache, lessons_of, open_mixer
 from rtdenoise.lab.training.settings import load_settings
 from rtdenoise.methods.can.models import SPEC, WEIGHTS, model_names, open_model, write_files
 from rtdenoise.methods.can.weights import weights_as_bytes
@@ -69,8 +68,8 @@ VOWELS = ((220, 0.01, 1.0, 8), (110, 0.005, 1.0, 20), (300, 0.02, 1.5, 6), (150,
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", choices=("train", "judge", "export", "lessons"))
-    parser.add_argument("file", type=Path, help="of a run; of lessons the folder")
+    parser.add_argument("task", choices=("train", "judge", "export"))
+    parser.add_argument("file", type=Path, help="of a run")
     parser.add_argument("--data", type=Path, help="folder of recordings; not for export")
     parser.add_argument("--to", type=Path, help="the model folder that export writes")
     parser.add_argument("--power", type=float, default=0.75, help="exponent of the gain there (default %(default)s)")
@@ -85,8 +84,7 @@ def main() -> None:
     parser.add_argument("--layers", type=_dilations, help="of a new run: those that its weights have, and more")
     parser.add_argument("--teacher", help="a shipped network to learn from as well")
     parser.add_argument("--taught", type=float, default=0.7, help="share of the steps whose target is what it makes")
-    parser.add_argument("--lessons", type=Path, help="folder of batches and what the teacher makes of them, used again")
-    parser.add_argument("--count", type=int, default=2000, help="of batches that lessons keeps at once")
+    parser.add_argument("--lessons", type=int, default=3000, help="different batches with a teacher (of 16 s)")
     parser.add_argument("--set", action="append", metavar="KEY=VALUE", help="change of configs/can-live.yaml")
     parser.add_argument("--clips", type=int, default=40)
     options = parser.parse_args()
@@ -100,16 +98,14 @@ def main() -> None:
     settings = load_settings(Path("can-live"), options.set)
     split = "dev" if options.task == "judge" else "train"
     mixer = open_mixer(options.data, split, settings.mixtures, cache=default_cache(), sample_rate=RATE)
-    teacher = None if options.teacher is None else Teacher(open_model(options.teacher).network())
-    if options.task == "lessons":
-        write_lessons(options.file, mixer, teacher, options.first_step, options.count)
-    elif options.task == "train":
+    if options.task == "train":
         loss = build_loss([term for term in settings.loss if term["term"] != "opinion"])
         plan = Plan(options.minutes, options.hold, options.clock, options.rate)
-        if options.lessons is not None:
-            train(options.file, lambda first: read_lessons(options.lessons, first, options.taught), loss, plan, options)
+        if options.teacher is None:
+            train(options.file, functools.partial(new_batches, mixer), loss, plan, options)
         else:
-            train(options.file, lambda first: new_batches(mixer, first, teacher, options.taught), loss, plan, options)
+            taught = lessons(mixer, options.teacher, options.lessons, options.taught)
+            train(options.file, taught, loss, plan, options)
     else:
         judge(options.file, mixer, options.clips)
 
@@ -226,52 +222,15 @@ def train(file: Path, source: Source, loss_of: Any, plan: Plan, options: argpars
             logged, unlogged = now, 0
 
 
-def new_batches(mixer: Any, first: int, teacher: Teacher | None, share: float = 0.0) -> Iterator[Batch]:
-    """Batches that no step has had before; the targets of a share of them are what a teacher makes of the same.
-
-    It varies less from batch to batch than the loss against clean speech, because it can nearly be reached.
-    """
-    rng = np.random.default_rng((2, first))
-    for batch in batches(mixer, seed=1, first=first, batch_size=BATCH, n_samples=N_SAMPLES, workers=0):
-        if teacher is not None and rng.random() < share:
-            yield dataclasses.replace(batch, target=teacher(torch.from_numpy(batch.noisy)).numpy())
-        else:
-            yield batch
+def new_batches(mixer: Mixer, first: int, seed: int = 1) -> Iterator[Batch]:
+    """Batches that no step has had before."""
+    return batches(mixer, seed=seed, first=first, batch_size=BATCH, n_samples=N_SAMPLES)
 
 
-def write_lessons(
-    folder: Path, mixer: Any, teacher: Teacher | None, first: int, count: int, total: int | None = None
-) -> None:
-    """Write batches and what a teacher makes of them, each to a file; from `count` on they replace the oldest.
-
-    `total`: of batches; without one until interrupted.
-    """
-    if teacher is None:
-        raise SystemExit("lessons need a teacher; add --teacher can-live")
-    keep_memory()
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, batch in enumerate(itertools.islice(new_batches(mixer, first, None), total)):
-        heard = teacher(torch.from_numpy(batch.noisy)).numpy()
-        noisy, target = (np.asarray(a)[:, : heard.shape[1]] for a in (batch.noisy, batch.target))
-        file = folder / f"{number % count:06d}.npz"
-        partial = file.with_suffix(".partial")
-        with partial.open("wb") as stream:
-            stored = {"noisy": noisy, "target": target, "heard": heard}
-            np.savez(stream, scale=batch.scale, **{name: a.astype(np.float16) for name, a in stored.items()})
-        partial.replace(file)
-
-
-def read_lessons(folder: Path, first: int, share: float) -> Iterator[Batch]:
-    """Batches of the files there are, in random order; the targets of a share of them are what the teacher made."""
-    rng = np.random.default_rng((3, first))
-    while True:
-        files = sorted(folder.glob("*.npz"))
-        for number in rng.permutation(len(files)):
-            with np.load(files[number]) as stored:
-                noisy = stored["noisy"].astype(np.float32)
-                target = stored["heard" if rng.random() < share else "target"].astype(np.float32)
-                n_whole = noisy.shape[1] // HOP * HOP
-                yield Batch(noisy[:, :n_whole], target[:, :n_whole], stored["scale"])
+def lessons(mixer: Mixer, teacher: str, n_batches: int, share: float, seed: int = 1) -> Lessons:
+    """Batches of which a share has what a network makes of them as its target."""
+    sizes = {"seed": seed, "batch_size": BATCH, "n_samples": N_SAMPLES}
+    return lessons_of(open_model(teacher), mixer, n_batches=n_batches, share=share, cache=default_cache(), **sizes)
 
 
 def advance(network: Banded, optimiser: torch.optim.Optimizer, loss_of: Any, batch: Any) -> float:

@@ -6,14 +6,13 @@ r"""Train what a network changes of its weights at low rates, where half of the 
 
 Each matrix of the network gets the product of two of rank 16 added (Hu et al. 2021, "LoRA"), which begins as zero;
 smaller arrays are trained as they are.  Both continue from the model's own `low.npz` if that has the same rank.
-They learn from clean speech, and from what the network makes of the full band, which can nearly be reached and so
-varies less from batch to batch; with ``--lessons`` from what another network makes of it, written before
-(`benchmarks/banded_trial.py`).  With ``--like`` they begin with what a run changed of another network of the same
-shapes.  Mixtures and losses are those of configs/can-live.yaml without DNSMOS, with bands that end between 3.4 and
-4 kHz; the network reads the image that it reads at 8 kHz (`rtdenoise.methods.can.compiled.band_end`).  ``export``
-writes `low.npz` into the model's folder (`rtdenoise.methods.can.layers.low_rates`), which the compiled engine uses at
-rates below 10 kHz.  ``judge`` prints
-PESQ-nb, eSTOI and SI-SDR of validation mixtures processed at 8 kHz, and of what came out at 16 kHz brought down.
+They learn from clean speech, and from what a teacher, the network itself unless ``--teacher`` names another, makes of
+the full band (`rtdenoise.lab.data.lessons`).  With ``--like`` they begin with what a run changed of another network
+of the same shapes.  Mixtures and losses are those of configs/can-live.yaml without DNSMOS, with bands that end
+between 3.4 and 4 kHz; the network reads the image that it reads at 8 kHz (`rtdenoise.methods.can.compiled.band_end`).
+``export`` writes `low.npz` into the model's folder (`rtdenoise.methods.can.layers.low_rates`), which the compiled
+engine uses at rates below 10 kHz.  ``judge`` prints PESQ-nb, eSTOI and SI-SDR of validation mixtures processed at 8
+kHz, and of what came out at 16 kHz brought down.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ import numpy as np
 import torch
 
 import rtdenoise
-from benchmarks.banded_trial import BATCH, DECAY, RATE, SECONDS, at_8_khz, new_batches, read_lessons, scores
+from benchmarks.banded_trial import BATCH, DECAY, RATE, SECONDS, at_8_khz, lessons, scores
 from rtdenoise.lab.data.batches import Batch
 from rtdenoise.lab.data.validation import validation_set
 from rtdenoise.lab.losses.terms import build_loss
 from rtdenoise.lab.pytorch.low_rates import Adapted, top
 from rtdenoise.lab.pytorch.memory import keep_memory
-from rtdenoise.lab.pytorch.shipped import Teacher, fastest_dtype
+from rtdenoise.lab.pytorch.shipped import fastest_dtype
 from rtdenoise.lab.training.session import default_cache, open_mixer
 from rtdenoise.lab.training.settings import load_settings
 from rtdenoise.methods.can.layers.low_rates import load_changes
@@ -65,17 +64,16 @@ def main() -> None:
                 "--taught",
                 type=float,
                 default=0.7,
-                help="share of the steps whose target is what the network makes of the full band",
+                help="share of the steps whose target is what a teacher makes of the full band",
             )
-            sub.add_argument(
-                "--lessons", type=Path, help="of banded_trial.py: batches and what another network made of them"
-            )
+            sub.add_argument("--teacher", help="a shipped network; without one: the model itself")
+            sub.add_argument("--lessons", type=int, default=3000, help="different batches of 16 s")
+            sub.add_argument("--seed", type=int, default=11, help="of the mixtures")
             sub.add_argument("--estoi", type=float, default=1.0, help="times the weight of that term")
             sub.add_argument(
                 "--like", nargs=2, metavar=("MODEL", "RUN"), help="begin with what a run changed of another model"
             )
             sub.add_argument("--rank", type=int, default=16, help="of the products")
-            sub.add_argument("--first", type=int, default=100_000, help="number of the first mixtures")
         if task == "judge":
             sub.add_argument("--clips", type=int, default=40)
     options = parser.parse_args()
@@ -121,12 +119,9 @@ def train(options: argparse.Namespace, mixer: Any, loss_of: Callable[..., torch.
         mean, step, before = kept["mean"], kept["step"], kept["spent"]
     began = saved = time.process_time()
     losses = []
-    if options.lessons is not None:
-        source = read_lessons(options.lessons, options.first + step, options.taught)
-    else:
-        source = new_batches(mixer, options.first + step, Teacher(model.network()), options.taught)
+    source = lessons(mixer, options.teacher or options.model, options.lessons, options.taught, options.seed)
     print(f"{sum(p.numel() for p in network.parameters())} weights", flush=True)
-    for batch in source:
+    for batch in source(step):
         now = time.process_time()
         spent = before + now - began
         share = spent / (60.0 * options.minutes)

@@ -1,70 +1,167 @@
-"""Lessons: batches and what a teacher makes of them, written once and read again and again."""
+"""Batches whose target is what a teacher makes of them, each made once and met again and again."""
 
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_array_equal
 
-torch = pytest.importorskip("torch", reason="needs pip install 'rtdenoise[torch]'")
-pytest.importorskip("keras", reason="needs pip install 'rtdenoise[torch]'")
+from rtdenoise.errors import ConfigError
+from rtdenoise.lab.data.batches import make_batch
+from rtdenoise.lab.data.lessons import Lessons, lessons_folder
+from rtdenoise.lab.data.mixtures import MixParams
+from rtdenoise.lab.training.session import open_mixer, train
 
-from benchmarks.banded_trial import HOP, RATE, new_batches, read_lessons, write_lessons  # noqa: E402
-from rtdenoise.lab.pytorch.shipped import Teacher  # noqa: E402
-from rtdenoise.lab.training.session import open_mixer  # noqa: E402
-from rtdenoise.lab.training.settings import load_settings  # noqa: E402
-from rtdenoise.methods.can.models import open_model  # noqa: E402
+N_BATCHES, N_SAMPLES, LATE = 5, 4000, 192
 
 
 @pytest.fixture(scope="module")
 def mixer(data_folder, tmp_path_factory):
-    mixtures = load_settings(Path("can-live")).mixtures
-    return open_mixer(data_folder, "train", mixtures, cache=tmp_path_factory.mktemp("cache"), sample_rate=RATE)
+    return open_mixer(data_folder, "train", MixParams(), cache=tmp_path_factory.mktemp("cache"), sample_rate=16000)
 
 
-@pytest.fixture(scope="module")
-def teacher():
-    return Teacher(open_model("can-small").network(), "float32")
+@pytest.fixture
+def made():
+    return []
 
 
-def test_lessons_hold_batches_and_what_the_teacher_makes_of_them(mixer, teacher, tmp_path):
-    first, second = itertools.islice(new_batches(mixer, 7, None), 2)
-    write_lessons(tmp_path, mixer, teacher, 7, count=2, total=2)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["000000.npz", "000001.npz"]
-    clean = list(itertools.islice(read_lessons(tmp_path, 0, 0.0), 2))
-    heard = list(itertools.islice(read_lessons(tmp_path, 0, 1.0), 2))
-    order = [0, 1] if np.allclose(clean[0].scale, first.scale) else [1, 0]
-    for number, batch in zip(order, (first, second), strict=True):
-        n = clean[number].noisy.shape[1]
-        assert n % HOP == 0 and n > batch.noisy.shape[1] - 3 * HOP
-        for each in (clean[number], heard[number]):
-            assert_allclose(each.noisy, batch.noisy[:, :n], atol=1e-3)
-            assert_array_equal(each.scale, batch.scale)
-        assert_allclose(clean[number].target, batch.target[:, :n], atol=1e-3)
-        assert_allclose(heard[number].target, teacher(torch.from_numpy(batch.noisy)).numpy()[:, :n], atol=1e-3)
-        assert np.abs(heard[number].target - clean[number].target).max() > 0.01
+@pytest.fixture
+def lessons(mixer, made, tmp_path):
+    def teach(noisy):
+        made.append(noisy)
+        return -0.5 * noisy[:, :-LATE]
+
+    sizes = {"seed": 3, "batch_size": 2, "n_samples": N_SAMPLES}
+    return Lessons(mixer, teach, N_BATCHES, 0.5, folder=tmp_path / "kept", **sizes)
 
 
-def test_later_lessons_replace_the_oldest(mixer, teacher, tmp_path):
-    write_lessons(tmp_path, mixer, teacher, 7, count=2, total=3)
-    third = next(itertools.islice(new_batches(mixer, 7, None), 2, None))
-    with np.load(tmp_path / "000000.npz") as stored:
-        assert_array_equal(stored["scale"], third.scale)
-    assert len(list(tmp_path.iterdir())) == 2
+def take(lessons, first, count):
+    return list(itertools.islice(lessons(first), count))
 
 
-def test_a_share_of_new_batches_has_the_teacher_as_its_target(mixer, teacher):
-    plain = list(itertools.islice(new_batches(mixer, 7, None), 6))
-    mixed = list(itertools.islice(new_batches(mixer, 7, teacher, 0.5), 6))
-    taught = [len(a.target[0]) != len(b.target[0]) for a, b in zip(plain, mixed, strict=True)]
-    assert any(taught) and not all(taught)
-    for a, b in zip(plain, mixed, strict=True):
-        assert_array_equal(a.noisy, b.noisy)
+def same(a, b):
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ("noisy", "target", "scale"))
 
 
-def test_lessons_without_a_teacher_are_refused(mixer, tmp_path):
-    with pytest.raises(SystemExit, match="add --teacher can-live"):
-        write_lessons(tmp_path, mixer, None, 7, count=2)
+def test_the_first_round_is_of_the_usual_batches_and_each_is_made_once(lessons, mixer, made):
+    taught = []
+    for number, batch in enumerate(take(lessons, 0, 3 * N_BATCHES)):
+        taught.append(
+            bool(
+                np.any(batch.noisy < 0)
+                and np.allclose(batch.target[:, :-LATE], -0.5 * batch.noisy[:, :-LATE], atol=1e-4)
+            )
+        )
+        if number < N_BATCHES:
+            plain = make_batch(mixer, seed=3, number=number, batch_size=2, n_samples=N_SAMPLES)
+            assert_array_equal(batch.noisy, plain.noisy.astype(np.float16))
+            assert_array_equal(batch.scale, plain.scale)
+            n = -LATE if taught[-1] else 0  # what the teacher does not reach is clean speech
+            assert_array_equal(batch.target[:, n:], plain.target[:, n:].astype(np.float16))
+    assert len(made) == N_BATCHES
+    assert 3 <= sum(taught) <= 12
+
+
+def test_each_round_meets_all_lessons_once_in_its_own_order(lessons):
+    rounds = [take(lessons, N_BATCHES * k, N_BATCHES) for k in range(4)]
+    orders = [[next(i for i, a in enumerate(rounds[0]) if np.array_equal(a.noisy, b.noisy)) for b in r] for r in rounds]
+    assert all(sorted(order) == list(range(N_BATCHES)) for order in orders)
+    assert len({tuple(order) for order in orders}) > 2
+
+
+def test_a_batch_depends_on_its_number_alone(lessons, made):
+    whole = take(lessons, 0, 12)
+    fresh = replace(lessons, folder=lessons.folder.with_name("elsewhere"))
+    for first in (0, 7):
+        assert all(same(a, b) for a, b in zip(take(fresh, first, 5), whole[first:], strict=False))
+    assert len(made) == 2 * N_BATCHES
+
+
+def test_a_damaged_lesson_is_made_again(lessons, made):
+    before = lessons.batch(0)
+    (lessons.folder / "000000.npz").write_bytes(b"PK")
+    assert same(lessons.batch(0), before)
+    assert len(made) == 2
+
+
+def test_other_mixtures_sizes_or_teachers_have_another_folder(mixer, tmp_path):
+    sizes = {"seed": 3, "batch_size": 2, "n_samples": N_SAMPLES}
+    louder = replace(mixer, params=replace(mixer.params, level_db=(-10.0, -5.0)))
+    folders = [
+        lessons_folder(tmp_path, mixer, {"weights": "a"}, **sizes),
+        lessons_folder(tmp_path, mixer, {"weights": "b"}, **sizes),
+        lessons_folder(tmp_path, louder, {"weights": "a"}, **sizes),
+        lessons_folder(tmp_path, mixer, {"weights": "a"}, **sizes | {"seed": 4}),
+    ]
+    assert len(set(folders)) == 4
+    assert lessons_folder(tmp_path, mixer, {"weights": "a"}, **sizes) == folders[0]
+
+
+def test_where_lessons_cannot_be_kept_one_line_says_so(lessons, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"lessons cannot be kept there .*; make room, or give fewer lessons"):
+        next(replace(lessons, folder=tmp_path / "file" / "kept")(0))
+
+
+@pytest.mark.parametrize(
+    ("teacher", "message"),
+    [
+        ("germain2018-causal", "teacher=germain2018-causal must be a dense network over spectra at 16000 Hz"),
+        ("can-huge", "can-huge"),
+    ],
+)
+def test_who_cannot_teach_is_refused(data_folder, tmp_path, teacher, message):
+    from tests.lab.test_training import SETTINGS  # skipped where Keras is missing
+
+    settings = replace(SETTINGS, teacher=teacher)
+    with pytest.raises(Exception, match=message):
+        train(settings, data=data_folder, folder=tmp_path / "run", cache=tmp_path / "cache")
+
+
+def test_without_pytorch_nobody_teaches(data_folder, tmp_path):
+    keras = pytest.importorskip("keras", reason="training needs Keras")
+    from tests.lab.test_training import SETTINGS
+
+    if keras.backend.backend() == "torch":
+        pytest.skip("Keras runs on PyTorch here")
+    with pytest.raises(ConfigError, match="teacher=can-small needs PyTorch: set KERAS_BACKEND=torch"):
+        train(
+            replace(SETTINGS, teacher="can-small"), data=data_folder, folder=tmp_path / "run", cache=tmp_path / "cache"
+        )
+
+
+TAUGHT = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import numpy as np
+from rtdenoise.lab.pytorch.shipped import Teacher
+from rtdenoise.lab.training.session import train
+from rtdenoise.methods.can.models import open_model
+from tests.lab.test_training import SETTINGS
+
+data, folder = map(Path, sys.argv[1:])
+settings = replace(SETTINGS, teacher="can-small", taught=1.0, lessons=3, steps=4)
+run = {"data": data, "folder": folder / "run", "cache": folder / "cache"}
+train(settings, **run)
+times = lambda: {path: path.stat().st_mtime_ns for path in (folder / "cache").glob("lessons-*/*.npz")}
+kept = times()
+assert len(kept) == 3
+train(replace(settings, steps=8), **run)
+assert times() == kept
+with np.load(sorted(kept)[0]) as lesson:
+    heard, noisy = lesson["heard"].astype(np.float32), lesson["noisy"].astype(np.float32)
+made = Teacher(open_model("can-small").network(), "float32").hear(noisy)
+error = np.mean((heard[:, : made.shape[1]] - made) ** 2) / np.mean(made**2)
+assert error < 10**-2.5, error  # computed with 16 bits
+"""
+
+
+def test_a_run_with_a_teacher_goes_on_with_the_lessons_it_has(data_folder, tmp_path):
+    from tests.lab.test_pytorch import run  # skipped where PyTorch or Keras is missing
+
+    done = run(TAUGHT, str(data_folder), str(tmp_path))
+    assert done.returncode == 0, done.stderr[-3000:]

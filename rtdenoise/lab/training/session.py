@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 from rtdenoise.errors import ConfigError
 from rtdenoise.lab.data.batches import Batch, batches
 from rtdenoise.lab.data.collection import find_recordings
-from rtdenoise.lab.data.lessons import Lessons, Teach, lessons_folder
+from rtdenoise.lab.data.lessons import Lessons, lessons_folder
 from rtdenoise.lab.data.library import open_shelf
 from rtdenoise.lab.data.mixtures import Mixer, MixParams
 from rtdenoise.lab.data.pairs import open_pairs, validation_pairs
 from rtdenoise.lab.data.validation import validation_set
 from rtdenoise.lab.losses.terms import build_loss
 from rtdenoise.lab.training.progress import BEST, LAST
-from rtdenoise.lab.training.settings import TrainSettings
+from rtdenoise.lab.training.settings import RATE, TrainSettings
 from rtdenoise.methods.can.models import START, WEIGHTS, Model, model_names, open_model, read_checked
 from rtdenoise.typing import F32
 
@@ -167,28 +167,31 @@ def _batches(settings: TrainSettings, mixer: Mixer, cache: Path) -> Callable[[in
     sizes = {"seed": settings.seed, "batch_size": settings.batch_size, "n_samples": settings.n_samples}
     if not settings.teacher:
         return lambda first: batches(mixer, first=first, workers=settings.workers, **sizes)
-    model = open_model(settings.teacher)
-    who = {"weights": hashlib.sha256(read_checked(model.folder, WEIGHTS)).hexdigest(), "spec": model.spec.as_json()}
-    folder = lessons_folder(cache, mixer, who, **sizes)
-    _LOG.info("%d lessons of %s, kept in %s", settings.lessons, settings.teacher, folder)
-    return Lessons(mixer, _teaching(settings, model), settings.lessons, settings.taught, folder=folder, **sizes)
+    n_batches, share = settings.lessons, settings.taught
+    return lessons_of(open_model(settings.teacher), mixer, n_batches=n_batches, share=share, cache=cache, **sizes)
 
 
-def _teaching(settings: TrainSettings, model: Model) -> Teach:
-    """What the teacher makes of noisy signals."""
+def lessons_of(teacher: Model, mixer: Mixer, *, n_batches: int, share: float, cache: Path, **sizes: int) -> Lessons:
+    """Batches of which a share has as its target what a model makes of them; `sizes`: see `Lessons`.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot teach: not a dense network over spectra, at another rate, or Keras runs without PyTorch.
+    """
     from rtdenoise.lab.network.keras_network import import_keras
 
-    spec, wanted = model.spec, settings.network.sample_rate
-    if spec.domain != "spectral" or spec.bands or spec.sample_rate != wanted:
-        raise ConfigError(
-            f"teacher={settings.teacher} must be a dense network over spectra at {wanted} Hz, such as can-live"
-        )
+    spec = teacher.spec
+    if spec.domain != "spectral" or spec.bands or spec.sample_rate != RATE:
+        raise ConfigError(f"teacher={spec.name} must be a dense network over spectra at {RATE} Hz, such as can-live")
     if import_keras().backend.backend() != "torch":
-        raise ConfigError(f"teacher={settings.teacher} needs PyTorch: set KERAS_BACKEND=torch, or leave teacher out")
+        raise ConfigError(f"teacher={spec.name} needs PyTorch: set KERAS_BACKEND=torch, or leave teacher out")
     from rtdenoise.lab.pytorch.shipped import Teacher
 
-    teacher = Teacher(model.network())
-    return teacher.hear
+    weights = hashlib.sha256(read_checked(teacher.folder, WEIGHTS)).hexdigest()
+    folder = lessons_folder(cache, mixer, {"weights": weights, "spec": spec.as_json()}, **sizes)
+    _LOG.info("%d lessons of %s, kept in %s", n_batches, spec.name, folder)
+    return Lessons(mixer, Teacher(teacher.network()).hear, n_batches, share, folder=folder, **sizes)
 
 
 def run_files(folder: Path) -> list[Path]:

@@ -15,7 +15,8 @@ from rtdenoise.methods.can.checks import require_keys, require_number, require_w
 from rtdenoise.methods.can.spec import CanSpec, spec_from_mapping
 from rtdenoise.methods.can.specs import shipped_spec
 
-_RATE = 16000  # in Hz: the only wideband rate for which PESQ and the perceptual losses are defined
+RATE = 16000
+"""In Hz: the only wideband rate for which PESQ and the perceptual losses are defined."""
 OPTIMISERS = ("adamw", "muon")
 _DTYPES = ("float32", "bfloat16")
 _LEAST = {
@@ -144,10 +145,8 @@ class TrainSettings:
 
     def _check_lengths(self) -> None:
         rate = self.network.sample_rate
-        if rate != _RATE:
-            raise ConfigError(
-                f"network: sample_rate={rate} must be {_RATE}: losses and validation hear wideband speech"
-            )
+        if rate != RATE:
+            raise ConfigError(f"network: sample_rate={rate} must be {RATE}: losses and validation hear wideband speech")
         needed = max(check_loss(self.loss), self.network.hop)
         if self.n_samples - self.network.latency_samples < needed:
             raise ConfigError(

@@ -20,7 +20,7 @@ CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("can-*.yaml"))
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_shipped_configurations_are_valid(path):
     settings = load_settings(path)
-    assert settings.network.name == path.stem.removesuffix("-taught")
+    assert settings.network.name == path.stem
     assert settings.n_samples % settings.network.hop == 0
 
 
@@ -98,7 +98,7 @@ def test_configurations_that_ship_are_found_by_name(name, tmp_path, monkeypatch)
 
 def test_missing_and_broken_configuration_files_are_named(tmp_path):
     with pytest.raises(
-        ConfigError, match=r"a.yaml: no such file; .* can-live, can-small, can-small-taught, can-ultra, "
+        ConfigError, match=r"a.yaml: no such file; .* can-live, can-small, can-ultra, "
     ):
         load_settings(tmp_path / "a.yaml")
     with pytest.raises(ConfigError, match="no such file"):

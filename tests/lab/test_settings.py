@@ -97,9 +97,7 @@ def test_configurations_that_ship_are_found_by_name(name, tmp_path, monkeypatch)
 
 
 def test_missing_and_broken_configuration_files_are_named(tmp_path):
-    with pytest.raises(
-        ConfigError, match=r"a.yaml: no such file; .* can-live, can-small, can-ultra, "
-    ):
+    with pytest.raises(ConfigError, match=r"a.yaml: no such file; .* can-live, can-small, can-ultra, "):
         load_settings(tmp_path / "a.yaml")
     with pytest.raises(ConfigError, match="no such file"):
         load_settings(tmp_path / "can-small.yaml")

@@ -110,6 +110,14 @@ def test_the_image_is_what_the_twin_makes(low):
     assert_array_equal(found[3], spectra[3])
 
 
+@pytest.mark.parametrize(("rate", "image"), [(8000, (FOLD_LOW, SLOPE_LOW)), (12000, (FOLD_LOW, SLOPE_LOW)),
+                                             (16000, (FOLD, SLOPE)), (48000, (FOLD, SLOPE))])  # fmt: skip
+def test_the_image_is_wide_where_the_rate_ends_the_band(rate, image):
+    state = np.zeros(1, np.dtype(band_fields(SPEC.n_bins), align=True))
+    fill_band(state[0], SPEC, framing_at(SPEC, rate, SPEC.span))
+    assert (state[0]["band_fold"], state[0]["band_slope"]) == image
+
+
 @pytest.mark.parametrize("name", ["complex", "wide overlap", "fine", "8 ms"])
 def test_a_network_reads_the_image_and_masks_what_is_there(name):
     network = random_network(name)

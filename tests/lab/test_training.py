@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import os
 import signal
 import threading
@@ -17,7 +18,7 @@ from rtdenoise.lab.data.batches import Batch, make_batch
 from rtdenoise.lab.data.mixtures import MixParams
 from rtdenoise.lab.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from rtdenoise.lab.training.optimiser import build_optimiser
-from rtdenoise.lab.training.session import open_mixer
+from rtdenoise.lab.training.session import batches_of, open_mixer
 from rtdenoise.lab.training.settings import OPTIMISERS, TrainSettings
 from rtdenoise.methods.can.spec import CanSpec
 from tests.methods.can import reference
@@ -109,7 +110,7 @@ def test_run_ends_after_its_steps_with_logs_and_checkpoints(mixer, tmp_path):
     run = trainer(tmp_path)
     rng = np.random.default_rng(0)
     validation = tuple(rng.normal(0, 0.1, (2, 16000)).astype(np.float32) for _ in range(2))
-    assert run.run(mixer, validation) == "all steps taken"
+    assert run.run(batches_of(run.settings, mixer, tmp_path), validation) == "all steps taken"
     assert load_checkpoint(tmp_path / "last.npz").step == 12
     assert (tmp_path / "best.npz").is_file()
     with (tmp_path / "validation.csv").open() as file:
@@ -139,7 +140,7 @@ def test_a_signal_stops_the_run_with_a_checkpoint(mixer, tmp_path):
     run = trainer(tmp_path, replace(SETTINGS, steps=10**9))
     timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM))
     timer.start()
-    assert run.run(mixer, None) == "asked to stop"
+    assert run.run(batches_of(run.settings, mixer, tmp_path), None) == "asked to stop"
     assert load_checkpoint(tmp_path / "last.npz").step == run.step > 0
 
 
@@ -184,7 +185,7 @@ def test_a_run_that_has_ended_is_not_trained_on(mixer, tmp_path, ended):
     kept = (tmp_path / "last.npz").read_bytes()
     again = trainer(tmp_path, replace(SETTINGS, **ended))
     again.resume(tmp_path / "last.npz")
-    assert " before (" in again.run(mixer, None)
+    assert " before (" in again.run(batches_of(again.settings, mixer, tmp_path), None)
     assert again.step == 3
     assert (tmp_path / "last.npz").read_bytes() == kept
 
@@ -252,7 +253,7 @@ def test_a_run_stops_when_validation_gets_no_better(mixer, tmp_path, monkeypatch
     figures = iter([{"si_sdr_db": 1.0}, {"si_sdr_db": 3.0}, {"si_sdr_db": 2.0}, {"si_sdr_db": 2.9}])
     monkeypatch.setattr(run, "validate", lambda *_: next(figures))
     silence = np.zeros((1, 16000), np.float32)
-    assert run.run(mixer, (silence, silence)) == "no better for a while"
+    assert run.run(batches_of(run.settings, mixer, tmp_path), (silence, silence)) == "no better for a while"
     assert next(figures, None) is None
     assert load_checkpoint(tmp_path / "best.npz").step == 2
     assert load_checkpoint(tmp_path / "last.npz").step == 4
@@ -263,12 +264,12 @@ def test_a_validation_that_is_no_number_is_never_the_best(mixer, tmp_path, monke
     figures = iter([{"si_sdr_db": score} for score in (np.nan, 1.0, np.nan, 0.5)])
     monkeypatch.setattr(run, "validate", lambda *_: next(figures))
     silence = np.zeros((1, 16000), np.float32)
-    run.run(mixer, (silence, silence))
+    run.run(batches_of(run.settings, mixer, tmp_path), (silence, silence))
     assert (run.facts["best"], run.facts["stale"]) == (1.0, 2)
     assert load_checkpoint(tmp_path / "best.npz").step == 2
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(mixer, tmp_path, monkeypatch):
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(mixer, tmp_path):
     run = trainer(tmp_path, replace(SETTINGS, steps=10**9))
     run.train_step(batch(mixer, 0))
     run.checkpoint()
@@ -276,27 +277,21 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(mi
     good = batch(mixer, 1)
     bad = Batch(np.full_like(good.noisy, np.nan), good.target, good.scale)
 
-    def endless(*_: object, **__: object):
-        while True:
-            yield bad
-
-    monkeypatch.setattr("rtdenoise.lab.training.loop.batches", endless)
     with pytest.raises(ModelError, match=r"not finite.*last\.npz keeps the last good state"):
-        run.run(mixer, None)
+        run.run(lambda _: (each for each in itertools.repeat(bad)), None)
     assert (tmp_path / "last.npz").read_bytes() == kept
 
 
-def test_an_unforeseen_error_leaves_a_checkpoint(mixer, tmp_path, monkeypatch):
+def test_an_unforeseen_error_leaves_a_checkpoint(mixer, tmp_path):
     run = trainer(tmp_path, replace(SETTINGS, steps=10**9))
 
-    def two(*_: object, **__: object):
+    def two(_: int):
         yield batch(mixer, 0)
         yield batch(mixer, 1)
         raise OSError("the network drive is gone")
 
-    monkeypatch.setattr("rtdenoise.lab.training.loop.batches", two)
     with pytest.raises(OSError, match="drive is gone"):
-        run.run(mixer, None)
+        run.run(two, None)
     assert load_checkpoint(tmp_path / "last.npz").step == 2
 
 
@@ -305,7 +300,7 @@ def test_whoever_watches_is_told_loss_speed_and_time_left(mixer, tmp_path, monke
 
     monkeypatch.setattr("rtdenoise.lab.training.run._OBSERVE_SECONDS", 0.0)
     seen = []
-    Trainer(SETTINGS, tmp_path, seen.append).run(mixer, None)
+    Trainer(SETTINGS, tmp_path, seen.append).run(batches_of(SETTINGS, mixer, tmp_path), None)
     assert [at.step for at in seen] == list(range(1, 13))
     assert all(at.loss > 0 and at.audio_seconds_per_second > 0 for at in seen)
     assert seen[-1].seconds_left == 0.0 < seen[0].seconds_left

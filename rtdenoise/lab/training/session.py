@@ -157,13 +157,13 @@ def train(
         path.unlink()
     _LOG.info("%s: %d weights", settings.network.name, trainer.network.count_params())
     try:
-        return trainer.run(_batches(settings, mixer, cache), validation)
+        return trainer.run(batches_of(settings, mixer, cache), validation)
     finally:
         keep_curves(folder)
 
 
-def _batches(settings: TrainSettings, mixer: Mixer, cache: Path) -> Callable[[int], Generator[Batch, None, None]]:
-    """What gives the batches from a step on."""
+def batches_of(settings: TrainSettings, mixer: Mixer, cache: Path) -> Callable[[int], Generator[Batch, None, None]]:
+    """What gives the batches of a run from a step on."""
     sizes = {"seed": settings.seed, "batch_size": settings.batch_size, "n_samples": settings.n_samples}
     if not settings.teacher:
         return lambda first: batches(mixer, first=first, workers=settings.workers, **sizes)

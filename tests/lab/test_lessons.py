@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from rtdenoise.errors import ConfigError
+from rtdenoise.errors import ConfigError, RtDenoiseError
 from rtdenoise.lab.data.batches import make_batch
 from rtdenoise.lab.data.lessons import Lessons, lessons_folder
 from rtdenoise.lab.data.mixtures import MixParams
@@ -116,9 +116,12 @@ def test_where_lessons_cannot_be_kept_one_line_says_so(lessons, tmp_path):
 def test_who_cannot_teach_is_refused(data_folder, tmp_path, teacher, message):
     from tests.lab.test_training import SETTINGS  # skipped where Keras is missing
 
-    settings = replace(SETTINGS, teacher=teacher)
-    with pytest.raises(Exception, match=message):
-        train(settings, data=data_folder, folder=tmp_path / "run", cache=tmp_path / "cache")
+    settings, run = replace(SETTINGS, teacher=teacher), tmp_path / "run"
+    run.mkdir()
+    (run / "last.npz").write_bytes(b"of the former run")
+    with pytest.raises(RtDenoiseError, match=message):
+        train(settings, data=data_folder, folder=run, cache=tmp_path / "cache", resume=False)
+    assert (run / "last.npz").read_bytes() == b"of the former run"
 
 
 def test_without_pytorch_nobody_teaches(data_folder, tmp_path):

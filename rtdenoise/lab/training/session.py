@@ -146,6 +146,7 @@ def train(
     going_on = resume and last.is_file()
     former = [] if going_on else run_files(folder)
     mixer, validation = _material(settings, data=data, cache=cache)
+    source = batches_of(settings, mixer, cache)
     trainer = Trainer(replace(settings, data=folder_name(data)), folder, observe)
     if going_on:
         trainer.resume(last)
@@ -157,7 +158,7 @@ def train(
         path.unlink()
     _LOG.info("%s: %d weights", settings.network.name, trainer.network.count_params())
     try:
-        return trainer.run(batches_of(settings, mixer, cache), validation)
+        return trainer.run(source, validation)
     finally:
         keep_curves(folder)
 

@@ -17,8 +17,8 @@ learning rate is constant, then falls as half a cosine over the last ``1 - hold`
 the first step of a run, of processor time or by the clock; ``--from`` starts it with weights at hand, whose mixtures
 ``--first-step`` leaves out, and with ``--channels`` and ``--layers`` (dilations, negative where a gated mean follows)
 a network that has grown from them.  With ``--teacher can-live`` the targets of a share of the steps are what that
-network makes of the mixtures; as it costs more than a small network itself, so many ``--lessons`` are made once, kept
-in the cache and met again and again (`rtdenoise.lab.data.lessons`).  ``judge`` prints PESQ-wb, eSTOI and SI-SDR of
+network makes of the mixtures; as it costs more than a small network itself, so many batches (``--lessons``) are made
+once, cached and used repeatedly (`rtdenoise.lab.data.lessons`).  ``judge`` prints PESQ-wb, eSTOI and SI-SDR of
 validation mixtures, in full band and without what is above 7.6 kHz; PESQ-nb, eSTOI and SI-SDR at 8 kHz of the full
 band brought down (*to 8 kHz*), and of mixtures without what is above 4 kHz (*from 8*); and the change of held vowels,
 second by second.  ``export`` writes a model folder, which the compiled engine runs.

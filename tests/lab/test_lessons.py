@@ -1,4 +1,4 @@
-"""Batches whose target is what a teacher makes of them, each made once and met again and again."""
+"""Batches whose target is what a teacher makes of them, each made once and used repeatedly."""
 
 from __future__ import annotations
 

@@ -262,7 +262,7 @@ assert not np.array_equal(before[0], kept[0].numpy()) and kept[-1].numpy()[0] ==
 """
 
 
-def test_a_run_learns_resumes_bit_for_bit_and_survives_a_batch_that_is_no_number(tmp_path):
+def test_a_run_learns_resumes_bit_for_bit_and_survives_a_batch_of_nan(tmp_path):
     done = run(TRAIN, str(tmp_path))
     assert done.returncode == 0, done.stderr[-3000:]
 

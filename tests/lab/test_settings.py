@@ -71,7 +71,10 @@ def test_changes_on_the_command_line_reach_the_settings():
         ({"data": 3}, "data=3 must be the name of a folder"),
         ({"pairs": "no"}, "pairs='no' must be true or false"),
         ({"teacher": 3}, "teacher=3 must be the name or the folder of a model"),
-        ({"teacher": "can-live", "pairs": True}, "teacher=can-live hears mixtures; with pairs: true leave it out"),
+        (
+            {"teacher": "can-live", "pairs": True},
+            "teacher=can-live works with mixtures only: remove it, or set pairs: false",
+        ),
         ({"taught": 1.5}, "taught=1.5 must be between 0 and 1"),
         ({"lessons": 0}, "lessons=0 must be at least 1"),
     ],

@@ -259,7 +259,7 @@ def test_a_run_stops_when_validation_gets_no_better(mixer, tmp_path, monkeypatch
     assert load_checkpoint(tmp_path / "last.npz").step == 4
 
 
-def test_a_validation_that_is_no_number_is_never_the_best(mixer, tmp_path, monkeypatch):
+def test_a_nan_validation_is_never_the_best(mixer, tmp_path, monkeypatch):
     run = trainer(tmp_path, replace(SETTINGS, steps=4, validate_seconds=0.0))
     figures = iter([{"si_sdr_db": score} for score in (np.nan, 1.0, np.nan, 0.5)])
     monkeypatch.setattr(run, "validate", lambda *_: next(figures))
@@ -269,7 +269,7 @@ def test_a_validation_that_is_no_number_is_never_the_best(mixer, tmp_path, monke
     assert load_checkpoint(tmp_path / "best.npz").step == 2
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(mixer, tmp_path):
+def test_a_nan_loss_stops_the_run_and_keeps_the_last_checkpoint(mixer, tmp_path):
     run = trainer(tmp_path, replace(SETTINGS, steps=10**9))
     run.train_step(batch(mixer, 0))
     run.checkpoint()

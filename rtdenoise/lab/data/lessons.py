@@ -1,7 +1,7 @@
-"""Lessons: batches and what a teacher makes of them, each made once, kept on disk, and met again and again.
+"""Batches with a teacher's output as their target (distillation), each made once, kept on disk and used repeatedly.
 
-Hinton et al. 2015, "Distilling the knowledge in a neural network".  What a better network makes of a mixture can nearly
-be reached, so a loss against it varies less from batch to batch than one against clean speech.
+Hinton et al. 2015, "Distilling the knowledge in a neural network".  A small network can nearly match the
+output of a better one, so a loss against it varies less from batch to batch than one against clean speech.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Lessons:
                 pool.shutdown(wait=True, cancel_futures=True)
 
     def batch(self, number: int) -> Batch:
-        """Batch `number`: in each round all lessons are met once, in an order of its own."""
+        """Batch `number`: each round goes once through all lessons, in an order of its own."""
         turn, place = divmod(number, self.n_batches)
         order = np.random.default_rng([self.seed, turn, 1]).permutation(self.n_batches) if turn else None
         noisy, target, heard, scale = self._lesson(place if order is None else int(order[place]))
@@ -101,9 +101,9 @@ class Lessons:
 
 
 def lessons_folder(cache: Path, mixer: Mixer, teacher: dict[str, Any], **sizes: int) -> Path:
-    """The folder of one recipe below `cache`: what is mixed, of which recordings, and who teaches.
+    """The folder below `cache` for one set of mixing parameters, recordings, sizes and teacher.
 
-    `teacher`: what tells it from others.
+    `teacher`: what identifies it.
     """
     shelves = [drawn_from(shelf) for shelf in (mixer.speech, mixer.voices, mixer.noise, mixer.rooms)]
     recipe = json.dumps([asdict(mixer.params), shelves, teacher, sizes], sort_keys=True)

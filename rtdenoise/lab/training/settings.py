@@ -74,7 +74,7 @@ class TrainSettings:
     taught : float
         That share, 0 to 1.
     lessons : int
-        Different batches with a teacher: each is made once, kept in the cache (of 20 s: 2 MB), and met again and again.
+        Number of different batches with a teacher: each is made once, cached (20 s: 2 MB), and used repeatedly.
     seed : int
     checkpoint_seconds, validate_seconds : float
         Wall-clock intervals.
@@ -135,7 +135,7 @@ class TrainSettings:
         if not isinstance(self.teacher, str):
             raise ConfigError(f"teacher={self.teacher!r} must be the name or the folder of a model")
         if self.teacher and self.pairs:
-            raise ConfigError(f"teacher={self.teacher} hears mixtures; with pairs: true leave it out")
+            raise ConfigError(f"teacher={self.teacher} works with mixtures only: remove it, or set pairs: false")
         if not 0.0 <= self.taught <= 1.0:
             raise ConfigError(f"taught={self.taught} must be between 0 and 1")
         if not 0.0 <= self.ema < 1.0:

@@ -109,7 +109,7 @@ def test_where_lessons_cannot_be_kept_one_line_says_so(lessons, tmp_path):
 @pytest.mark.parametrize(
     ("teacher", "message"),
     [
-        ("germain2018-causal", "teacher=germain2018-causal must be a dense network over spectra at 16000 Hz"),
+        ("germain2018-causal", "teacher=germain2018-causal must be a network over spectra at 16000 Hz"),
         ("can-huge", "can-huge"),
     ],
 )

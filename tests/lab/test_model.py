@@ -12,12 +12,12 @@ from rtdenoise.lab.network.keras_network import add_frames, build_network, learn
 from rtdenoise.methods.can.specs import SPECS
 from rtdenoise.methods.can.weights import from_keras
 from tests.methods.can import reference
-from tests.methods.can.networks import SMALL, lively
+from tests.methods.can.networks import ALL, SMALL, lively
 from tests.methods.can.tolerances import CAN_EXACT_ATOL
 
 keras = pytest.importorskip("keras", reason="the Keras form is under test")
 
-CAUSAL = SMALL | {
+CAUSAL = ALL | {
     "adaptive": replace(SMALL["wave"], name="adaptive", normalisation="adaptive"),
     "residual wave": replace(SMALL["wave"], name="residual wave", residual=True),
 }

@@ -42,6 +42,10 @@ KINDS = {
     "wave": replace(SPECS["germain2018-causal"], channels=6, dilations=PYRAMID),
     "centred": replace(SPECS["germain2018"], channels=6, dilations=PYRAMID),
     "framed": CanSpec(name="f", domain="framed", channels=8, dilations=PYRAMID, residual=True, frame=32, stride=16),
+    "banded": CanSpec(name="b", domain="spectral", channels=16, bands=8, dilations=(1, 2, 8), gates=(1,), residual=True,
+        mask="complex"),
+    "banded, two taps": CanSpec(name="b2", domain="spectral", channels=16, bands=4, dilations=(2, 1), gates=(0, 1),
+        residual=True, mask="complex", kernel=2),
 }
 
 def optimiser_for(variables, **changes):
@@ -73,7 +77,7 @@ for name, spec in KINDS.items():
 SHIPPED = """
 from rtdenoise.methods.can.weights import from_keras
 from rtdenoise.lab.pytorch import shipped
-for name in ("live", "no delay", "fine"):
+for name in ("live", "no delay", "fine", "banded", "banded, two taps"):
     network = shaken(build_network(KINDS[name]))
     arrays = shipped.unfolded(from_keras(KINDS[name], network))
     for array, variable in zip(arrays, network.weights, strict=True):
@@ -88,7 +92,9 @@ terms = [
 ]
 voice = spoken(1.5)[0][:16384].astype(np.float32)
 voice[:4096] = 0.0
-for name in ("live", "fine", "wave"):
+from rtdenoise.lab.pytorch import banded_on_cpu
+assert banded_on_cpu.fits(KINDS["banded"]) and not banded_on_cpu.fits(KINDS["banded, two taps"])
+for name in ("live", "fine", "wave", "banded"):
     spec = KINDS[name]
     network = shaken(build_network(spec))
     for term in terms:
@@ -220,7 +226,11 @@ from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.lab.training.loop import Trainer
 from rtdenoise.lab.training.settings import TrainSettings
 from tests.lab.test_training import TINY
+from numpy.testing import assert_allclose
+from rtdenoise.lab.export.model_folder import network_from_checkpoint
 from tests.lab.sounds import spoken
+from tests.methods.can import reference
+from tests.methods.can.tolerances import CAN_EXACT_ATOL
 from rtdenoise.lab.data.batches import Batch
 voice, noise = spoken(1.0)
 n = 8064 + TINY.latency_samples
@@ -244,6 +254,23 @@ for _ in range(7): rest.train_step(batch)
 for a, b in zip(whole.network.weights, rest.network.weights):
     assert np.array_equal(keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b)), a.path
 assert rest.enhance(noisy).shape == (2, n - TINY.latency_samples)
+banded = CanSpec(name="b", domain="spectral", channels=16, bands=8, dilations=(1, 2), gates=(1,), residual=True,
+    mask="complex")
+trainer = Trainer(replace(settings, network=banded, crop_seconds=8192 / 16000), folder / "banded")
+noisy, target = (np.pad(a, ((0, 0), (0, 128))) for a in (noisy, target))
+batch = Batch(noisy, target, batch.scale)
+losses = [trainer.train_step(batch) for _ in range(12)]
+assert losses[-1] < 0.9 * losses[0], losses
+trainer.checkpoint()
+again = Trainer(trainer.settings, folder / "again")
+again.start(folder / "banded" / "last.npz")
+assert_allclose(again.network.get_weights()[0], trainer.network.get_weights()[0])
+with trainer._averaged(): expected = trainer._enhance(noisy[:1])[0]
+spec = replace(banded, gain_min_db=-200.0)
+network = network_from_checkpoint(folder / "banded" / "last.npz", spec)[0]
+assert_allclose(expected, reference.whole_signal(network, noisy[0]), atol=CAN_EXACT_ATOL * np.abs(expected).max())
+noisy, target = noisy[:, :n], target[:, :n]
+batch = Batch(noisy, target, batch.scale)
 deep = [*loss, {"term": "deep_features", "layers": 2, "warmup_steps": 9}]
 wave = CanSpec(name="w", domain="wave", channels=4, dilations=(1, 2), normalisation="adaptive")
 settings = replace(settings, network=wave, loss=deep, crop_seconds=8064 / 16000)

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import fft
 
 from rtdenoise.errors import ConfigError, MissingExtraError
+from rtdenoise.lab.network import banded_form
 from rtdenoise.lab.network.interleaved import interleaved_class
 from rtdenoise.lab.network.spectral_form import apply_mask, fine_inputs, spectral_inputs
 from rtdenoise.methods.can.layers import features, fine
@@ -75,8 +76,10 @@ def build_network(spec: CanSpec, *, compute_dtype: str = "float32", dilation: st
         real, imag = analyse(keras, spec, noisy, spec.span)
         heard = analyse(keras, spec, noisy, spec.listening_span) if spec.listens_apart else (real, imag)
         rows, heights = spectral_inputs(keras.ops, spec, *heard)
-        outputs = _stack(keras, spec, rows, compute_dtype, dilation)
-        outputs = outputs + _skip(keras, spec, heights)
+        if spec.bands:
+            outputs = banded_form.layer_class(keras)(spec, name=banded_form.LAYER)(rows, heights)
+        else:
+            outputs = _stack(keras, spec, rows, compute_dtype, dilation) + _skip(keras, spec, heights)
         if spec.fine_channels:
             outputs = outputs + _fine(keras, spec, fine_inputs(keras.ops, spec, outputs, rows, heights), compute_dtype)
         real, imag = apply_mask(keras.ops, spec, outputs, real, imag)

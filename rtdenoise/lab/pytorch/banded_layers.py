@@ -28,7 +28,7 @@ from rtdenoise.lab.pytorch.products import (
 
 STEP = 0.3
 _SLOPE, _STEP, _ONE = np.float32(SLOPE), np.float32(STEP), np.float32(1.0)
-_TAPS = 3
+TAPS = 3
 _PIECE = 4  # frames: what a piece is read and written in stays in a cache of 256 KB
 
 
@@ -125,14 +125,14 @@ def _forward(
         for start in range(0, frames, _PIECE):
             count = min(_PIECE, frames - start)
             for part in range(parts):
-                for tap in range(_TAPS - 1, -1, -1):
-                    back = (_TAPS - 1 - tap) * dilation
+                for tap in range(TAPS - 1, -1, -1):
+                    back = (TAPS - 1 - tap) * dilation
                     first = max(start, back)  # silence comes before the first frame
                     if first < start + count:
                         product(
                             AS_IT_IS, (start + count - first) * bands, c, c,
                             rows[clip, first - back].ctypes.data, c, taps[part, tap].ctypes.data, c,
-                            ANEW if tap == _TAPS - 1 else ADDED, found[part, clip, first].ctypes.data, c,
+                            ANEW if tap == TAPS - 1 else ADDED, found[part, clip, first].ctypes.data, c,
                         )  # fmt: skip
             for t in range(start, start + count):
                 _rectified(found[0, clip, t], offsets[0])
@@ -221,8 +221,8 @@ def _backward(
                     _back_rectified(for_rows[clip, t], found[0, clip, t], for_found[0, t])
                 summed(for_found[0, t], for_offsets[0])
             for part in range(parts):
-                for tap in range(_TAPS):
-                    back = (_TAPS - 1 - tap) * dilation
+                for tap in range(TAPS):
+                    back = (TAPS - 1 - tap) * dilation
                     first = max(start, back)
                     if first < start + count:
                         product(

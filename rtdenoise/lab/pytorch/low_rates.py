@@ -18,13 +18,14 @@ from rtdenoise.typing import F32
 
 
 class Adapted(torch.nn.Module):  # type: ignore[misc]  # torch is not installed where types are checked
-    """A dense spectral network whose matrices have products of two small ones added.
+    """A spectral network at low rates: dense ones with products of two small matrices added, banded ones all anew.
 
     Parameters
     ----------
     network : Network
     rank : int
-        Of the products; arrays in which these would not have less than half as many weights are trained as they are.
+        Of the products; arrays in which these would not have less than half as many weights are trained as they are,
+        and so are all arrays of a banded network.
     start : Network, optional
         Where arrays that are trained as they are begin, in place of `network`'s.
     changes : Changes, optional
@@ -49,7 +50,7 @@ class Adapted(torch.nn.Module):  # type: ignore[misc]  # torch is not installed 
         self.small, self.left, self.right = (torch.nn.ParameterDict() for _ in range(3))
         for number, array in enumerate(self._base):
             n_in, n_out = array.numel() // array.shape[-1], array.shape[-1]
-            if array.ndim > 1 and 2 * rank * (n_in + n_out) < array.numel():
+            if not self.spec.bands and array.ndim > 1 and 2 * rank * (n_in + n_out) < array.numel():
                 left, right = torch.randn(n_in, rank) / n_in**0.5, torch.zeros(rank, n_out)
                 name = weight_names(self.spec)[number]
                 kept = None if changes is None else changes.product(name)
@@ -91,14 +92,12 @@ class Adapted(torch.nn.Module):  # type: ignore[misc]  # torch is not installed 
         """Content of the file with the changes, see `rtdenoise.methods.can.layers.low_rates`."""
         spec, names = self.spec, weight_names(self.spec)
         with torch.no_grad():
-            now = dict(zip(names, folded(spec, [v.numpy() for v in self.variables()]), strict=True))
-        replaced = {names[int(key)]: now[names[int(key)]] for key in self.small}
+            now = folded(spec, [v.numpy() for v in self.variables()])
         added = {}
         for key in self.left:
             left, right = (pair[key].detach().numpy() for pair in (self.left, self.right))
             added[names[int(key)]] = left * row_scales(spec, names[int(key)], len(left)), right
-        replaced["first_bias"] = now["first_bias"]
-        return changes_as_bytes(replaced, added)
+        return changes_as_bytes({name: array for name, array in now.items() if name not in added}, added)
 
     def _read(self, real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:
         """Spectra with the image of what lies below the end of each band."""

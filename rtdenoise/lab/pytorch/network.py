@@ -11,8 +11,9 @@ from scipy import signal
 from torch.nn import functional
 
 from rtdenoise.lab.losses.frames import Tensor
+from rtdenoise.lab.network import banded_form
 from rtdenoise.lab.network.spectral_form import apply_mask, fine_inputs, running_mean, spectral_inputs
-from rtdenoise.lab.pytorch import operations
+from rtdenoise.lab.pytorch import banded_on_cpu, operations
 from rtdenoise.lab.pytorch.normalisation import adaptive_rectified
 from rtdenoise.methods.can.layers import features, fine
 from rtdenoise.methods.can.spec import CanSpec
@@ -75,7 +76,7 @@ class Forward:
         if self._read is not None:
             heard = self._read(*heard)
         rows, heights = spectral_inputs(operations, spec, *heard, running_mean_over_time)
-        outputs = self._stack(left, rows, training)
+        outputs = self._banded(left, rows) if spec.bands else self._stack(left, rows, training)
         around = torch.einsum("btkf,kf->btf", heights, next(left))
         outputs = outputs + functional.pad(around, (0, spec.n_outputs - spec.n_bins))
         if spec.fine_channels:
@@ -84,6 +85,13 @@ class Forward:
         real, imag = apply_mask(operations, spec, outputs, real, imag)
         frames = operations.irfft((real, imag), spec.frame)[..., spec.frame - spec.span :]
         return add_frames(frames * self._synthesis, spec.hop)
+
+    def _banded(self, left: Iterator[Tensor], rows: Tensor) -> Tensor:
+        """The layers of a network whose weights all bands share, but for the skip connection."""
+        weights = {name: next(left) for name in banded_form.shapes(self._spec)}
+        if rows.device.type == "cpu" and banded_on_cpu.fits(self._spec):
+            return banded_on_cpu.outputs(self._spec, weights, rows)
+        return banded_form.outputs(operations, self._spec, weights, rows)
 
     def _stack(self, left: Iterator[Tensor], rows: Tensor, training: bool) -> Tensor:
         """The layers between the first and the last, ``(batch, n_rows, n)`` in and out."""

@@ -87,6 +87,16 @@ def reshape(values: Tensor, shape: Sequence[int]) -> Tensor:
     return values.reshape(tuple(shape))
 
 
+def shape(values: Tensor) -> tuple[int, ...]:
+    """Lengths of the axes."""
+    return tuple(values.shape)
+
+
+def swapaxes(values: Tensor, first: int, second: int) -> Tensor:
+    """Two axes exchanged."""
+    return values.transpose(first, second)
+
+
 def stack(parts: Iterable[Tensor], axis: int = 0) -> Tensor:
     """Stack along a new axis."""
     return torch.stack(list(parts), axis)

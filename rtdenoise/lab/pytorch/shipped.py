@@ -1,4 +1,4 @@
-"""Dense spectral networks as they ship, in PyTorch: their arrays as they are in training, and what they teach."""
+"""Spectral networks as they ship, in PyTorch: their arrays as they are in training, and what they teach."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from rtdenoise.lab.losses.frames import Tensor
+from rtdenoise.lab.network import banded_form
 from rtdenoise.lab.pytorch.network import Forward
 from rtdenoise.lab.pytorch.operations import DEVICE
-from rtdenoise.methods.can.layers import features, fine
+from rtdenoise.methods.can.layers import banded, features, fine
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.weights import Network
 from rtdenoise.typing import F32
@@ -27,7 +28,7 @@ class Teacher:
     Parameters
     ----------
     network : Network
-        Dense, over spectra.
+        Over spectra.
     compute_dtype : {"float32", "bfloat16"}, optional
         Of its products; by default 16 bits on a processor that computes them faster (what comes out differs by -37 dB).
     """
@@ -48,7 +49,9 @@ class Teacher:
 
 
 def weight_names(spec: CanSpec) -> list[str]:
-    """Names of the arrays in the file of weights, in Keras' order."""
+    """Names of the arrays in the file of weights, in Keras' order; of banded networks those of training."""
+    if spec.bands:
+        return [*banded_form.shapes(spec), "skip"]
     layers = [f"{kind}{i}" for i in range(len(spec.dilations)) for kind in ("kernel", "bias")]
     behind = [f"fine{i}" for i in range(len(fine.shapes(spec.fine_channels)))]
     return ["first_kernel", "first_bias", *layers, "last_kernel", "last_bias", "skip", *behind]
@@ -66,26 +69,38 @@ def row_scales(spec: CanSpec, name: str, n_in: int) -> F32:
     return scales[:, np.newaxis]
 
 
-def folded(spec: CanSpec, arrays: Sequence[F32]) -> list[F32]:
-    """Arrays as the file of weights has them, from those of training, both in Keras' order."""
-    now = []
-    for name, array in zip(weight_names(spec), arrays, strict=True):
-        rows = array.reshape(-1, array.shape[-1])
-        now.append((rows * row_scales(spec, name, len(rows))).reshape(array.shape))
+def folded(spec: CanSpec, arrays: Sequence[F32]) -> dict[str, F32]:
+    """Arrays by their names in the file of weights, from those of training, in Keras' order."""
+    named = dict(zip(weight_names(spec), arrays, strict=True))
+    if spec.bands:
+        shared = banded.folded(named, spec.banded_shapes(), spec.gates)
+        return {**shared.arrays(), "skip": named["skip"]}
     share = np.float32(features.RESIDUAL_SCALE if spec.residual else 1.0)
-    for i, name in enumerate(weight_names(spec)):
+    now = {}
+    for name, array in named.items():
+        rows = array.reshape(-1, array.shape[-1])
+        now[name] = (rows * row_scales(spec, name, len(rows))).reshape(array.shape)
         if name.startswith("bias"):
-            now[i] = arrays[i] * share
-    now[1] = arrays[1] + np.float32(features.LOG_OFFSET) * now[0][: spec.n_bins].sum(axis=0)
+            now[name] = array * share
+    now["first_bias"] = named["first_bias"] + np.float32(features.LOG_OFFSET) * _of_level(spec, now["first_kernel"])
     return now
 
 
+def _of_level(spec: CanSpec, kernel: F32) -> F32:
+    """What the first layer makes of ones in the log power of all bins."""
+    total: F32 = kernel[: spec.n_bins].sum(axis=0)
+    return total
+
+
 def unfolded(network: Network) -> list[F32]:
-    """Arrays as they are in training, of a dense network over spectra: undoes `folded`."""
+    """Arrays as they are in training, in Keras' order, of a network over spectra: undoes `folded`."""
     spec = network.spec
+    if network.banded is not None and network.skip is not None:
+        named = banded.unfolded(network.banded, spec.gates) | {"skip": network.skip}
+        return [named[name] for name in weight_names(spec)]
     assert network.first is not None and network.last is not None and network.skip is not None
     layers = [a for pair in zip(network.kernels, network.biases, strict=True) for a in pair]
     given = [*network.first, *layers, *network.last, network.skip, *network.fine]
-    ones = folded(spec, [np.ones_like(a) for a in given])
-    bias = given[1] - np.float32(features.LOG_OFFSET) * given[0][: spec.n_bins].sum(axis=0)
+    ones = list(folded(spec, [np.ones_like(a) for a in given]).values())
+    bias = given[1] - np.float32(features.LOG_OFFSET) * _of_level(spec, given[0])
     return [given[0] / ones[0], bias, *(a / b for a, b in zip(given[2:], ones[2:], strict=True))]

@@ -178,13 +178,13 @@ def lessons_of(teacher: Model, mixer: Mixer, *, n_batches: int, share: float, ca
     Raises
     ------
     ConfigError
-        If it cannot teach: not a dense network over spectra, at another rate, or Keras runs without PyTorch.
+        If it cannot teach: not over spectra, at another rate, or Keras runs without PyTorch.
     """
     from rtdenoise.lab.network.keras_network import import_keras
 
     spec = teacher.spec
-    if spec.domain != "spectral" or spec.bands or spec.sample_rate != RATE:
-        raise ConfigError(f"teacher={spec.name} must be a dense network over spectra at {RATE} Hz, such as can-live")
+    if spec.domain != "spectral" or spec.sample_rate != RATE:
+        raise ConfigError(f"teacher={spec.name} must be a network over spectra at {RATE} Hz, such as can-live")
     if import_keras().backend.backend() != "torch":
         raise ConfigError(f"teacher={spec.name} needs PyTorch: set KERAS_BACKEND=torch, or leave teacher out")
     from rtdenoise.lab.pytorch.shipped import Teacher

@@ -67,9 +67,10 @@ class TrainSettings:
     decay_from, decay_steps : int
         Linear fall of the learning rate to a fiftieth, from this step on; 0 steps: constant to the end.
     compute_dtype : {"float32", "bfloat16"}
-        Of the convolutions' inputs and kernels; float16 would need its loss scaled.
+        Of the convolutions' inputs and kernels; float16 would need its loss scaled.  A network with bands has only
+        float32.
     teacher : str
-        A trained dense network over spectra, by name or folder; "": none.  What it makes of the mixtures is the target
+        A trained network over spectra, by name or folder; "": none.  What it makes of the mixtures is the target
         of a share of the batches, see `rtdenoise.lab.data.lessons`.
     taught : float
         That share, 0 to 1.
@@ -132,16 +133,21 @@ class TrainSettings:
         self._check_lengths()
         if self.batch_size % self.devices:
             raise ConfigError(f"batch_size={self.batch_size} must be a multiple of devices={self.devices}")
+        self._check_teacher()
+        if not 0.0 <= self.ema < 1.0:
+            raise ConfigError(f"ema={self.ema} must be at least 0 and below 1")
+        if self.compute_dtype not in _DTYPES:
+            raise ConfigError(f"compute_dtype={self.compute_dtype!r} must be one of {', '.join(_DTYPES)}")
+        if self.network.bands and self.compute_dtype != "float32":
+            raise ConfigError(f"compute_dtype={self.compute_dtype}: a network with bands computes in float32")
+
+    def _check_teacher(self) -> None:
         if not isinstance(self.teacher, str):
             raise ConfigError(f"teacher={self.teacher!r} must be the name or the folder of a model")
         if self.teacher and self.pairs:
             raise ConfigError(f"teacher={self.teacher} works with mixtures only: remove it, or set pairs: false")
         if not 0.0 <= self.taught <= 1.0:
             raise ConfigError(f"taught={self.taught} must be between 0 and 1")
-        if not 0.0 <= self.ema < 1.0:
-            raise ConfigError(f"ema={self.ema} must be at least 0 and below 1")
-        if self.compute_dtype not in _DTYPES:
-            raise ConfigError(f"compute_dtype={self.compute_dtype!r} must be one of {', '.join(_DTYPES)}")
 
     def _check_lengths(self) -> None:
         rate = self.network.sample_rate
@@ -186,11 +192,6 @@ def settings_from_mapping(values: dict[str, Any]) -> TrainSettings:
         given["network"] = spec_from_mapping(network)
     else:
         raise ConfigError("a training configuration needs network: a specification's name or a mapping")
-    if given["network"].bands:
-        raise ConfigError(
-            f"bands={given['network'].bands}: networks whose weights all bands share are trained by "
-            "benchmarks/banded_trial.py; leave bands out"
-        )
     mixtures = require_keys(given.get("mixtures") or {}, list(MixParams.__dataclass_fields__), "mixtures")
     given["mixtures"] = MixParams(**mixtures)
     given["data"] = given.get("data") or ""

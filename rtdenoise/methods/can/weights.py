@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtdenoise.errors import ModelError
-from rtdenoise.methods.can.layers import features, fine
+from rtdenoise.methods.can.layers import banded, features, fine
 from rtdenoise.methods.can.layers.above import Head
 from rtdenoise.methods.can.layers.banded import Banded
 from rtdenoise.methods.can.layers.low_rates import Changes
@@ -102,6 +102,8 @@ def from_keras(spec: CanSpec, model: Any) -> Network:
     def arrays(name: str) -> list[F32]:
         return [w.numpy().astype(np.float32) for w in model.get_layer(name).weights]
 
+    if spec.bands:
+        return _with_bands(spec, arrays("banded"))
     kernels: list[F32] = []
     biases: list[F32] = []
     for index in range(len(spec.dilations)):
@@ -120,6 +122,13 @@ def from_keras(spec: CanSpec, model: Any) -> Network:
     skip = arrays("skip")[0] if spec.domain == "spectral" else None
     behind = _fine(spec, [a for name in _fine_names(spec) for a in arrays(name)])
     return Network(spec, first, tuple(kernels), tuple(biases), (kernel, bias_), skip, behind)
+
+
+def _with_bands(spec: CanSpec, arrays: list[F32]) -> Network:
+    """A network whose weights all bands share, from its arrays of training and the skip connection's."""
+    shapes = spec.banded_shapes()
+    trained = dict(zip(banded.trained_shapes(shapes, spec.gates), arrays[:-1], strict=True))
+    return Network(spec, None, (), (), None, arrays[-1], banded=banded.folded(trained, shapes, spec.gates))
 
 
 def _fine_names(spec: CanSpec) -> list[str]:

@@ -9,10 +9,12 @@ Some layers end in a gated mean over time, as in quasi-recurrent networks (Bradb
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
 
+from rtdenoise.methods.can.layers import features
 from rtdenoise.typing import F32
 
 STRIDE = 4
@@ -23,6 +25,12 @@ KINDS = 5
 """Inputs of a bin: log power, its heights above mean and floor, and the compressed spectrum, real and imaginary."""
 OUTPUTS = 3
 """Outputs of a bin: the gain's logit, and two of the rotation."""
+_APART = ("values", "value_offsets", "gates", "gate_offsets", "points", "mixers", "mixed_offsets")
+"""Arrays whose first axis is that of layers, or of those that are gated."""
+_STEPPED = ("values", "value_offsets", "points", "mixed_offsets")
+_STEP = np.float32(features.RESIDUAL_SCALE)
+_LOGS = 3  # of the inputs of a bin
+_LOG_SCALE, _LOG_OFFSET = np.float32(features.LOG_SCALE), np.float32(features.LOG_OFFSET)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +127,42 @@ def multiplications(n_bins: int, bands: int, channels: int, taps: int, layers: i
     c, n = channels, groups(n_bins)
     ends = n * c * (2 * STRIDE * KINDS + 2 * bands + 2 * c + 3 * 2 * STRIDE * OUTPUTS)
     return ends + bands * c * ((layers + gated) * taps * c + layers * (c + bands))
+
+
+def trained_shapes(shapes: Mapping[str, tuple[int, ...]], gates: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """Shapes of the arrays of training, in their order: as `shapes`, but each layer's apart, ``values0`` and on."""
+    return {
+        part: shape[1:] if name in _APART else shape
+        for name, shape in shapes.items()
+        for part in _parts(name, shape, gates)
+    }
+
+
+def folded(trained: Mapping[str, F32], shapes: Mapping[str, tuple[int, ...]], gates: tuple[int, ...]) -> Banded:
+    """The weights from arrays of training, named as in `trained_shapes`, the constants of training folded in."""
+    arrays = {}
+    for name, shape in shapes.items():
+        parts = np.array([trained[part] for part in _parts(name, shape, gates)], np.float32)
+        arrays[name] = parts.reshape(shape) * (_STEP if name in _STEPPED else np.float32(1))
+    arrays["offset"][0] += _LOG_SCALE * _LOG_OFFSET * arrays["scale"][0]
+    arrays["scale"][:_LOGS] *= _LOG_SCALE
+    return Banded(**arrays)
+
+
+def unfolded(weights: Banded, gates: tuple[int, ...]) -> dict[str, F32]:
+    """Arrays of training from the weights: undoes `folded`."""
+    arrays = {name: array / (_STEP if name in _STEPPED else 1) for name, array in weights.arrays().items()}
+    arrays["scale"][:_LOGS] /= _LOG_SCALE
+    arrays["offset"][0] -= _LOG_SCALE * _LOG_OFFSET * arrays["scale"][0]
+    return {
+        part: values
+        for name, array in arrays.items()
+        for part, values in zip(_parts(name, array.shape, gates), array if name in _APART else [array], strict=True)
+    }
+
+
+def _parts(name: str, shape: tuple[int, ...], gates: tuple[int, ...]) -> list[str]:
+    """Names in training of what makes an array of `Banded`."""
+    if name not in _APART:
+        return [name]
+    return [f"{name}{n}" for n in (gates if name.startswith("gate") else range(shape[0]))]

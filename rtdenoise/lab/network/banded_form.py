@@ -1,0 +1,197 @@
+"""A network whose weights all bands share, for whole signals, in any backend's operations.
+
+See `rtdenoise.methods.can.layers.banded` for what it computes.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rtdenoise.methods.can.layers import banded, features
+from rtdenoise.methods.can.spec import CanSpec
+from rtdenoise.typing import F32
+
+Tensor = Any
+LAYER = "banded"
+"""Name of the Keras layer with all weights: those of `shapes`, then the skip connection's."""
+_STRIDE, _BEFORE, _KINDS, _OUTPUTS = banded.STRIDE, banded.BEFORE, banded.KINDS, banded.OUTPUTS
+_LONGEST_FRAMES = 250.0  # of the gated means at the start of training: 2 s at a hop of 8 ms
+_HOPS_MAX = 1 << 14  # of signals whose length a graph does not know
+_WARP = 1.6  # of the bands at the start: narrow below, wide above
+
+
+def shapes(spec: CanSpec) -> dict[str, tuple[int, ...]]:
+    """Shapes of all weights but the skip connection's, in their order."""
+    return banded.trained_shapes(spec.banded_shapes(), spec.gates)
+
+
+def outputs(ops: Any, spec: CanSpec, weights: Mapping[str, Tensor], rows: Tensor) -> Tensor:
+    """What the network makes of its inputs.
+
+    Parameters
+    ----------
+    ops : module
+        Of functions like those of `keras.ops`.
+    spec : CanSpec
+    weights : mapping
+        Tensors of `shapes`.
+    rows : (batch, n_hops, n_inputs) tensor
+        See `rtdenoise.lab.network.spectral_form.spectral_inputs`.
+
+    Returns
+    -------
+    (batch, n_hops, n_outputs) tensor
+        Without the skip connection.
+    """
+    groups = _entered(ops, spec, weights, rows)
+    bands = _across(ops, groups, weights["down"])
+    for index in range(len(spec.dilations)):
+        bands = _layer(ops, spec, weights, index, bands)
+    return _left(ops, spec, weights, bands, groups)
+
+
+def _across(ops: Any, values: Tensor, matrix: Tensor) -> Tensor:
+    """``(bands out, bands in)`` times the last axis but one of ``(batch, n_hops, bands in, channels)``."""
+    return ops.matmul(matrix, values)
+
+
+def _entered(ops: Any, spec: CanSpec, weights: Mapping[str, Tensor], rows: Tensor) -> Tensor:
+    """Groups of bins, ``(batch, n_hops, groups, channels)``."""
+    n, bins, hops = banded.groups(spec.n_bins), spec.n_bins, ops.shape(rows)[1]
+    inputs = ops.reshape(rows, (-1, hops, _KINDS, bins)) * weights["scale"] + weights["offset"]
+    inputs = ops.pad(inputs, [[0, 0], [0, 0], [0, 0], [_BEFORE, (n + 1) * _STRIDE - _BEFORE - bins]])
+    fours = ops.swapaxes(ops.reshape(inputs, (-1, hops, _KINDS, n + 1, _STRIDE)), 2, 3)
+    fours = ops.reshape(fours, (-1, hops, n + 1, _KINDS * _STRIDE))
+    eights = ops.concatenate([fours[:, :, :-1], fours[:, :, 1:]], -1)
+    return ops.leaky_relu(ops.matmul(eights, weights["entry"]) + weights["entry_bias"], spec.slope)
+
+
+def _layer(ops: Any, spec: CanSpec, weights: Mapping[str, Tensor], index: int, rows: Tensor) -> Tensor:
+    """A convolution over time, and a mixer over bands; ``(batch, n_hops, bands, channels)`` in and out."""
+    shape = spec.bands, spec.channels
+    heard = _past(ops, rows, spec.kernel, spec.dilations[index])
+    values = ops.matmul(heard, weights[f"values{index}"]) + ops.reshape(weights[f"value_offsets{index}"], shape)
+    values = ops.leaky_relu(values, spec.slope)
+    if index in spec.gates:
+        keep = ops.matmul(heard, weights[f"gates{index}"]) + ops.reshape(weights[f"gate_offsets{index}"], shape)
+        values = gated_mean(ops, values, ops.sigmoid(keep))
+    rows = rows + features.RESIDUAL_SCALE * values
+    mixed = _across(ops, ops.matmul(rows, weights[f"points{index}"]), weights[f"mixers{index}"])
+    mixed = ops.leaky_relu(mixed + ops.reshape(weights[f"mixed_offsets{index}"], shape), spec.slope)
+    return rows + features.RESIDUAL_SCALE * mixed
+
+
+def _past(ops: Any, rows: Tensor, taps: int, dilation: int) -> Tensor:
+    """Rows of this hop and of those before, the oldest first, joined along the channels; silence before the first."""
+    hops, reach = ops.shape(rows)[1], (taps - 1) * dilation
+    padded = ops.pad(rows, [[0, 0], [reach, 0], [0, 0], [0, 0]])
+    return ops.concatenate([padded[:, k * dilation : k * dilation + hops] for k in range(taps)], -1)
+
+
+def gated_mean(ops: Any, values: Tensor, keep: Tensor) -> Tensor:
+    """``m[t] = keep[t] m[t - 1] + (1 - keep[t]) values[t]`` along the second axis, from zero on.
+
+    By doubling: after round k each hop has heard those up to ``2**k`` before it.
+    """
+    hops, mean, reach = ops.shape(values)[1], (1.0 - keep) * values, 1
+    while reach < (values.shape[1] or _HOPS_MAX):
+        before = [[0, 0], [reach, 0], *[[0, 0]] * (len(values.shape) - 2)]
+        mean = mean + keep * ops.pad(mean, before)[:, :hops]
+        keep = keep * ops.pad(keep, before)[:, :hops]
+        reach *= 2
+    return mean
+
+
+def _left(ops: Any, spec: CanSpec, weights: Mapping[str, Tensor], bands: Tensor, groups: Tensor) -> Tensor:
+    """Outputs of bins."""
+    n, hops = banded.groups(spec.n_bins), ops.shape(groups)[1]
+    both = ops.concatenate([_across(ops, bands, weights["up"]), groups], -1)
+    merged = ops.leaky_relu(ops.matmul(both, weights["merge"]) + weights["merge_bias"], spec.slope)
+    padded = ops.pad(merged, [[0, 0], [0, 0], [1, 1], [0, 0]])
+    around = ops.concatenate([padded[:, :, k : k + n] for k in range(3)], -1)
+    found = ops.reshape(ops.matmul(around, weights["decoder"]), (-1, hops, n, _OUTPUTS, 2 * _STRIDE))
+    found = ops.swapaxes(found, 2, 3)
+    lower, upper = (
+        ops.reshape(half, (-1, hops, _OUTPUTS, n * _STRIDE)) for half in (found[..., :_STRIDE], found[..., _STRIDE:])
+    )
+    above = ops.pad(upper, [[0, 0], [0, 0], [0, 0], [_STRIDE, 0]])[..., : spec.n_bins]
+    below = ops.pad(lower, [[0, 0], [0, 0], [0, 0], [0, spec.n_bins - n * _STRIDE]])
+    return ops.reshape(below + above + weights["output_offset"], (-1, hops, spec.n_outputs))
+
+
+def starts(spec: CanSpec, rng: np.random.Generator) -> dict[str, F32]:
+    """Weights before training, of `shapes`."""
+    found = {name: _start(name, shape, spec, rng) for name, shape in shapes(spec).items()}
+    down = _triangles(spec.bands, banded.groups(spec.n_bins)).T
+    return found | {"down": down, "up": np.ascontiguousarray(down.T)}
+
+
+def _start(name: str, shape: tuple[int, ...], spec: CanSpec, rng: np.random.Generator) -> F32:
+    """Initial values of an array: Gaussian in matrices, narrower where more is summed."""
+    values = np.zeros(shape, np.float32)
+    frames = np.exp(np.linspace(0.0, math.log(_LONGEST_FRAMES), spec.channels)).astype(np.float32)
+    if name == "scale":
+        values[:] = 1.0
+    elif name == "output_offset":
+        values[0] = features.GAIN_START
+    elif name.startswith("gate_offsets"):  # means over one frame to two seconds
+        values[:] = np.tile(np.log(frames - 0.7), spec.bands)
+    elif name == "decoder":
+        values[:] = 0.02 * rng.standard_normal(shape)
+    elif len(shape) == 2 and name not in ("offset", "down", "up"):
+        gain = {"m": 1.0, "g": features.RESIDUAL_SCALE}.get(name[0], math.sqrt(2.0 / (1.0 + spec.slope**2)))
+        values[:] = gain / math.sqrt(shape[1] if name.startswith("mixers") else shape[0]) * rng.standard_normal(shape)
+    return values
+
+
+def _triangles(n_bands: int, n_groups: int) -> F32:
+    """Shares of groups of bins in bands at the start of training, ``(n_groups, n_bands)``, each of length 1."""
+    edges = np.linspace(0.0, 1.0, n_bands + 1) ** _WARP * n_groups
+    centres, widths = (edges[1:] + edges[:-1]) / 2, np.maximum(1.0, np.diff(edges))
+    shares = np.maximum(0.0, 1.0 - np.abs(np.arange(n_groups)[:, np.newaxis] + 0.5 - centres) / widths)
+    normal: F32 = (shares / np.linalg.norm(shares, axis=0)).astype(np.float32)
+    return normal
+
+
+@functools.cache
+def layer_class(keras: Any) -> Any:
+    """The class of the Keras layer with all weights; a factory, because Keras is imported late."""
+
+    class BandedLayers(keras.layers.Layer):  # type: ignore[misc]  # keras is untyped
+        """``(rows, heights)`` of `spectral_form.spectral_inputs` to ``(batch, n_hops, n_outputs)``: see `outputs`."""
+
+        def __init__(self, spec: CanSpec, **arguments: Any) -> None:
+            super().__init__(**arguments)
+            self.spec = spec
+
+        def build(self, rows_shape: Any, heights_shape: Any) -> None:
+            first = starts(self.spec, np.random.default_rng(random.getrandbits(64)))  # seeded by set_random_seed
+            self.named = {name: self._weight(name, values) for name, values in first.items()}
+            skip = np.zeros((2, self.spec.n_bins), np.float32)
+            skip[1] = features.FLOOR_SKIP_START
+            self.skip = self._weight("skip", skip)
+            self.built = True
+
+        def _weight(self, name: str, values: F32) -> Any:
+            return self.add_weight(
+                shape=values.shape,
+                initializer=lambda shape, dtype=None: keras.ops.convert_to_tensor(values, dtype),
+                name=name,
+            )
+
+        def call(self, rows: Tensor, heights: Tensor) -> Tensor:
+            ops = keras.ops
+            gain = ops.sum(heights * self.skip, 2)
+            around = ops.pad(gain, [[0, 0], [0, 0], [0, self.spec.n_outputs - self.spec.n_bins]])
+            return outputs(ops, self.spec, self.named, rows) + around
+
+        def compute_output_shape(self, rows_shape: Any, heights_shape: Any) -> Any:
+            return (*rows_shape[:-1], self.spec.n_outputs)
+
+    return BandedLayers

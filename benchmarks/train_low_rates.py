@@ -2,7 +2,6 @@ r"""Train what a network changes of its weights at low rates, where half of the 
 
     KERAS_BACKEND=torch OMP_NUM_THREADS=1 python -m benchmarks.train_low_rates train low.pt can-live --data data
     KERAS_BACKEND=torch python -m benchmarks.train_low_rates export low.pt can-live
-    KERAS_BACKEND=torch python -m benchmarks.train_low_rates judge can-live --data data
 
 Each matrix of the network gets the product of two of rank 16 added (Hu et al. 2021, "LoRA"), which begins as zero;
 smaller arrays are trained as they are.  Both continue from the model's own `low.npz` if that has the same rank.
@@ -11,8 +10,7 @@ the full band (`rtdenoise.lab.data.lessons`).  With ``--like`` they begin with w
 of the same shapes.  Mixtures and losses are those of configs/can-live.yaml without DNSMOS, with bands that end
 between 3.4 and 4 kHz; the network reads the image that it reads at 8 kHz (`rtdenoise.methods.can.compiled.band_end`).
 ``export`` writes `low.npz` into the model's folder (`rtdenoise.methods.can.layers.low_rates`), which the compiled
-engine uses at rates below 10 kHz.  ``judge`` prints PESQ-nb, eSTOI and SI-SDR of validation mixtures processed at 8
-kHz, and of what came out at 16 kHz brought down.
+engine uses at rates below 10 kHz.  `benchmarks/validation.py` prints the figures.
 """
 
 from __future__ import annotations
@@ -27,20 +25,20 @@ from typing import Any
 import numpy as np
 import torch
 
-import rtdenoise
-from benchmarks.banded_trial import BATCH, DECAY, RATE, SECONDS, at_8_khz, lessons, scores
 from rtdenoise.lab.data.batches import Batch
-from rtdenoise.lab.data.validation import validation_set
 from rtdenoise.lab.losses.terms import build_loss
 from rtdenoise.lab.pytorch.low_rates import Adapted, top
 from rtdenoise.lab.pytorch.memory import keep_memory
 from rtdenoise.lab.pytorch.shipped import fastest_dtype
-from rtdenoise.lab.training.session import default_cache, open_mixer
+from rtdenoise.lab.training.session import default_cache, lessons_of, open_mixer
 from rtdenoise.lab.training.settings import load_settings
 from rtdenoise.methods.can.layers.low_rates import load_changes
 from rtdenoise.methods.can.models import LOW_RATES, open_model, write_checksums
 from rtdenoise.methods.can.spec import CanSpec
 
+RATE = 16000
+BATCH, SECONDS = 4, 4.0
+DECAY = 0.997  # of the means of the weights
 WARM_UP, FALLING = 50, 0.3
 """Steps in which the learning rate rises; share of the run after which it falls, as half a cosine."""
 KEEP_EVERY_SECONDS = 300.0
@@ -50,14 +48,12 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     tasks = parser.add_subparsers(dest="task", required=True)
-    for task in ("train", "judge", "export"):
+    for task in ("train", "export"):
         sub = tasks.add_parser(task)
-        if task != "judge":
-            sub.add_argument("file", type=Path, help="of the run")
+        sub.add_argument("file", type=Path, help="of the run")
         sub.add_argument("model", help="a shipped network, or the folder of one")
-        if task != "export":
-            sub.add_argument("--data", type=Path, required=True, help="folder of recordings")
         if task == "train":
+            sub.add_argument("--data", type=Path, required=True, help="folder of recordings")
             sub.add_argument("--minutes", type=float, default=60.0, help="of processor time, those before included")
             sub.add_argument("--rate", type=float, default=1e-3, help="the highest learning rate")
             sub.add_argument(
@@ -74,22 +70,16 @@ def main() -> None:
                 "--like", nargs=2, metavar=("MODEL", "RUN"), help="begin with what a run changed of another model"
             )
             sub.add_argument("--rank", type=int, default=16, help="of the products")
-        if task == "judge":
-            sub.add_argument("--clips", type=int, default=40)
     options = parser.parse_args()
     if options.task == "export":
         export(options)
         return
     settings = load_settings(Path("can-live"))
-    split = "train" if options.task == "train" else "dev"
-    mixer = open_mixer(options.data, split, settings.mixtures, cache=default_cache(), sample_rate=RATE)
-    if options.task == "train":
-        terms = [dict(term) for term in settings.loss if term["term"] != "opinion"]
-        for term in terms:
-            term["weight"] *= options.estoi if term["term"] == "estoi" else 1.0
-        train(options, mixer, build_loss(terms))
-    else:
-        judge(options, mixer)
+    mixer = open_mixer(options.data, "train", settings.mixtures, cache=default_cache(), sample_rate=RATE)
+    terms = [dict(term) for term in settings.loss if term["term"] != "opinion"]
+    for term in terms:
+        term["weight"] *= options.estoi if term["term"] == "estoi" else 1.0
+    train(options, mixer, build_loss(terms))
 
 
 def train(options: argparse.Namespace, mixer: Any, loss_of: Callable[..., torch.Tensor]) -> None:
@@ -119,7 +109,16 @@ def train(options: argparse.Namespace, mixer: Any, loss_of: Callable[..., torch.
         mean, step, before = kept["mean"], kept["step"], kept["spent"]
     began = saved = time.process_time()
     losses = []
-    source = lessons(mixer, options.teacher or options.model, options.lessons, options.taught, options.seed)
+    source = lessons_of(
+        open_model(options.teacher or options.model),
+        mixer,
+        n_batches=options.lessons,
+        share=options.taught,
+        cache=default_cache(),
+        seed=options.seed,
+        batch_size=BATCH,
+        n_samples=round(SECONDS * RATE),
+    )
     print(f"{sum(p.numel() for p in network.parameters())} weights", flush=True)
     for batch in source(step):
         now = time.process_time()
@@ -201,15 +200,6 @@ def export(options: argparse.Namespace) -> None:
     network.load_state_dict(kept["mean"])
     (model.folder / LOW_RATES).write_bytes(network.changes())
     write_checksums(model.folder)
-
-
-def judge(options: argparse.Namespace, mixer: Any) -> None:
-    """Print the figures of a model at 8 kHz."""
-    noisy, target = validation_set(mixer, clips=options.clips, n_samples=5 * RATE, cache=default_cache())
-    low_target, low_noisy = at_8_khz(target), at_8_khz(noisy)
-    for name, clips, rate in (("to 8 kHz", noisy, RATE), ("at 8 kHz", low_noisy, RATE // 2)):
-        out = np.stack([rtdenoise.denoise(clip, rate, method="CAN", model=options.model) for clip in clips])
-        print(name, *scores(low_target, out if rate < RATE else at_8_khz(out), RATE // 2), flush=True)
 
 
 if __name__ == "__main__":

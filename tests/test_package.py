@@ -154,7 +154,7 @@ def test_without_extras_the_main_job_is_done(core, tmp_path):
             "leave --engine out, or give --model the folder models/can-small",
         ),
         (
-            "-f in.flac --model can-small --set can.precision=int8",
+            "-f in.flac --model can-live --set can.precision=int8",
             "leave can.precision out, or give --model the folder",
         ),
         ("train can-small --data . --start models/can-small/start.npz", "take it from a source checkout of rtdenoise"),

@@ -36,14 +36,13 @@ rng = np.random.default_rng(1)
 noisy = 0.1 * rng.standard_normal((2, 16384)).astype(np.float32)
 PYRAMID = (1, 2, 8)
 KINDS = {
-    "live": replace(SPECS["can-small"], channels=12, dilations=PYRAMID),
+    "live": CanSpec(name="l", domain="spectral", channels=12, dilations=PYRAMID, residual=True, mask="magnitude"),
     "no delay": replace(SPECS["can-wave"], channels=12, dilations=PYRAMID),
     "fine": replace(SPECS["can-live"], channels=12, dilations=PYRAMID, hop=64, mean_rows=2, fine_channels=6),
     "wave": replace(SPECS["germain2018-causal"], channels=6, dilations=PYRAMID),
     "centred": replace(SPECS["germain2018"], channels=6, dilations=PYRAMID),
     "framed": CanSpec(name="f", domain="framed", channels=8, dilations=PYRAMID, residual=True, frame=32, stride=16),
-    "banded": CanSpec(name="b", domain="spectral", channels=16, bands=8, dilations=(1, 2, 8), gates=(1,), residual=True,
-        mask="complex"),
+    "banded": replace(SPECS["can-small"], bands=8, dilations=(1, 2, 8), gates=(1,)),
     "banded, two taps": CanSpec(name="b2", domain="spectral", channels=16, bands=4, dilations=(2, 1), gates=(0, 1),
         residual=True, mask="complex", kernel=2),
 }
@@ -223,6 +222,7 @@ from dataclasses import replace
 from pathlib import Path
 import numpy as np, keras
 from rtdenoise.methods.can.spec import CanSpec
+from rtdenoise.methods.can.specs import SPECS
 from rtdenoise.lab.training.loop import Trainer
 from rtdenoise.lab.training.settings import TrainSettings
 from tests.lab.test_training import TINY
@@ -254,8 +254,7 @@ for _ in range(7): rest.train_step(batch)
 for a, b in zip(whole.network.weights, rest.network.weights):
     assert np.array_equal(keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b)), a.path
 assert rest.enhance(noisy).shape == (2, n - TINY.latency_samples)
-banded = CanSpec(name="b", domain="spectral", channels=16, bands=8, dilations=(1, 2), gates=(1,), residual=True,
-    mask="complex")
+banded = replace(SPECS["can-small"], bands=8, dilations=(1, 2), gates=(1,))
 trainer = Trainer(replace(settings, network=banded, crop_seconds=8192 / 16000), folder / "banded")
 noisy, target = (np.pad(a, ((0, 0), (0, 128))) for a in (noisy, target))
 batch = Batch(noisy, target, batch.scale)

@@ -128,7 +128,7 @@ def model_from_checkpoint(path: Path, spec: CanSpec, *, averaged: bool = True) -
     spec : CanSpec
         Network the run trained; only runtime values (`mask_power`, `gain_min_db`) may differ.
     averaged : bool
-        Use the averaged weights instead of the last ones.
+        Use the averaged weights, where the checkpoint has them, instead of the last ones.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def model_from_checkpoint(path: Path, spec: CanSpec, *, averaged: bool = True) -
 
     checkpoint = load_checkpoint(path)
     model = build_network(spec)
-    arrays = checkpoint.averages if averaged else checkpoint.weights
+    arrays = (averaged and checkpoint.averages) or checkpoint.weights
     shapes = [tuple(w.shape) for w in model.weights]
     if differences(spec, checkpoint.facts) or shapes != [a.shape for a in arrays]:
         raise ModelError(f"{path}: the checkpoint does not fit the specification {spec.name!r}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -148,6 +148,51 @@ def _start(name: str, shape: tuple[int, ...], spec: CanSpec, rng: np.random.Gene
         gain = {"m": 1.0, "g": features.RESIDUAL_SCALE}.get(name[0], math.sqrt(2.0 / (1.0 + spec.slope**2)))
         values[:] = gain / math.sqrt(shape[1] if name.startswith("mixers") else shape[0]) * rng.standard_normal(shape)
     return values
+
+
+def grown(spec: CanSpec, arrays: Sequence[F32], rng: np.random.Generator) -> list[F32]:
+    """Weights of a network with fewer channels, made those of a wider one that computes the same.
+
+    What new channels hear is random, and what old ones hear of them zero, so that training changes both at once
+    (Chen, Goodfellow, Shlens 2016, "Net2Net", arXiv:1511.05641, without copies of channels).
+
+    Parameters
+    ----------
+    spec : CanSpec
+        Of the wider network.
+    arrays : sequence of arrays
+        Of `shapes` with fewer channels, then the skip connection's; others are returned as they are.
+    rng : numpy Generator
+    """
+    fresh = starts(spec, rng)
+    if len(arrays) != len(fresh) + 1:
+        return list(arrays)
+    c = len(arrays[list(fresh).index("entry_bias")])
+    pairs = list(zip(fresh.values(), arrays, strict=False))
+    if c > spec.channels or not all(_grows(former.shape, now.shape, c, spec.channels) for now, former in pairs):
+        return list(arrays)
+    return [*(_widened(now, former, c, spec.channels) for now, former in pairs), arrays[-1]]
+
+
+def _grows(was: tuple[int, ...], now: tuple[int, ...], c: int, wider: int) -> bool:
+    """Whether every axis stays as it is, or has blocks of `wider` channels where it had blocks of `c`."""
+    return len(was) == len(now) and all(
+        a == b or (a % c == 0 and a // c * wider == b) for a, b in zip(was, now, strict=True)
+    )
+
+
+def _widened(fresh: F32, former: F32, c: int, wider: int) -> F32:
+    """`fresh` with `former` in the old channels; blocks of `c` channels become blocks of more along any axis."""
+    places = [
+        np.arange(was) if was == now else (np.arange(was // c)[:, None] * wider + np.arange(c)).ravel()
+        for was, now in zip(former.shape, fresh.shape, strict=True)
+    ]
+    found = fresh.copy()
+    if fresh.ndim == 2 and len(places[0]) < len(fresh):
+        heard = np.setdiff1d(np.arange(len(fresh)), places[0])
+        found[np.ix_(heard, places[1])] = 0.0
+    found[np.ix_(*places)] = former
+    return found
 
 
 def _triangles(n_bands: int, n_groups: int) -> F32:

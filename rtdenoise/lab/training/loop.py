@@ -103,8 +103,8 @@ class Trainer(Run):
     def start(self, path: Path) -> None:
         """Start a new run from another run's weights: new optimiser and schedule; the audio count continues.
 
-        A network with a magnitude mask may initialise one with a complex mask, and one without fine layers one with
-        them: the new parts have no effect at first.
+        A network with a magnitude mask may initialise one with a complex mask, one without fine layers one with
+        them, and one with bands one with more channels: the new parts have no effect at first.
 
         Raises
         ------

@@ -67,8 +67,8 @@ class TrainSettings:
     decay_from, decay_steps : int
         Linear fall of the learning rate to a fiftieth, from this step on; 0 steps: constant to the end.
     compute_dtype : {"float32", "bfloat16"}
-        Of the convolutions' inputs and kernels; float16 would need its loss scaled.  A network with bands has only
-        float32.
+        Of the convolutions' inputs and kernels; float16 would need its loss scaled.  A network with bands computes
+        in float32 whatever this says.
     teacher : str
         A trained network over spectra, by name or folder; "": none.  What it makes of the mixtures is the target
         of a share of the batches, see `rtdenoise.lab.data.lessons`.
@@ -138,8 +138,6 @@ class TrainSettings:
             raise ConfigError(f"ema={self.ema} must be at least 0 and below 1")
         if self.compute_dtype not in _DTYPES:
             raise ConfigError(f"compute_dtype={self.compute_dtype!r} must be one of {', '.join(_DTYPES)}")
-        if self.network.bands and self.compute_dtype != "float32":
-            raise ConfigError(f"compute_dtype={self.compute_dtype}: a network with bands computes in float32")
 
     def _check_teacher(self) -> None:
         if not isinstance(self.teacher, str):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rtdenoise.errors import ModelError
+from rtdenoise.lab.network import banded_form
 
 
 def assign(variables: list[Any], arrays: list[Any], path: Path) -> None:
@@ -25,12 +27,15 @@ def assign(variables: list[Any], arrays: list[Any], path: Path) -> None:
 
 
 def widened(arrays: list[Any], network: Any) -> list[Any]:
-    """Adapt arrays of a network with fewer inputs or outputs, or no layers after the stack, to a Keras network.
+    """Adapt arrays of a network with fewer inputs, outputs or, with bands, channels, or no fine layers, to a Keras one.
 
     New parts are zero, or keep the network's initial values, so that it computes the same.  The first array may have
     fewer rows, others fewer columns; `assign` rejects anything else.
     """
     variables = network.weights
+    for layer in network.layers:
+        if layer.name == banded_form.LAYER:
+            return banded_form.grown(layer.spec, arrays, np.random.default_rng(random.getrandbits(64)))
     new = [v.numpy() for v in variables[len(arrays) :] if v.path.startswith("fine")]
     shapes = [tuple(v.shape) for v in variables]
     if len(arrays) + len(new) != len(shapes):

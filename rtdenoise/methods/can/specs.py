@@ -48,10 +48,12 @@ SPECS: dict[str, CanSpec] = {
         CanSpec(
             name="can-small",
             domain="spectral",
-            channels=64,
-            dilations=_PYRAMID * 2,
+            channels=16,
+            bands=16,
+            dilations=(1, 2, 4, 8) * 2,
+            gates=(1, 3, 5, 7),
             residual=True,
-            mask="magnitude",
+            mask="complex",
         ),
     )
 }

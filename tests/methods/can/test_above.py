@@ -39,7 +39,7 @@ def folder(tmp_path):
     found = shutil.copytree(models_folder() / "can-small", tmp_path / "mine")
     spec = open_model(found).spec
     rng = np.random.default_rng(0)
-    arrays = {name: rng.normal(0, 0.3, shape) for name, shape in above.shapes(spec.channels).items()}
+    arrays = {name: rng.normal(0, 0.3, shape) for name, shape in above.shapes(spec.width).items()}
     (found / ABOVE).write_bytes(above.head_as_bytes(above.Head(**arrays)))
     write_checksums(found)
     return found

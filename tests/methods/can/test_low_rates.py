@@ -31,8 +31,8 @@ from tests.methods.can.tolerances import CAN_EXACT_ATOL
 
 
 def changes() -> tuple[dict[str, np.ndarray], dict[str, tuple[np.ndarray, np.ndarray]]]:
-    """Of can-small: some arrays replaced, to some matrices products of rank 2 added."""
-    rng, network = np.random.default_rng(0), open_model("can-small").network()
+    """Of can-wave: some arrays replaced, to some matrices products of rank 2 added."""
+    rng, network = np.random.default_rng(0), open_model("can-wave").network()
     replaced = {"skip": network.skip + rng.normal(0, 0.1, network.skip.shape), "bias0": network.biases[0] * 0.5}
     matrices = {"first_kernel": network.first[0], "kernel3": network.kernels[3]}
     added = {
@@ -45,7 +45,7 @@ def changes() -> tuple[dict[str, np.ndarray], dict[str, tuple[np.ndarray, np.nda
 @pytest.fixture
 def folder(tmp_path):
     """A model with such changes."""
-    found = shutil.copytree(models_folder() / "can-small", tmp_path / "mine")
+    found = shutil.copytree(models_folder() / "can-wave", tmp_path / "mine")
     (found / LOW_RATES).write_bytes(changes_as_bytes(*changes()))
     write_checksums(found)
     return found
@@ -72,13 +72,13 @@ def test_at_a_low_rate_the_output_is_that_of_the_changed_weights(folder):
     signal = noise(60 * denoiser.hop)
     expected = reference.whole_signal(open_model(folder).network(8000), signal, denoiser.framing)
     assert_allclose(stream(denoiser, signal), expected, atol=CAN_EXACT_ATOL)
-    unchanged = build_can("can-small", sample_rate=8000)
+    unchanged = build_can("can-wave", sample_rate=8000)
     assert np.max(np.abs(stream(unchanged, signal) - expected)) > 100 * CAN_EXACT_ATOL
 
 
 @pytest.mark.parametrize("rate", [BELOW_HZ, 16000, 48000, None])
 def test_at_other_rates_nothing_changes(folder, rate):
-    with_changes, without = build_can(folder, sample_rate=rate), build_can("can-small", sample_rate=rate)
+    with_changes, without = build_can(folder, sample_rate=rate), build_can("can-wave", sample_rate=rate)
     signal = noise(20 * without.hop)
     assert_array_equal(stream(with_changes, signal), stream(without, signal))
 
@@ -103,7 +103,7 @@ def test_the_audio_callback_and_files_run_them_too(folder):
         assert_array_equal(weights, packed_weights(open_model(folder).network(rate)))
     signal = noise(8000)
     whole = rtdenoise.denoise(signal, 8000, method="CAN", model=str(folder))
-    assert not np.allclose(whole, rtdenoise.denoise(signal, 8000, method="CAN", model="can-small"), atol=1e-3)
+    assert not np.allclose(whole, rtdenoise.denoise(signal, 8000, method="CAN", model="can-wave"), atol=1e-3)
 
 
 @pytest.mark.parametrize(

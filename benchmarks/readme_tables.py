@@ -13,7 +13,7 @@ harm.
 ``--take`` first copies new records of `benchmarks/quality.py`, `rtdenoise bench`, `benchmarks/cost.py`,
 `benchmarks/can_speed.py`, `benchmarks/harm.py`, `benchmarks/bands.py` and `benchmarks/full_band.py` into
 benchmarks/records, without their single clips and histograms.  Of the systems of an earlier record those that a new
-record of quality lacks are kept, if both are of the same mixtures.
+record of quality, harm, bands or full_band lacks are kept, if both are of the same mixtures.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ PAGES = (
     *CARDS,
 )
 NAMES = ("quality", "bench", "cost", "can", "harm", "bands", "full_band")
+_MATERIAL = ("seed", "every", "split", "clips", "seconds")
+"""Fields of records of harm, bands and full_band that say which mixtures they are of."""
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
 
 _TITLES = {
@@ -114,6 +116,8 @@ def take(name: str, file: Path, records: Path) -> None:
     before = _read(name, records)
     if name == "quality" and before and before["material"] == record["material"]:
         record = _with_others(record, before)
+    elif name in ("harm", "bands", "full_band") and before and all(before.get(k) == record.get(k) for k in _MATERIAL):
+        record = _with_other_rows(record, before)
     records.mkdir(parents=True, exist_ok=True)
     (records / f"{name}.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -131,6 +135,20 @@ def _with_others(record: dict[str, Any], before: Mapping[str, Any]) -> dict[str,
     }
     kept = {name: earlier[name] for name in names if name not in record["systems"]}
     return record | merged | ({"kept": kept} if kept else {})
+
+
+def _with_other_rows(record: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with rows of systems that only the earlier one has; `kept` says when those were measured."""
+    measured = {row["system"] for row in record["rows"]}
+    others = [row for row in before["rows"] if row["system"] not in measured]
+    if not others:
+        return record
+    origin = {key: before[key] for key in ("created", "version", "commit") if key in before}
+    earlier = before.get("kept", {})
+    kept = {row["system"]: earlier.get(row["system"], origin) for row in others}
+    order = list(dict.fromkeys(row["system"] for row in [*before["rows"], *record["rows"]]))
+    rows = sorted([*others, *record["rows"]], key=lambda row: order.index(row["system"]))
+    return record | {"rows": rows, "kept": kept}
 
 
 def _compact(value: Any) -> Any:

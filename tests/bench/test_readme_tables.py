@@ -110,6 +110,29 @@ def test_a_new_record_keeps_what_only_the_earlier_one_has(tables, place):
     assert "WF low" not in (folder / "README.md").read_text(), "figures of other mixtures cannot stand beside these"
 
 
+@pytest.mark.parametrize("name", ["harm", "bands", "full_band"])
+def test_rows_of_other_systems_are_kept_if_they_are_of_the_same_mixtures(tables, tmp_path, name):
+    def record(version, *systems, seed=1):
+        rows = [{"case": "full", "system": system, "version": version} for system in systems]
+        return {"version": version, "seed": seed, "clips": 3, "rows": rows}
+
+    def take(new):
+        (tmp_path / "new.json").write_text(json.dumps(new))
+        tables.take(name, tmp_path / "new.json", tmp_path / "records")
+        return json.loads((tmp_path / "records" / f"{name}.json").read_text())
+
+    assert "kept" not in take(record("1", "WF:low", "rnnoise"))
+    second = take(record("2", "CAN:can-small", "WF:low"))
+    assert [(row["system"], row["version"]) for row in second["rows"]] == [
+        ("WF:low", "2"),
+        ("rnnoise", "1"),
+        ("CAN:can-small", "2"),
+    ]
+    assert second["kept"] == {"rnnoise": {"version": "1"}}
+    assert take(record("3", "WF:low"))["kept"] == {"rnnoise": {"version": "1"}, "CAN:can-small": {"version": "2"}}
+    assert len(take(record("4", "WF:low", seed=2))["rows"]) == 1
+
+
 def test_a_card_has_its_network_beside_others(tables, tmp_path):
     entry = {"kind": "own", "latency_ms": 16.0, "mean": {"pesq_wb": mean(1.75)}, "by_snr": {"0": {"pesq_wb": 1.5}}}
     metrics = ("estoi", "si_sdr_db", "dnsmos_ovrl")

@@ -69,12 +69,13 @@ def main() -> None:
             sub.add_argument(
                 "--like", nargs=2, metavar=("MODEL", "RUN"), help="begin with what a run changed of another model"
             )
+            sub.add_argument("--set", action="append", metavar="KEY=VALUE", help="change of configs/can-live.yaml")
             sub.add_argument("--rank", type=int, default=16, help="of the products")
     options = parser.parse_args()
     if options.task == "export":
         export(options)
         return
-    settings = load_settings(Path("can-live"))
+    settings = load_settings(Path("can-live"), options.set)
     mixer = open_mixer(options.data, "train", settings.mixtures, cache=default_cache(), sample_rate=RATE)
     terms = [dict(term) for term in settings.loss if term["term"] != "opinion"]
     for term in terms:

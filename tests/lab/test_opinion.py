@@ -23,9 +23,9 @@ needs_network = pytest.mark.skipif(
 )
 
 
-def value(target: np.ndarray, estimate: np.ndarray, clips: int = 1) -> float:
+def value(target: np.ndarray, estimate: np.ndarray, clips: int = 1, seconds: float = 0.0) -> float:
     convert = keras.ops.convert_to_tensor
-    loss = build_loss([{"term": "opinion", "clips": clips}])
+    loss = build_loss([{"term": "opinion", "clips": clips, "seconds": seconds}])
     return float(loss(convert(target.astype(np.float32)), convert(estimate.astype(np.float32))))
 
 
@@ -52,6 +52,20 @@ def test_less_noise_is_better_in_the_first_clips_and_silent_targets_count_nothin
     assert value(target, np.stack([voice, voice + noise])) == alone
     assert value(target, np.stack([voice, voice + noise]), clips=2) > alone
     assert value(0.0 * target, target) == 0.0
+
+
+@needs_network
+def test_only_the_last_seconds_are_scored():
+    voice, noise = spoken(3.0)
+    noisy = voice.copy()
+    noisy[: voice.size // 3] += noise[: voice.size // 3]
+    target = voice[None]
+    assert (
+        value(target, noisy[None], seconds=1.5)
+        == value(target, target, seconds=1.5)
+        == value(target[:, -24000:], target[:, -24000:])
+    )
+    assert value(target, noisy[None]) > value(target, target) == value(target, target, seconds=9.0)
 
 
 @needs_network

@@ -11,9 +11,10 @@ import numpy as np
 
 from rtdenoise.errors import ConfigError, MissingExtraError
 from rtdenoise.lab.losses.frames import Tensor, Term
-from rtdenoise.methods.can.checks import require_whole
+from rtdenoise.methods.can.checks import require_between, require_whole
 from rtdenoise.typing import F32
 
+_RATE_HZ = 16000
 _HOP = 160  # 10 ms at 16 kHz; frames of two hops
 _SPEECH_LEVEL = 0.05  # of full scale: the mixture's level at the network's input, -26 dB
 _SILENT_POWER = 1e-6  # of a target next to a mixture of unit level: no speech in it
@@ -26,14 +27,14 @@ OPINION_SAMPLES = 32 * _HOP
 """Shortest signal that leaves output after the network's pooling."""
 
 
-def opinion(clips: int = 1, compute_dtype: str = "float32") -> Term:
+def opinion(clips: int = 1, compute_dtype: str = "float32", seconds: float = 0.0) -> Term:
     """Overall quality predicted by DNSMOS P.835, negated, in its raw points (1 to 5).
 
     Reddy, Gopal & Cutler (2022), "DNSMOS P.835: a non-intrusive perceptual objective speech quality metric to evaluate
     noise suppressors".  The network is read from the package speechmos; it is convolutional with a maximum over time,
     so it also accepts clips shorter than its 9 s.  It costs several times the arithmetic of the network being trained:
-    only the first `clips` of a batch are scored.  Clips with a silent target are ignored.  Convolutions may be computed
-    in bfloat16, several times faster on processors with 16-bit matrix units.
+    only the first `clips` of a batch are scored, and of these the last `seconds` (0: all).  What has a silent target is
+    ignored.  Convolutions may be computed in bfloat16, several times faster on processors with 16-bit matrix units.
 
     A measure used as the training target says less about the result: check other measures, and listen.
 
@@ -43,13 +44,15 @@ def opinion(clips: int = 1, compute_dtype: str = "float32") -> Term:
         Without the packages speechmos and onnx.
     """
     require_whole("clips", clips, 1)
+    require_between("seconds", seconds, 0.0, 3600.0)
+    n = max(round(seconds * _RATE_HZ), OPINION_SAMPLES) if seconds else 0  # the slice [-0:] is all
     if compute_dtype not in _DTYPES:
         raise ConfigError(f"compute_dtype={compute_dtype!r} must be one of {', '.join(_DTYPES)}")
     weights = _weights()
 
     def term(ops: Any, estimate: Tensor, target: Tensor) -> Tensor:
-        heard = raw_opinions(ops, weights, _SPEECH_LEVEL * estimate[:clips], compute_dtype)
-        power = ops.mean(ops.square(target[:clips]), -1)
+        heard = raw_opinions(ops, weights, _SPEECH_LEVEL * estimate[:clips, -n:], compute_dtype)
+        power = ops.mean(ops.square(target[:clips, -n:]), -1)
         counts = ops.cast(power > _SILENT_POWER, "float32")
         return -ops.sum(counts * heard[:, _OVERALL]) / clips
 

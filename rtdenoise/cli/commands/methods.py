@@ -68,7 +68,7 @@ def _others(settings: Settings) -> dict[str, Any]:
 
 
 def _networks() -> dict[str, Any]:
-    """The shipped networks: delay and hop in ms, number of channels, the rates they run at in their usual engine."""
+    """The shipped networks: delay and hop in ms, channels, bands (0: none), and rates in their usual engine."""
     from rtdenoise.methods.can.models import engine_for, model_names, open_model
     from rtdenoise.rates import RATE_MAX_HZ, RATE_MIN_HZ
 
@@ -79,6 +79,7 @@ def _networks() -> dict[str, Any]:
             "hop_ms": 1e3 * spec.hop / spec.sample_rate,
             "sees": _SEES[spec.domain],
             "channels": spec.channels,
+            "bands": spec.bands,
             "rates_hz": [RATE_MIN_HZ, RATE_MAX_HZ] if engine_for(spec) == "numba" else [spec.sample_rate] * 2,
         }
         for name, spec in sorted(specs.items(), key=lambda item: -item[1].multiplications_per_second)
@@ -98,7 +99,8 @@ def text(listing: dict[str, Any]) -> str:
         times = f"{network['delay_ms']:7.1f} ms {network['hop_ms']:4.1f} ms"
         low, high = network["rates_hz"]
         band = _FULL_BAND if low < high else _RESAMPLED.format(low // 1000, 0.9 * low / 2000)
-        lines.append(f"  {name:<30} {times}  {network['channels']} channels over {network['sees']}, {band}")
+        width = f"{network['bands']} x {network['channels']}" if network["bands"] else network["channels"]
+        lines.append(f"  {name:<30} {times}  {width} channels over {network['sees']}, {band}")
     lines += ["", "Parameters (--set KEY=VALUE, or nested in --config FILE)"]
     keys = list(dict.fromkeys(key for values in flat.values() for key in values))
     for key in keys:

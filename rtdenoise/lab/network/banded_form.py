@@ -145,9 +145,18 @@ def _start(name: str, shape: tuple[int, ...], spec: CanSpec, rng: np.random.Gene
     elif name == "decoder":
         values[:] = 0.02 * rng.standard_normal(shape)
     elif len(shape) == 2 and name not in ("offset", "down", "up"):
-        gain = {"m": 1.0, "g": features.RESIDUAL_SCALE}.get(name[0], math.sqrt(2.0 / (1.0 + spec.slope**2)))
-        values[:] = gain / math.sqrt(shape[1] if name.startswith("mixers") else shape[0]) * rng.standard_normal(shape)
+        n_heard = shape[1] if name.startswith("mixers") else shape[0]
+        values[:] = _spread(name, spec) / math.sqrt(n_heard) * rng.standard_normal(shape)
     return values
+
+
+def _spread(name: str, spec: CanSpec) -> float:
+    """Standard deviation of what a matrix makes of inputs of unit power."""
+    if name.startswith("gates"):
+        return features.RESIDUAL_SCALE
+    if name.startswith(("mixers", "merge")):
+        return 1.0
+    return math.sqrt(2.0 / (1.0 + spec.slope**2))  # kept by the rectifier: He et al. 2015, arXiv:1502.01852
 
 
 def grown(spec: CanSpec, arrays: Sequence[F32], rng: np.random.Generator) -> list[F32]:

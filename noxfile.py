@@ -101,7 +101,7 @@ def interpreted(session: nox.Session) -> None:
     left_out = ["(twin and 48000)", "every_single", "cut_anywhere", "LiteRT", "(CAN and samples)"]  # LiteRT: not ours
     quick = ["-k", " and ".join(f"not {each}" for each in left_out)]
     command = ["python", "-m", "pytest", "-q", "-p", "no:xdist", *coverage, *quick, "tests/kernels", *INTERPRETED]
-    session.run(*command, env={"NUMBA_DISABLE_JIT": "1"})
+    session.run(*command, env={"NUMBA_DISABLE_JIT": "1", "HYPOTHESIS_PROFILE": "few"})
 
 
 @nox.session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ from hypothesis import settings
 pytest_plugins = ["tests.skipped", "tests.workers"]
 
 settings.register_profile("suite", deadline=None, derandomize=True)  # the first example of each test may compile
-settings.load_profile("suite")
+settings.register_profile("few", settings.get_profile("suite"), max_examples=15)  # where code is interpreted
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 # A shell that starts the suite in the background, or nohup, lets it and every process it starts ignore Ctrl-C, SIGQUIT
 # and a closed terminal; tests send these signals.

@@ -116,7 +116,7 @@ def take(name: str, file: Path, records: Path) -> None:
     before = _read(name, records)
     if name == "quality" and before and before["material"] == record["material"]:
         record = _with_others(record, before)
-    elif name in ("harm", "bands", "full_band") and before and all(before.get(k) == record.get(k) for k in _MATERIAL):
+    elif name in ("harm", "bands", "full_band") and before and _mixtures(before) == _mixtures(record):
         record = _with_other_rows(record, before)
     records.mkdir(parents=True, exist_ok=True)
     (records / f"{name}.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -137,10 +137,15 @@ def _with_others(record: dict[str, Any], before: Mapping[str, Any]) -> dict[str,
     return record | merged | ({"kept": kept} if kept else {})
 
 
+def _mixtures(record: Mapping[str, Any]) -> list[Any]:
+    """What a record of rows is of."""
+    return [*(record.get(key) for key in _MATERIAL), sorted({row["case"] for row in record["rows"]})]
+
+
 def _with_other_rows(record: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
     """The record with rows of systems that only the earlier one has; `kept` says when those were measured."""
     measured = {row["system"] for row in record["rows"]}
-    others = [row for row in before["rows"] if row["system"] not in measured]
+    others = [row for row in before["rows"] if row["system"].removesuffix(_ONE_GAIN) not in measured]
     if not others:
         return record
     origin = {key: before[key] for key in ("created", "version", "commit") if key in before}

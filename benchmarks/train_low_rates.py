@@ -3,8 +3,9 @@ r"""Train what a network changes of its weights at low rates, where half of the 
     KERAS_BACKEND=torch OMP_NUM_THREADS=1 python -m benchmarks.train_low_rates train low.pt can-live --data data
     KERAS_BACKEND=torch python -m benchmarks.train_low_rates export low.pt can-live
 
-Each matrix of the network gets the product of two of rank 16 added (Hu et al. 2021, "LoRA"), which begins as zero;
-smaller arrays are trained as they are.  Both continue from the model's own `low.npz` if that has the same rank.
+Each matrix of a dense network gets the product of two of rank 16 added (Hu et al. 2021, "LoRA"), which begins as
+zero; smaller arrays are trained as they are, and so are all of a network with bands.  Products continue from the
+model's own `low.npz` if that has the same rank.
 They learn from clean speech, and from what a teacher, the network itself unless ``--teacher`` names another, makes of
 the full band (`rtdenoise.lab.data.lessons`).  With ``--like`` they begin with what a run changed of another network
 of the same shapes.  Mixtures and losses are those of configs/can-live.yaml without DNSMOS, with bands that end

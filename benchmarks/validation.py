@@ -19,6 +19,7 @@ import numpy as np
 from scipy import signal
 
 import rtdenoise
+from rtdenoise.errors import ModelError, RtDenoiseError
 from rtdenoise.evaluate.measures import metrics
 from rtdenoise.lab.data.validation import validation_set
 from rtdenoise.lab.training.session import default_cache, open_mixer
@@ -42,12 +43,23 @@ def main() -> None:
     parser.add_argument("--power", type=float, help="exponent of a checkpoint's gain")
     parser.add_argument("--clips", type=int, default=40)
     options = parser.parse_args()
+    is_checkpoint = Path(options.model).suffix == ".npz"
+    if options.power is not None and not is_checkpoint:
+        parser.error("--power is of checkpoints; a model has its own exponent")
+    try:
+        judge(options, is_checkpoint)
+    except RtDenoiseError as error:
+        raise SystemExit(f"validation: {error}") from error
+
+
+def judge(options: argparse.Namespace, is_checkpoint: bool) -> None:
+    """Print the figures."""
     mixtures = load_settings(Path("can-live")).mixtures
     mixer = open_mixer(options.data, "dev", mixtures, cache=default_cache(), sample_rate=RATE)
     noisy, target = validation_set(mixer, clips=options.clips, n_samples=SECONDS * RATE, cache=default_cache())
     with tempfile.TemporaryDirectory() as folder:
         model = options.model
-        if Path(model).suffix == ".npz":
+        if is_checkpoint:
             write_checkpoint(Path(model), Path(folder), options.power)
             model = folder
         for name, values in figures(noisy, target, enhancer(model)):
@@ -61,8 +73,10 @@ def write_checkpoint(checkpoint: Path, folder: Path, power: float | None) -> Non
 
     facts = load_checkpoint(checkpoint).facts
     if "settings" not in facts:
-        raise SystemExit(f"{checkpoint} does not say of what network it is; give last.npz or best.npz of a run")
+        raise ModelError(f"{checkpoint} does not say of what network it is; give last.npz or best.npz of a run")
     spec = spec_from_mapping(facts["settings"]["network"] | ({} if power is None else {"mask_power": power}))
+    if spec.domain != "spectral":
+        raise ModelError(f"{checkpoint}: {spec.name} is not a network over spectra; export it, and give the folder")
     network = rounded(network_from_checkpoint(checkpoint, spec)[0])
     write_files(folder, {SPEC: network.spec.as_json().encode(), WEIGHTS: weights_as_bytes(network)})
 

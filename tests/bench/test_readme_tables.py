@@ -133,6 +133,20 @@ def test_rows_of_other_systems_are_kept_if_they_are_of_the_same_mixtures(tables,
     assert len(take(record("4", "WF:low", seed=2))["rows"]) == 1
 
 
+def test_rows_of_other_cases_or_of_the_same_network_without_its_head_are_not_kept(tables, tmp_path):
+    def take(*rows):
+        record = {"seed": 1, "rows": [{"case": case, "system": system} for case, system in rows]}
+        (tmp_path / "new.json").write_text(json.dumps(record))
+        tables.take("full_band", tmp_path / "new.json", tmp_path / "records")
+        kept = json.loads((tmp_path / "records" / "full_band.json").read_text())["rows"]
+        return [row["system"] for row in kept]
+
+    first = [("0 dB", system) for system in ("CAN:can-small", "CAN:can-small, one gain", "rnnoise")]
+    assert take(*first) == ["CAN:can-small", "CAN:can-small, one gain", "rnnoise"]
+    assert take(("0 dB", "CAN:can-small")) == ["CAN:can-small", "rnnoise"]
+    assert take(("5 dB", "CAN:can-small")) == ["CAN:can-small"]
+
+
 def test_a_card_has_its_network_beside_others(tables, tmp_path):
     entry = {"kind": "own", "latency_ms": 16.0, "mean": {"pesq_wb": mean(1.75)}, "by_snr": {"0": {"pesq_wb": 1.5}}}
     metrics = ("estoi", "si_sdr_db", "dnsmos_ovrl")

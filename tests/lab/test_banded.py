@@ -96,6 +96,11 @@ def test_a_network_that_has_grown_gives_the_same_and_learns_with_what_is_new(cha
         assert named["entry"].grad[:, SPEC.channels :].abs().max() > 0.0
 
 
+def test_arrays_of_another_kind_of_network_stay_as_they_are():
+    given = [np.zeros(())] * (len(banded_form.shapes(SPEC)) + 1)
+    assert all(a is b for a, b in zip(banded_form.grown(SPEC, given, np.random.default_rng(0)), given, strict=True))
+
+
 @pytest.mark.parametrize("change", [{"channels": 16}, {"bands": 16}, {"dilations": (1, 2)}, {"gates": (0, 1)}])
 def test_what_does_not_grow_stays_as_it_is(change):
     given = [*weights(replace(SPEC, channels=32)).values(), np.ones((2, SPEC.n_bins), np.float32)]

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 from rtdenoise.lab.export.card import CARD, remove_card, write_card
 from rtdenoise.lab.training.settings import TrainSettings
-from tests.methods.can.networks import SMALL
+from tests.methods.can.networks import BANDED, SMALL
 
 SETTINGS = TrainSettings(network=SMALL["wave"], loss=[{"term": "l1"}])
 
@@ -20,6 +20,13 @@ def test_pairs_are_not_called_mixtures(tmp_path):
     for pairs, told in ((False, "of mixtures made on the fly |"), (True, "of noisy and clean recordings, paired as")):
         assert write(tmp_path, replace(SETTINGS, pairs=pairs))
         assert told in (tmp_path / CARD).read_text()
+
+
+def test_weights_to_start_with_know_no_settings_and_bands_are_told(tmp_path):
+    facts = {"audio_seconds": 36.0}
+    assert write_card(tmp_path, BANDED["banded"], 10, 1007, facts, tmp_path / "start.npz", tmp_path / "a.yaml")
+    card = (tmp_path / CARD).read_text()
+    assert "| steps | 1,007 |\n" in card and "network: 8 x 16 channels, 3 dilated" in card
 
 
 def test_only_cards_as_they_were_written_are_replaced(tmp_path):

@@ -138,3 +138,5 @@ def test_a_teacher_says_what_the_network_makes_of_it_aligned(name):
         expected = Forward(network.spec)(arrays, noise(), False)[:, network.spec.latency_samples :]
     taught = shipped.Teacher(network, "float32")(noise())
     assert torch.equal(taught, expected) and not taught.requires_grad
+    late = network.spec.latency_samples
+    assert shipped.Teacher(network, "float32")(noise()[:, :-1]).shape[1] == 8192 - network.spec.hop - late

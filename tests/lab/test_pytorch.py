@@ -227,6 +227,7 @@ from rtdenoise.lab.training.loop import Trainer
 from rtdenoise.lab.training.settings import TrainSettings
 from tests.lab.test_training import TINY
 from numpy.testing import assert_allclose
+from rtdenoise.errors import ModelError
 from rtdenoise.lab.export.model_folder import network_from_checkpoint
 from tests.lab.sounds import spoken
 from tests.methods.can import reference
@@ -265,6 +266,13 @@ again = Trainer(trainer.settings, folder / "again")
 again.start(folder / "banded" / "last.npz")
 assert_allclose(again.network.get_weights()[0], trainer.network.get_weights()[0])
 with trainer._averaged(): expected = trainer._enhance(noisy[:1])[0]
+other = Trainer(replace(trainer.settings, network=replace(banded, gates=(0,))), folder / "other")
+try:
+    other.start(folder / "banded" / "last.npz")
+except ModelError as error:
+    assert "gates=[1], here (0,)" in str(error) or "gates=(1,), here (0,)" in str(error), error
+else:
+    raise AssertionError("gates elsewhere were taken")
 spec = replace(banded, gain_min_db=-200.0)
 network = network_from_checkpoint(folder / "banded" / "last.npz", spec)[0]
 assert_allclose(expected, reference.whole_signal(network, noisy[0]), atol=CAN_EXACT_ATOL * np.abs(expected).max())

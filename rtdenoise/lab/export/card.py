@@ -15,13 +15,13 @@ _MARK = "<!-- written by rtdenoise export; sha256 of what follows: {digest} -->\
 
 _CARD = """# {name}
 
-Context aggregation network: {channels} channels, {layers} dilated convolutions over {sees}, {n_weights:,} weights.
+Context aggregation network: {width} channels, {layers} dilated convolutions over {sees}, {n_weights:,} weights.
 {rate} Hz, own delay {delay_ms:g} ms (latency and a hop of {hop_ms:g} ms).
 
 | | |
 |---|---|
 | heard | {hours:.1f} hours of {heard} |
-| steps | {steps:,} of {batch_size} x {crop_seconds:g} s, {train_hours:.1f} hours of training |
+| steps | {steps} |
 | use | `mask_power` {mask_power:g}, `gain_min_db` {gain_min_db:g} |
 
 Data: recordings of the folder `{data}`; name them and their licences here before you hand the network on.
@@ -81,7 +81,7 @@ def write_card(
     settings["network"] = spec.name
     text = _CARD.format(
         name=spec.name,
-        channels=spec.channels,
+        width=f"{spec.bands} x {spec.channels}" if spec.bands else spec.channels,
         layers=len(spec.dilations),
         sees=_SEES[spec.domain],
         n_weights=n_weights,
@@ -90,10 +90,7 @@ def write_card(
         hop_ms=1e3 * spec.hop / spec.sample_rate,
         hours=facts["audio_seconds"] / 3600.0,
         heard=_HEARD[bool(settings.get("pairs"))],
-        steps=step,
-        batch_size=settings.get("batch_size", 0),
-        crop_seconds=settings.get("crop_seconds", 0.0),
-        train_hours=facts.get("train_seconds", 0.0) / 3600.0,
+        steps=_steps(step, facts),
         mask_power=spec.mask_power,
         gain_min_db=spec.gain_min_db,
         data=settings.get("data", ""),
@@ -106,6 +103,14 @@ def write_card(
     )
     (folder / CARD).write_text(_MARK.format(digest=_digest(text)) + text, encoding="utf-8")
     return True
+
+
+def _steps(step: int, facts: Mapping[str, Any]) -> str:
+    """How long the training was; weights to start with, which record no settings, only know their number of steps."""
+    if "settings" not in facts:
+        return f"{step:,}"
+    settings, hours = facts["settings"], facts.get("train_seconds", 0.0) / 3600.0
+    return f"{step:,} of {settings['batch_size']} x {settings['crop_seconds']:g} s, {hours:.1f} hours of training"
 
 
 def remove_card(folder: Path) -> bool:

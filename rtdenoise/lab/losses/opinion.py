@@ -33,8 +33,9 @@ def opinion(clips: int = 1, compute_dtype: str = "float32", seconds: float = 0.0
     Reddy, Gopal & Cutler (2022), "DNSMOS P.835: a non-intrusive perceptual objective speech quality metric to evaluate
     noise suppressors".  The network is read from the package speechmos; it is convolutional with a maximum over time,
     so it also accepts clips shorter than its 9 s.  It costs several times the arithmetic of the network being trained:
-    only the first `clips` of a batch are scored, and of these the last `seconds` (0: all).  What has a silent target is
-    ignored.  Convolutions may be computed in bfloat16, several times faster on processors with 16-bit matrix units.
+    only the first `clips` of a batch are scored, and of these the last `seconds` (0: all; at least 0.32).  Clips whose
+    target is silent there are ignored.  Convolutions may be computed in bfloat16, several times faster on processors
+    with 16-bit matrix units.
 
     A measure used as the training target says less about the result: check other measures, and listen.
 

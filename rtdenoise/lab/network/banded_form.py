@@ -176,7 +176,7 @@ def grown(spec: CanSpec, arrays: Sequence[F32], rng: np.random.Generator) -> lis
     fresh = starts(spec, rng)
     if len(arrays) != len(fresh) + 1:
         return list(arrays)
-    c = len(arrays[list(fresh).index("entry_bias")])
+    c = int(np.size(arrays[list(fresh).index("entry_bias")]))
     pairs = list(zip(fresh.values(), arrays, strict=False))
     if c > spec.channels or not all(_grows(former.shape, now.shape, c, spec.channels) for now, former in pairs):
         return list(arrays)

@@ -30,7 +30,8 @@ class Teacher:
     network : Network
         Over spectra.
     compute_dtype : {"float32", "bfloat16"}, optional
-        Of its products; by default 16 bits on a processor that computes them faster (what comes out differs by -37 dB).
+        Of its products; by default 16 bits on a processor that computes them faster (what comes out differs by -37 dB);
+        networks with bands compute in 32 bits.
     """
 
     def __init__(self, network: Network, compute_dtype: str | None = None) -> None:
@@ -38,9 +39,10 @@ class Teacher:
         self._arrays = [torch.from_numpy(a).to(DEVICE) for a in unfolded(network)]
 
     def __call__(self, noisy: Tensor) -> Tensor:
-        """Enhance ``(batch, n_samples)`` float32 with the gain as trained; aligned, and shorter by the latency."""
+        """Enhance ``(batch, n_samples)`` float32 with the gain as trained: whole hops, aligned, without the latency."""
+        n = noisy.shape[1] // self._spec.hop * self._spec.hop
         with torch.no_grad():
-            return self._forward(self._arrays, noisy, False)[:, self._spec.latency_samples :]
+            return self._forward(self._arrays, noisy[:, :n], False)[:, self._spec.latency_samples :]
 
     def hear(self, noisy: F32) -> F32:
         """The same for arrays."""

@@ -112,6 +112,9 @@ class Trainer(Run):
             If the weights belong to another network.
         """
         checkpoint = load_checkpoint(path)
+        gates = differences(self.settings.network, checkpoint.facts).get("gates")
+        if gates is not None:  # shapes alone do not tell which layers they are of
+            raise ModelError(f"{path}: belongs to another network: gates={gates[0]}, here {gates[1]}")
         assign(self.network.weights, widened(checkpoint.weights, self.network), path)
         if self.settings.ema > 0.0:
             averages = self.optimiser._model_variables_moving_average  # initialised from weights now replaced

@@ -68,7 +68,7 @@ class TrainSettings:
         Linear fall of the learning rate to a fiftieth, from this step on; 0 steps: constant to the end.
     compute_dtype : {"float32", "bfloat16"}
         Of the convolutions' inputs and kernels; float16 would need its loss scaled.  A network with bands computes
-        in float32 whatever this says.
+        in float32 whatever this says, but for the iteration of Muon.
     teacher : str
         A trained network over spectra, by name or folder; "": none.  What it makes of the mixtures is the target
         of a share of the batches, see `rtdenoise.lab.data.lessons`.

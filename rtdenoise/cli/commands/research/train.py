@@ -47,7 +47,7 @@ def command(
 
     CONFIG is a YAML file, or the name of one that ships with rtdenoise (can-small).  Ctrl-C stops after a checkpoint;
     the same command with --resume goes on.  Needs the extra rtdenoise[tf]; Keras takes
-    its backend from KERAS_BACKEND (torch: extra rtdenoise[torch], faster for networks over samples).
+    its backend from KERAS_BACKEND (torch: extra rtdenoise[torch], faster for networks over samples and for can-small).
 
     \b
     Examples:

@@ -21,7 +21,7 @@ def fits(spec: CanSpec) -> bool:
 
 
 def outputs(spec: CanSpec, weights: Mapping[str, Tensor], rows: Tensor) -> Tensor:
-    """The same as `rtdenoise.lab.network.banded_form.outputs`, with its parameters but `ops`; `rows` get no gradient."""
+    """Like `rtdenoise.lab.network.banded_form.outputs`, with its parameters but `ops`; `rows` get no gradient."""
     batch, hops, _ = rows.shape
     c, bands = spec.channels, spec.bands
     image = rows.view(batch, hops, banded.KINDS, spec.n_bins).permute(2, 0, 1, 3)

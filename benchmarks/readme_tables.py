@@ -45,6 +45,8 @@ PAGES = (
 NAMES = ("quality", "bench", "cost", "can", "harm", "bands", "full_band")
 _MATERIAL = ("seed", "every", "split", "clips", "seconds")
 """Fields of records of harm, bands and full_band that say which mixtures they are of."""
+_CHANGED = "2026-11-27"
+"""Since when methods leave clean recordings alone: figures of earlier runs say so."""
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
 
 _TITLES = {
@@ -138,8 +140,9 @@ def _with_others(record: dict[str, Any], before: Mapping[str, Any]) -> dict[str,
 
 
 def _mixtures(record: Mapping[str, Any]) -> list[Any]:
-    """What a record of rows is of."""
-    return [*(record.get(key) for key in _MATERIAL), sorted({row["case"] for row in record["rows"]})]
+    """What a record of rows is of; recordings that differ show in the figures of the noisy input."""
+    noisy = [row for row in record["rows"] if row["system"] == "noisy"]
+    return [*(record.get(key) for key in _MATERIAL), sorted({row["case"] for row in record["rows"]}), noisy]
 
 
 def _with_other_rows(record: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,8 +266,10 @@ def _title(name: str, kind: str) -> str:
 
 
 def _star(name: str, record: Mapping[str, Any]) -> str:
-    """A mark on methods of this package whose figures are from an earlier run; what others do has not changed."""
-    return " *" if name in record.get("kept", {}) and record["systems"][name]["kind"] == "own" else ""
+    """A mark on methods of this package whose figures are of a run before all changed; what others do has not."""
+    origin = record.get("kept", {}).get(name)
+    earlier = origin is not None and origin.get("created", "") < _CHANGED
+    return " *" if earlier and record["systems"][name]["kind"] == "own" else ""
 
 
 def _star_note(rows: Sequence[Sequence[str]]) -> str:

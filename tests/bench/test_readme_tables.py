@@ -144,6 +144,7 @@ def test_rows_of_other_cases_or_of_the_same_network_without_its_head_are_not_kep
     first = [("0 dB", system) for system in ("CAN:can-small", "CAN:can-small, one gain", "rnnoise")]
     assert take(*first) == ["CAN:can-small", "CAN:can-small, one gain", "rnnoise"]
     assert take(("0 dB", "CAN:can-small")) == ["CAN:can-small", "rnnoise"]
+    assert take(("0 dB", "noisy"), ("0 dB", "WF:low")) == ["noisy", "WF:low"]
     assert take(("5 dB", "CAN:can-small")) == ["CAN:can-small"]
 
 

@@ -45,10 +45,10 @@ LIMITS = {
     ("WF", "ultra"): (3.0, 0.32, 13.8, 1.75),
     ("SS", "balanced"): (6.0, 1.78, 11.9, 0.36),
     ("SS", "low"): (5.5, 1.48, 12.3, 0.39),
-    # Networks take computed vowels, which no voice makes, for noise, and more so where they read an image of them above
-    # 3.6 kHz, where these have nothing (0.20 and 6.54 without).  Recorded voices come out better with the image.
+    # can-live takes computed vowels, which no voice makes, for noise, and more so where it reads an image of them above
+    # 3.6 kHz, where these have nothing (0.20 without).  Recorded voices come out better with the image.
     ("CAN", "can-live"): (8.0, 2.57, 17.7, 3.90),
-    ("CAN", "can-small"): (4.6, 1.54, 19.6, 15.60),
+    ("CAN", "can-small"): (7.3, 2.21, 16.8, 0.06),
 }
 
 

@@ -21,11 +21,10 @@ from rtdenoise.lab.pytorch.products import (
     summed,
     turned,
 )
+from rtdenoise.methods.can.layers import banded
 
 GROUPS = 64  # of bins
-STRIDE = 4  # of the groups, in bins; each hears eight, and writes eight
-BEFORE = 2  # bins of silence below the first
-OUTPUTS = 3  # gain and two of rotation
+STRIDE, BEFORE, OUTPUTS = banded.STRIDE, banded.BEFORE, banded.OUTPUTS
 _SLOPE, _ONE = np.float32(SLOPE), np.float32(1.0)
 
 

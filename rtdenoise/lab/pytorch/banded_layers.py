@@ -25,8 +25,9 @@ from rtdenoise.lab.pytorch.products import (
     summed,
     turned,
 )
+from rtdenoise.methods.can.layers import features
 
-STEP = 0.3
+STEP = features.RESIDUAL_SCALE
 _SLOPE, _STEP, _ONE = np.float32(SLOPE), np.float32(STEP), np.float32(1.0)
 TAPS = 3
 _PIECE = 4  # frames: what a piece is read and written in stays in a cache of 256 KB

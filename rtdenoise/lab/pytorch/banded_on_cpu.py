@@ -8,16 +8,15 @@ import torch
 
 from rtdenoise.lab.losses.frames import Tensor
 from rtdenoise.lab.pytorch.banded_ends import GROUPS, OUTPUTS, Entry, Exit
-from rtdenoise.lab.pytorch.banded_layers import STEP, TAPS, Layer
+from rtdenoise.lab.pytorch.banded_layers import TAPS, Layer
 from rtdenoise.lab.pytorch.products import SLOPE
-from rtdenoise.methods.can.layers import banded, features
+from rtdenoise.methods.can.layers import banded
 from rtdenoise.methods.can.spec import CanSpec
 
 
 def fits(spec: CanSpec) -> bool:
     """Whether a network has the constants with which the loops are compiled."""
-    own = banded.groups(spec.n_bins), spec.kernel, spec.slope, features.RESIDUAL_SCALE
-    return own == (GROUPS, TAPS, SLOPE, STEP)
+    return (banded.groups(spec.n_bins), spec.kernel, spec.slope) == (GROUPS, TAPS, SLOPE)
 
 
 def outputs(spec: CanSpec, weights: Mapping[str, Tensor], rows: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from rtdenoise.typing import F32
 
 
 class Adapted(torch.nn.Module):  # type: ignore[misc]  # torch is not installed where types are checked
-    """A spectral network at low rates: dense ones with products of two small matrices added, banded ones all anew.
+    """A spectral network that learns weights for low rates: small products added to dense ones, all of banded ones.
 
     Parameters
     ----------

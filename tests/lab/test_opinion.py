@@ -66,6 +66,9 @@ def test_only_the_last_seconds_are_scored():
         == value(target[:, -24000:], target[:, -24000:])
     )
     assert value(target, noisy[None]) > value(target, target) == value(target, target, seconds=9.0)
+    silent_there = target.copy()
+    silent_there[:, -24000:] = 0.0
+    assert value(silent_there, noisy[None], seconds=1.5) == 0.0
 
 
 @needs_network

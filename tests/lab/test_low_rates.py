@@ -140,3 +140,11 @@ def test_a_teacher_says_what_the_network_makes_of_it_aligned(name):
     assert torch.equal(taught, expected) and not taught.requires_grad
     late = network.spec.latency_samples
     assert shipped.Teacher(network, "float32")(noise()[:, :-1]).shape[1] == 8192 - network.spec.hop - late
+
+
+@pytest.mark.skipif(not hasattr(torch.cpu, "get_capabilities"), reason="this PyTorch does not tell what there is")
+def test_products_are_of_16_bits_only_where_the_processor_has_them():
+    has = torch.cpu.get_capabilities()
+    if has["architecture"] != "x86_64":
+        pytest.skip("only of these processors is it known")
+    assert shipped.fastest_dtype() == ("bfloat16" if has["amx_bf16"] or has["avx512_bf16"] else "float32")

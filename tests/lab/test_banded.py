@@ -77,9 +77,9 @@ def test_it_remembers_longer_than_its_convolutions_reach():
     assert (run(SPEC, weights(SPEC), heard) - run(SPEC, weights(SPEC), other))[:, -1].abs().max() > 0.0
 
 
-@pytest.mark.parametrize("channels", [16, 32, 48])
-def test_a_network_that_has_grown_gives_the_same_and_learns_with_what_is_new(channels):
-    bigger, former = replace(SPEC, channels=channels), weights(SPEC)
+@pytest.mark.parametrize(("channels", "bands"), [(16, 0), (32, 0), (48, 0), (16, 4), (16, 12), (32, 8)])
+def test_a_network_that_has_grown_gives_the_same_and_learns_with_what_is_new(channels, bands):
+    bigger, former = replace(SPEC, channels=channels, bands=SPEC.bands + bands), weights(SPEC)
     skip = np.ones((2, SPEC.n_bins), np.float32)
     *grown, kept = banded_form.grown(bigger, [*former.values(), skip], np.random.default_rng(2))
     arrays = dict(zip(former, grown, strict=True))
@@ -94,6 +94,9 @@ def test_a_network_that_has_grown_gives_the_same_and_learns_with_what_is_new(cha
         optimiser.step()
     if channels > SPEC.channels:
         assert named["entry"].grad[:, SPEC.channels :].abs().max() > 0.0
+    if bands:
+        assert named["down"].grad[SPEC.bands :].abs().max() > 0.0
+        assert np.all(np.linalg.norm(arrays["down"], axis=1) > 0.1)
 
 
 def test_arrays_of_another_kind_of_network_stay_as_they_are():
@@ -101,7 +104,7 @@ def test_arrays_of_another_kind_of_network_stay_as_they_are():
     assert all(a is b for a, b in zip(banded_form.grown(SPEC, given, np.random.default_rng(0)), given, strict=True))
 
 
-@pytest.mark.parametrize("change", [{"channels": 16}, {"bands": 16}, {"dilations": (1, 2)}, {"gates": (0, 1)}])
+@pytest.mark.parametrize("change", [{"channels": 16}, {"bands": 4}, {"dilations": (1, 2)}, {"gates": (0, 1)}])
 def test_what_does_not_grow_stays_as_it_is(change):
     given = [*weights(replace(SPEC, channels=32)).values(), np.ones((2, SPEC.n_bins), np.float32)]
     found = banded_form.grown(replace(SPEC, **{"channels": 64, **change}), given, np.random.default_rng(0))

@@ -9,6 +9,7 @@ import functools
 import math
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ LAYER = "banded"
 _STRIDE, _BEFORE, _KINDS, _OUTPUTS = banded.STRIDE, banded.BEFORE, banded.KINDS, banded.OUTPUTS
 _LONGEST_FRAMES = 250.0  # of the gated means at the start of training: 2 s at a hop of 8 ms
 _HOPS_MAX = 1 << 14  # of signals whose length a graph does not know
+_ACROSS = ("down", "up", "mixers")  # matrices that multiply bands or groups: rows are written, columns read
 _WARP = 1.6  # of the bands at the start: narrow below, wide above
 
 
@@ -160,48 +162,65 @@ def _spread(name: str, spec: CanSpec) -> float:
 
 
 def grown(spec: CanSpec, arrays: Sequence[F32], rng: np.random.Generator) -> list[F32]:
-    """Weights of a network with fewer channels, made those of a wider one that computes the same.
+    """Weights of a network with fewer channels or bands, made those of a larger one that computes the same.
 
-    What new channels hear is random, and what old ones hear of them zero, so that training changes both at once
-    (Chen, Goodfellow, Shlens 2016, "Net2Net", arXiv:1511.05641, without copies of channels).
+    What new channels and bands hear is random, and what old ones hear of them zero, so that training changes both at
+    once (Chen, Goodfellow, Shlens 2016, "Net2Net", arXiv:1511.05641, without copies).  New bands are narrow, at the
+    low end of the spectrum.
 
     Parameters
     ----------
     spec : CanSpec
-        Of the wider network.
+        Of the larger network.
     arrays : sequence of arrays
-        Of `shapes` with fewer channels, then the skip connection's; others are returned as they are.
+        Of `shapes` with fewer channels or bands, then the skip connection's; others are returned as they are.
     rng : numpy Generator
     """
     fresh = starts(spec, rng)
     if len(arrays) != len(fresh) + 1:
         return list(arrays)
-    c = int(np.size(arrays[list(fresh).index("entry_bias")]))
-    pairs = list(zip(fresh.values(), arrays, strict=False))
-    if c > spec.channels or not all(_grows(former.shape, now.shape, c, spec.channels) for now, former in pairs):
+    former = dict(zip(fresh, arrays, strict=False))
+    c, bands = int(np.size(former["entry_bias"])), np.shape(former["down"])[:1]
+    if not bands or c > spec.channels or bands[0] > spec.bands:
         return list(arrays)
-    return [*(_widened(now, former, c, spec.channels) for now, former in pairs), arrays[-1]]
+    growth = _Growth((bands[0], c), (spec.bands, spec.channels))
+    if not all(growth.fits(former[name].shape, now.shape) for name, now in fresh.items()):
+        return list(arrays)
+    fresh["down"][bands[0] :] = fresh["down"][: spec.bands - bands[0]]
+    return [*(growth.applied(name, fresh[name], former[name]) for name in fresh), arrays[-1]]
 
 
-def _grows(was: tuple[int, ...], now: tuple[int, ...], c: int, wider: int) -> bool:
-    """Whether every axis stays as it is, or has blocks of `wider` channels where it had blocks of `c`."""
-    return len(was) == len(now) and all(
-        a == b or (a % c == 0 and a // c * wider == b) for a, b in zip(was, now, strict=True)
-    )
+@dataclass(frozen=True, slots=True)
+class _Growth:
+    """From one number of bands and of channels to another."""
 
+    was: tuple[int, int]
+    now: tuple[int, int]
 
-def _widened(fresh: F32, former: F32, c: int, wider: int) -> F32:
-    """`fresh` with `former` in the old channels; blocks of `c` channels become blocks of more along any axis."""
-    places = [
-        np.arange(was) if was == now else (np.arange(was // c)[:, None] * wider + np.arange(c)).ravel()
-        for was, now in zip(former.shape, fresh.shape, strict=True)
-    ]
-    found = fresh.copy()
-    if fresh.ndim == 2 and len(places[0]) < len(fresh):
-        heard = np.setdiff1d(np.arange(len(fresh)), places[0])
-        found[np.ix_(heard, places[1])] = 0.0
-    found[np.ix_(*places)] = former
-    return found
+    def fits(self, was: tuple[int, ...], now: tuple[int, ...]) -> bool:
+        """Whether an array of one shape becomes one of the other."""
+        return len(was) == len(now) and all(self._places(a, b).size == a for a, b in zip(was, now, strict=True))
+
+    def applied(self, name: str, fresh: F32, former: F32) -> F32:
+        """`fresh` with `former` where the old channels and bands are."""
+        places = [self._places(was, now) for was, now in zip(former.shape, fresh.shape, strict=True)]
+        found, reads = fresh.copy(), int(name.startswith(_ACROSS))  # reads: the axis of what is read
+        if fresh.ndim == 2 and len(places[reads]) < fresh.shape[reads]:
+            new = list(places)
+            new[reads] = np.setdiff1d(np.arange(fresh.shape[reads]), places[reads])
+            found[np.ix_(*new)] = 0.0
+        found[np.ix_(*places)] = former
+        return found
+
+    def _places(self, was: int, now: int) -> np.ndarray:
+        """Where the elements of an axis go: channels in blocks, bands, both or neither; none if it cannot be."""
+        (bands, c), (more_bands, more_c) = self.was, self.now
+        if was == now or (was, now) == (bands, more_bands):
+            return np.arange(was)
+        blocks = was // c
+        if was == blocks * c and now in (blocks * more_c, blocks // bands * more_bands * more_c):
+            return (np.arange(blocks)[:, None] * more_c + np.arange(c)).ravel()
+        return np.arange(0)
 
 
 def _triangles(n_bands: int, n_groups: int) -> F32:

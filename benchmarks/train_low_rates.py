@@ -53,6 +53,8 @@ def main() -> None:
         sub = tasks.add_parser(task)
         sub.add_argument("file", type=Path, help="of the run")
         sub.add_argument("model", help="a shipped network, or the folder of one")
+        if task == "export":
+            sub.add_argument("--power", type=float, help="exponent of the gain at low rates, if not that of others")
         if task == "train":
             sub.add_argument("--data", type=Path, required=True, help="folder of recordings")
             sub.add_argument("--minutes", type=float, default=60.0, help="of processor time, those before included")
@@ -200,7 +202,7 @@ def export(options: argparse.Namespace) -> None:
     kept = torch.load(options.file, weights_only=True)
     network = Adapted(model.network(), kept["rank"])
     network.load_state_dict(kept["mean"])
-    (model.folder / LOW_RATES).write_bytes(network.changes())
+    (model.folder / LOW_RATES).write_bytes(network.changes(options.power))
     write_checksums(model.folder)
 
 

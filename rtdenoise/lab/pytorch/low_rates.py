@@ -88,7 +88,7 @@ class Adapted(torch.nn.Module):  # type: ignore[misc]  # torch is not installed 
         self._ends = ends
         return self._forward(self.variables(), noisy, True)
 
-    def changes(self) -> bytes:
+    def changes(self, mask_power: float | None = None) -> bytes:
         """Content of the file with the changes, see `rtdenoise.methods.can.layers.low_rates`."""
         spec, names = self.spec, weight_names(self.spec)
         with torch.no_grad():
@@ -97,7 +97,7 @@ class Adapted(torch.nn.Module):  # type: ignore[misc]  # torch is not installed 
         for key in self.left:
             left, right = (pair[key].detach().numpy() for pair in (self.left, self.right))
             added[names[int(key)]] = left * row_scales(spec, names[int(key)], len(left)), right
-        return changes_as_bytes({name: array for name, array in now.items() if name not in added}, added)
+        return changes_as_bytes({name: array for name, array in now.items() if name not in added}, added, mask_power)
 
     def _read(self, real: Tensor, imag: Tensor) -> tuple[Tensor, Tensor]:
         """Spectra with the image of what lies below the end of each band."""

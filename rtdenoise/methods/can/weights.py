@@ -224,7 +224,8 @@ def load_weights(
     try:
         with np.load(io.BytesIO(content)) as file:
             named = {name: file[name].astype(dtype, copy=False) for name in file.files}
-        named = named if changes is None else changes.applied_to(named)
+        if changes is not None:
+            named, spec = changes.applied_to(named), changes.specified(spec)
         skip = named["skip"] if spec.domain == "spectral" else None
         if spec.bands:
             shared = Banded(**{name: named[name] for name in spec.banded_shapes()})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,6 +77,20 @@ def test_at_a_low_rate_the_output_is_that_of_the_changed_weights(folder):
     assert np.max(np.abs(stream(unchanged, signal) - expected)) > 100 * CAN_EXACT_ATOL
 
 
+def test_the_gain_may_have_an_exponent_of_its_own(folder):
+    (folder / LOW_RATES).write_bytes(changes_as_bytes({}, {}, mask_power=0.5))
+    write_checksums(folder)
+    model = open_model(folder)
+    assert (model.network(8000).spec.mask_power, model.network(16000).spec) == (0.5, model.spec)
+    denoiser = build_can(folder, sample_rate=8000)
+    signal = noise(60 * denoiser.hop)
+    found = stream(denoiser, signal)
+    assert_allclose(found, reference.whole_signal(model.network(8000), signal, denoiser.framing), atol=CAN_EXACT_ATOL)
+    changed = replace(model.network(), spec=replace(model.spec, mask_power=0.5))
+    assert_allclose(found, reference.whole_signal(changed, signal, denoiser.framing), atol=CAN_EXACT_ATOL)
+    assert np.max(np.abs(found - reference.whole_signal(model.network(), signal, denoiser.framing))) > 1e-3
+
+
 @pytest.mark.parametrize("rate", [BELOW_HZ, 16000, 48000, None])
 def test_at_other_rates_nothing_changes(folder, rate):
     with_changes, without = build_can(folder, sample_rate=rate), build_can("can-wave", sample_rate=rate)
@@ -112,6 +127,8 @@ def test_the_audio_callback_and_files_run_them_too(folder):
         ({"kernel99": np.zeros(3)}, "does not fit the weights beside it .*kernel99"),
         ({"skip": np.zeros(3)}, "does not fit the weights beside it .*reshape"),
         ({"first_kernel.left": np.zeros((3, 2))}, "does not fit the weights beside it .*first_kernel.right"),
+        ({"mask_power": np.array(-1.0)}, "mask_power=-1.0 must be"),
+        ({"mask_power": np.zeros(2)}, r"mask_power=\[0.0, 0.0\] must be"),
         (None, "cannot be read as weights"),
     ],
 )

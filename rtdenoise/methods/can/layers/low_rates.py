@@ -3,23 +3,24 @@
 The file holds, by the names of the arrays in the file of weights, either an array that takes the place of the other, or
 two, NAME`.left` ``(n_in, rank)`` and NAME`.right` ``(rank, n_out)``, whose product is added (Hu et al. 2021, "LoRA:
 Low-Rank Adaptation of Large Language Models"); the last axis of an array is ``n_out``, all others together are
-``n_in``.
+``n_in``.  It may hold `mask_power` as well, the exponent of the gain at these rates.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from rtdenoise.errors import ModelError
+from rtdenoise.errors import ConfigError, ModelError
+from rtdenoise.methods.can.spec import CanSpec
 
 BELOW_HZ = 10_000
 """The changes are those of 8 kHz; they apply at rates below this one."""
-_LEFT, _RIGHT = ".left", ".right"
+_LEFT, _RIGHT, _POWER = ".left", ".right", "mask_power"
 
 
 def apply_at(sample_rate: int | None) -> bool:
@@ -27,9 +28,15 @@ def apply_at(sample_rate: int | None) -> bool:
     return sample_rate is not None and sample_rate < BELOW_HZ
 
 
-def changes_as_bytes(replaced: Mapping[str, np.ndarray], added: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> bytes:
-    """Return an ``.npz`` file with 16-bit arrays: those replaced, and pairs whose product is added."""
+def changes_as_bytes(
+    replaced: Mapping[str, np.ndarray],
+    added: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    mask_power: float | None = None,
+) -> bytes:
+    """Return an ``.npz`` file with 16-bit arrays: those replaced, pairs whose product is added, the gain's exponent."""
     named = dict(replaced)
+    if mask_power is not None:
+        named[_POWER] = np.array(mask_power)
     for name, (left, right) in added.items():
         named |= {name + _LEFT: left, name + _RIGHT: right}
     file = io.BytesIO()
@@ -65,6 +72,21 @@ class Changes:
             return None
         return self.arrays[name + _LEFT], self.arrays[name + _RIGHT]
 
+    def specified(self, spec: CanSpec) -> CanSpec:
+        """Return the specification of the network with the changes.
+
+        Raises
+        ------
+        ModelError
+            If it cannot be the exponent.
+        """
+        if _POWER not in self.arrays:
+            return spec
+        try:
+            return replace(spec, mask_power=self.arrays[_POWER].tolist())
+        except ConfigError as error:
+            raise ModelError(f"{self.path}: {error}") from error
+
     def applied_to(self, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return all arrays of a file of weights, by name, with the changes, exact in 16 bits.
 
@@ -77,6 +99,8 @@ class Changes:
         try:
             for name, array in self.arrays.items():
                 plain = name.removesuffix(_LEFT).removesuffix(_RIGHT)
+                if name == _POWER:
+                    continue
                 if name == plain + _LEFT:
                     arrays[plain] = _added(weights[plain], array, self.arrays[plain + _RIGHT])
                 elif name == plain:

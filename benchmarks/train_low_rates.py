@@ -2,6 +2,7 @@ r"""Train what a network changes of its weights at low rates, where half of the 
 
     KERAS_BACKEND=torch OMP_NUM_THREADS=1 python -m benchmarks.train_low_rates train low.pt can-live --data data
     KERAS_BACKEND=torch python -m benchmarks.train_low_rates export low.pt can-live
+    python -m benchmarks.train_low_rates blend can-ultra can-live --shares 0.5 0.8
 
 Each matrix of a dense network gets the product of two of rank 16 added (Hu et al. 2021, "LoRA"), which begins as
 zero; smaller arrays are trained as they are, and so are all of a network with bands.  Products continue from the
@@ -11,12 +12,14 @@ the full band (`rtdenoise.lab.data.lessons`).  With ``--like`` they begin with w
 of the same shapes.  Mixtures and losses are those of configs/can-live.yaml without DNSMOS, with bands that end
 between 3.4 and 4 kHz; the network reads the image that it reads at 8 kHz (`rtdenoise.methods.can.compiled.band_end`).
 ``export`` writes `low.npz` into the model's folder (`rtdenoise.methods.can.layers.low_rates`), which the compiled
-engine uses at rates below 10 kHz.  `benchmarks/validation.py` prints the figures.
+engine uses at rates below 10 kHz.  ``blend`` writes there a sum of a model's own changes and those of another with the
+same shapes.  `benchmarks/validation.py` prints the figures.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import math
 import time
 from collections.abc import Callable
@@ -33,8 +36,8 @@ from rtdenoise.lab.pytorch.memory import keep_memory
 from rtdenoise.lab.pytorch.shipped import fastest_dtype
 from rtdenoise.lab.training.session import default_cache, lessons_of, open_mixer
 from rtdenoise.lab.training.settings import load_settings
-from rtdenoise.methods.can.layers.low_rates import load_changes
-from rtdenoise.methods.can.models import LOW_RATES, open_model, write_checksums
+from rtdenoise.methods.can.layers.low_rates import changes_as_bytes, load_changes
+from rtdenoise.methods.can.models import LOW_RATES, WEIGHTS, Model, open_model, write_checksums
 from rtdenoise.methods.can.spec import CanSpec
 
 RATE = 16000
@@ -49,12 +52,17 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     tasks = parser.add_subparsers(dest="task", required=True)
-    for task in ("train", "export"):
+    for task in ("train", "export", "blend"):
         sub = tasks.add_parser(task)
-        sub.add_argument("file", type=Path, help="of the run")
+        if task != "blend":
+            sub.add_argument("file", type=Path, help="of the run")
         sub.add_argument("model", help="a shipped network, or the folder of one")
-        if task == "export":
+        if task == "blend":
+            sub.add_argument("other", help="another of the same shapes")
+            sub.add_argument("--shares", nargs=2, type=float, default=(0.5, 0.5), help="of its changes and the other's")
+        if task != "train":
             sub.add_argument("--power", type=float, help="exponent of the gain at low rates, if not that of others")
+        sub.add_argument("--rank", type=int, default=16, help="of the products")
         if task == "train":
             sub.add_argument("--data", type=Path, required=True, help="folder of recordings")
             sub.add_argument("--minutes", type=float, default=60.0, help="of processor time, those before included")
@@ -73,10 +81,9 @@ def main() -> None:
                 "--like", nargs=2, metavar=("MODEL", "RUN"), help="begin with what a run changed of another model"
             )
             sub.add_argument("--set", action="append", metavar="KEY=VALUE", help="change of configs/can-live.yaml")
-            sub.add_argument("--rank", type=int, default=16, help="of the products")
     options = parser.parse_args()
-    if options.task == "export":
-        export(options)
+    if options.task != "train":
+        (export if options.task == "export" else blend)(options)
         return
     settings = load_settings(Path("can-live"), options.set)
     mixer = open_mixer(options.data, "train", settings.mixtures, cache=default_cache(), sample_rate=RATE)
@@ -204,6 +211,34 @@ def export(options: argparse.Namespace) -> None:
     network.load_state_dict(kept["mean"])
     (model.folder / LOW_RATES).write_bytes(network.changes(options.power))
     write_checksums(model.folder)
+
+
+def blend(options: argparse.Namespace) -> None:
+    """Write a sum of the changes of two models into the folder of the first."""
+    model = open_model(options.model)
+    (weights, own), (_, others) = changes_of(model), changes_of(open_model(options.other))
+    mine, share = options.shares
+    summed = {name: mine * own[name] + share * others[name] for name in weights}
+    replaced, added = {}, {}
+    for name, change in summed.items():
+        matrix = change.reshape(-1, change.shape[-1])
+        if 2 * options.rank * sum(matrix.shape) < matrix.size:
+            left, scales, right = np.linalg.svd(matrix, full_matrices=False)
+            root = np.sqrt(scales[: options.rank])
+            added[name] = left[:, : options.rank] * root, root[:, np.newaxis] * right[: options.rank]
+        else:
+            replaced[name] = weights[name] + change
+    (model.folder / LOW_RATES).write_bytes(changes_as_bytes(replaced, added, options.power))
+    write_checksums(model.folder)
+
+
+def changes_of(model: Model) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The arrays of a model, and what it adds to each at low rates; float32."""
+    parts = model.parts(RATE // 2)
+    with np.load(io.BytesIO(parts[WEIGHTS][1])) as file:
+        arrays = {name: file[name].astype(np.float32) for name in file.files}
+    low = load_changes(parts[LOW_RATES][1], model.folder / LOW_RATES).applied_to(arrays)
+    return arrays, {name: low[name] - array for name, array in arrays.items()}
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@ r"""Train what a network changes of its weights at low rates, where half of the 
 
     KERAS_BACKEND=torch OMP_NUM_THREADS=1 python -m benchmarks.train_low_rates train low.pt can-live --data data
     KERAS_BACKEND=torch python -m benchmarks.train_low_rates export low.pt can-live
-    python -m benchmarks.train_low_rates blend can-ultra can-live --shares 0.5 0.8
+    python -m benchmarks.train_low_rates blend can-ultra can-live --shares 0.5 1 --rank 48 --power 0.85
 
 Each matrix of a dense network gets the product of two of rank 16 added (Hu et al. 2021, "LoRA"), which begins as
 zero; smaller arrays are trained as they are, and so are all of a network with bands.  Products continue from the
@@ -12,8 +12,9 @@ the full band (`rtdenoise.lab.data.lessons`).  With ``--like`` they begin with w
 of the same shapes.  Mixtures and losses are those of configs/can-live.yaml without DNSMOS, with bands that end
 between 3.4 and 4 kHz; the network reads the image that it reads at 8 kHz (`rtdenoise.methods.can.compiled.band_end`).
 ``export`` writes `low.npz` into the model's folder (`rtdenoise.methods.can.layers.low_rates`), which the compiled
-engine uses at rates below 10 kHz.  ``blend`` writes there a sum of a model's own changes and those of another with the
-same shapes.  `benchmarks/validation.py` prints the figures.
+engine uses at rates below 10 kHz.  ``blend`` writes there a sum of a model's own changes and those of another dense
+network with the same shapes, of matrices as many components as ``--rank`` says.  Both keep the exponent of the gain
+that is there, unless ``--power`` gives another.  `benchmarks/validation.py` prints the figures.
 """
 
 from __future__ import annotations
@@ -59,10 +60,12 @@ def main() -> None:
         sub.add_argument("model", help="a shipped network, or the folder of one")
         if task == "blend":
             sub.add_argument("other", help="another of the same shapes")
+            sub.add_argument("--own", type=Path, help="file with its own changes, if not those in its folder")
             sub.add_argument("--shares", nargs=2, type=float, default=(0.5, 0.5), help="of its changes and the other's")
         if task != "train":
-            sub.add_argument("--power", type=float, help="exponent of the gain at low rates, if not that of others")
-        sub.add_argument("--rank", type=int, default=16, help="of the products")
+            sub.add_argument("--power", type=float, help="exponent of the gain at low rates")
+        if task != "export":
+            sub.add_argument("--rank", type=int, default=16, help="of the products")
         if task == "train":
             sub.add_argument("--data", type=Path, required=True, help="folder of recordings")
             sub.add_argument("--minutes", type=float, default=60.0, help="of processor time, those before included")
@@ -209,14 +212,16 @@ def export(options: argparse.Namespace) -> None:
     kept = torch.load(options.file, weights_only=True)
     network = Adapted(model.network(), kept["rank"])
     network.load_state_dict(kept["mean"])
-    (model.folder / LOW_RATES).write_bytes(network.changes(options.power))
+    (model.folder / LOW_RATES).write_bytes(network.changes(options.power or power_of(model)))
     write_checksums(model.folder)
 
 
 def blend(options: argparse.Namespace) -> None:
     """Write a sum of the changes of two models into the folder of the first."""
-    model = open_model(options.model)
-    (weights, own), (_, others) = changes_of(model), changes_of(open_model(options.other))
+    model, other = open_model(options.model), open_model(options.other)
+    if model.spec.bands or other.spec.bands:
+        raise SystemExit("train_low_rates: blend is for dense networks; give two of can-live, can-ultra, can-wave")
+    (weights, own), (_, others) = changes_of(model, options.own), changes_of(other)
     mine, share = options.shares
     summed = {name: mine * own[name] + share * others[name] for name in weights}
     replaced, added = {}, {}
@@ -228,16 +233,23 @@ def blend(options: argparse.Namespace) -> None:
             added[name] = left[:, : options.rank] * root, root[:, np.newaxis] * right[: options.rank]
         else:
             replaced[name] = weights[name] + change
-    (model.folder / LOW_RATES).write_bytes(changes_as_bytes(replaced, added, options.power))
+    (model.folder / LOW_RATES).write_bytes(changes_as_bytes(replaced, added, options.power or power_of(model)))
     write_checksums(model.folder)
 
 
-def changes_of(model: Model) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """The arrays of a model, and what it adds to each at low rates; float32."""
+def power_of(model: Model) -> float | None:
+    """The exponent of a model's gain at low rates, if it has one of its own there."""
+    power = model.network(RATE // 2).spec.mask_power
+    return None if power == model.spec.mask_power else power
+
+
+def changes_of(model: Model, own: Path | None = None) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The arrays of a model, and what it adds to each at low rates, or what a file does; float32."""
     parts = model.parts(RATE // 2)
+    content = parts[LOW_RATES][1] if own is None else own.read_bytes()
     with np.load(io.BytesIO(parts[WEIGHTS][1])) as file:
         arrays = {name: file[name].astype(np.float32) for name in file.files}
-    low = load_changes(parts[LOW_RATES][1], model.folder / LOW_RATES).applied_to(arrays)
+    low = load_changes(content, own or model.folder / LOW_RATES).applied_to(arrays)
     return arrays, {name: low[name] - array for name, array in arrays.items()}
 
 

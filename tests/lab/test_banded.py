@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 torch = pytest.importorskip("torch", reason="needs pip install 'rtdenoise[torch]'")
 pytest.importorskip("keras", reason="needs pip install 'rtdenoise[torch]'")
@@ -83,6 +84,9 @@ def test_a_network_that_has_grown_gives_the_same_and_learns_with_what_is_new(cha
     skip = np.ones((2, SPEC.n_bins), np.float32)
     *grown, kept = banded_form.grown(bigger, [*former.values(), skip], np.random.default_rng(2))
     arrays = dict(zip(former, grown, strict=True))
+    assert_array_equal(
+        arrays["down"][SPEC.bands :], banded_form.starts(bigger, np.random.default_rng(0))["down"][:bands]
+    )
     assert kept is skip and {n: a.shape for n, a in arrays.items()} == banded_form.shapes(bigger)
     expected = run(SPEC, former, rows(30))
     assert torch.allclose(run(bigger, arrays, rows(30)), expected, atol=2e-5)
@@ -96,7 +100,6 @@ def test_a_network_that_has_grown_gives_the_same_and_learns_with_what_is_new(cha
         assert named["entry"].grad[:, SPEC.channels :].abs().max() > 0.0
     if bands:
         assert named["down"].grad[SPEC.bands :].abs().max() > 0.0
-        assert np.all(np.linalg.norm(arrays["down"], axis=1) > 0.1)
 
 
 def test_arrays_of_another_kind_of_network_stay_as_they_are():
@@ -104,7 +107,9 @@ def test_arrays_of_another_kind_of_network_stay_as_they_are():
     assert all(a is b for a, b in zip(banded_form.grown(SPEC, given, np.random.default_rng(0)), given, strict=True))
 
 
-@pytest.mark.parametrize("change", [{"channels": 16}, {"bands": 4}, {"dilations": (1, 2)}, {"gates": (0, 1)}])
+@pytest.mark.parametrize(
+    "change", [{"channels": 16}, {"bands": 4}, {"kernel": 2}, {"dilations": (1, 2)}, {"gates": (0, 1)}]
+)
 def test_what_does_not_grow_stays_as_it_is(change):
     given = [*weights(replace(SPEC, channels=32)).values(), np.ones((2, SPEC.n_bins), np.float32)]
     found = banded_form.grown(replace(SPEC, **{"channels": 64, **change}), given, np.random.default_rng(0))

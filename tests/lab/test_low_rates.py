@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +14,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 torch = pytest.importorskip("torch", reason="needs pip install 'rtdenoise[torch]'")
 pytest.importorskip("keras", reason="needs pip install 'rtdenoise[torch]'")
 
+from benchmarks import train_low_rates  # noqa: E402
 from rtdenoise.lab.pytorch import low_rates, shipped  # noqa: E402
 from rtdenoise.lab.pytorch.network import Forward  # noqa: E402
 from rtdenoise.methods.can.compiled.band_end import FOLD_LOW, SLOPE_LOW, fill_above  # noqa: E402
 from rtdenoise.methods.can.compiled.denoiser import CompiledCan  # noqa: E402
 from rtdenoise.methods.can.layers.low_rates import load_changes  # noqa: E402
+from rtdenoise.methods.can.models import models_folder, open_model  # noqa: E402
 from rtdenoise.methods.can.weights import load_weights, weights_as_bytes  # noqa: E402
 from tests.methods.can.networks import random_network  # noqa: E402
 from tests.tolerances import TWIN_RTOL  # noqa: E402
@@ -142,9 +145,28 @@ def test_a_teacher_says_what_the_network_makes_of_it_aligned(name):
     assert shipped.Teacher(network, "float32")(noise()[:, :-1]).shape[1] == 8192 - network.spec.hop - late
 
 
+def test_the_exponent_of_the_gain_is_stored_beside_the_changes():
+    network, path = random_network("complex"), Path("low.npz")
+    adapted = low_rates.Adapted(network, RANK)
+    plain, other = (load_changes(adapted.changes(power), path) for power in (None, 0.5))
+    assert (plain.specified(network.spec), other.specified(network.spec).mask_power) == (network.spec, 0.5)
+    assert set(other.arrays) - set(plain.arrays) == {"mask_power"}
+
+
+def test_changes_of_two_networks_can_be_blended(tmp_path, monkeypatch):
+    folder = shutil.copytree(models_folder() / "can-ultra", tmp_path / "mine")
+    before = open_model(folder).network(8000)
+    monkeypatch.setattr("sys.argv", ["", "blend", str(folder), "can-live", "--shares", "1", "0", "--rank", "48"])
+    train_low_rates.main()
+    model = open_model(folder)
+    assert model.network(8000).spec == before.spec != model.spec
+    for a, b in zip(model.network(8000).arrays(), before.arrays(), strict=True):
+        assert_allclose(a, b, atol=2e-3 * np.abs(b).max())
+
+
 @pytest.mark.skipif(not hasattr(torch.cpu, "get_capabilities"), reason="this PyTorch does not tell what there is")
 def test_products_are_of_16_bits_only_where_the_processor_has_them():
     has = torch.cpu.get_capabilities()
-    if has["architecture"] != "x86_64":
-        pytest.skip("only of these processors is it known")
-    assert shipped.fastest_dtype() == ("bfloat16" if has["amx_bf16"] or has["avx512_bf16"] else "float32")
+    if has["architecture"] != "x86_64" or (has["avx512_bf16"] and not has["amx_bf16"]):
+        pytest.skip("of these processors it is not known")
+    assert shipped.fastest_dtype() == ("bfloat16" if has["amx_bf16"] else "float32")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from llvmlite import ir
@@ -9,13 +11,15 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from rtdenoise.cache import processors
 from rtdenoise.kernels.compiling.vectors import add_scaled, everywhere
 from rtdenoise.kernels.product import LANES, ROWS
 
-_TOGETHER = {1: (16, 8, ROWS), 2: (8, ROWS)}
-"""By vectors of columns: rows whose sums are in registers together, as many as there are, then fewer.
+_TILES = {True: ((2, (8, ROWS)), (1, (16, 8, ROWS))), False: ((1, (ROWS,)),)}
+"""Vectors of columns and rows whose sums are in registers together, larger tiles first; with AVX-512 and without it.
 
-Eight sums are the least that can keep two units of four cycles busy; sixteen do.
+Two units that take four cycles each need eight independent sums at least; sixteen were faster where registers are as
+wide as a vector here and there are 32 of them.  Of registers half as wide there are sixteen: eight for four sums.
 """
 _I64 = ir.IntType(64)
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
@@ -36,12 +40,12 @@ def set_product(typingctx: Any, left: Any, step: Any, right: Any, sums: Any) -> 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def set_products(typingctx: Any, left: Any, step: Any, apart: Any, right: Any, sums: Any) -> Any:
-    """``sums = L[0] . right[0] + L[1] . right[1] + ...``, columns in blocks."""
+    """``sums = L[0] . right[0] + L[1] . right[1] + ...``, columns in blocks; `apart`: from one ``L`` to the next."""
     return types.void(left, types.int64, types.int64, right, sums), _codegen(adds=False)
 
 
 def _codegen(adds: bool) -> Any:
-    """Code of a product: two vectors of columns at a time, then one, and of these some rows at a time."""
+    """Code of a product, tile by tile."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         steps, kinds = args[1:-2], (signature.args[0], *signature.args[-2:])
@@ -51,20 +55,17 @@ def _codegen(adds: bool) -> Any:
         )
         *pieces, n_in, n_out = cgutils.unpack_tuple(builder, matrix.shape)
         *blocks, n_rows, width = cgutils.unpack_tuple(builder, target.shape)
-        n_vectors = builder.sdiv(n_out, _I64(LANES))
-        pairs = builder.sdiv(n_vectors, _I64(2))
 
-        def computed(column: Any, n: int) -> None:
-            """All rows of `n` vectors of columns from one on."""
-            columns, done = [builder.add(column, _I64(k * LANES)) for k in range(n)], _I64(0)
-            for together in _TOGETHER[n]:
-                groups = builder.sdiv(builder.sub(n_rows, done), _I64(together))
-                with cgutils.for_range(builder, groups) as group:
-                    tile(builder.add(done, builder.mul(group.index, _I64(together))), together, columns)
-                done = builder.add(done, builder.mul(groups, _I64(together)))
+        @contextmanager
+        def steps_over(total: Any, done: Any, size: int) -> Iterator[list[Any]]:
+            """A loop over as many whole steps as fit between `done` and `total`: where each begins, and all end."""
+            count = builder.sdiv(builder.sub(total, done), _I64(size))
+            end = builder.add(done, builder.mul(count, _I64(size)))
+            with cgutils.for_range(builder, count) as loop:
+                yield [builder.add(done, builder.mul(loop.index, _I64(size))), end]
 
         def tile(first: Any, together: int, columns: list[Any]) -> None:
-            """So many rows from one on of some vectors of columns."""
+            """`together` rows from `first` on, of the vectors that begin at `columns`."""
             rows = [builder.add(first, _I64(k)) for k in range(together)]
             places = [[vector_at(target.data, place_of(row, column)) for column in columns] for row in rows]
             totals = [[cgutils.alloca_once(builder, _FLOATS) for _ in columns] for _ in rows]
@@ -82,7 +83,7 @@ def _codegen(adds: bool) -> Any:
                     builder.store(builder.load(total), place, align=4)
 
         def add_piece(rows: list[Any], columns: list[Any], totals: list[list[Any]], begin: Any, before: Any) -> None:
-            """Products with one matrix, which begins at `before`; the rows of the other begin `begin` further."""
+            """Add the product with the matrix that begins at `before`; rows of the other begin `begin` further on."""
             starts = [builder.gep(source.data, [builder.add(begin, builder.mul(row, steps[0]))]) for row in rows]
             with cgutils.for_range(builder, n_in) as loop:
                 at = builder.add(before, builder.mul(loop.index, n_out))
@@ -93,7 +94,7 @@ def _codegen(adds: bool) -> Any:
                         add_scaled(builder, total, number, weight)
 
         def place_of(row: Any, column: Any) -> Any:
-            """Where the sums of a row from a column on are: blocks of columns are behind each other."""
+            """Where the sums of a row from a column on are: blocks of columns are stored one after the other."""
             if not blocks:
                 return builder.add(builder.mul(row, width), column)
             block, within = builder.sdiv(column, width), builder.srem(column, width)
@@ -102,10 +103,15 @@ def _codegen(adds: bool) -> Any:
         def vector_at(data: Any, place: Any) -> Any:
             return builder.bitcast(builder.gep(data, [place]), _FLOATS.as_pointer())
 
-        with cgutils.for_range(builder, pairs) as pair:
-            computed(builder.mul(pair.index, _I64(2 * LANES)), 2)
-        with builder.if_then(builder.icmp_signed("!=", builder.mul(pairs, _I64(2)), n_vectors)):
-            computed(builder.mul(pairs, _I64(2 * LANES)), 1)
+        done_columns = _I64(0)
+        for n, heights in _TILES["+avx512f" in processors.native()[2]]:
+            with steps_over(n_out, done_columns, n * LANES) as (column, end_columns):
+                columns, done_rows = [builder.add(column, _I64(k * LANES)) for k in range(n)], _I64(0)
+                for together in heights:
+                    with steps_over(n_rows, done_rows, together) as (row, end_rows):
+                        tile(row, together, columns)
+                    done_rows = end_rows
+            done_columns = end_columns
         return context.get_dummy_value()
 
     return codegen

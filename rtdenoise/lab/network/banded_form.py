@@ -131,7 +131,7 @@ def starts(spec: CanSpec, rng: np.random.Generator) -> dict[str, F32]:
     """Weights before training, of `shapes`."""
     found = {name: _start(name, shape, spec, rng) for name, shape in shapes(spec).items()}
     down = _triangles(spec.bands, banded.groups(spec.n_bins)).T
-    return found | {"down": down, "up": np.ascontiguousarray(down.T)}
+    return found | {"down": down, "up": down.T.copy()}
 
 
 def _start(name: str, shape: tuple[int, ...], spec: CanSpec, rng: np.random.Generator) -> F32:

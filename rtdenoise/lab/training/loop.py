@@ -104,7 +104,7 @@ class Trainer(Run):
         """Start a new run from another run's weights: new optimiser and schedule; the audio count continues.
 
         A network with a magnitude mask may initialise one with a complex mask, one without fine layers one with
-        them, and one with bands one with more channels: the new parts have no effect at first.
+        them, and one with bands one with more channels or bands: the new parts have no effect at first.
 
         Raises
         ------

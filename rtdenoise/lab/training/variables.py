@@ -27,7 +27,7 @@ def assign(variables: list[Any], arrays: list[Any], path: Path) -> None:
 
 
 def widened(arrays: list[Any], network: Any) -> list[Any]:
-    """Adapt arrays to a Keras network with more inputs or outputs, with fine layers, or with more channels of bands.
+    """Adapt arrays to a Keras network with more inputs or outputs, with fine layers, or with more channels or bands.
 
     New parts are zero, or keep the network's initial values, so that it computes the same.  The first array may have
     fewer rows, others fewer columns; `assign` rejects anything else.

@@ -26,7 +26,8 @@ START = "start.npz"
 ABOVE = "above.npz"
 """Head that decides above the band of a network over spectra; a model without one uses a simple rule there."""
 LOW_RATES = "low.npz"
-"""What a network over spectra changes of its weights at low rates; a model without it has the same at all rates."""
+"""What a network over spectra changes of its weights, and perhaps of its gain's exponent, at low rates; a model
+without it has the same at all rates."""
 SERVING = "serving"
 """Subfolder with networks exported for model servers, one folder each."""
 _LEFT_OUT = {LITERT: "--engine", LITERT_INT8: "can.precision"}

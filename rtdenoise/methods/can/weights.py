@@ -214,7 +214,7 @@ def load_weights(
     dtype : dtype
         As 16-bit floats, which they are in the file, they can only be packed.
     changes : Changes, optional
-        Of these weights at low rates.
+        Of these weights at low rates; the network's specification then has their exponent of the gain.
 
     Raises
     ------

@@ -169,7 +169,7 @@ def add_leaning(rows: F32, values: F32, offsets: F32, slope: np.float32) -> None
 
 @kernel_apart
 def add_average(rows: F32, values: F32, gates: F32, offsets: F32, means: F32) -> None:
-    """Add the gated means of values, which are kept, to the rows; `gates` are before their offsets and sigmoid."""
+    """Add the gated means of values, which are kept, to the rows; `gates`: their logits without offsets."""
     for k in range(values.size):
         gate = _ONE / (_ONE + exponential(-(gates[k] + offsets[k])))
         means[k] = values[k] + gate * (means[k] - values[k])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -26,9 +27,12 @@ from rtdenoise.units import amplitude_from_db, smoothing_per_hop
 def weights_dtype(spec: CanSpec) -> np.dtype[Any]:
     """Record dtype of a network's weights and constants, which all its streams share and none writes.
 
-    Widths are padded to whole panels (`rtdenoise.kernels.half`): the padding stays zero.  Equal specifications return
-    the same object, here and below: comparing two dtypes at the call of a compiled function takes long.
+    Widths are padded to whole panels (`rtdenoise.kernels.half`): the padding stays zero.  Specifications that differ in
+    the gain's exponent alone return the same object, here and below: comparing two dtypes at the call of a compiled
+    function takes long.
     """
+    if spec.mask_power != 1.0:
+        return weights_dtype(replace(spec, mask_power=1.0))
     n, layers, dense = spec.n_bins, len(spec.dilations), int(not spec.bands)
     wide, out, table = padded(spec.width), padded(spec.n_outputs), table_dtype()
     return record_dtype(
@@ -62,6 +66,8 @@ def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
 
     ``gain_min`` may be written while audio runs; it is read once per hop.
     """
+    if spec.mask_power != 1.0:
+        return stream_dtype(replace(spec, mask_power=1.0))
     n, wide, out = spec.n_bins, padded(spec.width), padded(spec.n_outputs)
     dense = int(not spec.bands)
     return record_dtype(

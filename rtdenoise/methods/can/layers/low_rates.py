@@ -61,7 +61,7 @@ def load_changes(content: bytes, path: Path) -> Changes:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Arrays of such a file by name, and where it is."""
+    """Arrays of such a file by name, the exponent among them, and where it is."""
 
     arrays: dict[str, np.ndarray]
     path: Path
@@ -78,7 +78,7 @@ class Changes:
         Raises
         ------
         ModelError
-            If it cannot be the exponent.
+            If the exponent is not a number from 0.01 to 2.
         """
         if _POWER not in self.arrays:
             return spec

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from rtdenoise.kernels.jit import kernel
+from rtdenoise.cache import processors
+from rtdenoise.kernels.jit import COMPILES, kernel
 from rtdenoise.kernels.product import LANES, ROWS, add_product, padded_width, set_product, set_products
 
 
@@ -55,6 +60,17 @@ def test_several_products_are_summed_and_their_columns_are_in_blocks(n_rows, n_b
     rows = [[left[p * apart + step * k :][:n_in] for k in range(n_rows)] for p in range(pieces)]
     expected = np.einsum("pri,pibw->brw", np.array(rows, float), right.reshape(pieces, n_in, n_blocks, width))
     assert_allclose(sums, expected, atol=1e-5)
+
+
+@pytest.mark.skipif(not COMPILES, reason="nothing is compiled")
+@pytest.mark.parametrize("name", ["x86-64-v3", "x86-64-v2"])
+def test_tiles_for_narrower_vectors_give_the_same(name, tmp_path):
+    if name not in processors.runnable():
+        pytest.skip(f"this processor does not run code for {name}")
+    own = {"NUMBA_CACHE_DIR": str(tmp_path), "RTDENOISE_CACHE_DIR": str(tmp_path), **processors.environment(name)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "sum", __file__]
+    run = subprocess.run(command, env=os.environ | own, capture_output=True, text=True, check=False)
+    assert run.returncode == 0 and " passed" in run.stdout, run.stdout
 
 
 def test_widths_are_whole_vectors():

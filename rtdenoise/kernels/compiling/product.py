@@ -18,8 +18,8 @@ from rtdenoise.kernels.product import LANES, ROWS
 _TILES = {True: ((2, (8, ROWS)), (1, (16, 8, ROWS))), False: ((1, (ROWS,)),)}
 """Vectors of columns and rows whose sums are in registers together, larger tiles first; with AVX-512 and without it.
 
-Two units that take four cycles each need eight independent sums at least; sixteen were faster where registers are as
-wide as a vector here and there are 32 of them.  Of registers half as wide there are sixteen: eight for four sums.
+Two units that take four cycles each need at least eight independent sums; AVX-512 has registers for sixteen, which is
+faster.  Without it there are sixteen registers of half the width: four sums take eight of them.
 """
 _I64 = ir.IntType(64)
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)

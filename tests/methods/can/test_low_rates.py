@@ -14,7 +14,7 @@ from rtdenoise.config import load_settings
 from rtdenoise.errors import ModelError
 from rtdenoise.live_audio.callback.programs import start_of
 from rtdenoise.methods.can.compiled import shared
-from rtdenoise.methods.can.compiled.state import packed_weights
+from rtdenoise.methods.can.compiled.state import packed_weights, stream_dtype, weights_dtype
 from rtdenoise.methods.can.layers.low_rates import BELOW_HZ, changes_as_bytes
 from rtdenoise.methods.can.models import (
     LOW_RATES,
@@ -82,6 +82,8 @@ def test_the_gain_may_have_an_exponent_of_its_own(folder):
     write_checksums(folder)
     model = open_model(folder)
     assert (model.network(8000).spec.mask_power, model.network(16000).spec) == (0.5, model.spec)
+    for dtype in (weights_dtype, stream_dtype):  # compiled functions take both without a comparison
+        assert dtype(model.network(8000).spec) is dtype(model.spec)
     denoiser = build_can(folder, sample_rate=8000)
     signal = noise(60 * denoiser.hop)
     found = stream(denoiser, signal)

@@ -9,20 +9,25 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import itertools
 import json
 import os
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 
 from benchmarks.live_faults import ending, speaker
-from benchmarks.live_sessions import card_of, cpu, first_start, hours, soak, start
+from benchmarks.live_sessions import card_of, cpu, first_start, hours, memory, soak, soak_network, start
+from rtdenoise.live_audio.plan import LivePlan
 from rtdenoise.live_audio.record import audible_delay, percentile_ns
+from rtdenoise.live_audio.shared_memory import span_of
 from tests.live.conftest import may_run_in_real_time
 from tests.live.harness import plan, running
 from tests.live.test_exactness import noise
@@ -42,7 +47,10 @@ def bypass(seconds: float) -> dict[str, Any]:
 
 
 def latency(_seconds: float) -> dict[str, Any]:
-    """Round trip of both live presets, measured, with the block that must be gathered first."""
+    """Round trip of both live presets and of networks in the callback, measured, and with the block that is gathered.
+
+    A network would take a click away: its round trip is where the speaker's samples are those of the offline output.
+    """
     found = {}
     for preset, period in (("low", 128), ("low", 64), ("ultra", 64), ("ultra", 32)):
         with card_of(period=period) as card, running(plan("WF", preset)) as live:
@@ -51,13 +59,40 @@ def latency(_seconds: float) -> dict[str, Any]:
             click[card.rate // 2] = 0.9
             heard = card.play_record(click, fast=True)
             budget = live.session.monitor.budget()
-        measured = (int(np.argmax(abs(heard))) - card.rate // 2) * 1000 / card.rate
-        found[f"{preset}, blocks of {1000 * period / card.rate:g} ms"] = {
-            "round_trip_ms": measured,
-            "with_block_ms": measured + 1000 * period / card.rate,
-            "reported_ms": budget["total"],
-        }
+        measured = int(np.argmax(abs(heard))) - card.rate // 2
+        found[f"{preset}, blocks of {1000 * period / card.rate:g} ms"] = _trip(measured, period, card.rate, budget)
+    for model, period in itertools.product(("can-live", "can-ultra", "can-wave", "can-small"), (128, 256)):
+        measured, budget = _network_delay(model, period)
+        found[f"{model}, blocks of {period} at 48 kHz"] = _trip(measured, period, 48000, budget)
     return found
+
+
+def _trip(measured: int, period: int, rate: int, budget: dict[str, float]) -> dict[str, float]:
+    return {
+        "round_trip_ms": round(1e3 * measured / rate, 2),
+        "with_block_ms": round(1e3 * (measured + period) / rate, 2),
+        "reported_ms": budget["total"],
+    }
+
+
+def _network_delay(model: str, period: int) -> tuple[int, dict[str, float]]:
+    """Samples from the microphone to the speaker, found without what the session reports; and that."""
+    import rtdenoise
+
+    asked = plan("CAN", model=model, run_in="callback", howl_guard=False)
+    with card_of(rate=48000, period=period) as card, running(asked) as live:
+        card.wait_connected()
+        signal = noise(1.5, card.rate)
+        heard = card.play_record(signal)
+        region, rings = live.session.region.live, live.session.region.attached_rings()
+        noisy, budget = span_of(rings["noisy"], 0, int(region["n"][0]))[:, 0], live.session.monitor.budget()
+    start = int(np.flatnonzero(noisy == signal[0])[0])
+    offline = rtdenoise.denoise(noisy, card.rate, "CAN", model=model)[start : start + signal.size]
+    same = (d for d in range(heard.size - signal.size) if np.array_equal(heard[d : d + signal.size], offline))
+    delay = next(same, None)
+    if delay is None:
+        raise RuntimeError(f"what the speaker heard of {model} is nowhere the offline output")
+    return delay, budget
 
 
 @contextmanager
@@ -87,7 +122,20 @@ def hogs() -> Iterator[None]:
 
 
 def gil(seconds: float) -> dict[str, Any]:
-    """WF in this very process beside threads that hog the interpreter: blocks lost, and compute times."""
+    """WF and a network, each in a process beside threads that hog its interpreter: blocks lost, compute times."""
+    asked = {
+        "WF": (plan("WF", source=None, target="x"), 16000),
+        "CAN can-live": (plan("CAN", source=None, target="x", run_in="callback"), 48000),
+    }
+    found = {}
+    for name, (session, rate) in asked.items():
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:  # PortAudio looks for servers once in a process
+            found[name] = pool.submit(_beside_hogs, session, rate, seconds).result()
+    return found
+
+
+def _beside_hogs(asked: LivePlan, rate: int, seconds: float) -> dict[str, Any]:
+    """One method in this process."""
     from rtdenoise.child.lines import ChildEnd
     from rtdenoise.live_audio.audio.devices import find_device, list_devices_here, load_portaudio_here
     from rtdenoise.live_audio.audio.portaudio import Opening, open_stream
@@ -95,17 +143,22 @@ def gil(seconds: float) -> dict[str, Any]:
     from rtdenoise.live_audio.audio.worker import Worker
     from rtdenoise.live_audio.shared_memory import Region
 
-    with Server(realtime=may_run_in_real_time()) as card:  # no virtual microphone: its callbacks are Python's
+    with Server(
+        rate=rate, realtime=may_run_in_real_time()
+    ) as card:  # no virtual microphone: its callbacks are Python's
         os.environ.update(card.environment)
         region = Region()
-        worker = Worker(plan("WF", source=None, target="x"), region, -1, ChildEnd.__new__(ChildEnd), Shutdown())
+        worker = Worker(asked, region, -1, ChildEnd.__new__(ChildEnd), Shutdown())
         listed = list_devices_here()
         source, target = (find_device(listed, name, kind) for name, kind in (("mic", "input"), ("speaker", "output")))
-        _hop, callback, userdata = worker._prepare(card.rate, 1, 1, lambda hop: hop)
+        start, callback = worker._program(card.rate)
+        worker._fill(card.rate, 1, 1, start)
+        start.connect(region.live.ctypes.data)
+        start.prepare_network(region.live)
         opening = Opening(
             rate=card.rate, source=source, target=target, channels_in=1, channels_out=1, block=0, latency="low"
         )
-        stream = open_stream(opening, callback, userdata)
+        stream = open_stream(opening, callback, start.user)
         stream.start()
         time.sleep(1.0)
         live = region.live
@@ -117,16 +170,17 @@ def gil(seconds: float) -> dict[str, Any]:
         stream.close()
         load_portaudio_here()._terminate()
     elapsed = int(after["last_ns"][0] - before["last_ns"][0]) * 1e-9
-    callbacks = int(after["callbacks"][0] - before["callbacks"][0])
     compute = after["compute_histogram"][0] - before["compute_histogram"][0]
     budget_ns = 1e9 * card.period / card.rate
+    counted = {name: int(after[name][0] - before[name][0]) for name in ("callbacks", "late_blocks", "dry_blocks")}
     return {
         "seconds": round(elapsed, 2),
         "blocks_expected": round(elapsed * card.rate / card.period),
-        "blocks": callbacks,
-        "late_blocks": int(after["late_blocks"][0] - before["late_blocks"][0]),
+        "blocks": counted["callbacks"],
+        "late_blocks": counted["late_blocks"],
+        "blocks_without_the_network": counted["dry_blocks"],
         "compute_us": {f"p{100 * s:g}": round(percentile_ns(compute, s) / 1e3, 1) for s in (0.5, 0.99, 0.999, 1.0)},
-        "p99.9_percent_of_8_ms": round(100 * percentile_ns(compute, 0.999) / budget_ns, 2),
+        f"p99.9_percent_of_{1e-6 * budget_ns:.3g}_ms": round(100 * percentile_ns(compute, 0.999) / budget_ns, 2),
     }
 
 
@@ -164,7 +218,9 @@ FIGURES: dict[str, Callable[[float], dict[str, Any]]] = {
     "cpu": cpu,
     "ending": ending,
     "speaker": speaker,
+    "memory": memory,
     "soak": soak,
+    "soak-network": soak_network,
     "hours": hours,
 }
 

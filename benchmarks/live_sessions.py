@@ -118,7 +118,18 @@ def _cpu_seconds(parent: int) -> dict[int, float]:
 
 
 def soak(seconds: float) -> dict[str, Any]:
-    """The command line with its screen and a recording, in real time: every sample, the latency and the memory.
+    """WF of the command line with its screen and a recording, in real time: every sample, latency and memory."""
+    return _soak(seconds, [], {}, method="WF", preset="low")
+
+
+def soak_network(seconds: float) -> dict[str, Any]:
+    """The same of `can-live` at 48 kHz in blocks of 128, in the callback."""
+    options = ["--method", "CAN", "--model", "can-live", "--run-in", "callback"]
+    return _soak(seconds, options, {"rate": 48000}, method="CAN", model="can-live")
+
+
+def _soak(seconds: float, options: list[str], card_settings: dict[str, Any], **method: str) -> dict[str, Any]:
+    """One soak with the command line's options, and what `rtdenoise.denoise` takes for the same.
 
     What the recordings hold is compared with what the card played and with the offline method, what the speaker heard
     with the recording: one lost sample or one sample of delay would make them differ.
@@ -127,11 +138,12 @@ def soak(seconds: float) -> dict[str, Any]:
 
     import rtdenoise
 
-    rtdenoise.denoise(noise(1.0, 16000), 16000, method="WF", preset="low")  # compiles what is compared later
-    with card_of() as card, tempfile.TemporaryDirectory() as folder:
+    with card_of(**card_settings) as card, tempfile.TemporaryDirectory() as folder:
         signal, heard = noise(seconds, card.rate), []
         leader, follower = pty.openpty()
-        process = subprocess.Popen([*LIVE, "--record", folder], stdin=follower, stdout=follower, stderr=follower)
+        rtdenoise.denoise(noise(1.0, card.rate), card.rate, **method)  # compiles what is compared later
+        command = [*LIVE, *options, "--record", folder]
+        process = subprocess.Popen(command, stdin=follower, stdout=follower, stderr=follower)
         threading.Thread(target=_drain, args=(leader,), daemon=True).start()
         card.wait_connected(120.0)
         time.sleep(2.0)
@@ -148,8 +160,8 @@ def soak(seconds: float) -> dict[str, Any]:
             path.stem.rpartition("-")[2]: soundfile.read(path, dtype="float32")[0]
             for path in Path(folder).glob("*.wav")
         }
-    noisy, enhanced = recordings["noisy"], recordings["WF"]
-    expected = rtdenoise.denoise(noisy, card.rate, method="WF", preset="low")
+    noisy, enhanced = recordings["noisy"], recordings[method["method"]]
+    expected = rtdenoise.denoise(noisy, card.rate, **method)
     same = slice(int(0.1 * card.rate), enhanced.size - int(0.1 * card.rate))  # but for the fades
     start = int(np.flatnonzero(noisy == signal[0])[0])
     return {
@@ -159,6 +171,40 @@ def soak(seconds: float) -> dict[str, Any]:
         **_compared(heard[0], enhanced[start:], signal.size),
         "memory_mb": {name: _thinned([one[name] for one in memory[:-1]]) for name in memory[0]},
     }
+
+
+def memory(_seconds: float) -> dict[str, Any]:
+    """Memory of live sessions at 48 kHz, all processes together, in MB; what they share counts once."""
+    can = ["--method", "CAN", "--model", "can-live"]
+    sessions = {
+        "WF": ["--method", "WF"],
+        "CAN can-live in the callback": [*can, "--run-in", "callback"],
+        "CAN can-live in a process of its own": [*can, "--run-in", "engine"],
+        "CAN can-live with LiteRT": [*can, "--engine", "litert"],
+    }
+    found = {}
+    for name, options in sessions.items():
+        with card_of(rate=48000) as card:
+            process = subprocess.Popen([*LIVE, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            card.wait_connected(120.0)
+            time.sleep(5.0)
+            found[name] = round(sum(map(_proportional, [process.pid, *_descendants(process.pid)])), 1)
+            process.terminate()
+            process.wait(5)
+    return found
+
+
+def _descendants(parent: int) -> list[int]:
+    children = []
+    for task in Path(f"/proc/{parent}/task").glob("*/children"):
+        children += [int(pid) for pid in task.read_text().split()]
+    return children + [pid for child in children for pid in _descendants(child)]
+
+
+def _proportional(pid: int) -> float:
+    """Memory of a process in MB; of what others have too, its share."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024 / 1e6
 
 
 def _compared(heard: np.ndarray, enhanced: np.ndarray, n: int) -> dict[str, int]:

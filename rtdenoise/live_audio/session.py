@@ -185,8 +185,7 @@ class Session:
             self._place = place.line
             self._tell(self._place)
         if place.where == "engine":
-            self.plan = replace(self.plan, run_in="engine")
-            self._engines.open(self.plan, self.region)
+            self._engines.open(replace(self.plan, run_in="engine"), self.region)
 
     def _on_running(self, running: messages.Opened) -> None:
         for name, value in self._wanted.items():
@@ -286,11 +285,12 @@ class Session:
             self.set_bypass(True)
             return
         self._remember(name)
-        inside = bool(self.region.live["engine_inside"][0])
-        if self.plan.network_inside and not inside:  # the running callback has no network in it
-            self.plan = replace(self.plan, run_in="engine")
-        if self.plan.uses_engine or self.plan.network_inside:
-            self._engines.switch_to(self.plan, self.region.live)
+        live, plan = self.region.live, self.plan
+        if plan.uses_engine or plan.network_inside:
+            if plan.network_inside and not live["engine_inside"][0]:  # the running callback has no network in it
+                plan = replace(plan, run_in="engine")
+            if self._engines.switch_to(plan, live):
+                self._heard = next((each for each, rule in self._rules.items() if rule == live["rule"][0]), self._heard)
             return
         self._heard = name
         self.set_parameter("rule", self._rules[name])

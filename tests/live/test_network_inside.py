@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
 import rtdenoise
+from rtdenoise.cache import kept_files
 from rtdenoise.errors import ConfigError
 from rtdenoise.live_audio.audio import pace
 from rtdenoise.live_audio.audio.pace import Bench
+from rtdenoise.live_audio.audio.shutdown import Shutdown
+from rtdenoise.live_audio.audio.worker import Worker
 from rtdenoise.live_audio.callback.programs import process_callback, start_of
 from rtdenoise.live_audio.messages import Opened
 from rtdenoise.live_audio.monitor import Monitor
@@ -139,6 +143,62 @@ def test_a_short_measurement_is_enough_far_below_the_limit_and_both_are_kept(
     assert least_seconds <= sum(seconds) <= most_seconds
     assert pace.hop_us(settings, *program, RATE, 1, limit_us) == found > 0
     assert sum(seconds) <= most_seconds, "kept"
+
+
+def test_a_short_measurement_is_not_enough_for_a_lower_limit_later(program, monkeypatch, tmp_path):
+    monkeypatch.setenv("RTDENOISE_CACHE_DIR", str(tmp_path))
+    settings, measured, seconds = network_plan().settings, Bench.paced_us, []
+
+    def paced_us(bench, block, duration):
+        seconds.append(duration)
+        return measured(bench, block, duration)
+
+    monkeypatch.setattr(Bench, "paced_us", paced_us)
+    quick = pace.hop_us(settings, *program, RATE, 1, 1e9)
+    assert pace.hop_us(settings, *program, RATE, 1, 2.0 * quick) == quick and seconds == [0.05]
+    whole = pace.hop_us(settings, *program, RATE, 1, 1.9 * quick)
+    assert seconds == [0.05, 1.0]
+    assert pace.hop_us(settings, *program, RATE, 1, 1e9) == whole and seconds == [0.05, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("block", "took_us", "line"),
+    [
+        (64, 700.0, "can-small runs in the audio callback: a hop takes 0.70 ms of a block's 1.33 ms"),
+        (384, 4700.0, "can-small runs in the audio callback: a hop takes 4.70 ms of a block's 8.00 ms"),
+        (
+            384,
+            4900.0,
+            "a hop takes 4.90 ms of a block's 8.00 ms, more than 60 %; a lighter network or --run-in callback",
+        ),
+        (1152, 4700.0, "can-small runs in the audio callback: 3 hops take 14.10 ms of a block's 24.00 ms"),
+        (
+            1152,
+            4900.0,
+            "3 hops take 14.70 ms of a block's 24.00 ms, more than 60 %; a lighter network or --run-in callback",
+        ),
+        (
+            400,
+            4500.0,
+            "2 hops take 9.00 ms of a block's 8.33 ms, more than 60 %; a lighter network or --run-in callback",
+        ),
+        (0, 1500.0, "a hop takes 1.50 ms of a block's 2.67 ms"),
+        (
+            128,
+            1700.0,
+            "a hop takes 1.70 ms of a block's 2.67 ms, more than 60 %; a larger --block or --run-in callback",
+        ),
+    ],
+)
+def test_all_hops_of_a_block_must_fit_into_it(program, monkeypatch, tmp_path, block, took_us, line):
+    """The time measured on an earlier start is that of another machine; a hop of can-small has 384 samples here."""
+    monkeypatch.setenv("RTDENOISE_CACHE_DIR", str(tmp_path))
+    asked, told = network_plan(), []
+    kept_files.keep(pace.kept_as(asked.settings, RATE, 1), took_us)
+    worker = Worker(asked, SimpleNamespace(live=None), -1, SimpleNamespace(send=told.append), Shutdown())
+    inside = worker._stays_inside(*program, RATE, lambda hop: block)
+    assert line in told[0].line and told[0].where == ("engine" if "more than" in line else "callback")
+    assert inside is (told[0].where == "callback")
 
 
 @pytest.mark.parametrize(

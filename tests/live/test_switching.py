@@ -158,6 +158,46 @@ def test_can_is_switched_to_and_keeps_to_the_limit_itself(server):
         live.wait(lambda: session.monitor.level_out_db < session.monitor.level_in_db - 6.0, 20.0)
 
 
+def test_from_wf_to_a_network_in_an_engine_and_back_to_what_runs_in_the_callback(server):
+    with VirtualCard(server.name) as card, running(plan("WF", model="can-small", howl_guard=False)) as live:
+        card.wait_connected()
+        card.set_idle(noise(4.0, card.rate) * np.float32(0.3))
+        record, session = live.session.region.live, live.session
+        for method in ("WF", "SS"):
+            session.set_method("CAN")
+            live.wait(lambda: heard(live), 60.0)
+            assert record["engine_inside"][0] == 0 and session.monitor.total()["run_in"] == "engine"
+            session.set_method(method)
+            live.wait(lambda: not_heard(live), 10.0)
+            assert session.method == method and session.monitor.total()["run_in"] == "callback"
+        assert session.plan.run_in == "auto", "where the audio process opens anew, the network may be in the callback"
+        assert session.reopened == 0
+
+
+def test_from_one_method_in_an_engine_to_another_in_an_engine(server):
+    """The attenuation tells them apart: no more than 18 dB, or what a network takes of noise alone."""
+    asked = plan("WF", model="can-small", run_in="engine", howl_guard=False)
+    with VirtualCard(server.name) as card, running(asked) as live:
+        card.wait_connected()
+        card.set_idle(noise(4.0, card.rate) * np.float32(0.3))
+        record, monitor, session = live.session.region.live, live.session.monitor, live.session
+
+        def heard_as(method, least_db, most_db):
+            live.wait(lambda: session.method == method and record["share_target"][0] == record["share"][0] == 1.0, 60.0)
+            live.wait(lambda: least_db < monitor.level_in_db - monitor.level_out_db < most_db, 20.0)
+            assert session.monitor.total()["run_in"] == "engine"
+
+        heard_as("WF", 6.0, 19.0)
+        for method, least_db, most_db in (("CAN", 22.0, 200.0), ("WF", 6.0, 19.0)):
+            session.set_method(method)
+            assert session.method == "WF", "meanwhile"
+            heard_as(method, least_db, most_db)
+        session.set_method("CAN")  # and another choice before it is there
+        session.set_method("SS")
+        heard_as("SS", 6.0, 19.0)
+        assert session.reopened == 0
+
+
 def test_a_network_in_the_callback_is_left_and_entered_without_a_gap(server):
     with VirtualCard(server.name) as card, running(plan("CAN", model="can-small", howl_guard=False)) as live:
         card.wait_connected()

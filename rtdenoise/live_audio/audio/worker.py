@@ -178,15 +178,19 @@ class Worker:
             return True
         from rtdenoise.live_audio.audio.pace import SHARE_MAX, hop_us
 
-        block_ms = 1e3 * (block_of(hop) or min(hop, _USUAL_BLOCK)) / rate
-        most_ms = SHARE_MAX * block_ms
+        block = block_of(hop) or min(hop, _USUAL_BLOCK)
+        hops = -(-block // hop)  # most that fall into one block
+        block_ms = 1e3 * block / rate
+        most_ms = SHARE_MAX * block_ms / hops
         took_ms = hop_us(self._plan.settings, start, callback, rate, self._plan.channels, 1e3 * most_ms) / 1e3
-        share = f"a hop takes {took_ms:.2f} ms of a block's {block_ms:.2f} ms"
+        what = "a hop takes" if hops == 1 else f"{hops} hops take"
+        share = f"{what} {hops * took_ms:.2f} ms of a block's {block_ms:.2f} ms"
         if took_ms <= most_ms:
             self._parent.send(messages.RunsIn("callback", f"{name} runs in the audio callback: {share}"))
             return True
         line = f"{name} runs in a process of its own: {share}, more than {100 * SHARE_MAX:.0f} %"
-        self._parent.send(messages.RunsIn("engine", f"{line}; a larger --block or --run-in callback avoids it"))
+        way = "a larger --block or --run-in callback" if block < hop else "a lighter network or --run-in callback"
+        self._parent.send(messages.RunsIn("engine", f"{line}; {way} avoids it"))
         return False
 
     def _await_engine(self) -> int:

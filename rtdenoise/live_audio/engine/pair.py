@@ -44,6 +44,7 @@ class Engines:
         self._plan: LivePlan | None = None
         self._region: Region | None = None
         self._rate = 0
+        self._next: LivePlan | None = None  # what takes the place of the engine that is fading out
         self._proved_by: float | None = None  # while a switch is under way: when the engine must have caught up
         self._loading = False
         self._deaths = 0  # in a row
@@ -59,7 +60,7 @@ class Engines:
     def open(self, plan: LivePlan, region: Region) -> None:
         """Prepare an engine, if the method needs one, before a stream opens."""
         self._plan, self._region = plan, region
-        self._loading, self._proved_by, self._due = False, None, None
+        self._loading, self._proved_by, self._due, self._next = False, None, None, None
         if plan.uses_engine:
             self._start()
 
@@ -195,23 +196,34 @@ class Engines:
 
     # --- switching --------------------------------------------------------------------------------------------
 
-    def switch_to(self, plan: LivePlan, live: Any) -> None:
-        """Switch to the engine of `plan`, cross-fading as soon as it keeps up."""
-        if live["share_target"][0] > 0.0 or self._loading or self._proved_by is not None:
-            return
-        known = self._plan is not None and self._plan.uses_engine and self._plan.settings.can == plan.settings.can
+    def switch_to(self, plan: LivePlan, live: Any) -> bool:
+        """Switch to the engine of `plan`, cross-fading as soon as it keeps up; from another engine by the compiled hop.
+
+        Returns
+        -------
+        bool
+            Whether the compiled hop is heard in the meantime, because one engine takes the place of another.
+        """
+        same = self._plan is not None and self._plan.uses_engine and self._plan.settings == plan.settings
+        if live["share_target"][0] > 0.0:
+            if not same and not live["engine_inside"][0]:
+                live["share_target"], self._next = 0.0, plan
+                return True
+            return False
+        if self._loading or self._proved_by is not None:
+            if same:
+                return False
+            self._abandon(live)
         self._plan = plan
-        if live["engine_inside"][0]:
+        if live["engine_inside"][0] or (
+            self._working is not None and self._working.alive and same and live["engine_hop"][0]
+        ):
             live["engine_weight"] = live["was_wet"] = 0
             self._await_proof(live)
-            return
-        if self._working is not None and self._working.alive and known and live["engine_hop"][0]:
-            live["engine_weight"] = live["was_wet"] = 0
-            self._await_proof(live)
-            return
-        if self._working is not None:
-            self._working.end()
-        self._working, self._loading = self._new(), True
+        else:
+            self.end()
+            self._working, self._loading = self._new(), True
+        return False
 
     def _enter(self, live: Any, built: Built, wanted: Mapping[str, float]) -> None:
         assert self._plan is not None
@@ -239,11 +251,14 @@ class Engines:
                 return "it does not keep up on this machine"
         elif live["engine_on"][0] and live["share_target"][0] == 0.0 and live["share"][0] == 0.0:
             live["engine_on"] = 0
+            if self._next is not None:
+                plan, self._next = self._next, None
+                self.switch_to(plan, live)
         return ""
 
     def leave(self, live: Any) -> None:
         """Cross-fade to the compiled hop; the engine stays alive, idle."""
-        self._loading, self._proved_by = False, None
+        self._loading, self._proved_by, self._next = False, None, None
         live["share_target"] = 0.0
 
     def _abandon(self, live: Any) -> None:

@@ -1,8 +1,8 @@
 r"""The tables of README.md and of pages in docs/, made from the records in benchmarks/records and from the package.
 
 A table stands between ``<!-- table: NAME -->`` and ``<!-- end of table -->``; NAME: summary, quality, latency, cost,
-network, high from records, doctor from the texts of `rtdenoise doctor`; on the card of a network card, bands, above,
-harm.
+network, high, harms from records, doctor from the texts of `rtdenoise doctor`; on the card of a network card, bands,
+above, harm.
 
     python benchmarks/readme_tables.py                 # writes the tables into all of them
     python benchmarks/readme_tables.py --check         # exit code 1 if one of them and the records disagree
@@ -424,12 +424,28 @@ def _high_note(record: Mapping[str, Any]) -> str:
 
 
 def harm(record: Mapping[str, Any], name: str) -> str:
-    """What becomes of recordings that need no denoiser."""
-    found = {row["case"]: row["figures"] for row in record["rows"] if row["system"] == name}
-    missed = [row["case"] for row in record["rows"] if row["system"] == name and row["holds"] is False]
-    cells = [" / ".join(f"{v:.4g}" for key, v in figures.items() if key != "in_db") for figures in found.values()]
-    note = f"Misses: {', '.join(missed) or 'none'}. `python benchmarks/harm.py`; {_EXPLAINED}"
-    return f"{markdown_table(list(found), [cells])}\n\n{note}"
+    """What becomes of recordings that need no denoiser, with one network."""
+    found, missed = _harm(record, name)
+    note = f"Misses: {missed}. `python benchmarks/harm.py`; {_EXPLAINED}"
+    return f"{markdown_table(list(found), [list(found.values())])}\n\n{note}"
+
+
+def harms(record: Mapping[str, Any]) -> str:
+    """The same with every method, preset and network."""
+    rows, cases = [], dict.fromkeys(row["case"] for row in record["rows"])
+    for name in dict.fromkeys(row["system"] for row in record["rows"]):
+        found, missed = _harm(record, name)
+        rows.append([f"`{name.replace(':', ' ')}`", *(found.get(case, "-") for case in cases), missed])
+    note = f"Version {record['version']}, `python benchmarks/harm.py`."
+    return f"{markdown_table(['', *cases, 'misses'], rows)}\n\n{note}"
+
+
+def _harm(record: Mapping[str, Any], name: str) -> tuple[dict[str, str], str]:
+    """Figures of one system by case, and the cases whose target it misses."""
+    rows = [row for row in record["rows"] if row["system"] == name]
+    missed = ", ".join(row["case"] for row in rows if row["holds"] is False)
+    figures = {row["case"]: [f"{v:.4g}" for key, v in row["figures"].items() if key != "in_db"] for row in rows}
+    return {case: " / ".join(each) for case, each in figures.items()}, missed or "none"
 
 
 def doctor() -> str:
@@ -466,6 +482,7 @@ TABLES: dict[str, tuple[str, Callable[..., str]]] = {
     "card": ("quality", card),
     "bands": ("bands", bands),
     "harm": ("harm", harm),
+    "harms": ("harm", harms),
     "high": ("full_band", high),
     "above": ("full_band", above),
 }

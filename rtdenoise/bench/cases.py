@@ -64,7 +64,7 @@ def quick_cases(rate_hz: int = RATE_HZ) -> list[Case]:
 
 
 def all_cases(rate_hz: int = RATE_HZ) -> list[Case]:
-    """Every installed method, preset, model and engine; the live presets also at a sound card's 48 kHz."""
+    """Every installed method, preset, model and engine; what runs in an audio callback also at a sound card's 48 kHz."""
     from rtdenoise.config import preset_names
     from rtdenoise.methods.can.models import LITERT, LITERT_INT8, model_names
 
@@ -82,7 +82,9 @@ def all_cases(rate_hz: int = RATE_HZ) -> list[Case]:
     if find_spec("ai_edge_litert") is None:
         cases = [case for case in cases if case.engine != "litert"]
     if rate_hz != _DEVICE_RATE_HZ:
-        cases += [make_case(f"{method}:{p}", _DEVICE_RATE_HZ) for method in ("WF", "SS") for p in ("low", "ultra")]
+        live = [f"{method}:{preset}" for method in ("WF", "SS") for preset in ("low", "ultra")]
+        live += [f"CAN:{model}" for model in model_names()]
+        cases += [case for name in live if (case := make_case(name, _DEVICE_RATE_HZ)).engine in (NATIVE, "numba")]
     return cases
 
 

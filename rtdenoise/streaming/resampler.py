@@ -103,15 +103,24 @@ class Resampler:
         return out
 
 
+def filter_delay_seconds(rate_in: int, rate_out: int) -> float:
+    """Delay of a `Resampler` without extra ticks: half the length of its filter."""
+    return _half_ticks(rate_in, rate_out) / math.lcm(rate_in, rate_out)
+
+
+def _half_ticks(rate_in: int, rate_out: int) -> int:
+    transition_hz = (1.0 - PASSBAND) * min(rate_in, rate_out)  # from .9 to 1.1 of the lower Nyquist frequency
+    width = (_STOPBAND_DB - 8.0) / (2.285 * 2.0 * math.pi * transition_hz)  # seconds
+    return math.ceil(width / 2.0 * math.lcm(rate_in, rate_out))
+
+
 @lru_cache(maxsize=16)
 def _filter_bank(rate_in: int, rate_out: int) -> tuple[F32, int]:
     """All phases of the low-pass filter, and half its length in ticks."""
     common = math.lcm(rate_in, rate_out)
     ticks_in = common // rate_in
     nyquist_hz = min(rate_in, rate_out) / 2
-    transition_hz = 2.0 * (1.0 - PASSBAND) * nyquist_hz
-    width = (_STOPBAND_DB - 8.0) / (2.285 * 2.0 * math.pi * transition_hz)  # seconds
-    half = math.ceil(width / 2.0 * common)
+    half = _half_ticks(rate_in, rate_out)
     n_taps = 2 * half // ticks_in + 1
     bank = np.empty((ticks_in, n_taps), np.float32)
     for start in range(0, ticks_in, _PHASES_AT_ONCE):

@@ -233,6 +233,9 @@ def test_cases_cover_every_method_preset_and_model():
     assert {f"CAN:{model}" for model in model_names()} <= names
     assert {case.name for case in quick_cases()} <= names
     assert {case.rate_hz for case in all_cases()} == {16000, 48000}
+    at_a_device = {case.name for case in all_cases() if case.rate_hz == 48000}
+    networks = {f"CAN:{model}" for model in ("can-live", "can-ultra", "can-small", "can-wave")}
+    assert at_a_device == {"WF:low", "WF:ultra", "SS:low", "SS:ultra", *networks}
 
 
 def test_cases_are_those_that_run_here(monkeypatch):

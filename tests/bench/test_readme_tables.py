@@ -161,15 +161,16 @@ def test_a_card_has_its_network_beside_others(tables, tmp_path):
     row = {"system": "CAN:mine", "pesq_wb": 2.0, "estoi": 0.75, "si_sdr_db": 9.0}
     bands = {"clips": 3, "every": 25, "rows": [row | {"case": "full"}, row | {"case": "3.4"}]}
     harm = {
+        "version": "1.2",
         "rows": [
             {"case": "SNR 30 dB", "system": "CAN:mine", "figures": {"in_db": 30.0, "out_db": 31.25}, "holds": True},
             {"case": "held vowel", "system": "CAN:mine", "figures": {"median_db": -1, "worst_db": -4}, "holds": False},
             {"case": "held vowel", "system": "CAN:other", "figures": {"median_db": 0, "worst_db": 0}, "holds": True},
-        ]
+        ],
     }
     for name, record in {"quality": quality, "bands": bands, "harm": harm}.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(record))
-    marks = "".join(f"<!-- table: {name} -->\n<!-- end of table -->\n" for name in ("card", "bands", "harm"))
+    marks = "".join(f"<!-- table: {name} -->\n<!-- end of table -->\n" for name in ("card", "bands", "harm", "harms"))
     text = tables.fill(marks, tmp_path, "mine")
     assert "| **mine** | 16 | 1.75 | 0.500 | 0.5 | 0.50 | 4.50, 0.990 |" in text and "At 0 dB: PESQ-wb 1.50;" in text
     assert "| PESQ-wb / eSTOI / SI-SDR dB | full | 3.4 kHz |" in text
@@ -177,6 +178,8 @@ def test_a_card_has_its_network_beside_others(tables, tmp_path):
     other = "<!-- table: bands -->\nas it is\n<!-- end of table -->\n"
     assert tables.fill(other, tmp_path, "other") == other, "no figures of this network"
     assert "| 31.25 | -1 / -4 |" in text and "Misses: held vowel." in text
+    assert "|  | SNR 30 dB | held vowel | misses |" in text and "| `CAN mine` | 31.25 | -1 / -4 | held vowel |" in text
+    assert "| `CAN other` | - | 0 / 0 | none |" in text
 
 
 def test_unknown_table_is_named(tables, tmp_path):

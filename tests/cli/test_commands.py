@@ -18,6 +18,7 @@ from rtdenoise.demo.noise import room_noise
 from rtdenoise.evaluate.measures.metrics import si_sdr_db
 from rtdenoise.methods.can.models import model_names
 from rtdenoise.methods.can.streaming import build_can
+from rtdenoise.streaming.rate import RateAdapter, band_hz
 from tests.cli.conftest import names
 
 HEAVY = {"numpy", "numba", "scipy", "soundfile", "matplotlib", "tensorflow", "llvmlite", "sounddevice"}
@@ -75,6 +76,27 @@ def test_listed_networks_are_there_with_their_delays(call):
         assert listed["delay_ms"] == (can.latency_samples + can.hop) / 16 and listed["hop_ms"] == can.hop / 16
     ultra = rtdenoise.stream("CAN", sample_rate=16000, preset="ultra")
     assert (ultra.latency_samples + ultra.hop) / 16 == networks["can-ultra"]["delay_ms"] == 8.0
+
+
+def test_listed_figures_at_48_khz_are_those_of_denoisers_there(call):
+    listing = json.loads(call("methods", "--json").out)
+    for name in ("low", "ultra"):
+        listed, stream = listing["presets"][name]["at_48_khz"], rtdenoise.stream("WF", sample_rate=48000, preset=name)
+        assert listed["delay_ms"] == (stream.latency_samples + stream.hop) / 48 == listing["presets"][name]["delay_ms"]
+        assert listed["band_hz"] == 24000.0
+    for name, network in listing["networks"].items():
+        listed, inner = network["at_48_khz"], build_can(name, sample_rate=48000)
+        there = inner if inner.sample_rate == 48000 else RateAdapter(inner, 48000)
+        assert listed["delay_ms"] == pytest.approx((there.latency_samples + there.hop) / 48)
+        assert listed["hop_ms"] == there.hop / 48 and listed["band_hz"] == band_hz(there)
+        assert (listed["delay_ms"] == network["delay_ms"]) == (network["sees"] == "spectra")
+
+
+def test_the_list_of_methods_fits_into_100_columns(call):
+    shown = call("methods").out
+    assert max(map(len, shown.splitlines())) <= 100
+    assert "  can-live                       16.0 ms  4.0 ms  16.0 ms   24 kHz  256 channels over spectra\n" in shown
+    assert "  germain2018-causal              8.0 ms  8.0 ms  11.2 ms  7.2 kHz  64 channels over samples\n" in shown
 
 
 def test_demo_in_an_empty_folder(call, tmp_path):

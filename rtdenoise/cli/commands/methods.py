@@ -12,16 +12,18 @@ from rtdenoise.cli.strict import StrictCommand
 
 if TYPE_CHECKING:
     from rtdenoise.config import Settings
+    from rtdenoise.methods.can.spec import CanSpec
+    from rtdenoise.streaming.overlap_add import Framing
 
 METHODS = {
     "SS": "spectral subtraction: over-subtraction by SNR, spectral floor, optionally in bands",
-    "WF": "Wiener filter: a priori SNR by decision direction and by context; log-MMSE gain as an option",
+    "WF": "Wiener filter: a priori SNR by decision direction and context; log-MMSE gain as an option",
     "CAN": "context aggregation network (ML is its older name)",
     "bypass": "the identity: a control for comparisons",
 }
-_FULL_BAND, _RESAMPLED = "full band at 8 to 192 kHz", "at {} kHz: resampled elsewhere, up to {:g} kHz"
 _SEES = {"wave": "samples", "framed": "learnt frames", "spectral": "spectra"}
-_RATE_HZ = 16000
+_RATE_HZ, _DEVICE_RATE_HZ = 16000, 48000  # of the figures; the second is what most sound cards run at
+_AT_DEVICE_RATE = "at_48_khz"
 
 
 @click.command(cls=StrictCommand)
@@ -39,7 +41,7 @@ def command(as_json: bool) -> None:
 
 
 def collect() -> dict[str, Any]:
-    """Methods, presets and parameters as plain values; delays in ms at 16 kHz."""
+    """Methods, presets and parameters as plain values; delays in ms at 16 kHz and, in a mapping of their own, at 48."""
     from rtdenoise.config import load_settings, preset_names
     from rtdenoise.streaming.overlap_add import scaled_framing
 
@@ -47,15 +49,23 @@ def collect() -> dict[str, Any]:
     for name in preset_names():
         settings = load_settings(preset=name)
         times = settings.spectral.framing
-        framing = scaled_framing(
-            _RATE_HZ, frame_seconds=times.frame_seconds, span_seconds=times.span_seconds, overlap=times.overlap
+        here, there = (
+            scaled_framing(
+                rate_hz, frame_seconds=times.frame_seconds, span_seconds=times.span_seconds, overlap=times.overlap
+            )
+            for rate_hz in (_RATE_HZ, _DEVICE_RATE_HZ)
         )
         presets[name] = {
-            "delay_ms": 1e3 * framing.delay_samples / _RATE_HZ,
-            "hop_ms": 1e3 * framing.hop / _RATE_HZ,
+            **_times(here),
+            _AT_DEVICE_RATE: {**_times(there), "band_hz": _DEVICE_RATE_HZ / 2},
             "parameters": {**asdict(settings.spectral), **_others(settings)},
         }
     return {"methods": METHODS, "presets": presets, "networks": _networks()}
+
+
+def _times(framing: Framing) -> dict[str, float]:
+    rate_hz = framing.sample_rate
+    return {"delay_ms": 1e3 * framing.delay_samples / rate_hz, "hop_ms": 1e3 * framing.hop / rate_hz}
 
 
 def _others(settings: Settings) -> dict[str, Any]:
@@ -77,6 +87,7 @@ def _networks() -> dict[str, Any]:
         name: {
             "delay_ms": 1e3 * (spec.latency_samples + spec.lookahead_samples + spec.hop) / spec.sample_rate,
             "hop_ms": 1e3 * spec.hop / spec.sample_rate,
+            _AT_DEVICE_RATE: _network_at_device_rate(spec),
             "sees": _SEES[spec.domain],
             "channels": spec.channels,
             "bands": spec.bands,
@@ -86,33 +97,68 @@ def _networks() -> dict[str, Any]:
     }
 
 
+def _network_at_device_rate(spec: CanSpec) -> dict[str, float]:
+    """Delay and hop in ms, and the highest frequency that comes out, in its usual engine."""
+    from rtdenoise.methods.can.compiled.grid import framing_at
+    from rtdenoise.methods.can.models import engine_for
+    from rtdenoise.rates import passed_hz
+    from rtdenoise.streaming.resampler import filter_delay_seconds
+
+    if engine_for(spec) == "numba":
+        return {**_times(framing_at(spec, _DEVICE_RATE_HZ, spec.span)), "band_hz": _DEVICE_RATE_HZ / 2}
+    samples = spec.latency_samples + spec.lookahead_samples + spec.hop
+    rates = (_DEVICE_RATE_HZ, spec.sample_rate)
+    resampled = filter_delay_seconds(*rates) + filter_delay_seconds(*reversed(rates))
+    return {
+        "delay_ms": 1e3 * (samples / spec.sample_rate + resampled),
+        "hop_ms": 1e3 * spec.hop / spec.sample_rate,
+        "band_hz": passed_hz(*rates),
+    }
+
+
 def text(listing: dict[str, Any]) -> str:
     """The listing for people: parameters once, with what each preset changes."""
     lines = ["Methods (--method)"]
     lines += [f"  {name:<7} {what}" for name, what in listing["methods"].items()]
-    lines += ["", "Presets of SS and WF (--preset)      delay    hop"]
     flat = {name: _flat(preset["parameters"]) for name, preset in listing["presets"].items()}
-    for name, preset in listing["presets"].items():
-        lines.append(f"  {name:<30} {preset['delay_ms']:7.1f} ms {preset['hop_ms']:4.1f} ms")
-    lines += ["", "Networks of CAN (--model)            delay    hop"]
+    lines += ["", f"{'':<37}at 16 kHz       at 48 kHz"]
+    lines += ["Presets of SS and WF (--preset)   delay     hop    delay     band"]
+    lines += [_line(name, preset) for name, preset in listing["presets"].items()]
+    lines += ["", "Networks of CAN (--model)"]
     for name, network in listing["networks"].items():
-        times = f"{network['delay_ms']:7.1f} ms {network['hop_ms']:4.1f} ms"
-        low, high = network["rates_hz"]
-        band = _FULL_BAND if low < high else _RESAMPLED.format(low // 1000, 0.9 * low / 2000)
         width = f"{network['bands']} x {network['channels']}" if network["bands"] else network["channels"]
-        lines.append(f"  {name:<30} {times}  {width} channels over {network['sees']}, {band}")
+        lines.append(f"{_line(name, network)}  {width} channels over {network['sees']}")
+    lines += _bands(listing["networks"])
     lines += ["", "Parameters (--set KEY=VALUE, or nested in --config FILE)"]
     keys = list(dict.fromkeys(key for values in flat.values() for key in values))
     for key in keys:
-        lines.append(f"  {key:<34} {_values(key, flat)}")
+        lines.append(f"  {key:<31} {_values(key, flat)}")
     return "\n".join(lines)
 
 
+def _line(name: str, entry: dict[str, Any]) -> str:
+    there = entry[_AT_DEVICE_RATE]
+    here = f"{entry['delay_ms']:5.1f} ms {entry['hop_ms']:4.1f} ms"
+    return f"  {name:<29} {here} {there['delay_ms']:5.1f} ms {there['band_hz'] / 1000:4g} kHz"
+
+
+def _bands(networks: dict[str, Any]) -> list[str]:
+    """At which rates all this runs, and up to which frequency."""
+    low, high = next(each["rates_hz"] for each in networks.values() if each["sees"] == "spectra")
+    any_rate = f"SS, WF and networks over spectra run at {low // 1000} to {high // 1000} kHz, up to half the rate."
+    fixed = sorted({each["rates_hz"][0] // 1000 for each in networks.values() if len(set(each["rates_hz"])) == 1})
+    rates = " or ".join(map(str, fixed))
+    others = f"The others run at {rates} kHz: sound at other rates is resampled to that and back."
+    return ["", any_rate, *([others] if fixed else [])]
+
+
 def _values(key: str, flat: dict[str, dict[str, Any]]) -> str:
-    values = {name: parameters.get(key) for name, parameters in flat.items()}
-    if len({str(value) for value in values.values()}) == 1:
-        return str(next(iter(values.values())))
-    return ", ".join(f"{value} ({name})" for name, value in values.items())
+    names: dict[str, list[str]] = {}
+    for name, parameters in flat.items():
+        names.setdefault(str(parameters.get(key)), []).append(name)
+    if len(names) == 1:
+        return next(iter(names))
+    return ", ".join(f"{value} ({', '.join(those)})" for value, those in names.items())
 
 
 def _flat(parameters: dict[str, Any], prefix: str = "") -> dict[str, Any]:

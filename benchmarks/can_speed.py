@@ -3,7 +3,8 @@
     python benchmarks/can_speed.py                                        # shipped models, compiled hop and LiteRT
     python benchmarks/can_speed.py --engine numba --engine litert --engine tf    # needs the extra
     python benchmarks/can_speed.py --spec can-wave --spec can-live:hop=64,span=128    # random weights
-    python benchmarks/can_speed.py --streams 1 8 32 --seconds 5           # streams of one core
+    python benchmarks/can_speed.py --seconds 0 --model can-live           # only streams of one core
+    python benchmarks/can_speed.py --streams 1 8 --streams-seconds 10     # other numbers of streams, for longer
 
 TensorFlow, ``--spec`` with LiteRT, and streams of networks over samples need the extra rtdenoise[tf].
 Everything runs on one thread pinned to one processor.  ``paced`` sleeps until the next hop is due, as a live stream
@@ -12,6 +13,10 @@ times one back to back, and more the more memory a step reads (``MB``: its weigh
 step.  ``wall`` is what a listener would notice; it holds the time for which other processes had the processor, unless
 ``--realtime`` asks for real-time priority as the live engine does.  ``cpu`` is the thread's own processor time, which
 other processes lengthen only through the caches.  Models take turns in short rounds; ratios are of medians of a run.
+
+Streams at once, at 16 and 48 kHz, take turns in three ways in rounds of 40 ms of sound: all of them hop by hop in
+lockstep (`rtdenoise.methods.can.many.build_many`), one after the other in packets of 20 ms as servers get them, and one
+after the other hop by hop.  A packet holds the hops that it completes, so with hops of 8 ms two and three in turn.
 """
 
 from __future__ import annotations
@@ -32,6 +37,7 @@ import yaml
 from rtdenoise.evaluate.machine import origin
 from rtdenoise.methods.can.compiled.denoiser import CompiledCan
 from rtdenoise.methods.can.compiled.many import CompiledStreams
+from rtdenoise.methods.can.compiled.shared import Packed, pack, packed_model
 from rtdenoise.methods.can.layers import fine
 from rtdenoise.methods.can.models import LITERT_INT8, model_names, open_model
 from rtdenoise.methods.can.spec import CanSpec
@@ -41,6 +47,9 @@ from rtdenoise.methods.can.weights import Network, rounded
 
 ROUND_STEPS = 250
 PACKET_SECONDS, PACKET_RATES_HZ = 0.02, (16000, 48000)
+ROUND_PACKETS = 2
+STREAMS = (4, 32)
+_ROUNDS_LEFT_OUT, _ROUNDS_MIN = 2, 7
 
 
 def main() -> None:
@@ -49,45 +58,75 @@ def main() -> None:
     parser.add_argument("--spec", action="append", default=[], metavar="NAME[:KEY=VALUE,...]", help="random weights")
     parser.add_argument("--precision", default="float16", help="of weights of --spec: float32, float16, int8")
     parser.add_argument("--engine", action="append", default=[], choices=["numba", "litert", "tf"])
-    parser.add_argument("--seconds", type=float, default=20.0, help="of paced sound per model and engine")
-    parser.add_argument("--streams", type=int, nargs="*", default=[], help="also so many streams in one step")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of paced sound per model and engine; 0: no steps")
+    parser.add_argument(
+        "--streams", type=int, nargs="*", default=STREAMS, help="so many streams at once (default: 4 and 32; none: no)"
+    )
+    parser.add_argument(
+        "--streams-seconds", type=float, default=3.0, help="of processor time per network, rate and number of streams"
+    )
     parser.add_argument("--realtime", action="store_true", help="ask for real-time priority while pacing")
     parser.add_argument("--json", type=Path, help="write the record here")
     options = parser.parse_args()
     made = origin()  # before this process keeps to one core
     pin()
-    engines = options.engine or ["numba", "litert"]
+    options.engine = options.engine or ["numba", "litert"]
+    options.model = options.model or ([] if options.spec else model_names())
+    networks = {text: random_network(parse_spec(text)) for text in options.spec}
+    rows = measured_steps(options, networks) if options.seconds > 0.0 else []
+    capacity = measured_streams(options, networks)
+    if options.json:
+        record = {"schema": "rtdenoise.can-speed/1", **made, "steps": rows, "streams": capacity}
+        options.json.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def measured_steps(options: argparse.Namespace, networks: dict[str, Network]) -> list[dict[str, Any]]:
+    """Steps of the models and of `networks` in all engines, printed too."""
     systems: dict[str, Any] = {}
-    for model in options.model or ([] if options.spec else model_names()):
+    for model in options.model:
         spectral = open_model(model).spec.domain == "spectral"
-        for engine in [e for e in engines if spectral or e != "numba"]:
+        for engine in [e for e in options.engine if spectral or e != "numba"]:
             started = time.perf_counter()
             systems[f"{Path(model).name} {engine}"] = (open_model(model).spec, build_can(model, engine=engine))
             print(f"{model} {engine}: ready in {time.perf_counter() - started:.2f} s")
-        if "litert" in engines and (open_model(model).folder / LITERT_INT8).is_file():
+        if "litert" in options.engine and (open_model(model).folder / LITERT_INT8).is_file():
             system = build_can(model, precision="int8")
             systems[f"{Path(model).name} litert int8"] = (open_model(model).spec, system)
     places = {Path(model).name: model for model in options.model}
-    networks = {text: random_network(parse_spec(text)) for text in options.spec}
     for text, network in networks.items():
-        for engine in engines:
+        for engine in options.engine:
             systems[f"{text} {engine}"] = (network.spec, denoiser(network, engine, options.precision))
     rows = measure(systems, options.seconds, options.realtime)
     for row, (name, (_, system)) in zip(rows, systems.items(), strict=True):
         if isinstance(system, CompiledCan):
             model = name.rpartition(" ")[0]
-            found = networks[model] if model in networks else open_model(places.get(model, model)).network()
-            row["streams_per_core"] = {str(rate): streams_per_core(found, rate) for rate in PACKET_RATES_HZ}
+            packed = pack(networks[model]) if model in networks else packed_model(open_model(places.get(model, model)))
+            row["streams_per_core"] = {str(rate): streams_per_core(packed, rate) for rate in PACKET_RATES_HZ}
     show(rows)
-    capacity = []
-    networks |= {m: open_model(m).network() for m in options.model or model_names() if options.streams}
-    for name, network in networks.items():
+    return rows
+
+
+def measured_streams(options: argparse.Namespace, networks: dict[str, Network]) -> list[dict[str, Any]]:
+    """Many streams at once of the models and of `networks`, printed too."""
+    if not options.streams:
+        return []
+    rows: list[dict[str, Any]] = []
+    print(
+        "| system | kHz | streams | a core serves in lockstep | in packets of 20 ms | in hops | lockstep to packets |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    models = {Path(model).name: open_model(model) for model in options.model}
+    for name in (*models, *networks):
+        spec = models[name].spec if name in models else networks[name].spec
         for streams in options.streams:
-            able = ("numba", "tf") if network.spec.domain == "spectral" else ("tf",)
-            capacity += [many(name, network, streams, engine) for engine in able if engine in engines]
-    if options.json:
-        record = {"schema": "rtdenoise.can-speed/1", **made, "steps": rows, "streams": capacity}
-        options.json.write_text(json.dumps(record, indent=1) + "\n")
+            if "numba" in options.engine and spec.domain == "spectral":
+                for rate in PACKET_RATES_HZ:
+                    packed = packed_model(models[name], rate) if name in models else pack(networks[name])
+                    rows.append(at_once(f"{name} numba", packed, rate, streams, options.streams_seconds))
+            if "tf" in options.engine:
+                network = models[name].network() if name in models else networks[name]
+                rows.append(by_tensorflow(f"{name} tf", network, streams, options.streams_seconds))
+    return rows
 
 
 def pin() -> None:
@@ -231,42 +270,91 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
         )
 
 
-def streams_per_core(network: Network, rate_hz: int) -> float:
+def streams_per_core(packed: Packed, rate_hz: int) -> float:
     """How many streams of packets of 20 ms, as servers get them, a core keeps up with by processor time."""
-    system = CompiledCan(network, sample_rate=rate_hz)
-    n = max(1, round(PACKET_SECONDS * rate_hz / system.hop)) * system.hop
-    packet = np.random.default_rng(0).normal(0, 0.05, n).astype(np.float32)
-    out, times = np.empty_like(packet), []
-    for _ in range(300):
-        started = time.thread_time_ns()
-        system.process_hops(packet, out)
-        times.append(time.thread_time_ns() - started)
-    return round(1e9 * n / rate_hz / float(np.median(times[50:])), 1)
+    system = CompiledCan(packed, sample_rate=rate_hz)
+    hops = packet_hops(rate_hz, system.hop)
+    sound = noise(1, sum(hops) * system.hop)
+    times = [spent(lambda: in_turn([system], sound, hops)) for _ in range(150)]
+    return round(sound.size / rate_hz / float(np.median(times[25:])), 1)
 
 
-def many(name: str, network: Network, streams: int, engine: str) -> dict[str, Any]:
-    """Processor time of one step of many streams, and how many streams a core keeps up with."""
-    system: Any = CompiledStreams(network, streams) if engine == "numba" else by_tensorflow(network, streams)
-    blocks = np.random.default_rng(0).normal(0, 0.05, (streams, network.spec.hop)).astype(np.float32)
-    outs = np.empty_like(blocks)
-    times = []
-    for _ in range(150):
-        started = time.process_time_ns()
-        system.process(blocks, outs)
-        times.append((time.process_time_ns() - started) / 1e6)
-    step = float(np.median(times[30:]))
-    capacity = streams * 1e3 * network.spec.hop / network.spec.sample_rate / step
-    print(f"{name} {engine}: {streams} streams in one step take {step:.2f} ms of a core, which serves {capacity:.0f}")
-    figures = {"streams": streams, "step_ms": round(step, 3), "streams_per_core": round(capacity, 1)}
-    return {"system": name, "engine": engine, **figures}
+def packet_hops(rate_hz: int, hop: int) -> list[int]:
+    """How many hops each of the packets of a round completes."""
+    ends = np.arange(ROUND_PACKETS + 1) * round(PACKET_SECONDS * rate_hz) // hop
+    return [int(n) for n in np.diff(ends) if n > 0]
 
 
-def by_tensorflow(network: Network, streams: int) -> Any:
-    """Streams in one step of TensorFlow."""
+def at_once(system: str, packed: Packed, rate_hz: int, streams: int, seconds: float) -> dict[str, Any]:
+    """How many streams a core keeps up with in lockstep, in packets and in hops; the three take turns."""
+    many = CompiledStreams(packed, streams, sample_rate=rate_hz)
+    alone = [CompiledCan(packed, sample_rate=rate_hz) for _ in range(streams)]
+    hops = packet_hops(rate_hz, many.hop)
+    sound = noise(streams, sum(hops) * many.hop)
+    blocks = np.ascontiguousarray(sound.reshape(streams, -1, many.hop).swapaxes(0, 1))
+    ways: dict[str, Callable[[], None]] = {
+        "lockstep": lambda: in_lockstep(many, blocks),
+        "packets": lambda: in_turn(alone, sound, hops),
+        "hops": lambda: in_turn(alone, sound, [1] * sum(hops)),
+    }
+    return stream_row(system, rate_hz, streams, served(ways, sound.size / rate_hz, seconds))
+
+
+def in_lockstep(many: Any, blocks: np.ndarray) -> None:
+    """One hop of every stream after the other: `blocks` is (n, streams, hop)."""
+    outs = np.empty_like(blocks[0])
+    for block in blocks:
+        many.process(block, outs)
+
+
+def in_turn(alone: Sequence[CompiledCan], sound: np.ndarray, hops: Sequence[int]) -> None:
+    """So many `hops` of every stream after the other: `sound` is (streams, n)."""
+    out, start = np.empty_like(sound[0]), 0
+    for n in hops:
+        end = start + n * alone[0].hop
+        for system, signal in zip(alone, sound, strict=True):
+            system.process_hops(signal[start:end], out[start:end])
+        start = end
+
+
+def served(ways: dict[str, Callable[[], None]], sound_seconds: float, seconds: float) -> dict[str, float]:
+    """Seconds of sound per second of processor time for ways to process as much, medians of rounds in turn."""
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    while len(next(iter(times.values()))) < _ROUNDS_MIN or sum(map(sum, times.values())) < seconds:
+        for way, run in ways.items():
+            times[way].append(spent(run))
+    return {way: round(sound_seconds / float(np.median(each[_ROUNDS_LEFT_OUT:])), 1) for way, each in times.items()}
+
+
+def spent(run: Callable[[], None]) -> float:
+    """Processor time of all threads of this process, in seconds."""
+    started = time.process_time_ns()
+    run()
+    return (time.process_time_ns() - started) / 1e9
+
+
+def noise(streams: int, n: int) -> np.ndarray:
+    """White noise, (streams, n) float32."""
+    return np.random.default_rng(0).normal(0, 0.05, (streams, n)).astype(np.float32)
+
+
+def by_tensorflow(system: str, network: Network, streams: int, seconds: float) -> dict[str, Any]:
+    """How many streams in one step of TensorFlow a core keeps up with, at the network's own rate."""
     from rtdenoise.methods.can.many import ManyStreams
     from rtdenoise.methods.can.tensorflow.engine import TensorFlowEngine
 
-    return ManyStreams(network.spec, TensorFlowEngine(network, streams=streams), streams)
+    many = ManyStreams(network.spec, TensorFlowEngine(network, streams=streams), streams)
+    blocks = noise(streams, 5 * many.hop).reshape(5, streams, many.hop)
+    found = served({"lockstep": lambda: in_lockstep(many, blocks)}, blocks.size / many.sample_rate, seconds)
+    return stream_row(system, many.sample_rate, streams, found)
+
+
+def stream_row(system: str, rate_hz: int, streams: int, found: dict[str, float]) -> dict[str, Any]:
+    """One row of the record, printed too."""
+    cells = [f"{found[way]:.0f}" if way in found else "-" for way in ("lockstep", "packets", "hops")]
+    cost = f"{found['packets'] / found['lockstep']:.2f}" if "packets" in found else "-"
+    print(f"| {system} | {rate_hz / 1000:g} | {streams} | {' | '.join(cells)} | {cost} |", flush=True)
+    return {"system": system, "rate_hz": rate_hz, "streams": streams, "streams_per_core": found}
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ from tests.live.harness import plan, running
 from tests.live.test_exactness import noise
 from tests.virtual_card.server import Server
 
+NETWORKS = ("can-live", "can-ultra", "can-wave", "can-small")
+
 
 def bypass(seconds: float) -> dict[str, Any]:
     """Bypass through the whole path: differing samples, and the round trip against the reported one."""
@@ -61,7 +63,7 @@ def latency(_seconds: float) -> dict[str, Any]:
             budget = live.session.monitor.budget()
         measured = int(np.argmax(abs(heard))) - card.rate // 2
         found[f"{preset}, blocks of {1000 * period / card.rate:g} ms"] = _trip(measured, period, card.rate, budget)
-    for model, period in itertools.product(("can-live", "can-ultra", "can-wave", "can-small"), (128, 256)):
+    for model, period in itertools.product(NETWORKS, (128, 256)):
         measured, budget = _network_delay(model, period)
         found[f"{model}, blocks of {period} at 48 kHz"] = _trip(measured, period, 48000, budget)
     return found
@@ -192,13 +194,13 @@ def network(seconds: float) -> dict[str, Any]:
     from rtdenoise.live_audio.record import audible_delay
 
     rate, found = 48000, {}
-    for model in ("can-live", "can-small"):
+    for model in NETWORKS:
         settings = load_settings(method="CAN", preset="low", overrides={"can": {"model": model}})
         begin = start_of(settings, rate, 1, with_network=True)
         callback = process_callback(begin)
         for block in (64, 128, 256):
             bench = Bench(begin, callback, rate)
-            times = bench.paced_us(block, seconds / 6)[20:]
+            times = bench.paced_us(block, seconds / 12)[20:]
             found[f"{model}, blocks of {block}"] = {
                 "block_us": round(1e6 * block / rate),
                 "compute_us": {f"p{share:g}": round(float(np.percentile(times, share)), 1) for share in (50, 99, 99.9)}

@@ -14,13 +14,24 @@ from rtdenoise.methods.can.models import open_model
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.spectra import Spectra
 from rtdenoise.methods.can.streaming import DEFAULT_MODEL, copy_usable
+from rtdenoise.rates import check_rate
 from rtdenoise.typing import F32
 
 ENGINES = ("auto", "numba", "tf")
+_LIMIT_MAX_DB = 100.0
 
 
 class ManyStreams:
     """Processes a fixed number of streams in lockstep.
+
+    Parameters
+    ----------
+    spec : CanSpec
+    engine : StepEngine
+        For so many streams.
+    streams : int
+    gain_min_db : float, optional
+        Lowest gain of a network over spectra; the specification's if not given.
 
     Attributes
     ----------
@@ -28,12 +39,12 @@ class ManyStreams:
         As for one stream.
     """
 
-    def __init__(self, spec: CanSpec, engine: StepEngine, streams: int) -> None:
+    def __init__(self, spec: CanSpec, engine: StepEngine, streams: int, gain_min_db: float | None = None) -> None:
         self.sample_rate, self.hop = spec.sample_rate, spec.hop
         self.latency_samples = spec.latency_samples + spec.lookahead_samples
         self.streams = streams
         self._engine = engine
-        self._spectra = Spectra(spec, streams) if spec.domain == "spectral" else None
+        self._spectra = Spectra(spec, streams, gain_min_db) if spec.domain == "spectral" else None
         self._rows = {"rows": np.zeros((streams * spec.hop, 1), np.float32)}
         silence = np.zeros((streams, spec.hop), np.float32)
         self.process(silence, np.empty_like(silence))
@@ -72,7 +83,13 @@ class ManyStreams:
 
 
 def build_many(
-    streams: int, model: str | Path = DEFAULT_MODEL, *, engine: str = "auto", device: str = "cpu"
+    streams: int,
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    sample_rate: int | None = None,
+    engine: str = "auto",
+    device: str = "cpu",
+    attenuation_limit_db: float | None = None,
 ) -> ManyStreams | CompiledStreams:
     """Build many streams through a trained model.
 
@@ -80,15 +97,19 @@ def build_many(
     ----------
     streams : int
     model : str or path
+    sample_rate : int, optional
+        8 to 192 kHz in compiled code, in TensorFlow that of the model; the model's if not given.
     engine : "auto", "numba" or "tf"
         Compiled code, for networks over spectra on the processor, or TensorFlow; "auto" takes the first where it can.
     device : "cpu", "gpu" or "auto"
         For TensorFlow.
+    attenuation_limit_db : float, optional
+        Maximum attenuation of a network over spectra, 0 to 100 dB; the limit of the model if not given.
 
     Raises
     ------
     ConfigError
-        For fewer than one stream, or an engine that cannot.
+        For fewer than one stream, an engine that cannot, or a rate or a limit out of range or not for this network.
     ModelError, MissingExtraError, DeviceError
         If the model, TensorFlow or the device is missing.
     """
@@ -96,11 +117,32 @@ def build_many(
         raise ConfigError(f"streams={streams} must be at least 1")
     if engine not in ENGINES:
         raise ConfigError(f"engine={engine!r}: many streams are computed by one of {', '.join(ENGINES)}")
-    found = open_model(model)
     if engine == "numba" and device != "cpu":
         raise ConfigError(f"engine='numba' runs on device='cpu', not on {device!r}; use engine='tf'")
+    rate = None if sample_rate is None else check_rate(sample_rate)
+    found = open_model(model)
+    gain_min_db = _gain_min_db(attenuation_limit_db, found.spec)
     if engine == "numba" or (engine == "auto" and device == "cpu" and found.spec.domain == "spectral"):
-        return CompiledStreams(packed_model(found), streams)
+        return CompiledStreams(packed_model(found, rate), streams, gain_min_db, rate)
+    if rate not in (None, found.spec.sample_rate):
+        raise ConfigError(
+            f"sample_rate={rate}: TensorFlow runs {found.spec.name} at {found.spec.sample_rate} Hz only; resample the "
+            "streams, or use engine='numba' for a network over spectra"
+        )
     from rtdenoise.methods.can.tensorflow.engine import TensorFlowEngine
 
-    return ManyStreams(found.spec, TensorFlowEngine(found.network(), streams=streams, device=device), streams)
+    runner = TensorFlowEngine(found.network(), streams=streams, device=device)
+    return ManyStreams(found.spec, runner, streams, gain_min_db)
+
+
+def _gain_min_db(attenuation_limit_db: float | None, spec: CanSpec) -> float | None:
+    """Lowest gain for a limit, or None for the specification's."""
+    if attenuation_limit_db is None:
+        return None
+    if not 0.0 <= attenuation_limit_db <= _LIMIT_MAX_DB:
+        raise ConfigError(f"attenuation_limit_db={attenuation_limit_db} must be from 0 to {_LIMIT_MAX_DB:g} dB")
+    if spec.domain != "spectral":
+        raise ConfigError(
+            f"attenuation_limit_db={attenuation_limit_db}: {spec.name} is not over spectra and has no gain to limit"
+        )
+    return -attenuation_limit_db

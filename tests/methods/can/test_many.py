@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
+import rtdenoise
 from rtdenoise.errors import ConfigError, SignalError
 from rtdenoise.methods.can.compiled.denoiser import CompiledCan
 from rtdenoise.methods.can.compiled.many import CompiledStreams, hop_of_each
 from rtdenoise.methods.can.compiled.shared import packed_model
-from rtdenoise.methods.can.many import build_many
+from rtdenoise.methods.can.many import ManyStreams, build_many
 from rtdenoise.methods.can.models import open_model
 from tests.methods.can.networks import ALL, lively, random_network, stream
+from tests.methods.can.tolerances import CAN_EXACT_ATOL
 
 SPECTRAL = [name for name, spec in ALL.items() if spec.domain == "spectral"]
 
 
-def together(many: CompiledStreams, signals: np.ndarray) -> np.ndarray:
+def together(many: CompiledStreams | ManyStreams, signals: np.ndarray) -> np.ndarray:
     out = np.zeros_like(signals)
     for start in range(0, signals.shape[1], many.hop):
         blocks = signals[:, start : start + many.hop].copy()
         many.process(blocks, blocks)
         out[:, start : start + many.hop] = blocks
     return out
+
+
+def aligned(many: CompiledStreams | ManyStreams, signals: np.ndarray) -> np.ndarray:
+    """What comes out for whole signals, without the delay: followed by zeros, as `rtdenoise.denoise` does it."""
+    n = signals.shape[1]
+    zeros = many.latency_samples + -(n + many.latency_samples) % many.hop
+    out = together(many, np.pad(signals, ((0, 0), (0, zeros))))
+    return out[:, many.latency_samples :][:, :n]
 
 
 @pytest.mark.parametrize("name", SPECTRAL)
@@ -64,6 +74,52 @@ def test_a_shipped_network_serves_many_at_any_rate(rate):
     alone.reset()
     alone.gain_min[0] = 0.5
     assert_array_equal(found[1], stream(alone, signals[1]))
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 48000])
+@pytest.mark.parametrize("model", ["can-live", "can-small"])
+def test_each_of_many_is_what_denoise_gives_at_every_rate(model, rate):
+    """At 8 kHz that is a network with other weights."""
+    many = build_many(5, model, sample_rate=rate)
+    assert many.sample_rate == rate
+    signals = np.stack([lively(int(0.3 * rate), seed) for seed in range(5)])
+    for found, signal in zip(aligned(many, signals), signals, strict=True):
+        assert_array_equal(found, rtdenoise.denoise(signal, rate, method="CAN", model=model))
+
+
+@pytest.mark.parametrize("limit_db", [0, 9.0])
+def test_the_attenuation_is_limited_as_denoise_limits_it(limit_db):
+    many = build_many(2, "can-small", sample_rate=48000, attenuation_limit_db=limit_db)
+    signals = np.stack([lively(12000, seed) for seed in range(2)])
+    for _ in range(2):
+        for found, signal in zip(aligned(many, signals), signals, strict=True):
+            limited = rtdenoise.denoise(signal, 48000, model="can-small", attenuation_limit_db=limit_db)
+            assert_array_equal(found, limited)
+            assert np.abs(limited - rtdenoise.denoise(signal, 48000, model="can-small")).max() > 0.01
+        many.reset()
+
+
+def test_tensorflow_limits_the_attenuation_as_compiled_code_does():
+    pytest.importorskip("tensorflow", reason="its engine is under test")
+    signals = np.stack([lively(3200, seed) for seed in range(2)])
+    by_engine = [
+        aligned(build_many(2, "can-small", sample_rate=16000, engine=engine, attenuation_limit_db=6), signals)
+        for engine in ("numba", "tf")
+    ]
+    assert_allclose(*by_engine, atol=CAN_EXACT_ATOL)
+
+
+def test_what_many_streams_cannot_do_is_one_line():
+    with pytest.raises(ConfigError, match=r"^sample_rate=8000: TensorFlow runs can-small at 16000 Hz only; .*numba"):
+        build_many(2, "can-small", sample_rate=8000, engine="tf")
+    for rate in (0, 4000, 16000.5):
+        with pytest.raises(ConfigError, match="from 8000 to 192000"):
+            build_many(2, "can-small", sample_rate=rate)
+    for limit_db in (-1.0, 101.0, float("nan")):
+        with pytest.raises(ConfigError, match="must be from 0 to 100 dB"):
+            build_many(2, "can-small", attenuation_limit_db=limit_db)
+    with pytest.raises(ConfigError, match=r"germain2018 is not over spectra"):
+        build_many(2, "germain2018", attenuation_limit_db=12.0)
 
 
 def test_compiled_code_is_what_many_streams_are_built_of_unless_asked_for_more():

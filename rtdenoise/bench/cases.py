@@ -64,7 +64,7 @@ def quick_cases(rate_hz: int = RATE_HZ) -> list[Case]:
 
 
 def all_cases(rate_hz: int = RATE_HZ) -> list[Case]:
-    """Every installed method, preset, model and engine; what runs in an audio callback also at a sound card's 48 kHz."""
+    """Every installed method, preset, model and engine; those of an audio callback also at a sound card's 48 kHz."""
     from rtdenoise.config import preset_names
     from rtdenoise.methods.can.models import LITERT, LITERT_INT8, model_names
 

@@ -82,7 +82,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--peers", default="none", help="all, none, or a comma-separated list (default %(default)s)")
     parser.add_argument("--cases", default=",".join(CASES), help="which cases (default %(default)s)")
     parser.add_argument("--clean", action="store_true", help="clean speech in: what is lost of it")
-    parser.add_argument("--every", type=int, default=4, help="one in so many of 75 mixtures (default %(default)s)")
+    parser.add_argument("--every", type=int, default=1, help="one in so many of 75 mixtures (default %(default)s)")
     parser.add_argument("--seconds", type=float, default=6.0, help="length of a clip (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, default=None, metavar="OUT", help="write the record here")

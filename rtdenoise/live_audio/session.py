@@ -93,7 +93,7 @@ class Session:
     @property
     def preparing(self) -> str:
         """The slow step before the devices are opened; empty before they are listed and once they are being opened."""
-        return self._stage.preparing(self.plan) if self.state == "starting" else ""
+        return self._stage.preparing(self._engines.plan or self.plan) if self.state == "starting" else ""
 
     def step(self) -> bool:
         """Supervise everything once; False when the session is over.

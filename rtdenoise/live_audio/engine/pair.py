@@ -55,6 +55,11 @@ class Engines:
         self._progress = Progress()
         self._slow = ""  # method already reported as too slow for this machine
 
+    @property
+    def plan(self) -> LivePlan | None:
+        """Of the stream, or of the engine that was switched to last."""
+        return self._plan
+
     # --- processes --------------------------------------------------------------------------------------------
 
     def open(self, plan: LivePlan, region: Region) -> None:

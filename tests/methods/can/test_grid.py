@@ -13,15 +13,21 @@ from rtdenoise.methods.can.compiled.grid import framing_at, initial_frames, mask
 from rtdenoise.methods.can.specs import SPECS
 from rtdenoise.registry import PROCESSING_RATES_HZ
 from rtdenoise.streaming.overlap_add import Framing
+from rtdenoise.streaming.windows import window_pair
 from tests.methods.can import reference
-from tests.methods.can.networks import network_with_head, random_network, stream
+from tests.methods.can.networks import ALL, network_with_head, random_network, stream
 from tests.methods.can.tolerances import CAN_EXACT_ATOL
 from tests.tolerances import ROUND_TRIP_ATOL
 
 SPECTRAL = [spec for spec in SPECS.values() if spec.domain == "spectral"]
+NETWORKS = [*SPECTRAL, *(spec for spec in ALL.values() if spec.domain == "spectral")]
+RATES = sorted(
+    {*range(8000, 192001, 997), *PROCESSING_RATES_HZ, 8063, 8100, 8125, 8250, 8252, 9600, 11127, 18900, 24100}
+)
 RUN = [
     ("complex", 8000, random_network),
     ("no overlap", 11025, random_network),
+    ("no overlap", 9600, random_network),  # the nearest hop is odd
     ("fine", 44100, random_network),
     ("wide overlap", 48000, random_network),
     ("8 ms", 24000, network_with_head),
@@ -78,9 +84,58 @@ def test_bins_are_as_far_apart_at_every_usual_rate(spec, rate):
     assert framing.frame * spec.hop == framing.hop * spec.frame and framing.span * spec.hop == framing.hop * spec.span
 
 
+@pytest.mark.parametrize("spec", NETWORKS, ids=lambda spec: spec.name)
+def test_there_are_windows_at_every_rate_and_both_spectra_share_frame_and_hop(spec):
+    for rate in RATES:
+        framing, listening = (framing_at(spec, rate, span) for span in (spec.span, spec.listening_span))
+        assert (
+            framing.span * spec.hop == framing.hop * spec.span and framing.frame * spec.hop == framing.hop * spec.frame
+        )
+        assert (listening.hop, listening.frame) == (framing.hop, framing.frame)
+        for at in (framing, listening):
+            record = initial_frames(spec, at)[0]
+            assert (record["analysis"].size, record["synthesis"].size) == (at.frame, at.span)
+
+
+@pytest.mark.parametrize("spec", NETWORKS, ids=lambda spec: spec.name)
+def test_no_hop_that_has_windows_is_nearer_unless_within_a_three_hundredth(spec):
+    for rate in RATES:
+        exact, chosen = spec.hop * rate / spec.sample_rate, framing_at(spec, rate, spec.span).hop
+        missed = abs(chosen - exact)
+        nearer = [hop for hop in range(int(exact - missed), int(exact + missed) + 2) if abs(hop - exact) < missed]
+        assert missed <= exact / 300 or not any(has_windows(spec, hop) for hop in nearer), rate
+
+
+def has_windows(spec, hop: int) -> bool:
+    try:
+        window_pair(spec.frame // spec.hop * hop, spec.span // spec.hop * hop, hop)
+    except ConfigError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("model", "low_percent", "high_percent", "from_hz"),
+    [
+        ("can-ultra", 3.13, 1.57, 75000),
+        ("can-live", 1.57, 0.79, 37500),
+        ("can-wave", 1.57, 0.79, 37500),
+        ("can-small", 0.78, 0.39, 18750),
+    ],
+)
+def test_bins_and_delays_deviate_by_no_more_than_documented(model, low_percent, high_percent, from_hz):
+    spec = SPECS[model]
+    for rate in (*RATES, 8062, 16062, 16125, 16250):  # and the worst
+        framing = framing_at(spec, rate, spec.span)
+        seconds = framing.span / rate / (spec.span / spec.sample_rate)
+        spacing = rate / framing.frame / (spec.sample_rate / spec.frame)
+        limit = low_percent if rate < 16000 else high_percent if rate < from_hz else 0.335
+        assert 100 * max(abs(seconds - 1), abs(spacing - 1)) < limit, rate
+
+
 def test_any_rate_is_taken_and_rates_out_of_range_are_refused():
     assert framing_at(SPECS["can-live"], 9973, 256).hop == 40
-    for rate in (7999, 192001):
+    for rate in (7999, 192001, float("nan")):
         with pytest.raises(ConfigError, match="from 8000 to 192000"):
             CompiledCan(random_network("complex"), sample_rate=rate)
 
@@ -118,9 +173,9 @@ def test_one_call_for_many_hops_gives_the_same_samples(denoiser):
     assert_array_equal(together, one_by_one)
 
 
-def test_the_delay_is_the_reported_one_and_a_gain_of_one_changes_nothing(denoiser):
+def test_the_delay_is_the_reported_one_and_a_gain_of_one_changes_nothing(shared, denoiser):
     """With a limit of 0 dB a network that only scales returns its input, whatever its weights."""
-    if denoiser.sample_rate in (8000, 11025, 24000):
+    if shared[1].spec.mask == "complex":
         pytest.skip("this network rotates, too")
     impulse = np.zeros(20 * denoiser.hop, np.float32)
     impulse[3 * denoiser.hop + 5] = 1.0

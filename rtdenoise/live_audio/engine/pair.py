@@ -227,7 +227,7 @@ class Engines:
             self._await_proof(live)
         else:
             self.end()
-            self._working, self._loading = self._new(), True
+            self._working, self._loading, self._due = self._new(), True, None
         return False
 
     def _enter(self, live: Any, built: Built, wanted: Mapping[str, float]) -> None:

@@ -374,11 +374,12 @@ def bands(record: Mapping[str, Any], name: str) -> str | None:
             title = _title(system, "own" if ":" in system else "")
             rows.append([title, *map(cell, cells)])
     headings = ["PESQ-wb / eSTOI / SI-SDR dB", *(f"{case} kHz" if case[0].isdigit() else case for case in cases)]
+    every = f" --every {record['every']}" if record["every"] > 1 else ""
     note = (
         f"Nothing above so many kHz in speech and noise; *telephone*: G.711 at 8 kHz; *opus*: at some 16 kbit/s; "
         f"*at 48 kHz*: raised before and brought down after; *at 8 kHz*: processed and measured there (PESQ-nb); "
         f"*to 8 kHz*: processed at 16 kHz, then measured so. "
-        f"{record['clips']} mixtures, `python -m benchmarks.bands --every {record['every']}`."
+        f"{record['clips']} mixtures, `python -m benchmarks.bands{every}`."
     )
     return f"{markdown_table(headings, rows)}\n\n{note}"
 

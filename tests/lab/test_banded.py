@@ -102,6 +102,24 @@ def test_a_network_that_has_grown_gives_the_same_and_learns_with_what_is_new(cha
         assert named["down"].grad[SPEC.bands :].abs().max() > 0.0
 
 
+@pytest.mark.parametrize("change", [{}, {"channels": 32}, {"bands": SPEC.bands + 4}])
+def test_new_layers_add_nothing_at_first_and_learn(change):
+    deeper, former = replace(SPEC, dilations=(1, 2, 4, 8, 1), gates=(1, 3), **change), weights(SPEC)
+    skip = np.ones((2, SPEC.n_bins), np.float32)
+    *found, kept = banded_form.grown(deeper, [*former.values(), skip], np.random.default_rng(2))
+    arrays = dict(zip(banded_form.shapes(deeper), found, strict=True))
+    assert kept is skip and {n: a.shape for n, a in arrays.items()} == banded_form.shapes(deeper)
+    assert torch.allclose(run(deeper, arrays, rows(30)), run(SPEC, former, rows(30)), atol=2e-5)
+    named = {name: torch.from_numpy(a).requires_grad_() for name, a in arrays.items()}
+    optimiser = torch.optim.SGD(list(named.values()), lr=0.1)
+    for _ in range(2):
+        optimiser.zero_grad()
+        banded_form.outputs(operations, deeper, named, rows(30)).square().mean().backward()
+        optimiser.step()
+    for name in ("values3", "gates3", "points3", "mixers3", "mixed_offsets4", "values4"):
+        assert named[name].grad.abs().max() > 0.0, name
+
+
 def test_arrays_of_another_kind_of_network_stay_as_they_are():
     given = [np.zeros(())] * (len(banded_form.shapes(SPEC)) + 1)
     assert all(a is b for a, b in zip(banded_form.grown(SPEC, given, np.random.default_rng(0)), given, strict=True))

@@ -273,6 +273,10 @@ except ModelError as error:
     assert "gates=[1], here (0,)" in str(error) or "gates=(1,), here (0,)" in str(error), error
 else:
     raise AssertionError("gates elsewhere were taken")
+deeper = replace(banded, dilations=(1, 2, 4), gates=(1, 2))
+deep = Trainer(replace(trainer.settings, network=deeper), folder / "deeper")
+deep.start(folder / "banded" / "last.npz")
+assert_allclose(deep._enhance(noisy[:1])[0], again._enhance(noisy[:1])[0], atol=1e-5)
 spec = replace(banded, gain_min_db=-200.0)
 network = network_from_checkpoint(folder / "banded" / "last.npz", spec)[0]
 assert_allclose(expected, reference.whole_signal(network, noisy[0]), atol=CAN_EXACT_ATOL * np.abs(expected).max())

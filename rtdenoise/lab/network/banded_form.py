@@ -9,7 +9,7 @@ import functools
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ _STRIDE, _BEFORE, _KINDS, _OUTPUTS = banded.STRIDE, banded.BEFORE, banded.KINDS,
 _LONGEST_FRAMES = 250.0  # of the gated means at the start of training: 2 s at a hop of 8 ms
 _HOPS_MAX = 1 << 14  # of signals whose length a graph does not know
 _ACROSS = ("down", "up", "mixers")  # matrices that multiply bands or groups: rows are written, columns read
+_ADDED = ("values", "mixers")  # what a layer adds to the rows is made with these
 _WARP = 1.6  # of the bands at the start: narrow below, wide above
 
 
@@ -162,32 +163,44 @@ def _spread(name: str, spec: CanSpec) -> float:
 
 
 def grown(spec: CanSpec, arrays: Sequence[F32], rng: np.random.Generator) -> list[F32]:
-    """Weights of a network with fewer channels or bands, made those of a larger one that computes the same.
+    """Weights of a network with fewer channels, bands or layers, made those of a larger one that computes the same.
 
     What new channels and bands hear is random, and what old ones hear of them zero, so that training changes both at
     once (Chen, Goodfellow, Shlens 2016, "Net2Net", arXiv:1511.05641, without copies).  New bands are narrow, at the
-    low end of the spectrum.
+    low end of the spectrum; new layers follow the old ones, and add nothing at first.
 
     Parameters
     ----------
     spec : CanSpec
         Of the larger network.
     arrays : sequence of arrays
-        Of `shapes` with fewer channels or bands, then the skip connection's; others are returned as they are.
+        Of `shapes` with fewer channels, bands or layers, then the skip connection's; others are returned as they are.
     rng : numpy Generator
     """
-    fresh = starts(spec, rng)
-    if len(arrays) != len(fresh) + 1:
+    names = _names(spec, len(arrays) - 1)
+    former = dict(zip(names, arrays, strict=False))
+    c, bands = int(np.size(former.get("entry_bias", ()))), np.shape(former.get("down", ()))[:1]
+    if not bands or not 0 < c <= spec.channels or bands[0] > spec.bands:
         return list(arrays)
-    former = dict(zip(fresh, arrays, strict=False))
-    c, bands = int(np.size(former["entry_bias"])), np.shape(former["down"])[:1]
-    if not bands or c > spec.channels or bands[0] > spec.bands:
-        return list(arrays)
-    growth = _Growth((bands[0], c), (spec.bands, spec.channels))
-    if not all(growth.fits(former[name].shape, now.shape) for name, now in fresh.items()):
+    fresh, growth = starts(spec, rng), _Growth((bands[0], c), (spec.bands, spec.channels))
+    if not all(growth.fits(each.shape, fresh[name].shape) for name, each in former.items()):
         return list(arrays)
     fresh["down"][bands[0] :] = fresh["down"][: spec.bands - bands[0]]
-    return [*(growth.applied(name, fresh[name], former[name]) for name in fresh), arrays[-1]]
+    for name in set(fresh) - set(former):
+        if name.startswith(_ADDED):
+            fresh[name][:] = 0.0
+    found = {name: growth.applied(name, fresh[name], each) for name, each in former.items()}
+    return [*(found.get(name, new) for name, new in fresh.items()), arrays[-1]]
+
+
+def _names(spec: CanSpec, n_arrays: int) -> list[str]:
+    """Names of the arrays of a network with the first layers of `spec`; none if it has no such number of arrays."""
+    for n in range(1, len(spec.dilations) + 1):
+        shallower = replace(spec, dilations=spec.dilations[:n], gates=tuple(g for g in spec.gates if g < n))
+        names = list(shapes(shallower))
+        if len(names) == n_arrays:
+            return names
+    return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ class Trainer(Run):
         """Start a new run from another run's weights: new optimiser and schedule; the audio count continues.
 
         A network with a magnitude mask may initialise one with a complex mask, one without fine layers one with
-        them, and one with bands one with more channels or bands: the new parts have no effect at first.
+        them, and one with bands one with more channels, bands or layers: the new parts have no effect at first.
 
         Raises
         ------
@@ -112,8 +112,10 @@ class Trainer(Run):
             If the weights belong to another network.
         """
         checkpoint = load_checkpoint(path)
-        gates = differences(self.settings.network, checkpoint.facts).get("gates")
-        if gates is not None:  # shapes alone do not tell which layers they are of
+        differing = differences(self.settings.network, checkpoint.facts)
+        gates, layers = differing.get("gates"), len(differing.get("dilations", [self.settings.network.dilations])[0])
+        if gates is not None and tuple(gate for gate in gates[1] if gate < layers) != gates[0]:
+            # shapes alone do not tell which layers they are of
             raise ModelError(f"{path}: belongs to another network: gates={gates[0]}, here {gates[1]}")
         assign(self.network.weights, widened(checkpoint.weights, self.network), path)
         if self.settings.ema > 0.0:

@@ -27,10 +27,11 @@ def assign(variables: list[Any], arrays: list[Any], path: Path) -> None:
 
 
 def widened(arrays: list[Any], network: Any) -> list[Any]:
-    """Adapt arrays to a Keras network with more inputs or outputs, with fine layers, or with more channels or bands.
+    """Adapt arrays to a Keras network with more inputs or outputs, with fine layers, or with bands and more of them.
 
-    New parts are zero, or keep the network's initial values, so that it computes the same.  The first array may have
-    fewer rows, others fewer columns; `assign` rejects anything else.
+    One with bands may have more channels and layers, too.  New parts are zero, or keep the network's initial values, so
+    that it computes the same.  The first array may have fewer rows, others fewer columns; `assign` rejects anything
+    else.
     """
     variables = network.weights
     for layer in network.layers:

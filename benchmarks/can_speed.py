@@ -39,6 +39,7 @@ from rtdenoise.methods.can.compiled.denoiser import CompiledCan
 from rtdenoise.methods.can.compiled.many import CompiledStreams
 from rtdenoise.methods.can.compiled.shared import Packed, pack, packed_model
 from rtdenoise.methods.can.layers import fine
+from rtdenoise.methods.can.layers.banded import Banded
 from rtdenoise.methods.can.models import LITERT_INT8, model_names, open_model
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.specs import shipped_spec
@@ -151,13 +152,19 @@ def random_network(spec: CanSpec) -> Network:
     def matrix(*shape: int) -> np.ndarray:
         return rng.normal(0, 1 / np.sqrt(np.prod(shape[:-1])), shape).astype(np.float32)
 
+    skip = matrix(2, spec.n_bins) if spec.domain == "spectral" else None
+    if spec.bands:
+        shapes = spec.banded_shapes()
+        arrays = {
+            name: matrix(*shape) if len(shape) > 1 else np.zeros(shape, np.float32) for name, shape in shapes.items()
+        }
+        return rounded(Network(spec, None, (), (), None, skip, banded=Banded(**arrays)))
     c, wave = spec.channels, spec.domain == "wave"
     widths = [1 if wave and i == 0 else c for i in range(len(spec.dilations))]
     first = None if wave else (matrix(spec.n_inputs, c) / 4, np.zeros(c, np.float32))
     kernels = tuple(matrix(spec.kernel, width, c) for width in widths)
     biases = tuple(np.zeros(c, np.float32) for _ in widths)
     last = (matrix(c, spec.n_outputs), np.zeros(spec.n_outputs, np.float32))
-    skip = matrix(2, spec.n_bins) if spec.domain == "spectral" else None
     behind = tuple(
         matrix(*shape) if len(shape) > 1 else np.zeros(shape, np.float32) for shape in fine.shapes(spec.fine_channels)
     )

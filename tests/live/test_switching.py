@@ -236,7 +236,7 @@ def test_where_a_hop_takes_too_long_for_the_callback_the_network_runs_in_an_engi
         kept_files.keep(name, before if before is not None else 100.0)
     assert told[0] == (
         "can-small runs in a process of its own: a hop takes 100.00 ms of a block's 8.00 ms, more than 60 %; "
-        "a larger --block or --run-in callback avoids it"
+        "a lighter network or --run-in callback avoids it"
     )
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from rtdenoise.kernels.half import TOGETHER
 from rtdenoise.kernels.jit import kernel
 from rtdenoise.kernels.sized import Size, fill_places, header_of, sized_dtype
 from rtdenoise.methods.can.spec import CanSpec
@@ -90,17 +89,18 @@ def _is_fast(n: int) -> bool:
 
 
 @lru_cache(maxsize=64)
-def frames_dtype(framing: Framing, n_bins: int, slots: tuple[int, int] = (0, 0)) -> np.dtype[Any]:
+def frames_dtype(framing: Framing, n_bins: int, slots: tuple[int, int] = (0, 0), hops: int = 0) -> np.dtype[Any]:
     """Record dtype of the analysis and synthesis of one stream for a network of `n_bins` bins.
 
     With them lie the rings of past rows, of `slots` rows and columns, so that networks of equal layers share compiled
-    code, however far back they reach.  All have the same header (`rtdenoise.kernels.sized`).
+    code, however far back they reach; and the spectra of up to `hops` hops that are computed together.  All have the
+    same header (`rtdenoise.kernels.sized`).
     """
     return sized_dtype(
         [
             ("n_read", "i8"),  # bins that the network reads and masks; all above them follow
             *overlap_add_fields(framing),
-            ("spectra", "c8", (Size(TOGETHER), Size(framing.n_bins))),  # of the hops that are computed together
+            ("spectra", "c8", (Size(hops), Size(framing.n_bins))),
             ("scale", "f4"),  # makes a bin's value that of the network's own rate
             ("scale_back", "f4"),
             ("guide", "i8"),  # first bin of the band that the gain above follows
@@ -116,9 +116,9 @@ def frames_header() -> np.dtype[Any]:
     return header_of(frames_dtype(Framing(sample_rate=16000, frame=512, span=512, hop=256), 257))
 
 
-def initial_frames(spec: CanSpec, framing: Framing, slots: tuple[int, int] = (0, 0)) -> np.ndarray:
+def initial_frames(spec: CanSpec, framing: Framing, slots: tuple[int, int] = (0, 0), hops: int = 0) -> np.ndarray:
     """Return the analysis and synthesis at the beginning of a stream: (1,) record array of `frames_dtype`."""
-    frames = np.zeros(1, frames_dtype(framing, spec.n_bins, slots))
+    frames = np.zeros(1, frames_dtype(framing, spec.n_bins, slots, hops))
     fill_places(frames)
     record = frames[0]
     fill_windows(record, framing)

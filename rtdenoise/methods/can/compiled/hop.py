@@ -55,15 +55,17 @@ def hops(
     Notes
     -----
     A single hop is processed as a short signal, as in `rtdenoise.methods.spectral.hop.hops`.  Of a longer one, up to
-    `TOGETHER` hops go through the stack together: each layer needs earlier rows of the layer before it and none of its
-    own, so its weights are read once for all of them.  Products are computed for four rows whatever their number,
-    so two hops are processed one by one.
+    `rtdenoise.methods.can.compiled.state.hops_together` go through the stack together: each layer needs earlier rows of
+    the layer before it and none of its own, so its weights are read once for all of them.  Products are computed for
+    four rows at a time, so two hops are processed one by one, and so is one hop too many for the last four.
     """
     weight, stream, frame = weights[0], streams[0], opened(frames[0])
     n_hops, first = signal.size // hop_samples, 0
     while first < n_hops:
         left = n_hops - first
-        n_now = min(TOGETHER, left) if left >= _WORTH else 1
+        n_now = min(stream.inputs.shape[0], left) if left >= _WORTH else 1
+        if n_now > TOGETHER and n_now % TOGETHER == 1:
+            n_now -= 1
         for n in range(n_now):
             start = (first + n) * hop_samples
             read_block(signal[start : start + hop_samples], stream, frame, listening)
@@ -186,7 +188,7 @@ def stack(weights: Record, state: Record, slots: F32, n_now: int) -> None:
     slots : (n_slots, width) float32, read and written
         The rings of all layers.
     n_now : int
-        Number of hops, up to `TOGETHER`.
+        Number of hops, no more than ``inputs`` has rows.
     """
     if weights.banded_gate.size > 0:
         for n in range(n_now):
@@ -206,11 +208,12 @@ def stack(weights: Record, state: Record, slots: F32, n_now: int) -> None:
 
 @kernel
 def dense(inputs: F32, table: Table, offset: F32, outputs: F32, n_now: int) -> None:
-    """`dense_half` for the first `n_now` of `TOGETHER` rows; bit for bit the same for one as for more."""
+    """`dense_half` for the first `n_now` rows; bit for bit the same for one as for more."""
     if n_now == 1:
         dense_half(inputs[0], table, offset, outputs[0])
     else:
-        dense_half_each(inputs, table, offset, outputs, outputs.shape[1])
+        rows = (n_now + TOGETHER - 1) // TOGETHER * TOGETHER
+        dense_half_each(inputs[:rows], table, offset, outputs[:rows], outputs.shape[1])
 
 
 @kernel

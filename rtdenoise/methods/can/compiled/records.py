@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rtdenoise.methods.can.compiled.grid import framing_at, initial_frames
-from rtdenoise.methods.can.compiled.state import initial_stream, slots_shape
+from rtdenoise.methods.can.compiled.state import hops_together, initial_stream, slots_shape
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.streaming.overlap_add import Framing
 
@@ -34,6 +34,6 @@ def initial_records(spec: CanSpec, sample_rate: int, gain_min_db: float | None =
     return Records(
         framing=framing,
         stream=initial_stream(spec, framing, spec.gain_min_db if gain_min_db is None else gain_min_db),
-        frames=initial_frames(spec, framing, slots_shape(spec)),
+        frames=initial_frames(spec, framing, slots_shape(spec), hops_together(spec)),
         listening=initial_frames(spec, framing_at(spec, sample_rate, spec.listening_span))[: int(spec.listens_apart)],
     )

@@ -22,6 +22,10 @@ from rtdenoise.methods.can.weights import Network
 from rtdenoise.streaming.overlap_add import Framing
 from rtdenoise.units import amplitude_from_db, smoothing_per_hop
 
+HOPS = 16
+"""Hops of a dense network that go through the stack together, at most: 20 ms are five of `can-live`, ten of
+`can-ultra`."""
+
 
 @lru_cache(maxsize=16)
 def weights_dtype(spec: CanSpec) -> np.dtype[Any]:
@@ -60,6 +64,11 @@ def weights_dtype(spec: CanSpec) -> np.dtype[Any]:
     )
 
 
+def hops_together(spec: CanSpec) -> int:
+    """Most hops that go through the stack together: so many read its weights once, if those outgrow the near caches."""
+    return TOGETHER if spec.bands else HOPS
+
+
 @lru_cache(maxsize=16)
 def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
     """Record dtype of what a network remembers of one stream, at any rate, but for its past rows.
@@ -69,21 +78,21 @@ def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
     if spec.mask_power != 1.0:
         return stream_dtype(replace(spec, mask_power=1.0))
     n, wide, out = spec.n_bins, padded(spec.width), padded(spec.n_outputs)
-    dense = int(not spec.bands)
+    dense, hops = int(not spec.bands), hops_together(spec)
     return record_dtype(
         [
             ("step", "i8"),
             ("means", "f4", (2, n)),
             ("ages", "f4", (2,)),
             ("newest", "i8"),  # row of the newest hop in the arrays of the hops that the stack computes together
-            ("inputs", "f4", (TOGETHER, spec.n_inputs)),
-            ("heights", "f4", (TOGETHER, 2, n)),
-            ("rows", "f4", (TOGETHER, wide)),
-            ("taps", "f4", (TOGETHER, dense * spec.kernel * wide)),
-            ("layer", "f4", (TOGETHER, dense * wide)),
-            ("outputs", "f4", (TOGETHER, out)),
-            ("aside", "f4", (TOGETHER, 3, n)),
-            ("shares", "f4", (TOGETHER, 2)),
+            ("inputs", "f4", (hops, spec.n_inputs)),
+            ("heights", "f4", (hops, 2, n)),
+            ("rows", "f4", (hops, wide)),
+            ("taps", "f4", (hops, dense * spec.kernel * wide)),
+            ("layer", "f4", (hops, dense * wide)),
+            ("outputs", "f4", (hops, out)),
+            ("aside", "f4", (hops, 3, n)),
+            ("shares", "f4", (hops, 2)),
             ("gain", "f4", (n,)),
             ("spectrum", "c8", (n,)),
             ("heard", "c8", (n,)),

@@ -84,6 +84,9 @@ def test_the_gain_may_have_an_exponent_of_its_own(folder):
     assert (model.network(8000).spec.mask_power, model.network(16000).spec) == (0.5, model.spec)
     for dtype in (weights_dtype, stream_dtype):  # compiled functions take both without a comparison
         assert dtype(model.network(8000).spec) is dtype(model.spec)
+        for channels in range(64, 64 + 64 * 17, 64):  # more than are remembered
+            dtype(replace(model.spec, channels=channels)), dtype(model.spec)
+        assert dtype(model.network(8000).spec) is dtype(model.spec)
     denoiser = build_can(folder, sample_rate=8000)
     signal = noise(60 * denoiser.hop)
     found = stream(denoiser, signal)

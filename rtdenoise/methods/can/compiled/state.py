@@ -27,7 +27,6 @@ HOPS = 16
 `can-ultra`."""
 
 
-@lru_cache(maxsize=16)
 def weights_dtype(spec: CanSpec) -> np.dtype[Any]:
     """Record dtype of a network's weights and constants, which all its streams share and none writes.
 
@@ -35,8 +34,11 @@ def weights_dtype(spec: CanSpec) -> np.dtype[Any]:
     the gain's exponent alone return the same object, here and below: comparing two dtypes at the call of a compiled
     function takes long.
     """
-    if spec.mask_power != 1.0:
-        return weights_dtype(replace(spec, mask_power=1.0))
+    return _weights_dtype(replace(spec, mask_power=1.0))
+
+
+@lru_cache(maxsize=16)
+def _weights_dtype(spec: CanSpec) -> np.dtype[Any]:
     n, layers, dense = spec.n_bins, len(spec.dilations), int(not spec.bands)
     wide, out, table = padded(spec.width), padded(spec.n_outputs), table_dtype()
     return record_dtype(
@@ -69,14 +71,16 @@ def hops_together(spec: CanSpec) -> int:
     return TOGETHER if spec.bands else HOPS
 
 
-@lru_cache(maxsize=16)
 def stream_dtype(spec: CanSpec) -> np.dtype[Any]:
     """Record dtype of what a network remembers of one stream, at any rate, but for its past rows.
 
     ``gain_min`` may be written while audio runs; it is read once per hop.
     """
-    if spec.mask_power != 1.0:
-        return stream_dtype(replace(spec, mask_power=1.0))
+    return _stream_dtype(replace(spec, mask_power=1.0))
+
+
+@lru_cache(maxsize=16)
+def _stream_dtype(spec: CanSpec) -> np.dtype[Any]:
     n, wide, out = spec.n_bins, padded(spec.width), padded(spec.n_outputs)
     dense, hops = int(not spec.bands), hops_together(spec)
     return record_dtype(

@@ -127,33 +127,33 @@ def test_pauses_of_the_paced_measurement_are_not_part_of_it(program):
     assert times.size == 25 and 1 < np.median(times) < 8000
 
 
-@pytest.mark.parametrize(("limit_us", "least_seconds", "most_seconds"), [(1e9, 0.05, 0.1), (1.0, 1.0, 1.5)])
-def test_a_short_measurement_is_enough_far_below_the_limit_and_both_are_kept(
-    program, monkeypatch, tmp_path, limit_us, least_seconds, most_seconds
-):
+@pytest.fixture
+def seconds(monkeypatch, tmp_path):
+    """How long each paced measurement took, with nothing kept from before."""
     monkeypatch.setenv("RTDENOISE_CACHE_DIR", str(tmp_path))
-    settings, measured, seconds = network_plan().settings, Bench.paced_us, []
+    found, measured = [], Bench.paced_us
 
     def paced_us(bench, block, duration):
-        seconds.append(duration)
+        found.append(duration)
         return measured(bench, block, duration)
 
     monkeypatch.setattr(Bench, "paced_us", paced_us)
+    return found
+
+
+@pytest.mark.parametrize(("limit_us", "least_seconds", "most_seconds"), [(1e9, 0.05, 0.1), (1.0, 1.0, 1.5)])
+def test_a_short_measurement_is_enough_far_below_the_limit_and_both_are_kept(
+    program, seconds, limit_us, least_seconds, most_seconds
+):
+    settings = network_plan().settings
     found = pace.hop_us(settings, *program, RATE, 1, limit_us)
     assert least_seconds <= sum(seconds) <= most_seconds
     assert pace.hop_us(settings, *program, RATE, 1, limit_us) == found > 0
     assert sum(seconds) <= most_seconds, "kept"
 
 
-def test_a_short_measurement_is_not_enough_for_a_lower_limit_later(program, monkeypatch, tmp_path):
-    monkeypatch.setenv("RTDENOISE_CACHE_DIR", str(tmp_path))
-    settings, measured, seconds = network_plan().settings, Bench.paced_us, []
-
-    def paced_us(bench, block, duration):
-        seconds.append(duration)
-        return measured(bench, block, duration)
-
-    monkeypatch.setattr(Bench, "paced_us", paced_us)
+def test_a_short_measurement_is_not_enough_for_a_lower_limit_later(program, seconds):
+    settings = network_plan().settings
     quick = pace.hop_us(settings, *program, RATE, 1, 1e9)
     assert pace.hop_us(settings, *program, RATE, 1, 2.0 * quick) == quick and seconds == [0.05]
     whole = pace.hop_us(settings, *program, RATE, 1, 1.9 * quick)

@@ -215,6 +215,10 @@ class Engines:
                 live["share_target"], self._next = 0.0, plan
                 return True
             return False
+        if not same and live["share"][0] > 0.0 and live["engine_on"][0] and not live["engine_inside"][0]:
+            self._next = plan  # the engine before is fading out
+            return False
+        self._next = None
         if self._loading or self._proved_by is not None:
             if same:
                 return False

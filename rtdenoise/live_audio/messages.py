@@ -50,6 +50,15 @@ class Open:
 
 @message
 @dataclass(frozen=True, slots=True)
+class AddNetwork:
+    """Let the callback that runs have the network of a plan, too, if it is fast enough; answered by `RunsIn`."""
+
+    plan: str
+    """`packed`."""
+
+
+@message
+@dataclass(frozen=True, slots=True)
 class Leave:
     """Close all streams and end, whatever is being done; answered by `Leaving`."""
 

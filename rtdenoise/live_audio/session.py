@@ -73,6 +73,7 @@ class Session:
         self._rules: dict[str, int] = {}
         self._heard = plan.settings.method
         self._place = ""
+        self._network = ""  # of this stream: "asked", then "callback" or "engine"
         self._zeros, self._watch = Zeros(), Watch()
         self._wanted: dict[str, float] = {}
         self._former: LivePlan | None = None  # before a change that has not run yet
@@ -84,7 +85,7 @@ class Session:
             self.region = Region()
             worker = audio_process(self.region.fd, self._wake_fd)
         self._attempts += 1
-        self.state = "starting"
+        self.state, self._network = "starting", ""
         self._stage.begin(_LIST_AGAIN_SECONDS if self._ever_ran else _LIST_SECONDS)
         self._worker = worker
         worker.order(messages.Open(messages.packed(self.plan), self.region.handle, self._wake_fd))
@@ -184,7 +185,13 @@ class Session:
         if place.line and place.line != self._place:
             self._place = place.line
             self._tell(self._place)
-        if place.where == "engine":
+        self._network = place.where
+        if self.state == "running":
+            if "engine_gain_min" in self._wanted:
+                self.region.live["engine_gain_min"] = self._wanted["engine_gain_min"]
+            if self.plan.network_inside:  # still the one that is wanted
+                self.set_method(self.plan.settings.method)
+        elif place.where == "engine":
             self._engines.open(replace(self.plan, run_in="engine"), self.region)
 
     def _on_running(self, running: messages.Opened) -> None:
@@ -288,6 +295,9 @@ class Session:
         live, plan = self.region.live, self.plan
         if plan.uses_engine or plan.network_inside:
             if plan.network_inside and not live["engine_inside"][0]:  # the running callback has no network in it
+                if self._network != "engine":
+                    self._add_network(plan)
+                    return
                 plan = replace(plan, run_in="engine")
             if self._engines.switch_to(plan, live):
                 self._heard = next((each for each, rule in self._rules.items() if rule == live["rule"][0]), self._heard)
@@ -296,6 +306,12 @@ class Session:
         self.set_parameter("rule", self._rules[name])
         self.set_bypass(False)
         self._engines.leave(self.region.live)
+
+    def _add_network(self, plan: LivePlan) -> None:
+        """Have the audio process bring a network into its callback; `_on_place` goes on."""
+        if self._network == "" and self._worker is not None:
+            self._network = "asked"
+            self._worker.order(messages.AddNetwork(messages.packed(plan)))
 
     def _remember(self, name: str) -> None:
         self.plan = replace(self.plan, settings=replace(self.plan.settings, method=name))

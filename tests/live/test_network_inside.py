@@ -193,12 +193,11 @@ def test_a_short_measurement_is_not_enough_for_a_lower_limit_later(program, seco
 def test_all_hops_of_a_block_must_fit_into_it(program, monkeypatch, tmp_path, block, took_us, line):
     """The time measured on an earlier start is that of another machine; a hop of can-small has 384 samples here."""
     monkeypatch.setenv("RTDENOISE_CACHE_DIR", str(tmp_path))
-    asked, told = network_plan(), []
+    asked = network_plan()
     kept_files.keep(pace.kept_as(asked.settings, RATE, 1), took_us)
-    worker = Worker(asked, SimpleNamespace(live=None), -1, SimpleNamespace(send=told.append), Shutdown())
-    inside = worker._stays_inside(*program, RATE, lambda hop: block)
-    assert line in told[0].line and told[0].where == ("engine" if "more than" in line else "callback")
-    assert inside is (told[0].where == "callback")
+    worker = Worker(asked, SimpleNamespace(live=None), -1, SimpleNamespace(), Shutdown())
+    place = worker._place(asked, *program, RATE, lambda hop: block)
+    assert line in place.line and place.where == ("engine" if "more than" in line else "callback")
 
 
 @pytest.mark.parametrize(

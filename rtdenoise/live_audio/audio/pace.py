@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from rtdenoise.cache import kept_files, machine_code
-from rtdenoise.cache.machine_code import Loaded
 from rtdenoise.config import Settings
 from rtdenoise.live_audio.callback.programs import network_digest
-from rtdenoise.live_audio.callback.start import Start
+from rtdenoise.live_audio.callback.start import Callback, Start
 from rtdenoise.live_audio.record import LIVE, RINGS, attach_rings, prepare, ring_capacity
 
 SHARE_MAX = 0.6
@@ -36,7 +35,7 @@ class Bench:
     ----------
     start : Start
         Copied.
-    callback : Loaded
+    callback : Callback
     rate, channels : int
 
     Attributes
@@ -44,7 +43,7 @@ class Bench:
     live : (1,) `LIVE`
     """
 
-    def __init__(self, start: Start, callback: Loaded, rate: int, channels: int = 1) -> None:
+    def __init__(self, start: Start, callback: Callback, rate: int, channels: int = 1) -> None:
         self._start, self._loaded = deepcopy(start), callback
         self._call = _FUNCTION(callback.address)
         self.live: Any = np.zeros(1, LIVE)
@@ -56,7 +55,7 @@ class Bench:
         self._rings = {name: np.zeros((capacity, channels), np.float32) for name in RINGS}
         attach_rings(self.live, self._rings)
         self._start.prepare_network(self.live)
-        self._start.connect(self.live.ctypes.data)
+        self._start.connect(self.live.ctypes.data, callback)
         self._times = np.zeros(3)
 
     def call(self, block: np.ndarray, out: np.ndarray) -> None:
@@ -96,7 +95,7 @@ def kept_as(settings: Settings, rate: int, channels: int) -> str:
     return f"pace {machine_code.stamps()[0]} {settings.can} {network_digest(settings)} {rate} {channels}"
 
 
-def hop_us(settings: Settings, start: Start, callback: Loaded, rate: int, channels: int, limit_us: float) -> float:
+def hop_us(settings: Settings, start: Start, callback: Callback, rate: int, channels: int, limit_us: float) -> float:
     """What nearly every paced hop of a network stays below in the callback, in us; kept between runs.
 
     Measures one second of hops, or a twentieth of a second if all hops in it stay below half the limit.  Both are kept
@@ -107,7 +106,7 @@ def hop_us(settings: Settings, start: Start, callback: Loaded, rate: int, channe
     settings : Settings
     start : Start
         With a network.
-    callback : Loaded
+    callback : Callback
     rate, channels : int
     limit_us : float
         What a hop may take.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
+from threading import Thread
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from rtdenoise.cache import machine_code
 from rtdenoise.child import scheduling
 from rtdenoise.child.lines import ChildEnd
-from rtdenoise.errors import DeviceError
+from rtdenoise.errors import DeviceError, RtDenoiseError, reason
 from rtdenoise.live_audio import messages
 from rtdenoise.live_audio.audio import devices
 from rtdenoise.live_audio.audio.begin import Beginning
@@ -32,9 +33,8 @@ from rtdenoise.live_audio.shared_memory import Region
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rtdenoise.cache.machine_code import Loaded
     from rtdenoise.live_audio.audio.portaudio import Opening
-    from rtdenoise.live_audio.callback.start import Start
+    from rtdenoise.live_audio.callback.start import Callback, Start
 
 _ENGINE_START_SECONDS = 120.0
 _FIRST_CALLBACK_SECONDS = 5.0
@@ -52,6 +52,8 @@ class Worker:
         self._live, self._shutdown = region.live, shutdown
         self._second_latency = 0.0
         self._rules: dict[str, int] = {}
+        self._begun: tuple[Start, Callback]  # what the callback runs on
+        self._added: tuple[Start, Callback] | None = None  # its network runs, if it began without one
 
     def run(self) -> None:
         """Open, start, watch, close."""
@@ -152,46 +154,66 @@ class Worker:
         `block_of`: the samples of a block for a method's hop, 0 where the host decides.
         """
         start, callback = self._program(rate)
-        if start.network is not None and not self._stays_inside(start, callback, rate, block_of):
-            self._plan = replace(self._plan, run_in="engine")
-            start, callback = self._program(rate)
+        if start.network is not None:
+            place = self._place(self._plan, start, callback, rate, block_of)
+            self._parent.send(place)
+            if place.where == "engine":
+                self._plan = replace(self._plan, run_in="engine")
+                start, callback = self._program(rate)
         self._fill(rate, channels_in, channels_out, start)
-        self._rules, self._start_records = start.rules, start
-        start.connect(self._live.ctypes.data)
+        self._rules, self._begun = start.rules, (start, callback)
+        start.connect(self._live.ctypes.data, callback)
         hop = self._await_engine() if self._plan.uses_engine else start.hop
         if start.network is not None:
             start.prepare_network(self._live)
             hop = start.network.block.size
         return hop, callback, start.user
 
-    def _program(self, rate: int) -> tuple[Start, Loaded]:
+    def _program(self, rate: int) -> tuple[Start, Callback]:
         plan = self._plan
         start = start_of(plan.settings, rate, plan.channels, with_network=plan.network_inside)
         return start, process_callback(start)
 
-    def _stays_inside(self, start: Start, callback: Loaded, rate: int, block_of: Callable[[int], int]) -> bool:
-        """Whether a network is fast enough here for the audio callback; tells the session."""
+    def _place(
+        self, plan: LivePlan, start: Start, callback: Callback, rate: int, block_of: Callable[[int], int]
+    ) -> messages.RunsIn:
+        """Where a network runs: in the audio callback, if it is fast enough here."""
         assert start.network is not None
-        hop, name = start.network.block.size, self._plan.settings.can.model
-        if self._plan.run_in == "callback":
-            self._parent.send(messages.RunsIn("callback"))
-            return True
+        hop, name = start.network.block.size, plan.settings.can.model
+        if plan.run_in == "callback":
+            return messages.RunsIn("callback")
         from rtdenoise.live_audio.audio.pace import SHARE_MAX, hop_us
 
         block = block_of(hop) or min(hop, _USUAL_BLOCK)
         hops = -(-block // hop)  # most that fall into one block
         block_ms = 1e3 * block / rate
         most_ms = SHARE_MAX * block_ms / hops
-        took_ms = hop_us(self._plan.settings, start, callback, rate, self._plan.channels, 1e3 * most_ms) / 1e3
+        took_ms = hop_us(plan.settings, start, callback, rate, plan.channels, 1e3 * most_ms) / 1e3
         what = "a hop takes" if hops == 1 else f"{hops} hops take"
         share = f"{what} {hops * took_ms:.2f} ms of a block's {block_ms:.2f} ms"
         if took_ms <= most_ms:
-            self._parent.send(messages.RunsIn("callback", f"{name} runs in the audio callback: {share}"))
-            return True
+            return messages.RunsIn("callback", f"{name} runs in the audio callback: {share}")
         line = f"{name} runs in a process of its own: {share}, more than {100 * SHARE_MAX:.0f} %"
         way = "a larger --block or --run-in callback" if block < hop else "a lighter network or --run-in callback"
-        self._parent.send(messages.RunsIn("engine", f"{line}; {way} avoids it"))
-        return False
+        return messages.RunsIn("engine", f"{line}; {way} avoids it")
+
+    def _add_network(self, plan: LivePlan) -> None:
+        """Give the callback that runs a network that may be switched to; tells the session where it runs."""
+        live, running = self._live, self._begun[0]
+        rate, name = int(live["rate"][0]), plan.settings.can.model
+        try:
+            start = start_of(plan.settings, rate, plan.channels, with_network=True)
+            callback = process_callback(start)
+            place = self._place(plan, start, callback, rate, lambda _hop: int(live["block"][0]))
+            if place.where == "callback" and start.network is not None and callback.network is not None:
+                self._added = start, callback
+                running.connect_network(start.network, callback.network)
+                start.network.expect(live)
+        except RtDenoiseError:
+            place = messages.RunsIn("engine")  # which says why
+        except Exception as error:  # noqa: BLE001 - what cannot be had in the callback may be had in an engine
+            place = messages.RunsIn("engine", f"{name} cannot run in the audio callback: {reason(error)}")
+        self._parent.send(place)
 
     def _await_engine(self) -> int:
         """Wait for the engine to be built and fill in its part of the record; return its hop."""
@@ -246,7 +268,9 @@ class Worker:
     def _watch(self, ports: JackPorts | None) -> None:
         live, looked = self._live, time.monotonic()
         while live["phase"][0] != FINISHED:
-            time.sleep(_POLL_SECONDS)
+            order = self._parent.wait_for(messages.AddNetwork, _POLL_SECONDS)
+            if order is not None:  # in a thread: it may compile, and measures at the pace of audio
+                Thread(target=self._add_network, args=(messages.unpacked(order.plan),), daemon=True).start()
             if ports is not None and time.monotonic() - looked > _LOOK_SECONDS:
                 looked = time.monotonic()
                 with self._shutdown.talking:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -20,10 +19,9 @@ from rtdenoise.methods.spectral.state import initial_state
 from rtdenoise.streaming.overlap_add import scaled_framing
 
 
-def first_state(settings: Settings, rate: int, channels: int, *, with_network: bool) -> Start:
+def first_state(settings: Settings, rate: int, channels: int) -> Start:
     """See `rtdenoise.live_audio.callback.programs.start_of`."""
     heard = settings.method in COMPILED_METHODS and settings.method != "bypass"
-    network = _network(settings, rate, channels) if with_network else None
     settings = settings if heard else replace(settings, method="WF")
     times = settings.spectral.framing
     framing = scaled_framing(
@@ -34,33 +32,27 @@ def first_state(settings: Settings, rate: int, channels: int, *, with_network: b
     return Start(
         state=state,
         user=np.zeros(1, USER),
-        layout=layout(header_of(state.dtype), *_network_dtypes(network)),
+        layout=layout(header_of(state.dtype)),
         rules={name: rule_of(name, settings.spectral) for name in ("SS", "WF")},
         hop=framing.hop,
         latency_samples=framing.latency_samples,
-        network=network,
     )
 
 
-def _network(settings: Settings, rate: int, channels: int) -> Network:
-    """The records of a network, each channel a stream of its own."""
+def first_network(settings: Settings, rate: int, channels: int) -> Network:
+    """See `rtdenoise.live_audio.callback.programs.network_of`."""
     chosen = settings.can
     network = open_model(chosen.model).network(rate)
     limit_db = None if chosen.attenuation_limit_db is None else -chosen.attenuation_limit_db
     records = initial_records(network.spec, rate, limit_db)
+    weights = packed_weights(network)
     return Network(
-        weights=packed_weights(network),
+        weights=weights,
         streams=np.repeat(records.stream, channels),
         frames=np.repeat(records.frames, channels),
         listening=np.repeat(records.listening, channels),
         block=np.zeros(records.framing.hop, np.float32),
+        layout=layout(weights.dtype, records.stream.dtype, header_of(records.frames.dtype)),  # not on its rate
         latency_samples=records.framing.latency_samples,
         gain_min=float(records.stream["gain_min"][0]),
     )
-
-
-def _network_dtypes(network: Network | None) -> tuple[np.dtype[Any], ...]:
-    """What the code of a network depends on: not on its rate."""
-    if network is None:
-        return ()
-    return network.weights.dtype, network.streams.dtype, header_of(network.frames.dtype)

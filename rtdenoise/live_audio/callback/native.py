@@ -116,6 +116,18 @@ floats_at = pointer_to(types.float32)
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # numba has no type hints
+def call_network(_typing_context: Any, _address: Any, userdata: Any, _n_block: Any) -> Any:
+    """Call the C function at an address with the user data of the callback and the samples of its block."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        address, *rest = arguments
+        kind = ir.FunctionType(ir.IntType(32), [each.type for each in rest])
+        return builder.call(builder.inttoptr(address, kind.as_pointer()), rest)
+
+    return types.int32(types.int64, userdata, types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]  # numba has no type hints
 def fence(_typing_context: Any) -> Any:
     """Everything written before is seen by other processors before anything written after."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from rtdenoise.cache import kept_files, machine_code, sources
 from rtdenoise.cache.machine_code import Loaded, MachineCode
 from rtdenoise.config import Settings
 from rtdenoise.disk.shipped import data_folder
-from rtdenoise.live_audio.callback.start import USER, Start
+from rtdenoise.live_audio.callback.start import USER, Callback, Network, Start
 from rtdenoise.methods.can.models import SPEC, WEIGHTS, open_model
 
 
@@ -36,17 +37,37 @@ def start_of(settings: Settings, rate: int, channels: int, *, with_network: bool
     """
     tables = sorted((data_folder("models") / "wf-prior").glob("*.npz"))
     weights = [(path.name, sources.content_of(path).hex()) for path in tables]
-    rest = f"{settings.method} {settings.spectral} {rate} {channels} {weights}"
-    if with_network:
-        rest += f" {settings.can} {network_digest(settings)}"
-    keys = [f"start {stamp} {rest}" for stamp in machine_code.stamps()]
+    keys = _keys(f"start {settings.method} {settings.spectral} {rate} {channels} {weights}")
     kept = kept_files.find(Start, *keys)
     if kept is None:
         from rtdenoise.live_audio.callback.first_state import first_state
 
-        kept = first_state(settings, rate, channels, with_network=with_network)
+        kept = first_state(settings, rate, channels)
+        kept_files.keep(keys[0], kept)
+    return replace(kept, network=network_of(settings, rate, channels)) if with_network else kept
+
+
+def network_of(settings: Settings, rate: int, channels: int) -> Network:
+    """The network of the settings, for the callback of a stream, each channel a stream of its own.
+
+    Raises
+    ------
+    ModelError
+        If that network is missing or damaged.
+    """
+    keys = _keys(f"network {settings.can} {network_digest(settings)} {rate} {channels}")
+    kept = kept_files.find(Network, *keys)
+    if kept is None:
+        from rtdenoise.live_audio.callback.first_state import first_network
+
+        kept = first_network(settings, rate, channels)
         kept_files.keep(keys[0], kept)
     return kept
+
+
+def _keys(name: str) -> list[str]:
+    """Names under which something is kept: as made here, and as made for processors that are like this one."""
+    return [f"{stamp} {name}" for stamp in machine_code.stamps()]
 
 
 def network_digest(settings: Settings) -> str:
@@ -61,16 +82,15 @@ def network_digest(settings: Settings) -> str:
     return " ".join(sources.content_of(folder / name).hex() for name in (SPEC, WEIGHTS) if (folder / name).is_file())
 
 
-def process_callback(start: Start) -> Loaded:
+def process_callback(start: Start) -> Callback:
     """The callback of a stream that starts from `start`."""
-    if start.network is None:
-        return _callback("process", start.layout)
-    return _callback("network", start.layout, start.network)
+    network = None if start.network is None else _code("network", start.network.layout, start.network)
+    return Callback(_code("process", start.layout), network)
 
 
 def playback_callback() -> Loaded:
     """The callback of an output stream beside an input stream; its user data is `playback_userdata`."""
-    return _callback("playback", "")
+    return _code("playback", "")
 
 
 def playback_userdata(live_address: int) -> np.ndarray:
@@ -80,8 +100,8 @@ def playback_userdata(live_address: int) -> np.ndarray:
     return user
 
 
-def _callback(name: str, layout: str, *more: Any) -> Loaded:
-    """A callback by its name and the layout of its records."""
+def _code(name: str, layout: str, *more: Any) -> Loaded:
+    """What the audio thread runs, by its name and the layout of its records."""
     loaded = machine_code.load_kept(f"{name} {layout}")
     if loaded is not None:
         return loaded

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rtdenoise.cache.machine_code import Loaded
 from rtdenoise.live_audio.record import expect_engine, hear_engine
 
 USER = np.dtype(
@@ -16,6 +17,7 @@ USER = np.dtype(
             "live",
             "states",
             "state_bytes",
+            "network",
             "network_weights",
             "network_streams",
             "network_frames",
@@ -27,14 +29,31 @@ USER = np.dtype(
         )
     ]
 )
-"""Addresses of all records, with the sizes of those that code is not compiled for."""
+"""Addresses of all records, with the sizes of those that code is not compiled for.
+
+``network`` is that of the compiled function that runs a network; ``engine_inside`` of `LIVE` says whether it is there.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """The machine code of a callback, and of the network that it calls, if it starts with one."""
+
+    process: Loaded
+    network: Loaded | None = None
+
+    @property
+    def address(self) -> int:
+        """What PortAudio calls; valid as long as this object lives."""
+        return self.process.address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """A network in the callback: its records, whose types `rtdenoise.methods.can.compiled.hop.hops` is compiled for.
 
-    `weights` is (1,), `streams` and `frames` (channels,), `listening` (channels,) or (0,), `block` a hop of scratch.
+    `weights` is (1,), `streams` and `frames` (channels,), `listening` (channels,) or (0,), `block` a hop of scratch;
+    `layout` says what the code depends on.
     """
 
     weights: np.ndarray
@@ -42,8 +61,23 @@ class Network:
     frames: np.ndarray
     listening: np.ndarray
     block: np.ndarray
+    layout: str
     latency_samples: int
     gain_min: float
+
+    def expect(self, live: Any) -> None:
+        """Say what the callback calls once ``engine_on`` is set, not before; `live` is (1,) `LIVE`, written."""
+        from rtdenoise.live_audio.messages import Built  # compiled code is made of none of what it imports
+
+        built = Built(
+            hop=self.block.size,
+            latency=self.latency_samples,
+            rate_hz=float(live["rate"][0]),
+            limits=True,
+            gain_min=self.gain_min,
+        )
+        expect_engine(live, built, "low")
+        live["engine_inside"] = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,28 +99,22 @@ class Start:
 
     def prepare_network(self, live: Any) -> None:
         """Let a new stream begin with the network's output; `live` is (1,) `LIVE`, written."""
-        if self.network is None:
-            return
-        from rtdenoise.live_audio.messages import Built  # compiled code is made of none of what it imports
+        if self.network is not None:
+            self.network.expect(live)
+            hear_engine(live)
 
-        built = Built(
-            hop=self.network.block.size,
-            latency=self.network.latency_samples,
-            rate_hz=float(live["rate"][0]),
-            limits=True,
-            gain_min=self.network.gain_min,
-        )
-        expect_engine(live, built, "low")
-        live["engine_inside"] = 1
-        hear_engine(live)
-
-    def connect(self, live_address: int) -> None:
-        """Write the addresses into the user data; the arrays must stay where they are from now on."""
+    def connect(self, live_address: int, callback: Callback) -> None:
+        """Write the addresses into the user data; the arrays and the code must stay where they are from now on."""
         self.user["live"] = live_address
         self.user["states"], self.user["state_bytes"] = self.state.ctypes.data, self.state.itemsize
-        if self.network is not None:
-            for name in ("weights", "streams", "frames", "listening", "block"):
-                self.user[f"network_{name}"] = getattr(self.network, name).ctypes.data
-            self.user["network_frame_bytes"] = self.network.frames.itemsize
-            self.user["network_listening_bytes"] = self.network.listening.itemsize
-            self.user["network_n_listening"] = self.network.listening.size
+        if self.network is not None and callback.network is not None:
+            self.connect_network(self.network, callback.network)
+
+    def connect_network(self, network: Network, code: Loaded) -> None:
+        """Write a network's addresses into the user data, as `connect` does; also while the callback runs without."""
+        for name in ("weights", "streams", "frames", "listening", "block"):
+            self.user[f"network_{name}"] = getattr(network, name).ctypes.data
+        self.user["network_frame_bytes"] = network.frames.itemsize
+        self.user["network_listening_bytes"] = network.listening.itemsize
+        self.user["network_n_listening"] = network.listening.size
+        self.user["network"] = code.address

@@ -14,9 +14,10 @@ step.  ``wall`` is what a listener would notice; it holds the time for which oth
 ``--realtime`` asks for real-time priority as the live engine does.  ``cpu`` is the thread's own processor time, which
 other processes lengthen only through the caches.  Models take turns in short rounds; ratios are of medians of a run.
 
-Streams at once, at 16 and 48 kHz, take turns in three ways in rounds of 40 ms of sound: all of them hop by hop in
-lockstep (`rtdenoise.methods.can.many.build_many`), one after the other in packets of 20 ms as servers get them, and one
-after the other hop by hop.  A packet holds the hops that it completes, so with hops of 8 ms two and three in turn.
+Streams at once, at 16 and 48 kHz, take turns in four ways in rounds of 160 ms of sound: all of them hop by hop in
+lockstep (`rtdenoise.methods.can.many.build_many`), one after the other in packets of 20 ms as servers get them, one
+after the other hop by hop, and one after the other with all hops at once, as folders and batches do.  A packet holds
+the hops that it completes, so with hops of 8 ms two and three in turn.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ from rtdenoise.methods.can.weights import Network, rounded
 
 ROUND_STEPS = 250
 PACKET_SECONDS, PACKET_RATES_HZ = 0.02, (16000, 48000)
-ROUND_PACKETS = 2
+ROUND_PACKETS = 8
 STREAMS = (4, 32)
 _ROUNDS_LEFT_OUT, _ROUNDS_MIN = 2, 7
 
@@ -113,9 +114,10 @@ def measured_streams(options: argparse.Namespace, networks: dict[str, Network]) 
         return []
     rows: list[dict[str, Any]] = []
     print(
-        "| system | kHz | streams | a core serves in lockstep | in packets of 20 ms | in hops | lockstep to packets |"
+        "| system | kHz | streams | a core serves in lockstep | in packets of 20 ms | in hops | as files "
+        "| packets to lockstep | files to lockstep |"
     )
-    print("|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|")
     models = {Path(model).name: open_model(model) for model in options.model}
     for name in (*models, *networks):
         spec = models[name].spec if name in models else networks[name].spec
@@ -293,7 +295,7 @@ def packet_hops(rate_hz: int, hop: int) -> list[int]:
 
 
 def at_once(system: str, packed: Packed, rate_hz: int, streams: int, seconds: float) -> dict[str, Any]:
-    """How many streams a core keeps up with in lockstep, in packets and in hops; the three take turns."""
+    """How many streams a core keeps up with in lockstep, in packets, in hops and as files; all take turns."""
     many = CompiledStreams(packed, streams, sample_rate=rate_hz)
     alone = [CompiledCan(packed, sample_rate=rate_hz) for _ in range(streams)]
     hops = packet_hops(rate_hz, many.hop)
@@ -303,6 +305,7 @@ def at_once(system: str, packed: Packed, rate_hz: int, streams: int, seconds: fl
         "lockstep": lambda: in_lockstep(many, blocks),
         "packets": lambda: in_turn(alone, sound, hops),
         "hops": lambda: in_turn(alone, sound, [1] * sum(hops)),
+        "files": lambda: in_turn(alone, sound, [sum(hops)]),
     }
     return stream_row(system, rate_hz, streams, served(ways, sound.size / rate_hz, seconds))
 
@@ -358,9 +361,9 @@ def by_tensorflow(system: str, network: Network, streams: int, seconds: float) -
 
 def stream_row(system: str, rate_hz: int, streams: int, found: dict[str, float]) -> dict[str, Any]:
     """One row of the record, printed too."""
-    cells = [f"{found[way]:.0f}" if way in found else "-" for way in ("lockstep", "packets", "hops")]
-    cost = f"{found['packets'] / found['lockstep']:.2f}" if "packets" in found else "-"
-    print(f"| {system} | {rate_hz / 1000:g} | {streams} | {' | '.join(cells)} | {cost} |", flush=True)
+    cells = [f"{found[way]:.0f}" if way in found else "-" for way in ("lockstep", "packets", "hops", "files")]
+    cells += [f"{found[way] / found['lockstep']:.2f}" if way in found else "-" for way in ("packets", "files")]
+    print(f"| {system} | {rate_hz / 1000:g} | {streams} | {' | '.join(cells)} |", flush=True)
     return {"system": system, "rate_hz": rate_hz, "streams": streams, "streams_per_core": found}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib.util
 import os
 import re
@@ -101,6 +103,51 @@ def test_the_service_gives_every_sample_back_whatever_the_packets():
     stream = rtdenoise.stream("WF", sample_rate=16000, preset="low")
     expected = np.concatenate([stream.process(noisy), stream.flush()])[stream.latency_samples :]
     np.testing.assert_array_equal(np.frombuffer(received, "<i2"), expected)
+
+
+def test_in_a_conference_each_hears_the_others_without_their_noise():
+    signals = [np.round(voice(48000, 48000, seed)[:, 0] * 2**14).astype("<i2") for seed in (1, 2)]
+    process = start("conference.py", 0, "can-small")
+    try:
+        assert process.stdout is not None
+        port = int(process.stdout.readline().rpartition(" ")[2])
+        connect = functools.partial(socket.create_connection, ("localhost", port), timeout=60)
+        with connect() as listener:
+            for signal in signals:  # one after the other, in the same place
+                with connect() as speaker:
+                    speaker.sendall(signal.tobytes())
+                    speaker.shutdown(socket.SHUT_WR)
+                    heard_by_itself = b"".join(iter(functools.partial(speaker.recv, 65536), b""))
+                assert not any(heard_by_itself)
+            received = np.frombuffer(_all_there(listener), "<i2")
+    finally:
+        process.kill()
+        process.communicate()
+    stream = rtdenoise.stream("CAN", sample_rate=48000, model="can-small")
+    packet = 2 * stream.hop
+    for signal in signals:
+        stream.reset()
+        whole = signal[: signal.size // packet * packet].astype(np.float32) / 2**15
+        expected = np.rint(stream.process(whole) * 2**15).astype("<i2")
+        begin = _find(received, expected)
+        np.testing.assert_array_equal(received[begin : begin + expected.size], expected)
+
+
+def _all_there(listener: socket.socket) -> bytes:
+    """What a connection has received and not read."""
+    listener.settimeout(0.5)
+    found = b""
+    with contextlib.suppress(TimeoutError):
+        while received := listener.recv(65536):
+            found += received
+    return found
+
+
+def _find(received: np.ndarray, part: np.ndarray) -> int:
+    """Where `part` begins, whose first samples may be silent."""
+    first = int(np.flatnonzero(part)[0])
+    begins = part[first : first + 200].tobytes()
+    return received.tobytes().find(begins) // 2 - first
 
 
 def test_a_folder_is_done_although_a_file_is_damaged(tmp_path):

@@ -26,6 +26,19 @@ def check_block(block: F32, out: F32, shape: tuple[int, ...]) -> None:
         raise SignalError("out is read-only; give an array that can be written")
 
 
+def check_hops(blocks: F32, hop: int) -> int:
+    """Return the length of (streams, n) blocks, a multiple of `hop`.
+
+    Raises
+    ------
+    SignalError
+        If they are no such blocks.
+    """
+    if not isinstance(blocks, np.ndarray) or blocks.ndim != 2 or blocks.shape[1] == 0 or blocks.shape[1] % hop:
+        raise SignalError(f"blocks is {_kind(blocks)}; give (streams, n) samples, where n is a multiple of {hop}")
+    return int(blocks.shape[1])
+
+
 def fit_blocks(block: F32, out: F32, shape: tuple[int, ...]) -> tuple[F32, F32]:
     """Return both as contiguous, aligned, writable arrays, which compiled code takes without recompiling.
 

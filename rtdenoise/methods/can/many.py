@@ -15,6 +15,7 @@ from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.spectra import Spectra
 from rtdenoise.methods.can.streaming import DEFAULT_MODEL, copy_usable
 from rtdenoise.rates import check_rate
+from rtdenoise.streaming.blocks import check_block, check_hops
 from rtdenoise.typing import F32
 
 ENGINES = ("auto", "numba", "tf")
@@ -22,7 +23,7 @@ _LIMIT_MAX_DB = 100.0
 
 
 class ManyStreams:
-    """Processes a fixed number of streams in lockstep.
+    """Processes a fixed number of streams in lockstep, by an engine's steps.
 
     Parameters
     ----------
@@ -51,29 +52,35 @@ class ManyStreams:
         self.reset()
 
     def process(self, blocks: F32, outs: F32) -> None:
-        """Enhance one hop of every stream.
+        """Enhance the next hops of every stream.
 
         Parameters
         ----------
-        blocks : (streams, hop) float32, read
-        outs : (streams, hop) float32, written
+        blocks : (streams, n) float32, read
+            ``n`` is a multiple of `hop`.
+        outs : (streams, n) float32, written
             May be `blocks` itself.
 
         Raises
         ------
-        ValueError
+        SignalError
             If an array has another shape or dtype.
         """
-        shape = (self.streams, self.hop)
-        for array in (blocks, outs):
-            if array.shape != shape or array.dtype != np.float32:
-                raise ValueError(f"{array.dtype} {array.shape} where {shape} float32 is needed: a hop of each stream")
+        n = check_hops(blocks, self.hop)
+        check_block(blocks, outs, (self.streams, n))
+        for start in range(0, n, self.hop):
+            part = slice(start, start + self.hop)
+            outs[:, part] = self._step(np.ascontiguousarray(blocks[:, part]))
+
+    def _step(self, blocks: F32) -> F32:
+        """The output for one hop of every stream, (streams, hop)."""
         if self._spectra is None:
             copy_usable(blocks.reshape(-1), self._rows["rows"][:, 0])
-            outs[...] = self._engine.step(self._rows)["rows"].reshape(outs.shape)
-            return
+            return self._engine.step(self._rows)["rows"].reshape(blocks.shape)
         self._spectra.analyse(blocks)
+        outs = np.empty_like(blocks)
         self._spectra.synthesise(self._engine.step(self._spectra.inputs), outs)
+        return outs
 
     def reset(self) -> None:
         """Forget all signals."""

@@ -9,14 +9,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 import rtdenoise
 from rtdenoise.errors import ConfigError, SignalError
 from rtdenoise.methods.can.compiled.denoiser import CompiledCan
-from rtdenoise.methods.can.compiled.many import CompiledStreams, hop_of_each
+from rtdenoise.methods.can.compiled.many import CompiledStreams, hops_of_each
 from rtdenoise.methods.can.compiled.shared import packed_model
 from rtdenoise.methods.can.many import ManyStreams, build_many
 from rtdenoise.methods.can.models import open_model
-from tests.methods.can.networks import ALL, lively, random_network, stream
+from tests.methods.can.networks import lively, random_network, stream
 from tests.methods.can.tolerances import CAN_EXACT_ATOL
 
-SPECTRAL = [name for name, spec in ALL.items() if spec.domain == "spectral"]
+FORMS = ("complex", "no overlap", "fine, complex", "banded")  # with arithmetic of their own in a step of many
 
 
 def together(many: CompiledStreams | ManyStreams, signals: np.ndarray) -> np.ndarray:
@@ -36,7 +36,7 @@ def aligned(many: CompiledStreams | ManyStreams, signals: np.ndarray) -> np.ndar
     return out[:, many.latency_samples :][:, :n]
 
 
-@pytest.mark.parametrize("name", SPECTRAL)
+@pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize("n", [1, 3, 4, 5])
 def test_streams_together_are_the_streams_alone(name, n):
     network = random_network(name)
@@ -53,7 +53,7 @@ def test_streams_together_are_the_streams_alone(name, n):
 def test_stored_code_for_one_network_is_not_used_for_one_that_listens_apart():
     """Their records have equal types, but no listening records are contiguous and several are not."""
     CompiledStreams(packed_model(open_model("can-live")), 2)
-    hop_of_each._ready.clear()  # as in a new process, which loads what is stored
+    hops_of_each._ready.clear()  # as in a new process, which loads what is stored
     packed = packed_model(open_model("can-wave"))
     many, alone = CompiledStreams(packed, 2), CompiledCan(packed)
     signals = np.stack([lively(10 * many.hop, seed) for seed in range(2)])
@@ -61,6 +61,63 @@ def test_stored_code_for_one_network_is_not_used_for_one_that_listens_apart():
     for one, signal in zip(found, signals, strict=True):
         alone.reset()
         assert_array_equal(one, stream(alone, signal))
+
+
+@pytest.mark.parametrize("name", ["complex", "banded"])
+def test_streams_come_and_go_and_have_packets_of_their_own(name):
+    """Three signals in two places; each gets what it would get alone, whoever else is there."""
+    network = random_network(name)
+    many, alone = CompiledStreams(network, 2), CompiledCan(network)
+    signals = [lively(hops * many.hop, seed) for seed, hops in enumerate((24, 9, 13))]
+    expected = []
+    for signal in signals:
+        alone.reset()
+        expected.append(stream(alone, signal))
+    found, at, place = [np.zeros_like(signal) for signal in signals], [0, 0, 0], {0: 0, 1: 1}
+
+    def serve(who, hops):
+        n = hops * many.hop
+        blocks = np.stack([signals[k][at[k] : at[k] + n] for k in who])
+        many.process(blocks, blocks, [place[k] for k in who])
+        for k, block in zip(who, blocks, strict=True):
+            found[k][at[k] : at[k] + n] = block
+            at[k] += n
+
+    for who, hops in (([0, 1], 2), ([1], 1), ([1, 0], 5), ([0], 3), ([1], 1)):
+        serve(who, hops)
+    place[2] = place[1]  # the second one has ended
+    many.reset(1)
+    for who, hops in (([2], 1), ([2, 0], 7), ([0, 2], 5), ([0], 2)):
+        serve(who, hops)
+    assert at == [signal.size for signal in signals]
+    for one, signal in zip(found, expected, strict=True):
+        assert_array_equal(one, signal)
+
+
+def test_all_streams_take_packets_of_several_hops():
+    network = random_network("complex")
+    many, signals = CompiledStreams(network, 3), np.stack([lively(24 * 64, seed) for seed in range(3)])
+    signals = signals[:, : signals.shape[1] // (4 * many.hop) * 4 * many.hop]
+    one_by_one = together(many, signals)
+    many.reset()
+    out = np.zeros_like(signals)
+    for start in range(0, signals.shape[1], 4 * many.hop):
+        part = slice(start, start + 4 * many.hop)
+        many.process(signals[:, part], out[:, part])
+    assert_array_equal(out, one_by_one)
+
+
+def test_tensorflow_takes_packets_of_several_hops():
+    pytest.importorskip("tensorflow", reason="its engine is under test")
+    many = build_many(2, "can-small", engine="tf")
+    signals = np.stack([lively(8 * many.hop, seed) for seed in range(2)])
+    one_by_one, out = together(many, signals), np.zeros_like(signals)
+    many.reset()
+    for part in (slice(0, 3 * many.hop), slice(3 * many.hop, None)):
+        many.process(signals[:, part], out[:, part])
+    assert_array_equal(out, one_by_one)
+    with pytest.raises(SignalError, match=f"float32 of shape .2, {many.hop + 1}.; give .* multiple of {many.hop}"):
+        many.process(np.zeros((2, many.hop + 1), np.float32), np.zeros((2, many.hop + 1), np.float32))
 
 
 @pytest.mark.parametrize("rate", [8000, 44100, 48000])
@@ -137,8 +194,13 @@ def test_compiled_code_is_what_many_streams_are_built_of_unless_asked_for_more()
 def test_blocks_of_another_shape_are_refused():
     many = CompiledStreams(random_network("magnitude"), 2)
     right = np.zeros((2, many.hop), np.float32)
-    for wrong in (right[:1], right[:, 1:], right.astype(np.float64), right.T):
-        with pytest.raises(SignalError, match="float32 of shape"):
+    for wrong in (right[:1], right[:, 1:], right.astype(np.float64), right.T, right[0]):
+        with pytest.raises(SignalError, match=r"float32 of shape|multiple of"):
             many.process(wrong, right)
+    for streams in ([0, 0], [2, 0], [-1, 0]):
+        with pytest.raises(SignalError, match=r"must be different numbers from 0 to 1$"):
+            many.process(right, right, streams)
+    with pytest.raises(SignalError, match=r"streams \[2\] must be"):
+        many.reset(2)
     apart = np.zeros((2, 2 * many.hop), np.float32)[:, ::2]
     many.process(right, apart)  # copied, since compiled code takes neighbouring samples

@@ -8,9 +8,11 @@ in `can-live`) and networks with bands (125 kB in `can-small`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from rtdenoise.errors import ConfigError
+from rtdenoise.errors import ConfigError, SignalError
 from rtdenoise.kernels.half import TOGETHER, dense_half_each, padded
 from rtdenoise.kernels.jit import kernel, ready
 from rtdenoise.kernels.sized import headers, opened
@@ -26,14 +28,16 @@ from rtdenoise.methods.can.compiled.hop import (
 from rtdenoise.methods.can.compiled.records import initial_records
 from rtdenoise.methods.can.compiled.shared import Packed, pack
 from rtdenoise.methods.can.weights import Network
-from rtdenoise.streaming.blocks import fit_blocks
+from rtdenoise.streaming.blocks import check_hops, fit_blocks
 from rtdenoise.typing import F32, Record
 
 
 @kernel
-def hop_of_each(
+def hops_of_each(
     blocks: F32,
     outs: F32,
+    chosen: np.ndarray,
+    hop_samples: int,
     weights: np.ndarray,
     streams: np.ndarray,
     frames: np.ndarray,
@@ -44,42 +48,49 @@ def hop_of_each(
     layer: F32,
     outputs: F32,
 ) -> None:
-    """Enhance one hop of each stream, with the same arithmetic as `rtdenoise.methods.can.compiled.hop.hops`.
+    """Enhance hops of some streams, with the same arithmetic as `rtdenoise.methods.can.compiled.hop.hops`.
 
     Parameters
     ----------
-    blocks : (n, hop) float32, read
-    outs : (n, hop) float32, written; may be `blocks`
+    blocks : (k, hops * hop) float32, read
+    outs : (k, hops * hop) float32, written; may be `blocks`
+    chosen : (k,) int64, read
+        The stream of each block.
+    hop_samples : int
     weights : (1,) record array, read
     streams : (n,) record array, read and written
     frames : (max(n, 2),) headers, read and written
     listening : (max(n, 2),) or (0,) headers, read and written
         All as a single stream has them.
     inputs, rows, taps, layer, outputs : (m, n_inputs), (m, width), (m, kernel * width), (m, width), (m, n_outputs)
-        float32, written; ``m`` is ``n`` rounded up to a multiple of `TOGETHER`, and rows from ``n`` on stay zero in
-        `inputs` and `taps`.
+        float32, written; ``m`` is ``n`` rounded up to a multiple of `TOGETHER`.
     """
     weight, apart = weights[0], listening.size > 0
-    for n in range(streams.size):
-        heard = listening[n : n + 1] if apart else listening
-        read_block(blocks[n], streams[n], opened(frames[n]), heard)
-        state = streams[n]
-        read_spectrum(state.spectrum, inputs[n], state.heights[0], weight, state)
-    if weight.banded_gate.size > 0:
-        for n in range(streams.size):
-            streams[n].inputs[0] = inputs[n]
-            stack(weight, streams[n], opened(frames[n]).slots, 1)
-    else:
-        stack_each(weight, streams, frames, inputs, rows, taps, layer, outputs)
-    for n in range(streams.size):
-        state = streams[n]
-        decide(weight, state)
-        write_block(outs[n], weight, state, opened(frames[n]))
+    for start in range(0, blocks.shape[1], hop_samples):
+        for i in range(chosen.size):
+            n = chosen[i]
+            heard = listening[n : n + 1] if apart else listening
+            read_block(blocks[i, start : start + hop_samples], streams[n], opened(frames[n]), heard)
+            state = streams[n]
+            read_spectrum(state.spectrum, inputs[i], state.heights[0], weight, state)
+        if weight.banded_gate.size > 0:
+            for i in range(chosen.size):
+                n = chosen[i]
+                streams[n].inputs[0] = inputs[i]
+                stack(weight, streams[n], opened(frames[n]).slots, 1)
+        else:
+            stack_each(weight, chosen, streams, frames, inputs, rows, taps, layer, outputs)
+        for i in range(chosen.size):
+            n = chosen[i]
+            state = streams[n]
+            decide(weight, state)
+            write_block(outs[i, start : start + hop_samples], weight, state, opened(frames[n]))
 
 
 @kernel
 def stack_each(
     weight: Record,
+    chosen: np.ndarray,
     streams: np.ndarray,
     frames: np.ndarray,
     inputs: F32,
@@ -88,19 +99,24 @@ def stack_each(
     layer: F32,
     outputs: F32,
 ) -> None:
-    """`rtdenoise.methods.can.compiled.hop.stack` for one hop of each stream; arguments as `hop_of_each` has them."""
-    dense_half_each(inputs, weight.first, weight.first_bias, rows, rows.shape[1])
+    """`rtdenoise.methods.can.compiled.hop.stack` for one hop of each stream; arguments as `hops_of_each` has them.
+
+    Of the rows that only fill up the last `TOGETHER`, what earlier hops left is computed and not used.
+    """
+    m = (chosen.size + TOGETHER - 1) // TOGETHER * TOGETHER
+    dense_half_each(inputs[:m], weight.first, weight.first_bias, rows[:m], rows.shape[1])
     for index in range(weight.dilations.size):
-        for n in range(streams.size):
-            gather(weight, index, streams[n].step, opened(frames[n]).slots, rows[n], taps[n])
-        dense_half_each(taps, weight.kernels[index], weight.biases[index], layer, layer.shape[1])
-        for n in range(streams.size):
-            add_layer(weight, layer[n], rows[n])
-    dense_half_each(rows, weight.last, weight.last_bias, outputs, outputs.shape[1])
-    for n in range(streams.size):
-        state = streams[n]
+        for i in range(chosen.size):
+            n = chosen[i]
+            gather(weight, index, streams[n].step, opened(frames[n]).slots, rows[i], taps[i])
+        dense_half_each(taps[:m], weight.kernels[index], weight.biases[index], layer[:m], layer.shape[1])
+        for i in range(chosen.size):
+            add_layer(weight, layer[i], rows[i])
+    dense_half_each(rows[:m], weight.last, weight.last_bias, outputs[:m], outputs.shape[1])
+    for i in range(chosen.size):
+        state = streams[chosen[i]]
         state.step += 1
-        state.inputs[0], state.rows[0], state.outputs[0] = inputs[n], rows[n], outputs[n]
+        state.inputs[0], state.rows[0], state.outputs[0] = inputs[i], rows[i], outputs[i]
 
 
 class CompiledStreams:
@@ -161,24 +177,43 @@ class CompiledStreams:
             *(np.zeros((rows, width), np.float32) for width in widths),
         )
         silence = np.zeros((streams, self.hop), np.float32)
-        self._hop_of_each = ready(hop_of_each, silence, silence, *self._arguments)
+        self._all = np.arange(streams, dtype=np.int64)
+        self._hops_of_each = ready(hops_of_each, silence, silence, self._all, self.hop, *self._arguments)
         self.process(silence, silence)
         self.reset()
 
-    def process(self, blocks: F32, outs: F32) -> None:
-        """Enhance one hop of every stream: ``(streams, hop)`` float32 in and out, which may be the same array.
+    def process(self, blocks: F32, outs: F32, streams: Sequence[int] | None = None) -> None:
+        """Enhance the next hops of every stream, or of some.
+
+        Parameters
+        ----------
+        blocks : (streams, n) float32, read
+            ``n`` is a multiple of `hop`.
+        outs : (streams, n) float32, written
+            May be `blocks` itself.
+        streams : sequence of int, optional
+            Which stream each row belongs to, no one twice; the others wait.  All in their order if not given.
 
         Raises
         ------
         SignalError
-            If an array has another shape or dtype.
+            If an array has another shape or dtype, or there is no such stream.
         """
-        blocks, target = fit_blocks(blocks, outs, (self.streams, self.hop))
-        self._hop_of_each(blocks, target, *self._arguments)
+        chosen = self._all if streams is None else self._chosen(streams)
+        blocks, target = fit_blocks(blocks, outs, (chosen.size, check_hops(blocks, self.hop)))
+        self._hops_of_each(blocks, target, chosen, self.hop, *self._arguments)
         if target is not outs:
             outs[...] = target
 
-    def reset(self) -> None:
-        """Forget all signals."""
+    def _chosen(self, streams: Sequence[int]) -> np.ndarray:
+        chosen = np.asarray(streams, np.int64).reshape(-1)
+        if len(set(chosen.tolist())) < chosen.size or np.any((chosen < 0) | (chosen >= self.streams)):
+            raise SignalError(f"streams {list(streams)} must be different numbers from 0 to {self.streams - 1}")
+        return chosen
+
+    def reset(self, stream: int | None = None) -> None:
+        """Forget all signals, or that of one stream, whose place another signal takes; its limit is as at first."""
+        where = slice(None) if stream is None else int(self._chosen([stream])[0])
         for record, initial in zip(self._records, self._initial, strict=True):
-            record[...] = initial
+            if record.size:
+                record[where] = initial[where]

@@ -6,10 +6,12 @@
     python -m benchmarks.train_head export head.pt models/can-live
 
 ``features`` runs the compiled network hop by hop over mixtures of the split ``train`` at 48 kHz (recordings, babble and
-noise that is computed) and keeps what a head may read and what it should attain.  ``train`` fits the head to the
-log-spectral distance above 8 kHz.  ``judge`` renders the mixtures of `benchmarks.full_band`, replaces what the
-product does above 8 kHz with the single gain of a model without a head and with the head, and prints the same tables
-for all.  ``export`` writes the head into the folder of the model (`rtdenoise.methods.can.layers.above`), in 16 bits.
+noise that is computed) and keeps what a head may read, and the sound.  ``train`` fits the head to the log-spectral
+distance above 8 kHz of what comes out, all the way through the overlap-add: where windows do not overlap, a gain that
+changes from hop to hop costs more than its own error.  ``judge`` renders the mixtures of `benchmarks.full_band`,
+replaces what the product does above 8 kHz with the single gain of a model without a head and with the head, and prints
+the same tables for all.  ``export`` writes the head into the folder of the model
+(`rtdenoise.methods.can.layers.above`), in 16 bits.
 
 The head is causal.  It reads, per hop: the stack's last rows; what the network kept in three bands below 8 kHz; the
 log power of bands 1 kHz wide, three of them below 8 kHz, with heights above their running mean and floor, computed as
@@ -35,6 +37,7 @@ from torch import nn
 from benchmarks import full_band as benchmark
 from benchmarks.material import add_material, check_material
 from rtdenoise.evaluate import mixing
+from rtdenoise.evaluate.measures import full_band
 from rtdenoise.evaluate.signals import mix_at_snr
 from rtdenoise.kernels.clean_speech import clarity
 from rtdenoise.methods.can import models
@@ -48,8 +51,12 @@ EDGE_HZ, WIDTH_HZ = 8000.0, 1000.0
 N_BELOW, N_ABOVE = 3, 16
 KEPT_HZ = (2000.0, 4000.0, 6000.0, 8000.0)
 """Edges of the bands whose kept energy the head reads."""
-POOLED = 4  # bins that one value of the loss covers
-KEPT_SECONDS = 0.008  # one hop of each is kept for training
+STFT_FRAME = 1536
+PIECES, PIECE_SECONDS = 8, 0.8
+"""Of a step of training."""
+CLEAN_DB = 3.0
+"""Distance above 8 kHz below which a piece counts as clean."""
+_SIGNALS = ("clean", "noisy", "low")
 GAIN_MIN = 1e-3
 _TINY = 1e-12
 
@@ -64,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="can-live", help="default %(default)s")
     parser.add_argument("--minutes", type=float, default=10.0, help="of sound, or of processor time")
     parser.add_argument("--rows", type=int, default=12, help="values the stack's rows are reduced to; 0: left out")
+    parser.add_argument("--clean", type=float, default=3.0, help="weight of pieces with hardly any noise")
     parser.add_argument("--over", type=float, default=1.0, help="cost of a dB too much, against one too little")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--every", type=int, default=1)
@@ -170,12 +178,6 @@ class Runner:
         index = np.floor((self.hz - lowest - 1.0) / WIDTH_HZ).astype(int)
         return np.stack([power[:, index == b].mean(axis=1) for b in range(N_BELOW + N_ABOVE)], 1).astype(np.float32)
 
-    def pooled(self, spectra: np.ndarray) -> F32:
-        """Mean power above 8 kHz of so many bins each, at the network's scale."""
-        n = spectra.shape[1] // POOLED
-        power = np.abs(spectra[:, : n * POOLED]) ** 2 * self.scale**2
-        return np.asarray(power.reshape(len(power), n, POOLED).mean(axis=2), np.float32)
-
     def levels(self, power: F32) -> F32:
         """Log power, heights above running mean and floor, and height above the mean of 20 ms: (n_hops, bands, 4)."""
         log = np.log(power + features.POWER_FLOOR)
@@ -276,7 +278,7 @@ def collect(options: argparse.Namespace) -> None:
     plan = mixing.plan_mixtures(
         found.speech, found.noise, clips=clips, seed=options.seed, snrs_db=snrs, seconds=options.seconds, labels=labels
     )
-    kept: dict[str, list[Any]] = {name: [] for name in ("rows", "kept", "levels", "single", "clean", "noisy", "loud")}
+    kept: dict[str, list[Any]] = {name: [] for name in ("rows", "kept", "levels", "share", *_SIGNALS, "floor")}
     for number, each in enumerate(plan):
         clean, noisy = mixing.render_mixture(each, RATE)
         kind = rng.random()
@@ -285,63 +287,118 @@ def collect(options: argparse.Namespace) -> None:
             clean, noisy = mix_at_snr(clean.astype(np.float64), noise, float(rng.choice(snrs)), each.level_db, RATE)
         elif kind < 0.45:
             noisy = clean + np.float32(1e-5) * rng.standard_normal(clean.size).astype(np.float32)
+        n_hops = noisy.size // runner.framing.hop
+        clean, noisy = (np.asarray(x[: n_hops * runner.framing.hop], np.float32) for x in (clean, noisy))
         hops = runner.run(noisy)
-        skipped = max(1, round(KEPT_SECONDS / runner.framing.hop_seconds))
-        chosen = slice(int(rng.integers(skipped)), len(hops.rows), skipped)
-        target = runner.analyse(np.pad(clean, (0, len(hops.rows) * runner.framing.hop - clean.size)))[:, runner.high :]
-        powers = runner.pooled(target)
-        loud = np.full(len(powers), np.percentile(powers.mean(axis=1), 95), np.float32)
-        values = {
-            "rows": hops.rows,
-            "kept": hops.kept,
-            "levels": runner.levels(hops.power),
-            "single": hops.single,
-            "clean": np.log(powers + _TINY),
-            "noisy": np.log(runner.pooled(hops.spectra) + _TINY),
-            "loud": loud,
-        }
+        low = hops.out - runner.synthesise(hops.spectra, hops.single[:, np.newaxis], noisy.size)
+        values = {"rows": hops.rows, "kept": hops.kept, "levels": runner.levels(hops.power), "share": hops.share}
         for name, value in values.items():
-            kept[name].append(value[chosen].astype(np.float32 if name == "loud" else np.float16))
+            kept[name].append(value[:n_hops].astype(np.float16))
+        for name, value in zip(_SIGNALS, (clean, noisy, low), strict=True):
+            kept[name].append(value.astype(np.float32))
+        kept["floor"].append(_floor(clean))
         if number % 20 == 0:
             print(f"{number} of {clips} clips", flush=True)
-    np.savez(options.file, **{name: np.concatenate(values) for name, values in kept.items()})
+    np.savez(options.file, **{name: np.stack(values) for name, values in kept.items()})
 
 
-def distance(
-    gain: torch.Tensor, batch: dict[str, torch.Tensor], spread: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-spectral distance of hops, and the change of their level where the clean speech is loud and on top; in dB."""
-    clean, noisy = batch["clean"].exp(), batch["noisy"].exp()
-    floor = 1e-5 * batch["loud"][:, None] + 1e-12
-    after = (gain @ spread) ** 2 * noisy
+def _floor(clean: F32) -> float:
+    """Power where the distance of a clip ends, as `rtdenoise.evaluate.measures.full_band` defines it."""
+    loud = torch.quantile(powers(torch.from_numpy(clean)[None])[0].mean(1), 0.95)
+    return float(loud) * 10.0 ** (-full_band.FLOOR_DB / 10.0) + _TINY
+
+
+def powers(signals: torch.Tensor) -> torch.Tensor:
+    """Power of bins above 8 kHz in frames of 32 ms, half overlap: (clips, n) to (clips, frames, bins)."""
+    window = torch.hann_window(STFT_FRAME)
+    spectra = torch.stft(signals, STFT_FRAME, STFT_FRAME // 2, window=window, center=False, return_complex=True)
+    return spectra[:, round(EDGE_HZ * STFT_FRAME / RATE) + 1 :].abs().square().transpose(1, 2)
+
+
+class Synthesis:
+    """The product's way from the bins of noisy hops and their gains to sound, for pieces of clips."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.framing, self.high = runner.framing, runner.high
+        self.analysis, self.synthesis = (torch.from_numpy(x).float() for x in (runner.analysis, runner.synthesis))
+        self.spread = torch.from_numpy(interpolation(runner.hz[runner.high :]))
+
+    def gains(self, bands: torch.Tensor, kept: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+        """Gains of bins above 8 kHz from the head's: they fall with the network's, and clean speech comes back."""
+        bands = bands * torch.clamp(torch.exp(0.5 * kept[..., -1:]) / above.CLOSED, max=1.0)
+        gain = torch.clamp(bands @ self.spread, min=GAIN_MIN)
+        u = torch.clamp((gain - GAIN_MIN) / (clarity.GAIN_KEPT * (1.0 - GAIN_MIN)), 0.0, 1.0)
+        return gain + share[..., None] * u * u * (3.0 - 2.0 * u) * (1.0 - gain)
+
+    def sound(self, noisy: torch.Tensor, gains: torch.Tensor) -> torch.Tensor:
+        """Bins above 8 kHz times `gains` (clips, hops, bins): (clips, hops x hop), late by the network's delay.
+
+        `noisy`: (clips, frame - hop + hops x hop), where the first hop's frame begins at its first sample.
+        """
+        framing = self.framing
+        frames = noisy.unfold(1, framing.frame, framing.hop) * self.analysis
+        masked = torch.fft.rfft(frames)[..., self.high :] * gains
+        whole = nn.functional.pad(masked, (self.high, 0))
+        pieces = torch.fft.irfft(whole, framing.frame)[..., framing.frame - framing.span :] * self.synthesis
+        n_parts = framing.span // framing.hop
+        parts = pieces.unflatten(2, (n_parts, framing.hop))
+        n_hops = parts.shape[1]
+        late = [nn.functional.pad(parts[:, : n_hops - k, k], (0, 0, k, 0)) for k in range(n_parts)]
+        return torch.stack(late).sum(0).flatten(1)
+
+
+def distance(after: torch.Tensor, clean: torch.Tensor, floor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-spectral distance of frames, and the change of their bands' level, in dB; from powers and (clips,) floors."""
+    floor = floor[:, None, None]
     off = 4.343 * torch.log((after + floor) / (clean + floor))
-    bands = (off.shape[1] // N_ABOVE) * N_ABOVE
-    means = [x[:, :bands].reshape(len(x), N_ABOVE, -1).mean(2) for x in (after, clean)]
+    bands = (off.shape[2] // N_ABOVE) * N_ABOVE
+    means = [x[..., :bands].unflatten(2, (N_ABOVE, -1)).mean(3) for x in (after, clean)]
     level = 4.343 * torch.log((means[0] + floor) / (means[1] + floor))
-    return torch.sqrt(torch.mean(off**2, dim=1) + 1e-6), level
+    return torch.sqrt(off.square().mean(2) + 1e-6), level
 
 
 def train(options: argparse.Namespace) -> None:
-    """Fit the head; keeps it with the means of its weights."""
+    """Fit the head to the sound that comes out; keeps it with the means of its weights."""
     torch.manual_seed(options.seed)
+    rng = np.random.default_rng(options.seed)
     parts = [np.load(file) for file in options.features]
     data = {name: torch.from_numpy(np.concatenate([part[name] for part in parts])) for name in parts[0].files}
-    head = Head(data["rows"].shape[1], options.rows)
-    some = torch.randperm(len(data["rows"]))[:20000]
-    head.set_scales(*(data[name][some].float() for name in ("rows", "kept", "levels")))
-    n_pooled = data["clean"].shape[1]
-    hz = EDGE_HZ + 24000.0 / 768 * (1 + POOLED * np.arange(n_pooled) + (POOLED - 1) / 2)
-    spread = torch.from_numpy(interpolation(hz))
-    print(f"{sum(p.numel() for p in head.parameters())} weights, {len(some)} of {len(data['rows'])} hops", flush=True)
+    runner = Runner(options.model)
+    synthesis, framing = Synthesis(runner), runner.framing
+    n_clips, n_hops, channels = data["rows"].shape
+    head = Head(channels, options.rows)
+    some = torch.randperm(n_clips * n_hops)[:20000]
+    head.set_scales(*(data[name].flatten(0, 1)[some].float() for name in ("rows", "kept", "levels")))
+    print(f"{sum(p.numel() for p in head.parameters())} weights, {n_clips} clips of {n_hops} hops", flush=True)
     optimiser = torch.optim.AdamW(head.parameters(), lr=3e-3, weight_decay=1e-3)
     mean = {name: value.detach().clone() for name, value in head.state_dict().items()}
+    piece, past = round(PIECE_SECONDS / framing.hop_seconds), framing.frame - framing.hop
     began, step, losses = time.process_time(), 0, []
     while (spent := (time.process_time() - began) / (60.0 * options.minutes)) < 1.0:
-        index = torch.randint(len(data["rows"]), (1024,))
-        batch = {name: value[index].float() for name, value in data.items()}
-        gain = head(batch["rows"], batch["kept"], batch["levels"])
-        far, level = distance(gain, batch, spread)
-        loss = far.mean() + 0.5 * (nn.functional.relu(-level).mean() + options.over * nn.functional.relu(level).mean())
+        chosen = [(int(rng.integers(n_clips)), int(rng.integers(n_hops - piece))) for _ in range(PIECES)]
+        inner = {
+            name: torch.stack([data[name][clip, at : at + piece] for clip, at in chosen]).float()
+            for name in ("rows", "kept", "levels", "share")
+        }
+        starts = [(clip, at * framing.hop) for clip, at in chosen]
+        padded = [
+            nn.functional.pad(data["noisy"][clip, max(at - past, 0) : at + piece * framing.hop], (max(past - at, 0), 0))
+            for clip, at in starts
+        ]
+        bands = head(*(inner[name].flatten(0, 1) for name in ("rows", "kept", "levels"))).unflatten(0, (PIECES, piece))
+        gain = synthesis.gains(bands, inner["kept"], inner["share"])
+        late = framing.latency_samples
+        high = synthesis.sound(torch.stack(padded), gain)[:, late:]
+        low, clean, noisy = (
+            torch.stack([data[name][clip, at : at + high.shape[1]] for clip, at in starts])
+            for name in ("low", "clean", "noisy")
+        )
+        floor = data["floor"][[clip for clip, _ in chosen]].float()
+        before, target, after = (powers(x) for x in (noisy, clean, low + high))
+        far, level = distance(after, target, floor)
+        cost = far.mean(1) + 0.5 * (nn.functional.relu(-level) + options.over * nn.functional.relu(level)).mean((1, 2))
+        noise = distance(before, target, floor)[0].mean(1)
+        loss = (cost * torch.where(noise < CLEAN_DB, options.clean, 1.0)).mean()
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(head.parameters(), 1.0)
@@ -352,15 +409,11 @@ def train(options: argparse.Namespace) -> None:
         share = 1.0 - min(0.998, (1 + step) / (10 + step))
         for name, value in head.state_dict().items():
             mean[name].lerp_(value.detach(), share)
-        losses.append([float(loss.detach()), float(far.mean().detach())])
-        if step % 500 == 0:
-            single = distance(batch["single"][:, None].expand(-1, N_ABOVE), batch, spread)[0].mean()
-            as_is = distance(torch.ones_like(gain), batch, spread)[0].mean()
+        losses.append([float(loss.detach()), float(far.mean().detach()), float(noise.mean())])
+        if step % 250 == 0:
+            names = "loss", "distance", "noisy"
             print(
-                step,
-                *(f"{x:.3f}" for x in np.mean(losses[-500:], 0)),
-                f"single {single:.2f} noisy {as_is:.2f}",
-                flush=True,
+                step, *(f"{name} {x:.3f}" for name, x in zip(names, np.mean(losses[-250:], 0), strict=True)), flush=True
             )
     torch.save({"head": mean, "rows": options.rows, "model": options.model}, options.file)
 
@@ -368,11 +421,9 @@ def train(options: argparse.Namespace) -> None:
 def gains(head: Head, runner: Runner, hops: Hops) -> F64:
     """Gains of all bins above 8 kHz, (n_hops, n_high)."""
     with torch.no_grad():
-        bands = head(*(torch.from_numpy(x) for x in (hops.rows, hops.kept, runner.levels(hops.power)))).numpy()
-    bands *= np.minimum(np.exp(0.5 * hops.kept[:, -1:]) / above.CLOSED, 1.0)
-    gain = np.maximum(bands @ interpolation(runner.hz[runner.high :]), GAIN_MIN)
-    u = np.clip((gain - GAIN_MIN) / (clarity.GAIN_KEPT * (1.0 - GAIN_MIN)), 0.0, 1.0)
-    return np.asarray(gain + hops.share[:, np.newaxis] * u * u * (3.0 - 2.0 * u) * (1.0 - gain))
+        bands = head(*(torch.from_numpy(x) for x in (hops.rows, hops.kept, runner.levels(hops.power))))
+        gain = Synthesis(runner).gains(bands, torch.from_numpy(hops.kept), torch.from_numpy(hops.share))
+    return gain.numpy().astype(np.float64)
 
 
 def judge(options: argparse.Namespace) -> None:

@@ -155,7 +155,7 @@ def _beside_hogs(asked: LivePlan, rate: int, seconds: float) -> dict[str, Any]:
         source, target = (find_device(listed, name, kind) for name, kind in (("mic", "input"), ("speaker", "output")))
         start, callback = worker._program(card.rate)
         worker._fill(card.rate, 1, 1, start)
-        start.connect(region.live.ctypes.data)
+        start.connect(region.live.ctypes.data, callback)
         start.prepare_network(region.live)
         opening = Opening(
             rate=card.rate, source=source, target=target, channels_in=1, channels_out=1, block=0, latency="low"

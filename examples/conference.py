@@ -10,6 +10,7 @@ the weights of the network once for all of them.  Each voice is bit for bit what
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 
@@ -48,17 +49,18 @@ class Conference:
         if free:
             self.many.reset(free[0])  # whoever was there before has left
             member = self.members[free[0]] = Member(writer)
-            while received := await reader.read(1 << 16):
-                member.waiting += received
-                while len(member.waiting) > 2 * RATE_HZ:  # a second ahead: let it wait
+            with contextlib.suppress(OSError):  # a member that is gone
+                while received := await reader.read(1 << 16):
+                    member.waiting += received
+                    while len(member.waiting) > 2 * RATE_HZ:  # a second ahead: let it wait
+                        await asyncio.sleep(PACKET_SECONDS)
+                while len(member.waiting) >= 2 * self.samples:
                     await asyncio.sleep(PACKET_SECONDS)
-            while len(member.waiting) >= 2 * self.samples:
-                await asyncio.sleep(PACKET_SECONDS)
             del self.members[free[0]]
         writer.close()
 
     async def run(self) -> None:
-        """Every 20 ms: take the noise out of all voices at once, and give each member the sum of the others."""
+        """Every 20 ms, or near that in whole hops: one step for all voices, and to each the sum of the others."""
         due = time.monotonic()
         while True:
             due += self.samples / RATE_HZ

@@ -33,7 +33,8 @@ RUNNING, STOPPING, FINISHED = range(3)
 class Field(NamedTuple):
     """A field of the record `LIVE`.
 
-    Writers and readers are letters.  A: the audio process, before the stream begins, and to end it; C: the audio
+    Writers and readers are letters.  A: the audio process, before the stream begins, when a network joins, and to end
+    it; C: the audio
     callbacks, compiled, in threads of PortAudio; E: the engine process; S: the session, with all that follows it.
     """
 

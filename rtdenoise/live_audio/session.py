@@ -76,6 +76,8 @@ class Session:
         self._network = ""  # of this stream: "asked", then "callback" or "engine"
         self._zeros, self._watch = Zeros(), Watch()
         self._wanted: dict[str, float] = {}
+        self._opened = plan  # the plan of the stream that runs or is being opened
+        self._then_enhanced = False  # whether a bypass ends once the chosen method is there
         self._former: LivePlan | None = None  # before a change that has not run yet
         self._open(ahead.take())
 
@@ -87,7 +89,7 @@ class Session:
         self._attempts += 1
         self.state, self._network = "starting", ""
         self._stage.begin(_LIST_AGAIN_SECONDS if self._ever_ran else _LIST_SECONDS)
-        self._worker = worker
+        self._worker, self._opened = worker, self.plan
         worker.order(messages.Open(messages.packed(self.plan), self.region.handle, self._wake_fd))
         self._engines.open(self.plan, self.region)
 
@@ -190,9 +192,9 @@ class Session:
             if "engine_gain_min" in self._wanted:
                 self.region.live["engine_gain_min"] = self._wanted["engine_gain_min"]
             if self.plan.network_inside:  # still the one that is wanted
-                self.set_method(self.plan.settings.method)
+                self._switch_to_network()
         elif place.where == "engine":
-            self._engines.open(replace(self.plan, run_in="engine"), self.region)
+            self._engines.open(replace(self._opened, run_in="engine"), self.region)
 
     def _on_running(self, running: messages.Opened) -> None:
         for name, value in self._wanted.items():
@@ -204,6 +206,9 @@ class Session:
         self.state = "running"
         self._rules = running.rules
         self._engines.prepare_spare()
+        if self.plan.settings.method != self._opened.settings.method:  # chosen meanwhile
+            self._heard = self._opened.settings.method
+            self.set_method(self.plan.settings.method, keep_bypass=True)
 
     def _settle(self) -> None:
         """Report that audio is back, if its loss was reported; reset the attempts once it has run long enough."""
@@ -237,7 +242,8 @@ class Session:
             self._remember(self._heard)
         elif self.region.live["share_target"][0] > 0.0 and self._heard != self.plan.settings.method:
             self._heard = self.plan.settings.method
-            self.set_bypass(False)
+            if self._then_enhanced:
+                self.set_bypass(False)
 
     def _reopen(self, reason: str) -> None:
         """Abandon the audio process and retry, with growing delays."""
@@ -279,6 +285,7 @@ class Session:
 
     def set_bypass(self, on: bool) -> None:
         """Cross-fade to the time-aligned dry signal, or back to the enhanced one."""
+        self._then_enhanced = False
         self.set_parameter("wet_target", 0.0 if on else 1.0)
 
     @property
@@ -286,32 +293,41 @@ class Session:
         """Whether the dry signal was chosen."""
         return self._wanted.get("wet_target", 0.0 if self.plan.settings.method == "bypass" else 1.0) == 0.0
 
-    def set_method(self, name: str) -> None:
-        """Cross-fade to another method; one that needs an engine process becomes audible once the engine keeps up."""
+    def set_method(self, name: str, *, keep_bypass: bool = False) -> None:
+        """Cross-fade to another method; one that needs an engine process becomes audible once the engine keeps up.
+
+        It ends a bypass, unless that is to be kept or is chosen again before the method is there.
+        """
         if name == "bypass":
             self.set_bypass(True)
             return
         self._remember(name)
-        live, plan = self.region.live, self.plan
-        if plan.uses_engine or plan.network_inside:
-            if plan.network_inside and not live["engine_inside"][0]:  # the running callback has no network in it
-                if self._network != "engine":
-                    self._add_network(plan)
-                    return
-                plan = replace(plan, run_in="engine")
-            if self._engines.switch_to(plan, live):
-                self._heard = next((each for each, rule in self._rules.items() if rule == live["rule"][0]), self._heard)
-            return
-        self._heard = name
-        self.set_parameter("rule", self._rules[name])
-        self.set_bypass(False)
-        self._engines.leave(self.region.live)
+        if self.state != "running":  # it is what the devices open with, or what `_on_running` switches to
+            self._heard = name
+            self._wanted.pop("rule", None)
+            self.set_bypass(False)
+        elif self.plan.uses_engine or self.plan.network_inside:
+            self._then_enhanced = self._then_enhanced or not keep_bypass
+            self._switch_to_network()
+        else:
+            self._heard, self._then_enhanced = name, False
+            self.set_parameter("rule", self._rules[name])
+            if not keep_bypass:
+                self.set_bypass(False)
+            self._engines.leave(self.region.live)
 
-    def _add_network(self, plan: LivePlan) -> None:
-        """Have the audio process bring a network into its callback; `_on_place` goes on."""
-        if self._network == "" and self._worker is not None:
-            self._network = "asked"
-            self._worker.order(messages.AddNetwork(messages.packed(plan)))
+    def _switch_to_network(self) -> None:
+        """Go on towards what runs in an engine or is a network in the callback: ask for it, or switch to it."""
+        live, plan = self.region.live, self.plan
+        if plan.network_inside and not live["engine_inside"][0]:  # the running callback has no network in it
+            if self._network == "" and self._worker is not None:
+                self._network = "asked"  # `_on_place` goes on
+                self._worker.order(messages.AddNetwork(messages.packed(plan)))
+            if self._network != "engine":
+                return
+            plan = replace(plan, run_in="engine")
+        if self._engines.switch_to(plan, live):
+            self._heard = next((each for each, rule in self._rules.items() if rule == live["rule"][0]), self._heard)
 
     def _remember(self, name: str) -> None:
         self.plan = replace(self.plan, settings=replace(self.plan.settings, method=name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -11,13 +12,15 @@ from numpy.testing import assert_array_equal
 
 import rtdenoise
 from rtdenoise.cache import kept_files
-from rtdenoise.errors import ConfigError
+from rtdenoise.errors import ConfigError, DeviceError
 from rtdenoise.live_audio.audio import pace
 from rtdenoise.live_audio.audio.pace import Bench
 from rtdenoise.live_audio.audio.shutdown import Shutdown
 from rtdenoise.live_audio.audio.worker import Worker
+from rtdenoise.live_audio.callback import outside
+from rtdenoise.live_audio.callback.outside import compile_outside
 from rtdenoise.live_audio.callback.programs import process_callback, start_of
-from rtdenoise.live_audio.messages import Opened
+from rtdenoise.live_audio.messages import Opened, packed
 from rtdenoise.live_audio.monitor import Monitor
 from rtdenoise.live_audio.record import audible_delay
 from rtdenoise.methods.can.models import SPEC, WEIGHTS, write_files
@@ -106,6 +109,44 @@ def test_switched_off_it_costs_nothing_and_switched_on_it_skips_what_it_missed(b
     heard = played(bench, signal, 128)
     assert live["dry_samples"][0] == 0
     assert np.abs(np.diff(heard[:, 0])).max() < 1.5 * np.abs(np.diff(signal[:, 0])).max(), "no click"
+
+
+@pytest.mark.parametrize("blocks", [(64, 128), (64, 256), (64, 384), (100, 128), (128, 128)])
+def test_a_network_that_joins_after_blocks_of_other_lengths_is_never_late(program, blocks):
+    start, callback = program
+    bench, signal = Bench(replace(start, network=None), callback, RATE), voice(1.0)
+    live = bench.live
+    played(bench, signal[: blocks[0]], blocks[0])
+    played(bench, signal[: 3 * blocks[1]], blocks[1])
+    network = deepcopy(start.network)
+    bench._start.connect_network(network, callback.network)
+    network.expect(live)
+    live["engine_on"] = 1
+    played(bench, signal[: RATE // 4], blocks[1])
+    assert live["was_wet"][0] == live["engine_weight"][0] == 1, "its answers are there"
+    live["share_target"] = 1.0
+    begin = int(live["engine_from"][0] - live["engine_latency"][0])
+    position = int(live["n_in"][0])
+    out, delay = played(bench, signal, blocks[1])[:, 0], audible_delay(live)
+    assert live["dry_blocks"][0] == live["inserted"][0] == 0
+    noisy = np.concatenate([signal[: blocks[0]], signal[: 3 * blocks[1]], signal[: RATE // 4 // blocks[1] * blocks[1]]])
+    noisy = np.concatenate([noisy, signal])[begin:, 0]
+    expected = rtdenoise.denoise(noisy, RATE, "CAN", model=MODEL)[position - begin - delay :]
+    assert_array_equal(out[FADE:], expected[FADE : out.size])
+
+
+@pytest.mark.usefixtures("program")
+def test_what_is_not_kept_is_compiled_in_another_process(monkeypatch, tmp_path):
+    asked = network_plan()
+    compile_outside(packed(asked), RATE)  # kept: at once
+    monkeypatch.setattr(outside, "network_is_kept", lambda *_: False)
+    compile_outside(packed(asked), RATE)
+    missing = plan("CAN", model=str(tmp_path / "none"))
+    with pytest.raises(DeviceError, match="none"):
+        compile_outside(packed(missing), RATE)
+    monkeypatch.setattr(outside, "_COMPILE_SECONDS", 0.01)
+    with pytest.raises(DeviceError, match=r"can-small was not compiled within 0 s"):
+        compile_outside(packed(asked), RATE)
 
 
 def test_the_limit_is_the_users_at_any_time(bench):

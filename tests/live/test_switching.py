@@ -193,6 +193,43 @@ def test_from_wf_to_a_network_in_the_callback_and_back(server):
     assert told[0].startswith("can-small runs in the audio callback: ")
 
 
+def test_a_bypass_that_is_chosen_while_a_network_joins_stays(server):
+    with VirtualCard(server.name) as card, running(plan("WF", model="can-small", howl_guard=False)) as live:
+        card.wait_connected()
+        card.set_idle(noise(4.0, card.rate) * np.float32(0.3))
+        record, session = live.session.region.live, live.session
+        session.set_method("CAN")
+        session.set_bypass(True)
+        live.wait(lambda: record["share"][0] == 1.0, 60.0)
+        live.wait(lambda: session.method == "CAN", 10.0)
+        assert session.bypassed and record["wet_target"][0] == 0.0
+        session.set_method("WF")
+        live.wait(lambda: not_heard(live), 10.0)
+        session.set_bypass(True)
+        session.set_method("CAN")
+        live.wait(lambda: heard(live), 60.0)
+        live.wait(lambda: not session.bypassed, 10.0)
+
+
+@pytest.mark.parametrize(("opened", "chosen"), [("CAN", "WF"), ("WF", "CAN"), ("CAN", "SS"), ("bypass", "CAN")])
+def test_what_is_chosen_while_the_devices_open_is_what_is_heard(server, opened, chosen):
+    with VirtualCard(server.name) as card, running(plan(opened, model="can-small", howl_guard=False)) as live:
+        card.wait_connected()
+        card.set_idle(noise(4.0, card.rate) * np.float32(0.3))
+        session = live.session
+        session.change(replace(session.plan, source="mic:virtual_microphone"))
+        live.wait(lambda: session.state == "starting", 10.0)
+        session.set_method(chosen)
+        assert session.state == "starting" and session.method == chosen
+        live.wait(lambda: session.state == "running", 60.0)
+        record, share = session.region.live, float(chosen == "CAN")
+        live.wait(lambda: record["share"][0] == share and record["engine_on"][0] == share, 60.0)
+        live.wait(lambda: session.method == chosen, 10.0)
+        assert record["wet_target"][0] == 1.0 and session.reopened == 0
+        if chosen != "CAN":
+            assert record["rule"][0] == session._rules[chosen]
+
+
 def test_from_one_method_in_an_engine_to_another_in_an_engine(server):
     """The attenuation tells them apart: no more than 18 dB, or what a network takes of noise alone."""
     asked = plan("WF", model="can-small", run_in="engine", howl_guard=False)

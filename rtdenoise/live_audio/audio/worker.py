@@ -17,7 +17,7 @@ import numpy as np
 from rtdenoise.cache import machine_code
 from rtdenoise.child import scheduling
 from rtdenoise.child.lines import ChildEnd
-from rtdenoise.errors import DeviceError, RtDenoiseError, reason
+from rtdenoise.errors import DeviceError, ModelError, reason
 from rtdenoise.live_audio import messages
 from rtdenoise.live_audio.audio import devices
 from rtdenoise.live_audio.audio.begin import Beginning
@@ -25,7 +25,7 @@ from rtdenoise.live_audio.audio.desktop import through_pulseaudio
 from rtdenoise.live_audio.audio.devices import Device
 from rtdenoise.live_audio.audio.jack_ports import JackPorts, RefusedError, ports_of
 from rtdenoise.live_audio.audio.shutdown import Shutdown
-from rtdenoise.live_audio.callback.programs import process_callback, start_of
+from rtdenoise.live_audio.callback.programs import network_of, process_callback, start_of
 from rtdenoise.live_audio.plan import LivePlan
 from rtdenoise.live_audio.record import FINISHED, attach_rings, expect_engine, hear_engine, prepare
 from rtdenoise.live_audio.shared_memory import Region
@@ -197,22 +197,26 @@ class Worker:
         way = "a larger --block or --run-in callback" if block < hop else "a lighter network or --run-in callback"
         return messages.RunsIn("engine", f"{line}; {way} avoids it")
 
-    def _add_network(self, plan: LivePlan) -> None:
+    def _add_network(self, order: messages.AddNetwork) -> None:
         """Give the callback that runs a network that may be switched to; tells the session where it runs."""
-        live, running = self._live, self._begun[0]
-        rate, name = int(live["rate"][0]), plan.settings.can.model
+        from rtdenoise.live_audio.callback.outside import compile_outside
+
+        live, running, plan = self._live, self._begun[0], messages.unpacked(order.plan)
+        rate = int(live["rate"][0])
         try:
-            start = start_of(plan.settings, rate, plan.channels, with_network=True)
+            compile_outside(order.plan, rate)
+            start = replace(running, network=network_of(plan.settings, rate, plan.channels))
             callback = process_callback(start)
             place = self._place(plan, start, callback, rate, lambda _hop: int(live["block"][0]))
             if place.where == "callback" and start.network is not None and callback.network is not None:
                 self._added = start, callback
                 running.connect_network(start.network, callback.network)
                 start.network.expect(live)
-        except RtDenoiseError:
-            place = messages.RunsIn("engine")  # which says why
+        except ModelError:
+            place = messages.RunsIn("engine")  # which says why it cannot be had
         except Exception as error:  # noqa: BLE001 - what cannot be had in the callback may be had in an engine
-            place = messages.RunsIn("engine", f"{name} cannot run in the audio callback: {reason(error)}")
+            line = f"{plan.settings.can.model} runs in a process of its own: {reason(error)}"
+            place = messages.RunsIn("engine", line)
         self._parent.send(place)
 
     def _await_engine(self) -> int:
@@ -269,8 +273,8 @@ class Worker:
         live, looked = self._live, time.monotonic()
         while live["phase"][0] != FINISHED:
             order = self._parent.wait_for(messages.AddNetwork, _POLL_SECONDS)
-            if order is not None:  # in a thread: it may compile, and measures at the pace of audio
-                Thread(target=self._add_network, args=(messages.unpacked(order.plan),), daemon=True).start()
+            if order is not None and not live["engine_inside"][0]:  # in a thread: it measures at the pace of audio
+                Thread(target=self._add_network, args=(order,), daemon=True).start()
             if ports is not None and time.monotonic() - looked > _LOOK_SECONDS:
                 looked = time.monotonic()
                 with self._shutdown.talking:

@@ -47,8 +47,8 @@ def begin(live: Record, times: np.ndarray, flags: int, n_block: int) -> Any:
 def hold_back(live: Record, n_block: int) -> None:
     """Decide in the first callback how long wet samples wait, so that every later block finds its samples.
 
-    ``hop - gcd(hop, block)`` for the compiled hop and for a network in the callback; an engine process has the larger
-    of its queue and a block on top.
+    ``hop - gcd(hop, block)`` for the compiled hop and for a network in the callback, and more for one that joins after
+    blocks of other lengths; an engine process has the larger of its queue and a block on top.
     """
     if live.wait < 0:
         live.wait = live.hop - _common(live.hop, n_block)
@@ -59,10 +59,14 @@ def hold_back(live: Record, n_block: int) -> None:
     if live.engine_on == 0:
         return
     queue = max(live.engine_queue, n_block) if live.engine_inside == 0 else 0
+    past_hop = live.n_in % live.engine_hop  # samples after the last whole hop
     if live.engine_wait < 0:
-        live.engine_wait = live.engine_hop - _common(live.engine_hop, n_block) + queue
+        common = _common(live.engine_hop, n_block)
+        live.engine_wait = live.engine_hop - common + past_hop % common + queue
         live.engine_block = n_block
-    elif live.engine_block != n_block and live.engine_wait < live.engine_hop - 1 + queue:
+    elif (live.engine_block != n_block or live.engine_wait < past_hop + queue) and (
+        live.engine_wait < live.engine_hop - 1 + queue
+    ):
         live.inserted += live.engine_hop - 1 + queue - live.engine_wait
         live.engine_wait = live.engine_hop - 1 + queue
 

@@ -55,7 +55,7 @@ def network_of(settings: Settings, rate: int, channels: int) -> Network:
     ModelError
         If that network is missing or damaged.
     """
-    keys = _keys(f"network {settings.can} {network_digest(settings)} {rate} {channels}")
+    keys = _network_keys(settings, rate, channels)
     kept = kept_files.find(Network, *keys)
     if kept is None:
         from rtdenoise.live_audio.callback.first_state import first_network
@@ -63,6 +63,22 @@ def network_of(settings: Settings, rate: int, channels: int) -> Network:
         kept = first_network(settings, rate, channels)
         kept_files.keep(keys[0], kept)
     return kept
+
+
+def network_is_kept(settings: Settings, rate: int, channels: int) -> bool:
+    """Whether a network and its code are there, so that `network_of` and `process_callback` load no compiler.
+
+    Raises
+    ------
+    ModelError
+        If there is no such network.
+    """
+    kept = kept_files.find(Network, *_network_keys(settings, rate, channels))
+    return kept is not None and machine_code.load_kept(f"network {kept.layout}") is not None
+
+
+def _network_keys(settings: Settings, rate: int, channels: int) -> list[str]:
+    return _keys(f"network {settings.can} {network_digest(settings)} {rate} {channels}")
 
 
 def _keys(name: str) -> list[str]:

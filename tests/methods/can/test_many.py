@@ -107,6 +107,23 @@ def test_all_streams_take_packets_of_several_hops():
     assert_array_equal(out, one_by_one)
 
 
+@pytest.mark.parametrize("streams", [np.arange(8)[::4], np.arange(5, 8)[::-1], np.array([[5, 0], [3, 0]])[:, 0]])
+def test_streams_are_found_wherever_their_numbers_lie(streams):
+    """Compiled code reads them as neighbours."""
+    many, alone = CompiledStreams(random_network("complex"), 8), CompiledCan(random_network("complex"))
+    signals = np.stack([lively(6 * many.hop, seed) for seed in range(8)])
+    found = signals.copy()
+    for n in streams:
+        many.process(found[n : n + 1], found[n : n + 1], [n])  # a past of its own
+    found[streams] = signals[streams][:, ::-1]
+    out = found[streams]
+    many.process(out, out, streams)
+    for n, one in zip(streams, out, strict=True):
+        alone.reset()
+        stream(alone, signals[n])
+        assert_array_equal(one, stream(alone, np.ascontiguousarray(signals[n, ::-1])))
+
+
 def test_tensorflow_takes_packets_of_several_hops():
     pytest.importorskip("tensorflow", reason="its engine is under test")
     many = build_many(2, "can-small", engine="tf")
@@ -197,10 +214,11 @@ def test_blocks_of_another_shape_are_refused():
     for wrong in (right[:1], right[:, 1:], right.astype(np.float64), right.T, right[0]):
         with pytest.raises(SignalError, match=r"float32 of shape|multiple of"):
             many.process(wrong, right)
-    for streams in ([0, 0], [2, 0], [-1, 0]):
-        with pytest.raises(SignalError, match=r"must be different numbers from 0 to 1$"):
+    for streams in ([0, 0], [2, 0], [-1, 0], [True, False], [0.7, 1.0], [[0], [1]], "01"):
+        with pytest.raises(SignalError, match=r"must be different whole numbers from 0 to 1$"):
             many.process(right, right, streams)
-    with pytest.raises(SignalError, match=r"streams \[2\] must be"):
-        many.reset(2)
+    for wrong in (2, 0.5, "a"):
+        with pytest.raises(SignalError, match=r"streams \[.*\] must be"):
+            many.reset(wrong)
     apart = np.zeros((2, 2 * many.hop), np.float32)[:, ::2]
     many.process(right, apart)  # copied, since compiled code takes neighbouring samples

@@ -206,10 +206,11 @@ class CompiledStreams:
             outs[...] = target
 
     def _chosen(self, streams: Sequence[int]) -> np.ndarray:
-        chosen = np.asarray(streams, np.int64).reshape(-1)
-        if len(set(chosen.tolist())) < chosen.size or np.any((chosen < 0) | (chosen >= self.streams)):
-            raise SignalError(f"streams {list(streams)} must be different numbers from 0 to {self.streams - 1}")
-        return chosen
+        given = np.asarray(streams)
+        fits = given.ndim == 1 and (given.dtype.kind in "iu" or not given.size)
+        if not fits or np.unique(given).size < given.size or np.any((given < 0) | (given >= self.streams)):
+            raise SignalError(f"streams {streams!r} must be different whole numbers from 0 to {self.streams - 1}")
+        return np.ascontiguousarray(given, np.int64)
 
     def reset(self, stream: int | None = None) -> None:
         """Forget all signals, or that of one stream, whose place another signal takes; its limit is as at first."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from rtdenoise.live_audio.control.client import Control
 from rtdenoise.live_audio.record import audible_delay
 from tests.live.conftest import may_run_in_real_time
 from tests.live.harness import plan, running
@@ -179,14 +180,22 @@ def memory(_seconds: float) -> dict[str, Any]:
     sessions = {
         "WF": ["--method", "WF"],
         "CAN can-live in the callback": [*can, "--run-in", "callback"],
+        "WF, then CAN can-live in the callback": [],
         "CAN can-live in a process of its own": [*can, "--run-in", "engine"],
         "CAN can-live with LiteRT": [*can, "--engine", "litert"],
     }
     found = {}
     for name, options in sessions.items():
-        with card_of(rate=48000) as card:
-            process = subprocess.Popen([*LIVE, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with card_of(rate=48000) as card, tempfile.TemporaryDirectory() as folder:
+            socket = Path(folder) / "live.sock"
+            command = [*LIVE, *options, "--control", str(socket)]
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             card.wait_connected(120.0)
+            if not options:
+                with Control(socket) as control:
+                    control.ask("set", method="CAN")
+                    while control.ask("status")["status"]["method"] != "CAN":
+                        time.sleep(0.1)
             time.sleep(5.0)
             found[name] = round(sum(map(_proportional, [process.pid, *_descendants(process.pid)])), 1)
             process.terminate()

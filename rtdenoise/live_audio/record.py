@@ -87,7 +87,7 @@ _PARAMETERS = [
 ]
 _ENGINE = [
     Field("engine_on", "i8", "flag", "AS", "CES"),  # 1: it is woken for every block and must deliver output
-    Field("engine_inside", "i8", "flag", "AS", "CS"),  # 1: it is a compiled network in the callback, and no process
+    Field("engine_inside", "i8", "flag", "AS", "ACS"),  # 1: it is a compiled network in the callback, and no process
     Field("engine_rate", "f8", "Hz", "AS", "S"),  # at which its method runs inside all adapters
     Field("engine_hop", "i8", "samples", "AS", "CS"),
     Field("engine_latency", "i8", "samples", "AS", "CS"),  # of its method

@@ -91,13 +91,15 @@ def test_alignment_of_resampled_streams(build):
 
 
 def test_alignment_of_the_enhanced_signal(shared, denoiser):
+    """To the sample at 16 kHz, and to half of one there at higher rates: without noise up there the peak is as wide."""
     signal = speechlike(denoiser, 64)
     mono = signal if signal.ndim == 1 else signal[:, 0]
     out = stream(denoiser, signal)
     out = out if out.ndim == 1 else out[:, 0]
     lags = range(max(0, denoiser.latency_samples - 40), denoiser.latency_samples + 41)
     scores = [float(np.dot(out[lag:], mono[: mono.size - lag])) for lag in lags]
-    assert lags[int(np.argmax(scores))] == denoiser.latency_samples, shared[0]
+    off = lags[int(np.argmax(scores))] - denoiser.latency_samples
+    assert abs(off) <= denoiser.sample_rate // 32000, shared[0]
 
 
 def test_causality_the_future_does_not_reach_the_past(denoiser):

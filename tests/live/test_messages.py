@@ -13,6 +13,7 @@ from tests.live.harness import device, plan
 
 SENT = [
     messages.Open(packed(plan("CAN")), "fd:7", -1),
+    messages.AddNetwork(packed(plan("CAN"))),
     messages.Leave(),
     messages.Leave(45.0),
     messages.Load(packed(plan("CAN"))),

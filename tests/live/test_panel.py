@@ -261,7 +261,7 @@ def test_a_session_that_cannot_start_is_told_with_what_the_doctor_says(server, p
         until(lambda: state(page) == "Off")
         page.select_option("#output", "speaker")
         page.click("#start")
-        until(lambda: "no input device" in page.inner_text("#trouble-line"), 60.0)
+        until(lambda: "no input device" in page.inner_text("#trouble-line"), 180.0)
         until(lambda: page.locator("#findings li.failed").count(), 200.0)
         assert "What to do:" in page.inner_text("#findings") and state(page) == "Off"
         assert "trouble" in page.locator("section:has(#findings)").get_attribute("aria-labelledby")

@@ -30,16 +30,17 @@ def compile_outside(plan: str, rate: int) -> None:
     ModelError
         If there is no such network.
     """
-    settings, channels = unpacked(plan).settings, unpacked(plan).channels
-    if network_is_kept(settings, rate, channels):
+    asked = unpacked(plan)
+    if network_is_kept(asked.settings, rate, asked.channels):
         return
     command = [sys.executable, "-m", "rtdenoise.live_audio.callback.outside", plan, str(rate)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_COMPILE_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
-        raise DeviceError(f"{settings.can.model} was not compiled within {_COMPILE_SECONDS:.0f} s") from error
+        raise DeviceError(f"{asked.settings.can.model} was not compiled within {_COMPILE_SECONDS:.0f} s") from error
     if done.returncode != 0:
-        raise DeviceError(" ".join(done.stderr.strip().splitlines()[-1:]) or "its compiler ended without a word")
+        last_line = done.stderr.strip().splitlines()[-1:]
+        raise DeviceError(" ".join(last_line) or "the process that compiles it ended without a message")
 
 
 def main(plan: str, rate: int) -> None:

@@ -52,20 +52,7 @@ class ManyStreams:
         self.reset()
 
     def process(self, blocks: F32, outs: F32) -> None:
-        """Enhance the next hops of every stream.
-
-        Parameters
-        ----------
-        blocks : (streams, n) float32, read
-            ``n`` is a multiple of `hop`.
-        outs : (streams, n) float32, written
-            May be `blocks` itself.
-
-        Raises
-        ------
-        SignalError
-            If an array has another shape or dtype.
-        """
+        """As `rtdenoise.methods.can.compiled.many.CompiledStreams.process`, of all streams."""
         n = check_hops(blocks, self.hop)
         check_block(blocks, outs, (self.streams, n))
         for start in range(0, n, self.hop):

@@ -172,13 +172,13 @@ def _compiled_code() -> Finding:
 
 
 def _weights() -> Finding:
-    """Number format of the weights of compiled networks on this processor."""
-    from rtdenoise.kernels.half import converts_halves
+    """How this processor multiplies the weights of compiled networks."""
+    from rtdenoise.kernels.eight_bits import vector_bits
 
-    if converts_halves():
-        found = "16-bit floats, which this processor converts by an instruction"
+    if bits := vector_bits():
+        found = f"of 8 bits, {bits // 16} multiplied by one instruction"
     else:
-        found = "32-bit floats (twice the memory), because this processor cannot convert 16-bit ones"
+        found = "of 8 bits, for which this processor has no instruction that multiplies pairs"
     return Finding(name="network weights", state=OK, found=found)
 
 

@@ -131,10 +131,10 @@ def test_a_cache_that_others_can_write_is_named(monkeypatch, tmp_path):
     assert finding.remedy == f"chmod go-w {tmp_path / 'ours'}"
 
 
-@pytest.mark.parametrize(("converts", "words"), [(True, "16-bit floats"), (False, "32-bit floats (twice the memory)")])
-def test_the_form_of_the_networks_weights_is_named(monkeypatch, converts, words):
-    monkeypatch.setattr("rtdenoise.kernels.half.converts_halves", lambda: converts)
-    assert doctor._weights().found.startswith(words)
+@pytest.mark.parametrize(("bits", "words"), [(256, "16 multiplied by one instruction"), (0, "has no instruction")])
+def test_how_weights_of_networks_are_multiplied_is_named(monkeypatch, bits, words):
+    monkeypatch.setattr("rtdenoise.kernels.eight_bits.vector_bits", lambda: bits)
+    assert words in doctor._weights().found
 
 
 def test_the_engines_of_networks_are_named_with_what_is_missing(monkeypatch):

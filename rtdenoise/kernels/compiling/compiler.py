@@ -16,7 +16,7 @@ from rocket_fft._native import LIBRARY_PATH
 
 from rtdenoise.cache.machine_code import MachineCode
 from rtdenoise.cache.numba_cache import DiskCache, name_apart, object_of
-from rtdenoise.kernels.compiling import elementary, half, product, sized  # noqa: F401  # as above
+from rtdenoise.kernels.compiling import eight_bits, elementary, product, sized  # noqa: F401  # as above
 
 
 def quieten_numba() -> None:

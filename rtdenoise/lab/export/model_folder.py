@@ -89,7 +89,7 @@ def _saved(tf: Any, module: Any) -> Iterator[str]:
 
 
 def write_model(network: Network, folder: Path, *, int8: bool = False, whole: WholeNetwork | None = None) -> Network:
-    """Write a model folder (all but its card); returns the network as stored, rounded to 16 bits.
+    """Write a model folder (all but its card); returns the network as stored (`rounded`).
 
     `whole`, with its weights unchanged, is stored next to a network that normalises files with their own statistics.
 

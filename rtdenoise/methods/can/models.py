@@ -16,7 +16,7 @@ from rtdenoise.errors import ModelError
 from rtdenoise.methods.can.layers import low_rates
 from rtdenoise.methods.can.layers.above import load_head
 from rtdenoise.methods.can.spec import CanSpec, load_spec
-from rtdenoise.methods.can.weights import Network, load_weights
+from rtdenoise.methods.can.weights import Network, load_weights, rounded
 from rtdenoise.methods.can.whole import WholeNetwork, load_whole
 
 SPEC, WEIGHTS, WHOLE, CHECKSUMS = "spec.json", "weights.npz", "whole.npz", "SHA256SUMS"
@@ -97,6 +97,7 @@ class Model:
         low = contents.get(LOW_RATES)
         changes = None if low is None else low_rates.load_changes(low, self.folder / LOW_RATES)
         network = load_weights(contents[WEIGHTS], self.spec, self.folder / WEIGHTS, dtype, changes)
+        network = network if changes is None else rounded(network)
         if ABOVE not in contents:
             return network
         return replace(network, above=load_head(contents[ABOVE], self.spec, self.folder / ABOVE))

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtdenoise.errors import ModelError
+from rtdenoise.kernels import eight_bits
 from rtdenoise.methods.can.layers import banded, features, fine
 from rtdenoise.methods.can.layers.above import Head
 from rtdenoise.methods.can.layers.banded import Banded
@@ -160,13 +161,23 @@ def _normalisation_arrays(model: Any, index: int) -> list[F32]:
 
 
 def rounded(network: Network) -> Network:
-    """Round every weight to a 16-bit float, the storage format: half the size, same sound."""
+    """Round every weight as it is stored: to a 16-bit float; kernels of dense layers over spectra also to eight bits.
+
+    The compiled hop multiplies these kernels with eight bits (`rtdenoise.kernels.eight_bits`), and what they are is
+    exact in 16-bit floats.
+    """
+    is_dense = network.spec.domain == "spectral" and network.banded is None
+
+    def weights(array: F32) -> F32:
+        if not is_dense:
+            return _round(array)
+        return eight_bits.rounded(array.reshape(-1, array.shape[-1])).reshape(array.shape)
 
     def pair(arrays: tuple[F32, F32] | None) -> tuple[F32, F32] | None:
-        return None if arrays is None else (_round(arrays[0]), _round(arrays[1]))
+        return None if arrays is None else (weights(arrays[0]), _round(arrays[1]))
 
     first, last = pair(network.first), pair(network.last)
-    kernels = tuple(_round(a) for a in network.kernels)
+    kernels = tuple(weights(a) for a in network.kernels)
     skip = None if network.skip is None else _round(network.skip)
     spec = replace(network.spec, mask_power=float(np.float16(network.spec.mask_power)))  # also a constant of the graph
     behind = tuple(_round(a) for a in network.fine)

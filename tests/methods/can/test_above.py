@@ -29,7 +29,7 @@ from rtdenoise.methods.can.models import (
 )
 from tests.methods.can import reference
 from tests.methods.can.networks import lively, network_with_head, noise, random_network, stream
-from tests.methods.can.tolerances import CAN_EXACT_ATOL
+from tests.methods.can.tolerances import compiled_atol
 from tests.tolerances import KERNEL_RTOL
 
 
@@ -150,7 +150,7 @@ def test_a_shipped_head_does_what_float64_does(name):
     signal = lively(150 * denoiser.hop)
     assert network.above is not None
     expected = reference.whole_signal(network, signal, denoiser.framing)
-    assert_allclose(stream(denoiser, signal), expected, rtol=0, atol=CAN_EXACT_ATOL)
+    assert_allclose(stream(denoiser, signal), expected, rtol=0, atol=compiled_atol(network.spec))
     for each in fields(above.Head):
         values = getattr(network.above, each.name)
         assert_array_equal(values, values.astype(np.float16))

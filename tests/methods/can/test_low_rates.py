@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import rtdenoise
 from rtdenoise.config import load_settings
 from rtdenoise.errors import ModelError
+from rtdenoise.kernels.eight_bits import rounded
 from rtdenoise.live_audio.callback.programs import start_of
 from rtdenoise.methods.can.compiled import shared
 from rtdenoise.methods.can.compiled.state import packed_weights, stream_dtype, weights_dtype
@@ -28,7 +29,7 @@ from rtdenoise.methods.can.models import (
 from rtdenoise.methods.can.streaming import build_can
 from tests.methods.can import reference
 from tests.methods.can.networks import noise, stream
-from tests.methods.can.tolerances import CAN_EXACT_ATOL
+from tests.methods.can.tolerances import EIGHT_BITS_ATOL
 
 
 def changes() -> tuple[dict[str, np.ndarray], dict[str, tuple[np.ndarray, np.ndarray]]]:
@@ -62,7 +63,8 @@ def test_arrays_are_replaced_and_products_added_in_16_bits(folder):
         ("kernel3", base.kernels[3], low.kernels[3]),
     ):
         left, right = (a.astype(np.float16).astype(np.float64) for a in added[name])
-        assert_array_equal(now, (before + (left @ right).reshape(before.shape)).astype(np.float16))
+        changed = (before + (left @ right).reshape(before.shape)).astype(np.float16)
+        assert_array_equal(now, rounded(changed.reshape(-1, before.shape[-1])).reshape(before.shape))
         assert not np.array_equal(now, before)
     assert_array_equal(low.kernels[2], base.kernels[2])
     assert low.above is not None and low.n_weights == base.n_weights
@@ -72,9 +74,9 @@ def test_at_a_low_rate_the_output_is_that_of_the_changed_weights(folder):
     denoiser = build_can(folder, sample_rate=8000)
     signal = noise(60 * denoiser.hop)
     expected = reference.whole_signal(open_model(folder).network(8000), signal, denoiser.framing)
-    assert_allclose(stream(denoiser, signal), expected, atol=CAN_EXACT_ATOL)
+    assert_allclose(stream(denoiser, signal), expected, atol=EIGHT_BITS_ATOL)
     unchanged = build_can("can-wave", sample_rate=8000)
-    assert np.max(np.abs(stream(unchanged, signal) - expected)) > 100 * CAN_EXACT_ATOL
+    assert np.max(np.abs(stream(unchanged, signal) - expected)) > 10 * EIGHT_BITS_ATOL
 
 
 def test_the_gain_may_have_an_exponent_of_its_own(folder):
@@ -90,9 +92,9 @@ def test_the_gain_may_have_an_exponent_of_its_own(folder):
     denoiser = build_can(folder, sample_rate=8000)
     signal = noise(60 * denoiser.hop)
     found = stream(denoiser, signal)
-    assert_allclose(found, reference.whole_signal(model.network(8000), signal, denoiser.framing), atol=CAN_EXACT_ATOL)
+    assert_allclose(found, reference.whole_signal(model.network(8000), signal, denoiser.framing), atol=EIGHT_BITS_ATOL)
     changed = replace(model.network(), spec=replace(model.spec, mask_power=0.5))
-    assert_allclose(found, reference.whole_signal(changed, signal, denoiser.framing), atol=CAN_EXACT_ATOL)
+    assert_allclose(found, reference.whole_signal(changed, signal, denoiser.framing), atol=EIGHT_BITS_ATOL)
     assert np.max(np.abs(found - reference.whole_signal(model.network(), signal, denoiser.framing))) > 1e-3
 
 

@@ -32,7 +32,7 @@ from rtdenoise.methods.can.streaming import SpectralCan, build_can
 from rtdenoise.methods.can.weights import Network, load_weights, rounded, weights_as_bytes
 from tests.methods.can import reference
 from tests.methods.can.networks import ALL, lively, random_network, stream
-from tests.methods.can.tolerances import CAN_EXACT_ATOL
+from tests.methods.can.tolerances import CAN_EXACT_ATOL, EIGHT_BITS_ATOL
 
 SHIPPED = model_names()
 
@@ -68,7 +68,8 @@ def test_written_model_streams_like_its_weights(folder):
         denoiser = build_can(folder, engine=engine)
         signal = lively(50 * denoiser.hop)
         expected = reference.whole_signal(random_network("complex"), signal)
-        assert_allclose(stream(denoiser, signal), expected, atol=CAN_EXACT_ATOL, err_msg=engine)
+        atol = EIGHT_BITS_ATOL if engine == "numba" else CAN_EXACT_ATOL
+        assert_allclose(stream(denoiser, signal), expected, atol=atol, err_msg=engine)
 
 
 def test_int8_is_near_and_refused_where_it_cannot_be(folder):
@@ -93,7 +94,9 @@ def test_shipped_models_stream_like_their_weights(name):
     model = open_model(name)
     denoiser = build_can(name)
     signal = lively(40 * denoiser.hop)
-    assert_allclose(stream(denoiser, signal), reference.whole_signal(model.network(), signal), atol=CAN_EXACT_ATOL)
+    is_dense = model.spec.domain == "spectral" and not model.spec.bands
+    atol = EIGHT_BITS_ATOL if is_dense else CAN_EXACT_ATOL
+    assert_allclose(stream(denoiser, signal), reference.whole_signal(model.network(), signal), atol=atol)
     assert denoiser.latency_samples == model.spec.latency_samples + model.spec.lookahead_samples
     assert (model.folder / "README.md").is_file()
 

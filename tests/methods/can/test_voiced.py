@@ -13,7 +13,7 @@ from rtdenoise.methods.can.streaming import build_can
 from rtdenoise.streaming.windows import window_pair
 from tests.methods.can import reference
 from tests.methods.can.networks import stream
-from tests.methods.can.tolerances import CAN_EXACT_ATOL
+from tests.methods.can.tolerances import compiled_atol
 from tests.tolerances import KERNEL_RTOL
 
 SPECTRAL = [name for name in model_names() if open_model(name).spec.domain == "spectral"]
@@ -115,4 +115,4 @@ def test_a_held_vowel_comes_out_of_every_network_and_engine(name, pitch_hz):
             for s in range(RATE, 6 * RATE - RATE // 2, RATE // 2)
         ]
         assert np.abs(changes_db).max() < 3.0
-    assert_allclose(found["numba"], found["litert"], rtol=0, atol=CAN_EXACT_ATOL)
+    assert_allclose(found["numba"], found["litert"], rtol=0, atol=compiled_atol(open_model(name).spec))

@@ -19,7 +19,7 @@ _TINY, _LOG_MAX = np.float32(1e-12), np.float32(9.0)
 
 
 class CompiledCan:
-    """One stream of a network over spectra, 16-bit weights, 32-bit arithmetic; no framework other than numpy and numba.
+    """One stream of a network over spectra, without a framework; see `rtdenoise.kernels.eight_bits` for its products.
 
     Runs natively at any rate: frames last as long as at the network's own, which reads and masks the bins that it knows
     (`rtdenoise.methods.can.compiled.grid`).
@@ -27,7 +27,7 @@ class CompiledCan:
     Parameters
     ----------
     network : Network or Packed
-        Weights are rounded to 16-bit floats; those of shipped models already are.  Streams share those of a `Packed`.
+        Weights are rounded as they are stored; those of shipped models already are.  Streams share those of a `Packed`.
     gain_min_db : float, optional
         Lowest gain; the specification's if not given.
     sample_rate : int, optional

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from rtdenoise.kernels.clean_speech.clarity import keep_clear
+from rtdenoise.kernels.eight_bits import I8, I16, TOGETHER, products, to_numbers
 from rtdenoise.kernels.elementary import exponential, logarithm
-from rtdenoise.kernels.half import TOGETHER, Table, dense_half, dense_half_each
 from rtdenoise.kernels.jit import kernel, kernel_apart
 from rtdenoise.kernels.overlap_add import analyse, synthesise
+from rtdenoise.kernels.product import set_product, set_products
 from rtdenoise.kernels.sized import opened
 from rtdenoise.methods.can.compiled.above import mask_by_head
 from rtdenoise.methods.can.compiled.band_end import fill_above, follow_band
@@ -18,12 +19,12 @@ from rtdenoise.methods.can.compiled.voiced import follow_voice, keep_voiced
 from rtdenoise.methods.can.layers import features, fine
 from rtdenoise.typing import C64, F32, Record
 
-_ONE, _TWO = np.float32(1), np.float32(2)
+_ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
 _POWER_FLOOR = np.float32(features.POWER_FLOOR)
 _FLOOR_EXPONENT = np.float32(features.FLOOR_EXPONENT)
 _SHRINK = np.float32(features.SHRINK)
 _ROTATION_FLOOR, _GAIN_TINY = np.float32(features.ROTATION_FLOOR), np.float32(features.GAIN_TINY)
-_BINS, _KINDS, _FRAMES, _REACH, _WIDTH = fine.BINS, fine.KINDS, fine.FRAMES, fine.REACH, fine.WIDTH
+_BINS, _KINDS, _FRAMES, _REACH = fine.BINS, fine.KINDS, fine.FRAMES, fine.REACH
 _LAYERS, _N_INPUTS = fine.LAYERS, fine.N_INPUTS
 _WORTH = 3  # least number of hops that are faster together
 
@@ -195,25 +196,26 @@ def stack(weights: Record, state: Record, slots: F32, n_now: int) -> None:
             run_banded(weights, state, slots, n)
         return
     inputs, rows, taps, layer, outputs = state.inputs, state.rows, state.taps, state.layer, state.outputs
-    dense(inputs, weights.first, weights.first_bias, rows, n_now)
+    numbers, steps = state.numbers, state.steps
+    dense(inputs, weights.first, weights.first_scale, weights.first_bias, rows, numbers, steps, n_now)
     for index in range(weights.dilations.size):
         for n in range(n_now):
             gather(weights, index, state.step + n, slots, rows[n], taps[n])
-        dense(taps, weights.kernels[index], weights.biases[index], layer, n_now)
+        table, scale, offset = weights.kernels[index], weights.scales[index], weights.biases[index]
+        dense(taps, table, scale, offset, layer, numbers, steps, n_now)
         for n in range(n_now):
             add_layer(weights, layer[n], rows[n])
-    dense(rows, weights.last, weights.last_bias, outputs, n_now)
+    dense(rows, weights.last, weights.last_scale, weights.last_bias, outputs, numbers, steps, n_now)
     state.step += n_now
 
 
 @kernel
-def dense(inputs: F32, table: Table, offset: F32, outputs: F32, n_now: int) -> None:
-    """`dense_half` for the first `n_now` rows; bit for bit the same for one as for more."""
-    if n_now == 1:
-        dense_half(inputs[0], table, offset, outputs[0])
-    else:
-        rows = (n_now + TOGETHER - 1) // TOGETHER * TOGETHER
-        dense_half_each(inputs[:rows], table, offset, outputs[:rows], outputs.shape[1])
+def dense(inputs: F32, table: I8, scale: F32, offset: F32, outputs: F32, numbers: I16, steps: F32, n_now: int) -> None:
+    """A layer for the first `n_now` rows, which are rounded to whole numbers; see `rtdenoise.kernels.eight_bits`."""
+    n_in = 2 * table.shape[1]
+    for n in range(n_now):
+        steps[n] = to_numbers(inputs[n], n_in, numbers[n])
+    products(numbers, steps, table, scale, offset, outputs, n_now)
 
 
 @kernel
@@ -285,42 +287,36 @@ def refine(inputs: F32, heights: F32, weights: Record, state: Record) -> None:
 
 @kernel
 def run_fine_first(weights: Record, state: Record) -> None:
-    """Run the first of the layers after the stack, which reads the last frames: writes the first of ``fine_rows``.
-
-    Groups of bins are computed in fours, here and in `run_fine`, which read the weights together.
-    """
-    frames, rows, layer, taps = state.fine_frames, state.fine_rows[0], state.fine_layer, state.fine_taps
-    c, slope, seen = weights.fine_last.shape[0], weights.slope, _WIDTH * _N_INPUTS
-    groups = frames.shape[1] // _N_INPUTS - 2 * _REACH
-    for start in range(0, groups, TOGETHER):
-        n_now = min(TOGETHER, groups - start)
-        for i in range(n_now):
-            at = (start + i) * _N_INPUTS
-            for t in range(_FRAMES):
-                taps[i, t * seen : (t + 1) * seen] = frames[t, at : at + seen]
-        dense_half_each(taps, weights.fine_first, weights.fine_biases[0], layer, c)
-        for i in range(n_now):
-            target, values = rows[(start + i + _REACH) * c :], layer[i]
-            for j in range(c):
-                target[j] = max(values[j], slope * values[j])
+    """Run the first of the layers after the stack, which reads the last frames: writes the first of ``fine_rows``."""
+    frames, found, rows = state.fine_frames, state.fine_found, state.fine_rows[0]
+    set_products(frames.reshape(frames.size), _N_INPUTS, frames.shape[1], weights.fine_first, found)
+    rows[:] = _ZERO
+    add_groups(rows, found[0], weights.fine_biases[0], fine_groups(state.gain.size), weights.slope, rows)
 
 
 @kernel
 def run_fine(weights: Record, number: int, source: F32, target: F32, state: Record) -> None:
     """Run a later one of these layers: (beside * channels,) read and written, each group `fine.REACH` groups in."""
-    layer, taps = state.fine_layer, state.fine_taps
-    c, slope = weights.fine_last.shape[0], weights.slope
-    groups = source.size // c - 2 * _REACH
-    for start in range(0, groups, TOGETHER):
-        n_now = min(TOGETHER, groups - start)
-        for i in range(n_now):
-            taps[i, : _WIDTH * c] = source[(start + i) * c : (start + i + _WIDTH) * c]
-        dense_half_each(taps, weights.fine_kernels[number], weights.fine_biases[1 + number], layer, c)
-        for i in range(n_now):
-            at, values = (start + i + _REACH) * c, layer[i]
-            before, after = source[at:], target[at:]
-            for j in range(c):
-                after[j] = before[j] + max(values[j], slope * values[j])
+    found = state.fine_found[0]
+    set_product(source, found.shape[1], weights.fine_kernels[number], found)
+    add_groups(source, found, weights.fine_biases[1 + number], fine_groups(state.gain.size), weights.slope, target)
+
+
+@kernel
+def fine_groups(n_bins: int) -> int:
+    """Number of groups of bins."""
+    return (n_bins + _BINS - 1) // _BINS
+
+
+@kernel
+def add_groups(before: F32, found: F32, offsets: F32, groups: int, slope: np.float32, after: F32) -> None:
+    """Add what a layer found for each group to what was there; `after` may be `before`."""
+    c = offsets.size
+    for i in range(groups):
+        at, values = (i + _REACH) * c, found[i]
+        for j in range(c):
+            value = values[j] + offsets[j]
+            after[at + j] = before[at + j] + max(value, slope * value)
 
 
 @kernel_apart

@@ -1,8 +1,8 @@
 """Many streams of one network in lockstep: the weights of dense layers are read once for every four streams.
 
-Those are 5.8 MB in `can-live`, more than the second level of most caches, and are read in panels of at most 165 kB,
+Those are 2.9 MB in `can-live`, more than the second level of most caches, and are read in panels of at most 82 kB,
 which stay in it for all streams of a step.  Products are computed for four streams whatever their number.  All other
-layers run one stream after the other, since their weights stay in that cache anyway: the layers after the stack (44 kB
+layers run one stream after the other, since their weights stay in that cache anyway: the layers after the stack (88 kB
 in `can-live`) and networks with bands (125 kB in `can-small`).
 """
 
@@ -13,12 +13,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from rtdenoise.errors import ConfigError, SignalError
-from rtdenoise.kernels.half import TOGETHER, dense_half_each, padded
+from rtdenoise.kernels.eight_bits import I16, TOGETHER, padded
 from rtdenoise.kernels.jit import kernel, ready
 from rtdenoise.kernels.sized import headers, opened
 from rtdenoise.methods.can.compiled.hop import (
     add_layer,
     decide,
+    dense,
     gather,
     read_block,
     read_spectrum,
@@ -27,6 +28,7 @@ from rtdenoise.methods.can.compiled.hop import (
 )
 from rtdenoise.methods.can.compiled.records import initial_records
 from rtdenoise.methods.can.compiled.shared import Packed, pack
+from rtdenoise.methods.can.compiled.state import most_inputs
 from rtdenoise.methods.can.weights import Network
 from rtdenoise.streaming.blocks import check_hops, fit_blocks
 from rtdenoise.typing import F32, Record
@@ -45,6 +47,8 @@ def hops_of_each(
     inputs: F32,
     rows: F32,
     taps: F32,
+    numbers: I16,
+    steps: F32,
     layer: F32,
     outputs: F32,
 ) -> None:
@@ -64,6 +68,7 @@ def hops_of_each(
         All as a single stream has them.
     inputs, rows, taps, layer, outputs : (m, n_inputs), (m, width), (m, kernel * width), (m, width), (m, n_outputs)
         float32, written; ``m`` is ``n`` rounded up to a multiple of `TOGETHER`.
+    numbers, steps : (m, most_inputs) int16 and (m,) float32, written
     """
     weight, apart = weights[0], listening.size > 0
     for start in range(0, blocks.shape[1], hop_samples):
@@ -79,7 +84,7 @@ def hops_of_each(
                 streams[n].inputs[0] = inputs[i]
                 stack(weight, streams[n], opened(frames[n]).slots, 1)
         else:
-            stack_each(weight, chosen, streams, frames, inputs, rows, taps, layer, outputs)
+            stack_each(weight, chosen, streams, frames, inputs, rows, taps, numbers, steps, layer, outputs)
         for i in range(chosen.size):
             n = chosen[i]
             state = streams[n]
@@ -96,6 +101,8 @@ def stack_each(
     inputs: F32,
     rows: F32,
     taps: F32,
+    numbers: I16,
+    steps: F32,
     layer: F32,
     outputs: F32,
 ) -> None:
@@ -103,16 +110,17 @@ def stack_each(
 
     Of the rows that only fill up the last `TOGETHER`, what earlier hops left is computed and not used.
     """
-    m = (chosen.size + TOGETHER - 1) // TOGETHER * TOGETHER
-    dense_half_each(inputs[:m], weight.first, weight.first_bias, rows[:m], rows.shape[1])
+    n_now = chosen.size
+    dense(inputs, weight.first, weight.first_scale, weight.first_bias, rows, numbers, steps, n_now)
     for index in range(weight.dilations.size):
-        for i in range(chosen.size):
+        for i in range(n_now):
             n = chosen[i]
             gather(weight, index, streams[n].step, opened(frames[n]).slots, rows[i], taps[i])
-        dense_half_each(taps[:m], weight.kernels[index], weight.biases[index], layer[:m], layer.shape[1])
-        for i in range(chosen.size):
+        table, scale, offset = weight.kernels[index], weight.scales[index], weight.biases[index]
+        dense(taps, table, scale, offset, layer, numbers, steps, n_now)
+        for i in range(n_now):
             add_layer(weight, layer[i], rows[i])
-    dense_half_each(rows[:m], weight.last, weight.last_bias, outputs[:m], outputs.shape[1])
+    dense(rows, weight.last, weight.last_scale, weight.last_bias, outputs, numbers, steps, n_now)
     for i in range(chosen.size):
         state = streams[chosen[i]]
         state.step += 1
@@ -169,12 +177,14 @@ class CompiledStreams:
         self._records = tuple(each.copy() for each in self._initial)
         self.gain_min: F32 = self._records[0]["gain_min"]
         rows, wide = -(-streams // TOGETHER) * TOGETHER, padded(spec.width)
-        widths = (spec.n_inputs, wide, spec.kernel * wide, wide, padded(spec.n_outputs))
         self._arguments = (
             packed.weights,
             self._records[0],
             *(headers(each) for each in self._records[1:]),
-            *(np.zeros((rows, width), np.float32) for width in widths),
+            *(np.zeros((rows, width), np.float32) for width in (spec.n_inputs, wide, spec.kernel * wide)),
+            np.zeros((rows, most_inputs(spec)), np.int16),
+            np.zeros(rows, np.float32),
+            *(np.zeros((rows, width), np.float32) for width in (wide, padded(spec.n_outputs))),
         )
         silence = np.zeros((streams, self.hop), np.float32)
         self._all = np.arange(streams, dtype=np.int64)

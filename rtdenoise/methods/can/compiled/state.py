@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from rtdenoise.kernels import eight_bits
 from rtdenoise.kernels.clean_speech.clarity import SMOOTHING_SECONDS
-from rtdenoise.kernels.half import PANEL, TOGETHER, padded, panels, table_dtype
+from rtdenoise.kernels.eight_bits import PANEL, TOGETHER, padded
+from rtdenoise.kernels.product import ROWS, padded_width
 from rtdenoise.kernels.sized import record_dtype
 from rtdenoise.methods.can.compiled.above import fill_head, head_memory, head_weights, recent_step
 from rtdenoise.methods.can.compiled.band_end import band_fields, fill_band
@@ -30,9 +32,9 @@ HOPS = 16
 def weights_dtype(spec: CanSpec) -> np.dtype[Any]:
     """Record dtype of a network's weights and constants, which all its streams share and none writes.
 
-    Widths are padded to whole panels (`rtdenoise.kernels.half`): the padding stays zero.  Specifications that differ in
-    the gain's exponent alone return the same object, here and below: comparing two dtypes at the call of a compiled
-    function takes long.
+    Widths are padded to whole panels (`rtdenoise.kernels.eight_bits`): the padding stays zero.  Specifications that
+    differ in the gain's exponent alone return the same object, here and below: comparing two dtypes at the call of a
+    compiled function takes long.
     """
     return _weights_dtype(replace(spec, mask_power=1.0))
 
@@ -40,15 +42,18 @@ def weights_dtype(spec: CanSpec) -> np.dtype[Any]:
 @lru_cache(maxsize=16)
 def _weights_dtype(spec: CanSpec) -> np.dtype[Any]:
     n, layers, dense = spec.n_bins, len(spec.dilations), int(not spec.bands)
-    wide, out, table = padded(spec.width), padded(spec.n_outputs), table_dtype()
+    wide, out = padded(spec.width), padded(spec.n_outputs)
     return record_dtype(
         [
             ("slope", "f4"),  # first: numba confuses a record with another whose fields are its leading fields
-            ("first", table, (dense * wide // PANEL, spec.n_inputs, PANEL)),
+            ("first", "i1", (dense * wide // PANEL, eight_bits.paired(spec.n_inputs) // 2, PANEL, 2)),
+            ("first_scale", "f4", (dense * wide,)),
             ("first_bias", "f4", (dense * wide,)),
-            ("kernels", table, (dense * layers, wide // PANEL, spec.kernel * wide, PANEL)),
+            ("kernels", "i1", (dense * layers, wide // PANEL, spec.kernel * wide // 2, PANEL, 2)),
+            ("scales", "f4", (dense * layers, wide)),
             ("biases", "f4", (dense * layers, wide)),
-            ("last", table, (dense * out // PANEL, wide, PANEL)),
+            ("last", "i1", (dense * out // PANEL, wide // 2, PANEL, 2)),
+            ("last_scale", "f4", (dense * out,)),
             ("last_bias", "f4", (dense * out,)),
             ("skip", "f4", (2, n)),
             ("bases", "i8", (layers,)),
@@ -93,6 +98,8 @@ def _stream_dtype(spec: CanSpec) -> np.dtype[Any]:
             ("heights", "f4", (hops, 2, n)),
             ("rows", "f4", (hops, wide)),
             ("taps", "f4", (hops, dense * spec.kernel * wide)),
+            ("numbers", "i2", (hops, dense * most_inputs(spec))),
+            ("steps", "f4", (dense * hops,)),
             ("layer", "f4", (hops, dense * wide)),
             ("outputs", "f4", (hops, out)),
             ("aside", "f4", (hops, 3, n)),
@@ -112,6 +119,11 @@ def _stream_dtype(spec: CanSpec) -> np.dtype[Any]:
     )
 
 
+def most_inputs(spec: CanSpec) -> int:
+    """Inputs of the dense layer that has most of them, rounded up to whole pairs."""
+    return eight_bits.paired(max(spec.n_inputs, spec.kernel * padded(spec.width)))
+
+
 def slots_shape(spec: CanSpec) -> tuple[int, int]:
     """Rows and columns of the rings of past rows, which are in the record of `grid.frames_dtype`."""
     return plan_rings(spec).n_slots, padded(spec.width)
@@ -119,17 +131,22 @@ def slots_shape(spec: CanSpec) -> tuple[int, int]:
 
 def _beside(spec: CanSpec) -> int:
     """Groups of bins, zero-padded at both ends, of the layers after the stack; 0 without them."""
-    return int(spec.fine_channels > 0) * (fine.groups(spec.n_bins) + 2 * fine.REACH)
+    return int(spec.fine_channels > 0) * (_fine_groups(spec) + 2 * fine.REACH)
+
+
+def _fine_groups(spec: CanSpec) -> int:
+    """Groups of bins as products compute them."""
+    return -(-fine.groups(spec.n_bins) // ROWS) * ROWS
 
 
 def _fine_weights(spec: CanSpec) -> list[tuple[Any, ...]]:
     """Fields of the weights of the layers after the stack; of size 0 without them."""
-    c = spec.fine_channels
-    there, wide, table = int(c > 0), padded(c), table_dtype()
+    c = padded_width(spec.fine_channels)
+    there = int(c > 0)
     return [
-        ("fine_first", table, (wide // PANEL, fine.FRAMES * fine.WIDTH * fine.N_INPUTS, PANEL)),
-        ("fine_kernels", table, (there * fine.LAYERS, wide // PANEL, fine.WIDTH * c, PANEL)),
-        ("fine_biases", "f4", (there * (1 + fine.LAYERS), wide)),
+        ("fine_first", "f4", (there * fine.FRAMES, fine.WIDTH * fine.N_INPUTS, c)),
+        ("fine_kernels", "f4", (there * fine.LAYERS, fine.WIDTH * c, c)),
+        ("fine_biases", "f4", (there * (1 + fine.LAYERS), c)),
         ("fine_last", "f4", (c, there * fine.BINS)),
         ("fine_last_bias", "f4", (there * fine.BINS,)),
     ]
@@ -137,11 +154,10 @@ def _fine_weights(spec: CanSpec) -> list[tuple[Any, ...]]:
 
 def _fine_memory(spec: CanSpec) -> list[tuple[Any, ...]]:
     """Fields of what those layers remember and write."""
-    c, beside = spec.fine_channels, _beside(spec)
+    c, beside = padded_width(spec.fine_channels), _beside(spec)
     return [
         ("fine_frames", "f4", (fine.FRAMES, beside * fine.N_INPUTS)),
-        ("fine_taps", "f4", (TOGETHER, int(c > 0) * fine.WIDTH * max(fine.FRAMES * fine.N_INPUTS, c))),
-        ("fine_layer", "f4", (TOGETHER, padded(c))),
+        ("fine_found", "f4", (int(c > 0), _fine_groups(spec), c)),
         ("fine_rows", "f4", (2, beside * c)),
     ]
 
@@ -173,15 +189,17 @@ def packed_weights(network: Network) -> np.ndarray:
 def _fill_dense(weights: Any, network: Network) -> None:
     spec = network.spec
     assert network.first is not None and network.last is not None  # such networks have them
-    weights["first"], weights["first_bias"] = panels(network.first[0]), _padded(network.first[1])
+    weights["first"], weights["first_scale"] = eight_bits.panels(network.first[0])
+    weights["first_bias"] = _padded(network.first[1])
     for layer, (kernel, bias) in enumerate(zip(network.kernels, network.biases, strict=True)):
         wide = np.zeros((spec.kernel, padded(spec.channels), spec.channels), kernel.dtype)
         wide[:, : spec.channels] = kernel
-        weights["kernels"][layer] = panels(wide.reshape(-1, spec.channels))
+        weights["kernels"][layer], weights["scales"][layer] = eight_bits.panels(wide.reshape(-1, spec.channels))
         weights["biases"][layer] = _padded(bias)
     last = np.zeros((padded(spec.channels), spec.n_outputs), network.last[0].dtype)
     last[: spec.channels] = network.last[0]
-    weights["last"], weights["last_bias"] = panels(last), _padded(network.last[1])
+    weights["last"], weights["last_scale"] = eight_bits.panels(last)
+    weights["last_bias"] = _padded(network.last[1])
 
 
 def initial_stream(spec: CanSpec, framing: Framing, gain_min_db: float) -> np.ndarray:
@@ -199,12 +217,12 @@ def _fill_fine(weights: Any, network: Network) -> None:
     c = network.spec.fine_channels
     layers, last = network.fine[:-2], network.fine[-2:]
     for number, (kernel, bias) in enumerate(zip(layers[::2], layers[1::2], strict=True)):
-        weights["fine_biases"][number] = _padded(bias)
+        weights["fine_biases"][number, :c] = bias
         if number == 0:
-            weights["fine_first"] = panels(kernel.reshape(-1, c))
+            weights["fine_first"][..., :c] = kernel.reshape(fine.FRAMES, -1, c)
         else:
-            weights["fine_kernels"][number - 1] = panels(kernel.reshape(-1, c))
-    weights["fine_last"], weights["fine_last_bias"] = last
+            weights["fine_kernels"][number - 1].reshape(fine.WIDTH, -1, padded_width(c))[:, :c, :c] = kernel[0]
+    weights["fine_last"][:c], weights["fine_last_bias"] = last
 
 
 def _padded(bias: np.ndarray) -> np.ndarray:

@@ -1,0 +1,84 @@
+"""Round the weights of shipped dense networks to eight bits, for what they meet in the mixtures of their training.
+
+    python -m benchmarks.round_weights can-live can-ultra can-wave --data data
+
+A folder's `weights.npz` and `model.tflite` are written anew, its other files stay.  Weights that have been rounded so
+are left as they are.  How far the logits of the gain and the rotation are off is printed, on other mixtures: the power
+of what they were over that of the difference.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from rtdenoise.lab.data.batches import make_batch
+from rtdenoise.lab.export.model_folder import convert_litert
+from rtdenoise.lab.export.rounding import rounded_for, taps_of
+from rtdenoise.lab.training.session import default_cache, open_mixer
+from rtdenoise.lab.training.settings import load_settings
+from rtdenoise.methods.can import models
+from rtdenoise.methods.can.compiled.denoiser import CompiledCan
+from rtdenoise.methods.can.weights import Network, rounded, weights_as_bytes
+from rtdenoise.typing import F32
+
+CLIPS, SECONDS, SEED = 48, 4.0, 3
+JUDGED = 8
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="+", help="a shipped network, or the folder of one")
+    parser.add_argument("--data", type=Path, required=True, help="folder of recordings")
+    options = parser.parse_args()
+    for name in options.model:
+        round_model(models.open_model(name), options.data)
+
+
+def round_model(model: models.Model, data: Path) -> None:
+    """Write a model's weights anew."""
+    network, spec = model.network(), model.spec
+    mixtures = load_settings(Path("can-live"), []).mixtures
+    mixer = open_mixer(data, "train", mixtures, cache=default_cache(), sample_rate=spec.sample_rate)
+    n_samples = int(SECONDS * spec.sample_rate) // spec.hop * spec.hop
+    clips = make_batch(mixer, seed=SEED, number=0, batch_size=CLIPS + JUDGED, n_samples=n_samples).noisy
+    heard = [inputs_of(network, clip) for clip in tqdm(clips, desc=spec.name)]
+    found = rounded_for(replace(network, above=None), heard[JUDGED:])
+    wanted = [stacked(network, each) for each in heard[:JUDGED]]
+    for label, each in (("rounded one by one", rounded(network)), ("now", found)):
+        errors = sum(np.sum((stacked(each, x) - y) ** 2) for x, y in zip(heard, wanted, strict=False))
+        print(f"{spec.name}: {10 * np.log10(sum(np.sum(y**2) for y in wanted) / max(errors, 1e-30)):.1f} dB, {label}")
+    content = convert_litert(found)
+    (model.folder / models.WEIGHTS).write_bytes(weights_as_bytes(found))
+    (model.folder / models.LITERT).write_bytes(content)
+    models.write_checksums(model.folder)
+
+
+def inputs_of(network: Network, clip: F32) -> F32:
+    """What the network reads of a clip, (n_hops, n_inputs)."""
+    denoiser, hop = CompiledCan(network), network.spec.hop
+    stream, out, found = denoiser._stream[0], np.empty(hop, np.float32), []
+    for start in range(0, clip.size, hop):
+        denoiser.process(clip[start : start + hop], out)
+        found.append(stream["inputs"][stream["newest"]].copy())
+    return np.array(found)
+
+
+def stacked(network: Network, inputs: F32) -> F32:
+    """What the stack makes of them, (n_hops, n_outputs)."""
+    spec = network.spec
+    assert network.first is not None and network.last is not None
+    rows = inputs @ network.first[0] + network.first[1]
+    for kernel, bias, dilation in zip(network.kernels, network.biases, spec.dilations, strict=True):
+        layer = taps_of(rows, spec.kernel, dilation) @ kernel.reshape(-1, kernel.shape[-1]) + bias
+        rows = np.maximum(layer, spec.slope * layer) + (rows if spec.residual else 0.0)
+    return rows @ network.last[0] + network.last[1]
+
+
+if __name__ == "__main__":
+    main()

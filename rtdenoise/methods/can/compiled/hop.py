@@ -26,7 +26,6 @@ _SHRINK = np.float32(features.SHRINK)
 _ROTATION_FLOOR, _GAIN_TINY = np.float32(features.ROTATION_FLOOR), np.float32(features.GAIN_TINY)
 _BINS, _KINDS, _FRAMES, _REACH = fine.BINS, fine.KINDS, fine.FRAMES, fine.REACH
 _LAYERS, _N_INPUTS = fine.LAYERS, fine.N_INPUTS
-_WORTH = 3  # least number of hops that are faster together
 
 
 @kernel
@@ -58,13 +57,13 @@ def hops(
     A single hop is processed as a short signal, as in `rtdenoise.methods.spectral.hop.hops`.  Of a longer one, up to
     `rtdenoise.methods.can.compiled.state.hops_together` go through the stack together: each layer needs earlier rows of
     the layer before it and none of its own, so its weights are read once for all of them.  Products are computed for
-    four rows at a time, so two hops are processed one by one, and so is one hop too many for the last four.
+    four rows at a time, so one hop too many for the last four is processed alone.
     """
     weight, stream, frame = weights[0], streams[0], opened(frames[0])
     n_hops, first = signal.size // hop_samples, 0
     while first < n_hops:
         left = n_hops - first
-        n_now = min(stream.inputs.shape[0], left) if left >= _WORTH else 1
+        n_now = min(stream.inputs.shape[0], left)
         if n_now > TOGETHER and n_now % TOGETHER == 1:
             n_now -= 1
         for n in range(n_now):

@@ -56,8 +56,8 @@ def hops(
     -----
     A single hop is processed as a short signal, as in `rtdenoise.methods.spectral.hop.hops`.  Of a longer one, up to
     `rtdenoise.methods.can.compiled.state.hops_together` go through the stack together: each layer needs earlier rows of
-    the layer before it and none of its own, so its weights are read once for all of them.  Products are computed for
-    four rows at a time, so one hop too many for the last four is processed alone.
+    the layer before it and none of its own, so a dense one reads its weights once for all of them.  Products of dense
+    layers are computed for four rows at a time, so one hop too many for the last four is processed alone.
     """
     weight, stream, frame = weights[0], streams[0], opened(frames[0])
     n_hops, first = signal.size // hop_samples, 0

@@ -1,9 +1,9 @@
 """Many streams of one network in lockstep: the weights of dense layers are read once for every four streams.
 
 Those are 2.9 MB in `can-live`, more than the second level of most caches, and are read in panels of at most 82 kB,
-which stay in it for all streams of a step.  Products are computed for four streams whatever their number.  All other
-layers run one stream after the other, since their weights stay in that cache anyway: the layers after the stack (88 kB
-in `can-live`) and networks with bands (125 kB in `can-small`).
+which stay in it for all streams of a step.  Products are computed for four streams at a time, or for one.  All other
+layers run one stream after the other, since their weights stay in that cache anyway: the layers after the stack (44 kB
+in `can-live`) and networks with bands (some 180 kB in `can-small`).
 """
 
 from __future__ import annotations

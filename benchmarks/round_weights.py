@@ -18,11 +18,10 @@ from tqdm import tqdm
 
 from rtdenoise.lab.data.batches import make_batch
 from rtdenoise.lab.export.model_folder import convert_litert
-from rtdenoise.lab.export.rounding import rounded_for, taps_of
+from rtdenoise.lab.export.rounding import inputs_of, rounded_for, taps_of
 from rtdenoise.lab.training.session import default_cache, open_mixer
 from rtdenoise.lab.training.settings import load_settings
 from rtdenoise.methods.can import models
-from rtdenoise.methods.can.compiled.denoiser import CompiledCan
 from rtdenoise.methods.can.weights import Network, rounded, weights_as_bytes
 from rtdenoise.typing import F32
 
@@ -57,16 +56,6 @@ def round_model(model: models.Model, data: Path) -> None:
     (model.folder / models.WEIGHTS).write_bytes(weights_as_bytes(found))
     (model.folder / models.LITERT).write_bytes(content)
     models.write_checksums(model.folder)
-
-
-def inputs_of(network: Network, clip: F32) -> F32:
-    """What the network reads of a clip, (n_hops, n_inputs)."""
-    denoiser, hop = CompiledCan(network), network.spec.hop
-    stream, out, found = denoiser._stream[0], np.empty(hop, np.float32), []
-    for start in range(0, clip.size, hop):
-        denoiser.process(clip[start : start + hop], out)
-        found.append(stream["inputs"][stream["newest"]].copy())
-    return np.array(found)
 
 
 def stacked(network: Network, inputs: F32) -> F32:

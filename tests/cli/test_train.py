@@ -116,6 +116,25 @@ def test_what_was_trained_is_exported_whatever_the_configuration_says(call, conf
     assert ended.out.endswith("run: all steps taken before (12 of 12); with more steps it goes on\n")
 
 
+def test_weights_are_rounded_for_recordings(call, config, options, data_folder, tmp_path):
+    need_tensorflow()
+    assert call("train", config, *options).code == 0
+    last, weights = tmp_path / "run/last.npz", {}
+    for name, more in (("alone", []), ("together", ["--recordings", data_folder])):
+        done = call("export", last, config, tmp_path / name, *more)
+        assert (done.code, done.err) == (0, "")
+        weights[name] = np.load(tmp_path / name / "weights.npz")
+    for key, rounded in weights["alone"].items():
+        same = np.array_equal(rounded, weights["together"][key])
+        assert same != (key.endswith("kernel") or key.startswith("kernel")), key
+    assert "--recordings RECORDINGS\n" in (tmp_path / "together/README.md").read_text()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    refused = call("export", last, config, tmp_path / "none", "--recordings", empty)
+    assert refused.code == 1 and "give at least one recording" in refused.err
+    assert not (tmp_path / "none").exists()
+
+
 def test_cards_follow_their_weights_unless_a_person_changed_them(call, config, options, data_folder, tmp_path):
     need_tensorflow()
     model, last = tmp_path / "model", tmp_path / "run/last.npz"

@@ -107,7 +107,7 @@ def convert_tensorflow1(checkpoint: Path, spec: CanSpec, folder: Path, recording
         raise ConfigError(f"{spec.name} is not the published network: give a configuration with network: germain2018")
     network, statistics = read_tensorflow1(checkpoint, spec)
     if recordings is not None:
-        statistics = mean_statistics(network, _signals(recordings, spec.sample_rate))
+        statistics = mean_statistics(network, read_signals(recordings, spec.sample_rate))
     if statistics is None:
         raise ModelError(
             f"{checkpoint} keeps no statistics to stream with: name noisy recordings to take them from (--recordings)"
@@ -115,7 +115,14 @@ def convert_tensorflow1(checkpoint: Path, spec: CanSpec, folder: Path, recording
     write_model(network.frozen(statistics), folder, whole=network)
 
 
-def _signals(place: Path, sample_rate: int) -> list[F32]:
+def read_signals(place: Path, sample_rate: int) -> list[F32]:
+    """Return recordings, a file or all in a folder, as one channel at a rate in Hz.
+
+    Raises
+    ------
+    ConfigError
+        If one cannot be read.
+    """
     from rtdenoise.lab.data.collection import audio_files
     from rtdenoise.lab.data.library import read_audio
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from rtdenoise.errors import ConfigError, ModelError
 from rtdenoise.lab.export.card import CARD, write_card
+from rtdenoise.lab.export.rounding import inputs_of, pieces_of, rounded_for
 from rtdenoise.lab.training.trained import as_trained, differences
 from rtdenoise.methods.can import models
 from rtdenoise.methods.can.layers.rings import plan_rings
@@ -174,13 +175,17 @@ def export_checkpoint(
     gain_min_db: float | None = None,
     int8: bool = False,
     start: bool = False,
+    recordings: Path | None = None,
     config: Path | None = None,
 ) -> dict[str, Any]:
     """Export the averaged weights of a run; returns the run's facts.
 
-    Name and runtime values are those of `spec`; the trained settings come from the checkpoint if it records them.  A
-    card is written if `config`, the run's configuration, is given; a card written or edited by hand is kept.
+    The weights of a dense network over spectra are rounded for noisy `recordings`, a file or a folder, if they are
+    given (`rtdenoise.lab.export.rounding`), else each by itself.  Name and runtime values are those of `spec`; the
+    trained settings come from the checkpoint if it records them.  A card is written if `config`, the run's
+    configuration, is given; a card written or edited by hand is kept.
     """
+    from rtdenoise.lab.export.convert import read_signals
     from rtdenoise.lab.training.checkpoint import load_checkpoint
 
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -193,7 +198,12 @@ def export_checkpoint(
     model, facts = model_from_checkpoint(checkpoint, used)
     whole = whole_from_keras(used, model) if used.statistics == "file" else None
     options = _options(mask_power=mask_power, gain_min_db=gain_min_db, int8=int8, start=start)
-    network = write_model(from_keras(used, model), folder, int8=int8, whole=whole)
+    options += [] if recordings is None else ["--recordings RECORDINGS"]
+    network = from_keras(used, model)
+    if recordings is not None:
+        pieces = pieces_of(read_signals(recordings, used.sample_rate), used.sample_rate)
+        network = rounded_for(network, [inputs_of(network, piece) for piece in pieces])
+    network = write_model(network, folder, int8=int8, whole=whole)
     try:
         if start:
             write_start(checkpoint, folder / models.START)

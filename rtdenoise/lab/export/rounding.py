@@ -15,12 +15,14 @@ from scipy.linalg import cholesky, inv
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.kernels.eight_bits import WEIGHT_MAX, whole_weights
+from rtdenoise.methods.can.compiled.denoiser import CompiledCan
 from rtdenoise.methods.can.weights import Network, rounded
 from rtdenoise.typing import F32, F64
 
 _DAMPING = 0.01
 """Share of the mean power of the inputs that is added to each: inputs that hardly occur must not matter too little."""
 _TOGETHER = 64
+_PIECES, _PIECE_SECONDS = 60, 8.0
 
 
 def rounded_for(network: Network, signals: Sequence[F32]) -> Network:
@@ -39,7 +41,9 @@ def rounded_for(network: Network, signals: Sequence[F32]) -> Network:
     """
     spec = network.spec
     if spec.domain != "spectral" or network.first is None or network.last is None:
-        raise ConfigError(f"{spec.name}: only dense networks over spectra have weights of eight bits")
+        raise ConfigError(f"{spec.name}: only dense networks over spectra have weights of eight bits to round")
+    if not signals:
+        raise ConfigError(f"{spec.name}: weights are rounded for what the network hears: give at least one recording")
     first, last = network.first, network.last
     rows = [signal @ first[0] + first[1] for signal in signals]
     kernels = []
@@ -52,6 +56,22 @@ def rounded_for(network: Network, signals: Sequence[F32]) -> Network:
             rows[n] = np.maximum(layer, spec.slope * layer) + (rows[n] if spec.residual else 0.0)
     weights = rounded_matrix(first[0], _power(signals)), tuple(kernels), rounded_matrix(last[0], _power(rows))
     return rounded(replace(network, first=(weights[0], first[1]), kernels=weights[1], last=(weights[2], last[1])))
+
+
+def inputs_of(network: Network, signal: F32) -> F32:
+    """Return what a network over spectra reads of a signal, (n,) float32, hop by hop: (n_hops, n_inputs)."""
+    denoiser, hop = CompiledCan(network), network.spec.hop
+    stream, out, found = denoiser._stream[0], np.empty(hop, np.float32), []
+    for start in range(0, signal.size - hop + 1, hop):
+        denoiser.process(signal[start : start + hop], out)
+        found.append(stream["inputs"][stream["newest"]].copy())
+    return np.array(found)
+
+
+def pieces_of(signals: Sequence[F32], sample_rate: int) -> list[F32]:
+    """Return the first seconds of some of the signals: as many as decide about the weights."""
+    step = max(1, -(-len(signals) // _PIECES))
+    return [signal[: round(_PIECE_SECONDS * sample_rate)] for signal in signals[::step]]
 
 
 def rounded_matrix(matrix: F32, power: F64) -> F32:

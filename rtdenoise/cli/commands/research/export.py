@@ -21,7 +21,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--start", is_flag=True, help="Also write start.npz, to begin another training with.")
 @click.option("--int8", is_flag=True, help="Also write model-int8.tflite.")
 @click.option("--saved-model", is_flag=True, help="Also write a SavedModel and its config for a Triton server.")
-@click.option("--recordings", type=_PATH, metavar="PATH", help="Of a TensorFlow 1 checkpoint: sets its statistics.")
+@click.option("--recordings", type=_PATH, metavar="PATH", help="Noisy ones: what weights of 8 bits are rounded for.")
 @click.option("--overwrite", is_flag=True, help="Replace a model that exists, and all that was exported with it.")
 def command(
     *,
@@ -41,7 +41,8 @@ def command(
     CHECKPOINT is best.npz or last.npz of a run, CONFIG the YAML file it was started with, for the name and the values
     of use: the network itself is taken as it was trained.  A feature network becomes a
     folder that the loss term deep_features reads.  CHECKPOINT may also be a TensorFlow 1 checkpoint of the network
-    published in 2018; what streams are then normalised with is taken from noisy --recordings.  Needs the extra
+    published in 2018; what streams are then normalised with is taken from noisy --recordings.  The weights of a dense
+    network over spectra are rounded to 8 bits, and nearer to what they were for noisy --recordings.  Needs the extra
     rtdenoise[tf].
 
     \b
@@ -76,7 +77,9 @@ def command(
         click.echo(f"{folder}: converted")
         return
     use = {"mask_power": mask_power, "gain_min_db": gain_min_db}
-    facts = model_folder.export_checkpoint(checkpoint, spec, folder, int8=int8, start=start, config=config, **use)
+    facts = model_folder.export_checkpoint(
+        checkpoint, spec, folder, int8=int8, start=start, recordings=recordings, config=config, **use
+    )
     if saved_model:
         from rtdenoise.lab.export.serving import export_saved_model
 

@@ -118,7 +118,7 @@ def test_receptive_field_in_samples():
     assert SPECS["germain2018-causal"].receptive_field == 16385
     # 504 earlier frames, two more behind the stack, and three by overlap
     assert SPECS["can-live"].receptive_field == 512 + (2 * 2 * 126 + 2 + 3) * 64
-    assert SPECS["can-small"].receptive_field == 512 + (2 * 2 * 15 + 1) * 128
+    assert SPECS["can-small"].receptive_field == 512 + (2 * 3 * 15 + 1) * 128
 
 
 def test_rings_read_exactly_the_past_they_should():

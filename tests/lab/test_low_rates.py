@@ -161,7 +161,7 @@ def test_changes_of_two_networks_can_be_blended(tmp_path, monkeypatch):
     model = open_model(folder)
     assert model.network(8000).spec == before.spec != model.spec
     for a, b in zip(model.network(8000).arrays(), before.arrays(), strict=True):
-        assert_allclose(a, b, atol=2e-3 * np.abs(b).max())
+        assert_allclose(a, b, atol=1e-2 * np.abs(b).max())  # a step of eight bits
 
 
 @pytest.mark.skipif(not hasattr(torch.cpu, "get_capabilities"), reason="this PyTorch does not tell what there is")

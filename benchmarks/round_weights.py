@@ -1,10 +1,10 @@
-"""Round the weights of shipped dense networks to eight bits, for what they meet in the mixtures of their training.
+"""Round the weights of shipped dense networks to eight bits, for mixtures like those they were trained on.
 
     python -m benchmarks.round_weights can-live can-ultra can-wave --data data
 
-A folder's `weights.npz` and `model.tflite` are written anew, its other files stay.  Weights that have been rounded so
-are left as they are.  How far the logits of the gain and the rotation are off is printed, on other mixtures: the power
-of what they were over that of the difference.
+Writes a folder's `weights.npz` and `model.tflite` and leaves its other files alone.  Weights that are already rounded
+do not change.  Prints the power of the network's output (logits of the gain, rotation) over that of the error, on
+other mixtures.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from rtdenoise.lab.data.batches import make_batch
 from rtdenoise.lab.export.model_folder import convert_litert
-from rtdenoise.lab.export.rounding import inputs_of, rounded_for, taps_of
+from rtdenoise.lab.export.rounding import inputs_of, inputs_of_layers, rounded_for
 from rtdenoise.lab.training.session import default_cache, open_mixer
 from rtdenoise.lab.training.settings import load_settings
 from rtdenoise.methods.can import models
@@ -59,13 +59,9 @@ def round_model(model: models.Model, data: Path) -> None:
 
 
 def stacked(network: Network, inputs: F32) -> F32:
-    """What the stack makes of them, (n_hops, n_outputs)."""
-    spec = network.spec
-    assert network.first is not None and network.last is not None
-    rows = inputs @ network.first[0] + network.first[1]
-    for kernel, bias, dilation in zip(network.kernels, network.biases, spec.dilations, strict=True):
-        layer = taps_of(rows, spec.kernel, dilation) @ kernel.reshape(-1, kernel.shape[-1]) + bias
-        rows = np.maximum(layer, spec.slope * layer) + (rows if spec.residual else 0.0)
+    """Output of the stack, (n_hops, n_outputs)."""
+    assert network.last is not None
+    *_, rows = inputs_of_layers(network, inputs)
     return rows @ network.last[0] + network.last[1]
 
 

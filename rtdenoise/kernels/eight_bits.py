@@ -1,12 +1,12 @@
-"""Products with weights of eight bits, whose sums are whole numbers and therefore exact.
+"""Vector-matrix products with 8-bit weights and integer sums, which are exact.
 
-Reading its weights takes a large network most of its time, and those of eight bits are half as many bytes as 16-bit
-floats.  A row of inputs is rounded to whole numbers by a step of its own, to as many as leave their sums within 32 bits
-(14 bits for 1285 inputs, 15 for 768, 16 for 256); so sums are the same on every processor and in any order.
+A large network spends most of its time reading weights; 8-bit weights are half the size of 16-bit floats.  Each row of
+inputs is scaled and rounded to integers.  How many bits these have depends on the number of inputs (14 for 1285, 15 for
+768, 16 for 256), so that no sum exceeds 32 bits: sums are the same on every processor and in any order.
 
-Weights have a scale for each column.  It has four significant bits, so that weight times scale is also a 16-bit float,
-which is how files keep it.  Columns are stored in panels of 64, and in those two rows of a column side by side, because
-processors multiply pairs of 16-bit numbers and add the two products by one instruction.
+Each column of weights has a scale of four significant bits, so that every weight times its scale is exact as a 16-bit
+float, the format of the files.  Columns are stored in panels of 64.  Within a panel the weights of two successive rows
+are next to each other, because one instruction multiplies two pairs of 16-bit integers and adds the products.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ TOGETHER = 4
 """Rows whose products are computed together."""
 _SUM_MAX = 2**31 - 1
 _SCALE_BITS = 3  # after the first one
-_SCALE_MIN = 2.0**-21  # smaller ones times a weight are no 16-bit float
+_SCALE_MIN = 2.0**-21  # below this, weight times scale may not be exact as a 16-bit float
 _TINY, _MAGNITUDE = np.float32(1e-30), np.int32(0x7FFFFFFF)
-_ABOVE = np.float32(NUMBER_MAX + 1.5)  # positive numbers are rounded by leaving out their fraction
+_ABOVE = np.float32(NUMBER_MAX + 1.5)  # makes numbers positive, so that truncation after adding a half rounds them
 _WIDTHS = {"zmm": 512, "ymm": 256, "xmm": 128}
 
 if COMPILES:
@@ -78,13 +78,13 @@ def integer_vector_bits(triple: str, name: str, features: str) -> int:
 
 @kernel
 def to_numbers(values: F32, n_in: int, numbers: I16) -> np.float32:
-    """Round a row to whole numbers; returns the step that they count.
+    """Scale a row and round it to integers; returns the value of one unit.
 
     Parameters
     ----------
     values : (n,) float32, read
     n_in : int
-        Rows of the table that they are for: the more, the smaller the numbers are kept.
+        Number of rows of the table: the more, the smaller the integers must be.
     numbers : (>= n,) int16, written
     """
     bits, largest_bits = values.view(np.int32), np.int32(0)
@@ -135,29 +135,29 @@ def paired(n: int) -> int:
 def whole_weights(matrix: F32) -> tuple[I8, F32]:
     """Return a matrix, (n_in, n_out), as int8, and the scale of each column, (n_out,).
 
-    The scale is one that makes the column whole numbers from -127 to 127, if there is one that leaves the largest above
-    63; otherwise the smallest of four bits that leaves none larger than 127, and the weights are rounded.
+    A column that has been rounded before keeps its scale: the one with which it consists of integers whose largest is
+    from 64 to 127.  Any other gets the smallest scale of four significant bits that keeps integers within 127.
     """
     columns = np.asarray(matrix, np.float32)
     scale = _four_bits(np.abs(columns).max(axis=0) / np.float32(WEIGHT_MAX + 0.5))
     numbers = columns / scale
     weights = np.rint(numbers)
-    open_ = np.flatnonzero((weights != numbers).any(axis=0))
+    left = np.flatnonzero((weights != numbers).any(axis=0))
     tried = scale.copy()
     for _ in range(2**_SCALE_BITS):
-        if not open_.size:
+        if not left.size:
             break
         tried = _four_bits(tried)
-        numbers = columns[:, open_] / tried[open_]
+        numbers = columns[:, left] / tried[left]
         whole = (np.rint(numbers) == numbers).all(axis=0)
-        found = open_[whole]
+        found = left[whole]
         scale[found], weights[:, found] = tried[found], numbers[:, whole]
-        open_ = open_[~whole]
+        left = left[~whole]
     return np.clip(weights, -WEIGHT_MAX, WEIGHT_MAX).astype(np.int8), scale
 
 
 def _four_bits(least: F32) -> F32:
-    """The smallest numbers of four significant bits above those given."""
+    """The next larger numbers of four significant bits."""
     fraction, exponent = np.frexp(np.maximum(least, np.float32(_SCALE_MIN * (1.0 - 1e-6))))
     found: F32 = np.ldexp(np.floor(fraction * 2 ** (_SCALE_BITS + 1)) + np.float32(1), exponent - _SCALE_BITS - 1)
     return found

@@ -176,9 +176,9 @@ def _weights() -> Finding:
     from rtdenoise.kernels.eight_bits import vector_bits
 
     if bits := vector_bits():
-        found = f"of 8 bits, {bits // 16} multiplied by one instruction"
+        found = f"8 bits, {bits // 16} multiplied by one instruction"
     else:
-        found = "of 8 bits, for which this processor has no instruction that multiplies pairs"
+        found = "8 bits; this processor has no instruction that multiplies pairs of them"
     return Finding(name="network weights", state=OK, found=found)
 
 

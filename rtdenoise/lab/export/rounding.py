@@ -1,13 +1,14 @@
-"""Rounding of a dense network's weights to eight bits so that what its layers compute changes least.
+"""Rounds the weights of a dense network to eight bits so that the outputs of its layers change little.
 
-Each weight that is rounded moves those that follow it, so that the errors of a column cancel for inputs as the network
-meets them (Hassibi and Stork 1993, "Second order derivatives for network pruning: optimal brain surgeon"; Frantar et
-al. 2022, "GPTQ").  What layers compute deviates 5 dB less than after rounding each weight by itself (`can-live`).
+When a weight is rounded, those not yet rounded are adjusted, so that the errors of a column cancel for the inputs that
+the network meets (Hassibi and Stork 1993, "Second order derivatives for network pruning: optimal brain surgeon";
+Frantar et al. 2022, "GPTQ").  In `can-live` the error of the stack's output is 5 dB lower than with each weight rounded
+by itself (`python -m benchmarks.round_weights`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +21,7 @@ from rtdenoise.methods.can.weights import Network, rounded
 from rtdenoise.typing import F32, F64
 
 _DAMPING = 0.01
-"""Share of the mean power of the inputs that is added to each: inputs that hardly occur must not matter too little."""
+"""Added to the power of every input, as a share of the mean power: rare inputs keep some weight."""
 _TOGETHER = 64
 _PIECES, _PIECE_SECONDS = 60, 8.0
 
@@ -45,17 +46,30 @@ def rounded_for(network: Network, signals: Sequence[F32]) -> Network:
     if not signals:
         raise ConfigError(f"{spec.name}: weights are rounded for what the network hears: give at least one recording")
     first, last = network.first, network.last
-    rows = [signal @ first[0] + first[1] for signal in signals]
-    kernels = []
+    layers = zip(*(inputs_of_layers(network, signal) for signal in signals), strict=True)  # of all signals, one by one
+    found = [
+        rounded_matrix(matrix.reshape(-1, matrix.shape[-1]), _power(inputs)).reshape(matrix.shape)
+        for matrix, inputs in zip((first[0], *network.kernels, last[0]), layers, strict=True)
+    ]
+    return rounded(replace(network, first=(found[0], first[1]), kernels=tuple(found[1:-1]), last=(found[-1], last[1])))
+
+
+def inputs_of_layers(network: Network, inputs: F32) -> Iterator[F32]:
+    """Yield what each layer of a dense network reads for inputs (n_hops, n_inputs), from the first to the last.
+
+    Each is (n_hops, n) float32; dilated layers read several hops side by side, zeros before the first.
+    """
+    spec = network.spec
+    assert network.first is not None
+    yield inputs
+    rows = inputs @ network.first[0] + network.first[1]
     for kernel, bias, dilation in zip(network.kernels, network.biases, spec.dilations, strict=True):
-        matrix = kernel.reshape(-1, kernel.shape[-1])
-        taps = [taps_of(row, spec.kernel, dilation) for row in rows]
-        kernels.append(rounded_matrix(matrix, _power(taps)).reshape(kernel.shape))
-        for n, each in enumerate(taps):
-            layer = each @ matrix + bias
-            rows[n] = np.maximum(layer, spec.slope * layer) + (rows[n] if spec.residual else 0.0)
-    weights = rounded_matrix(first[0], _power(signals)), tuple(kernels), rounded_matrix(last[0], _power(rows))
-    return rounded(replace(network, first=(weights[0], first[1]), kernels=weights[1], last=(weights[2], last[1])))
+        padded = np.pad(rows, (((spec.kernel - 1) * dilation, 0), (0, 0)))
+        taps = np.concatenate([padded[k * dilation : k * dilation + len(rows)] for k in range(spec.kernel)], axis=1)
+        yield taps
+        layer = taps @ kernel.reshape(-1, kernel.shape[-1]) + bias
+        rows = np.maximum(layer, spec.slope * layer) + (rows if spec.residual else 0.0)
+    yield rows
 
 
 def inputs_of(network: Network, signal: F32) -> F32:
@@ -69,7 +83,7 @@ def inputs_of(network: Network, signal: F32) -> F32:
 
 
 def pieces_of(signals: Sequence[F32], sample_rate: int) -> list[F32]:
-    """Return the first seconds of some of the signals: as many as decide about the weights."""
+    """Return the first seconds of up to 60 of the signals, evenly spread."""
     step = max(1, -(-len(signals) // _PIECES))
     return [signal[: round(_PIECE_SECONDS * sample_rate)] for signal in signals[::step]]
 
@@ -93,12 +107,6 @@ def rounded_matrix(matrix: F32, power: F64) -> F32:
     unsorted = np.empty_like(found)
     unsorted[order] = found
     return unsorted.astype(np.float32)
-
-
-def taps_of(rows: F32, kernel: int, dilation: int) -> F32:
-    """Return what a dilated layer reads for each row: (n, kernel * channels), zeros before the first."""
-    padded = np.pad(rows, (((kernel - 1) * dilation, 0), (0, 0)))
-    return np.concatenate([padded[k * dilation : k * dilation + len(rows)] for k in range(kernel)], axis=1)
 
 
 def _power(parts: Sequence[F32]) -> F64:

@@ -32,7 +32,7 @@ from rtdenoise.methods.can.streaming import SpectralCan, build_can
 from rtdenoise.methods.can.weights import Network, load_weights, rounded, weights_as_bytes
 from tests.methods.can import reference
 from tests.methods.can.networks import ALL, lively, random_network, stream
-from tests.methods.can.tolerances import CAN_EXACT_ATOL, EIGHT_BITS_ATOL
+from tests.methods.can.tolerances import CAN_EXACT_ATOL, EIGHT_BITS_ATOL, compiled_atol
 
 SHIPPED = model_names()
 
@@ -94,9 +94,8 @@ def test_shipped_models_stream_like_their_weights(name):
     model = open_model(name)
     denoiser = build_can(name)
     signal = lively(40 * denoiser.hop)
-    is_dense = model.spec.domain == "spectral" and not model.spec.bands
-    atol = EIGHT_BITS_ATOL if is_dense else CAN_EXACT_ATOL
-    assert_allclose(stream(denoiser, signal), reference.whole_signal(model.network(), signal), atol=atol)
+    expected = reference.whole_signal(model.network(), signal)
+    assert_allclose(stream(denoiser, signal), expected, atol=compiled_atol(model.spec))
     assert denoiser.latency_samples == model.spec.latency_samples + model.spec.lookahead_samples
     assert (model.folder / "README.md").is_file()
 

@@ -21,7 +21,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--start", is_flag=True, help="Also write start.npz, to begin another training with.")
 @click.option("--int8", is_flag=True, help="Also write model-int8.tflite.")
 @click.option("--saved-model", is_flag=True, help="Also write a SavedModel and its config for a Triton server.")
-@click.option("--recordings", type=_PATH, metavar="PATH", help="Noisy ones: what weights of 8 bits are rounded for.")
+@click.option("--recordings", type=_PATH, metavar="PATH", help="Noisy speech: sets 8-bit weights or statistics.")
 @click.option("--overwrite", is_flag=True, help="Replace a model that exists, and all that was exported with it.")
 def command(
     *,
@@ -42,8 +42,8 @@ def command(
     of use: the network itself is taken as it was trained.  A feature network becomes a
     folder that the loss term deep_features reads.  CHECKPOINT may also be a TensorFlow 1 checkpoint of the network
     published in 2018; what streams are then normalised with is taken from noisy --recordings.  The weights of a dense
-    network over spectra are rounded to 8 bits, and nearer to what they were for noisy --recordings.  Needs the extra
-    rtdenoise[tf].
+    network over spectra are rounded to 8 bits; with noisy --recordings so that its output changes less.  Needs the
+    extra rtdenoise[tf].
 
     \b
     Examples:

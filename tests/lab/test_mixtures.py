@@ -57,7 +57,8 @@ def test_a_telephone_codes_the_mixture_and_not_the_target(data_folder, tmp_path)
 
 
 @pytest.mark.parametrize(
-    "name", ["codec", "noise_colour", "noise_speed", "whisper", "packet_loss", "held", "band_end", "near_clean"]
+    "name",
+    ["codec", "noise_colour", "noise_speed", "whisper", "packet_loss", "held", "band_end", "near_clean", "noise_room"],
 )
 def test_mixtures_without_what_came_later_draw_nothing_for_it(data_folder, tmp_path, name):
     """What a seed draws stays what it was before there were telephones, and noises in other colours and speeds."""
@@ -170,6 +171,43 @@ def test_mixtures_that_are_nearly_clean_have_their_own_range(data_folder, tmp_pa
         noisy, target = mixer.mix(np.random.default_rng(seed), N)
         snr_db = 20 * np.log10(active_rms(target) / rms(noisy - target))
         assert 33.0 < snr_db < 37.0
+
+
+def test_noises_come_from_another_place_of_the_voices_room():
+    """Rooms of one group that are delays of their own tell where a signal has been."""
+    rng = np.random.default_rng(4)
+    recordings = [rng.standard_normal(3 * N) * 6000.0 for _ in range(2)]
+    samples = np.round(np.concatenate(recordings)).astype(np.int16)
+    voices = Shelf(samples[: 3 * N], np.zeros(1, np.int64), np.array([3 * N]), [np.zeros(1, np.int64)], np.ones(1))
+    noises = Shelf(samples[3 * N :], np.zeros(1, np.int64), np.array([3 * N]), [np.zeros(1, np.int64)], np.ones(1))
+    echoes = np.zeros((6, 1000), np.int16)
+    echoes[:, 0] = 30000
+    after = [100, 150, 300, 350, 500, 550]  # two places in each of three rooms
+    echoes[np.arange(6), after] = 20000
+    starts = np.arange(6) * 1000
+    groups = [np.array([0, 1]), np.array([2, 3]), np.array([4, 5])]
+    rooms = Shelf(echoes.reshape(-1), starts, starts + 1000, groups, np.full(3, 1 / 3))
+    shares = {name: 0.0 for name in MixParams.__dataclass_fields__ if not name.endswith("_db")}
+    heard: dict[tuple[float, float], list[tuple[int, int]]] = {}
+    for voice_in, noise_in in ((1.0, 1.0), (0.0, 1.0), (1.0, 0.0)):
+        params = MixParams(**shares | {"room": voice_in, "noise_room": noise_in}, snr_db=(0.0, 0.0))
+        mixer = Mixer(params, voices, voices, noises, rooms)
+        for seed in range(20):
+            noisy, target = mixer.mix(np.random.default_rng(seed), 2 * N)
+            pair = tuple(_echo_after(part, after) for part in (target, noisy - target))
+            heard.setdefault((voice_in, noise_in), []).append(pair)
+    both = heard[1.0, 1.0]
+    assert all(0 not in pair and abs(pair[0] - pair[1]) in (0, 50) for pair in both)
+    assert any(one != other for one, other in both) and len({one for one, _ in both}) > 3
+    assert {one for one, _ in heard[0.0, 1.0]} == {0} and 0 not in {other for _, other in heard[0.0, 1.0]}
+    assert {other for _, other in heard[1.0, 0.0]} == {0}
+
+
+def _echo_after(signal: np.ndarray, delays: list[int]) -> int:
+    """The delay of these at which the signal comes again; 0 if at none."""
+    power = float(signal @ signal)
+    alike = [float(signal[delay:] @ signal[:-delay]) / power for delay in delays]
+    return delays[int(np.argmax(alike))] if max(alike) > 0.2 else 0
 
 
 def test_a_whisper_has_the_formants_of_the_voice_and_no_pitch():

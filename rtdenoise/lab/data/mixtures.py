@@ -35,7 +35,8 @@ class MixParams:
     recorded noises given a random frequency response, and played much faster or slower, which stretches a small
     collection; `whisper` is that of whispering voices, `held` that of vowels held for seconds, `packet_loss` that of
     mixtures with gaps of 20 ms, `band_end` that of mixtures whose band ends below 8 kHz, `near_clean` that of mixtures
-    with an SNR in `near_clean_db`.  A share of 0 draws no random number, so a seed's other mixtures do not depend on
+    with an SNR in `near_clean_db`; `noise_room` is that of noises in a room, which is the voice's if that has one, and
+    another place of it.  A share of 0 draws no random number, so a seed's other mixtures do not depend on
     whether the option exists.
     """
 
@@ -61,6 +62,7 @@ class MixParams:
     held: float = 0.0
     band_end: float = 0.0
     near_clean: float = 0.0
+    noise_room: float = 0.0
     pause: float = 0.25
 
     def __post_init__(self) -> None:
@@ -106,8 +108,10 @@ class Mixer:
         """
         p = self.params
         kind = rng.random()
-        speech = self._voice(rng, n)
+        speech, room = self._voice(rng, n)
         noise = self._noises(rng, n)
+        if p.noise_room and len(self.rooms) and rng.random() < p.noise_room:
+            noise = self._in_room(rng, noise, room)
         if kind < p.noise_alone:
             speech[:] = 0.0
         elif kind < p.noise_alone + p.speech_alone:
@@ -142,8 +146,8 @@ class Mixer:
         dither = rng.standard_normal(n, dtype=np.float32) * np.float32(amplitude_from_db(rng.uniform(-110.0, -85.0)))
         return (noisy + dither).astype(np.float32), target.astype(np.float32)
 
-    def _voice(self, rng: np.random.Generator, n: int) -> F32:
-        """A stretch of one speaker: utterances one after the other, at another speed, in a room."""
+    def _voice(self, rng: np.random.Generator, n: int) -> tuple[F32, int | None]:
+        """A stretch of one speaker: utterances one after the other, at another speed, in a room; that room."""
         group = self.speech.draw_group(rng)
         parts: list[F32] = []
         total = 0
@@ -165,9 +169,11 @@ class Mixer:
             voice = whispered(voice, rng)
         if self.params.held and rng.random() < self.params.held:
             voice = held_vowels(voice, rng)
+        room = None
         if len(self.rooms) and rng.random() < self.params.room:
-            voice = self._in_room(rng, voice)
-        return voice.astype(np.float32)
+            room = self.rooms.draw_group(rng)
+            voice = self._in_room(rng, voice, room)
+        return voice.astype(np.float32), room
 
     def _noises(self, rng: np.random.Generator, n: int) -> F32:
         """One noise, sometimes a second, softer or louder one."""
@@ -212,9 +218,9 @@ class Mixer:
             total = self._in_room(rng, total)
         return total
 
-    def _in_room(self, rng: np.random.Generator, dry: F32) -> F32:
-        """Convolved with a room response, aligned to its direct sound."""
-        response = self.rooms.recording(self.rooms.draw(rng))[: _RATE_HZ // 2]
+    def _in_room(self, rng: np.random.Generator, dry: F32, room: int | None = None) -> F32:
+        """Convolved with a response, of `room` if given, aligned to its direct sound."""
+        response = self.rooms.recording(self.rooms.draw(rng, room))[: _RATE_HZ // 2]
         response = response[int(np.argmax(np.abs(response))) :]
         size = fft.next_fast_len(len(dry) + len(response), real=True)
         wet = fft.irfft(fft.rfft(dry, size) * fft.rfft(response, size), size)[: len(dry)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -57,15 +57,17 @@ def check_begin(folder: Path, *, resume: bool, restart: bool, start: Path | None
         raise ConfigError(f"{start} belongs to the run that --restart removes; name another folder with --run")
 
 
-def open_mixer(data: Path, split: str, params: MixParams, *, cache: Path, sample_rate: int) -> Mixer:
-    """Mixtures of one split of a data folder.
+def open_mixer(
+    data: Path, split: str, params: MixParams, *, cache: Path, sample_rate: int, more: Sequence[Path] = ()
+) -> Mixer:
+    """Mixtures of one split of a data folder, and of further folders if the split is that of training.
 
     Raises
     ------
     ConfigError
-        If the folder lacks speech or noise.
+        If the folder lacks speech or noise, or a further one has nothing to train with.
     """
-    found = find_recordings(data)
+    found = find_recordings(data, more)
     kinds = [("speech", True), ("speech", False), ("noise", False), ("rooms", False)]
     shelves = [
         open_shelf(found, kind, split, cache=cache, sample_rate=sample_rate, targets_only=targets)
@@ -79,11 +81,11 @@ def open_mixer(data: Path, split: str, params: MixParams, *, cache: Path, sample
     return Mixer(params, *shelves)
 
 
-def preview(settings: TrainSettings, *, data: Path, folder: Path, cache: Path) -> Path:
+def preview(settings: TrainSettings, *, data: Path, folder: Path, cache: Path, more: Sequence[Path] = ()) -> Path:
     """Write a page of spectrograms and WAV files of training pairs; returns the page."""
     from rtdenoise.lab.training.pictures import dry_run
 
-    mixer, _ = _material(settings, data=data, cache=cache, with_validation=False)
+    mixer, _ = _material(settings, data=data, more=more, cache=cache, with_validation=False)
     return dry_run(settings, mixer, folder)
 
 
@@ -116,6 +118,7 @@ def train(
     data: Path,
     folder: Path,
     cache: Path,
+    more: Sequence[Path] = (),
     resume: bool = True,
     start: Path | None = None,
     observe: Callable[[Progress], None] | None = None,
@@ -124,6 +127,8 @@ def train(
 
     Parameters
     ----------
+    more : sequence of Path
+        Further folders of recordings, all of which are trained on.
     resume : bool
         Whether to resume from this folder's checkpoint; otherwise the files of an earlier run there are removed.
     start : Path, optional
@@ -145,9 +150,10 @@ def train(
     last = folder / LAST
     going_on = resume and last.is_file()
     former = [] if going_on else run_files(folder)
-    mixer, validation = _material(settings, data=data, cache=cache)
+    mixer, validation = _material(settings, data=data, more=more, cache=cache)
     source = batches_of(settings, mixer, cache)
-    trainer = Trainer(replace(settings, data=folder_name(data)), folder, observe)
+    names = " + ".join(folder_name(each) for each in (data, *more))
+    trainer = Trainer(replace(settings, data=names), folder, observe)
     if going_on:
         trainer.resume(last)
         _LOG.info("going on from step %d", trainer.step)
@@ -201,17 +207,19 @@ def run_files(folder: Path) -> list[Path]:
 
 
 def _material(
-    settings: TrainSettings, *, data: Path, cache: Path, with_validation: bool = True
+    settings: TrainSettings, *, data: Path, more: Sequence[Path], cache: Path, with_validation: bool = True
 ) -> tuple[Mixer, tuple[F32, F32] | None]:
     """The source of training pairs, and the fixed validation set."""
     rate, hop = settings.network.sample_rate, settings.network.hop
     sizes = {"clips": settings.validation_clips, "n_samples": int(settings.validation_seconds * rate / hop) * hop}
     opened: dict[str, Any] = {"cache": cache, "sample_rate": rate}
     if settings.pairs:
+        if more:
+            raise ConfigError("--more adds recordings to be mixed; pairs: true trains on mixtures as they are")
         mixer = cast("Mixer", open_pairs(data, "train", **opened))  # same interface
         dev_pairs = open_pairs(data, "dev", **opened) if with_validation else None
         return mixer, None if dev_pairs is None else validation_pairs(dev_pairs, **sizes)
-    mixer = open_mixer(data, "train", settings.mixtures, **opened)
+    mixer = open_mixer(data, "train", settings.mixtures, more=more, **opened)
     if not with_validation:
         return mixer, None
     return mixer, validation_set(open_mixer(data, "dev", settings.mixtures, **opened), cache=cache, **sizes)

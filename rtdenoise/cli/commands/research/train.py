@@ -16,6 +16,13 @@ from rtdenoise.errors import ConfigError
 )
 @click.argument("config", metavar="CONFIG", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path), metavar="DIR", help="Recordings.  [default: data: of CONFIG]")
+@click.option(
+    "--more",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Further recordings to train on; may be repeated.",
+)
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting, e.g. steps=20000.")
 @click.option(
     "--run", type=click.Path(path_type=Path), metavar="DIR", help="Checkpoints and logs.  [default: runs/NETWORK]"
@@ -34,6 +41,7 @@ def command(
     *,
     config: Path,
     data: Path | None,
+    more: tuple[Path, ...],
     changes: tuple[str, ...],
     run: Path | None,
     cache: Path | None,
@@ -53,6 +61,7 @@ def command(
     Examples:
         rtdenoise train configs/can-small.yaml --data recordings --dry-run
         rtdenoise train configs/can-small.yaml --data recordings --set steps=20000
+        rtdenoise train configs/can-small.yaml --data recordings --more simulated-rooms
         rtdenoise train configs/feature-network.yaml --data ESC-50 --set 'tasks=[{name: sounds}]'
         rtdenoise export runs/can-small/best.npz configs/can-small.yaml my-model
     """
@@ -65,8 +74,8 @@ def command(
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     values = read_configuration(config, list(changes))
     if "classifier" in values:
-        if dry_run or start is not None:
-            raise ConfigError("--dry-run and --start are for networks that denoise, not for feature networks")
+        if dry_run or more or start is not None:
+            raise ConfigError("--dry-run, --more and --start are for networks that denoise, not for feature networks")
         return train_feature_network(
             values, data=data, folder=run, cache=cache, resume=resume, restart=restart, quiet=quiet
         )
@@ -75,12 +84,19 @@ def command(
     source = session.data_folder(settings, data)
     decoded = cache or session.default_cache()
     if dry_run:
-        click.echo(session.preview(settings, data=source, folder=folder / "dry-run", cache=decoded))
+        click.echo(session.preview(settings, data=source, more=more, folder=folder / "dry-run", cache=decoded))
         return 0
     session.check_begin(folder, resume=resume, restart=restart, start=start)
     with Watch(stderr_console(quiet=quiet), settings.network.name) as watch:
         reason = session.train(
-            settings, data=source, folder=folder, cache=decoded, resume=resume, start=start, observe=watch.update
+            settings,
+            data=source,
+            more=more,
+            folder=folder,
+            cache=decoded,
+            resume=resume,
+            start=start,
+            observe=watch.update,
         )
     click.echo(f"{folder}: {watch.summary(reason)}")
     best = folder / BEST if (folder / BEST).is_file() else folder / LAST

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.signal import lfilter, resample_poly
 
 from rtdenoise.lab.data.bands import band_ended
+from rtdenoise.lab.data.devices import coded, pumping_gain, soft_clipped
 from rtdenoise.lab.data.held import held_vowels
 from rtdenoise.lab.data.library import Shelf
 from rtdenoise.lab.data.mixtures import LAWS, Mixer, MixParams, active_rms, companded, rms
@@ -58,7 +59,10 @@ def test_a_telephone_codes_the_mixture_and_not_the_target(data_folder, tmp_path)
 
 @pytest.mark.parametrize(
     "name",
-    ["codec", "noise_colour", "noise_speed", "whisper", "packet_loss", "held", "band_end", "near_clean", "noise_room"],
+    [
+        *("codec", "noise_colour", "noise_speed", "whisper", "packet_loss", "held", "band_end", "near_clean"),
+        *("noise_room", "gain_control", "soft_clipping", "coded"),
+    ],
 )
 def test_mixtures_without_what_came_later_draw_nothing_for_it(data_folder, tmp_path, name):
     """What a seed draws stays what it was before there were telephones, and noises in other colours and speeds."""
@@ -208,6 +212,42 @@ def _echo_after(signal: np.ndarray, delays: list[int]) -> int:
     power = float(signal @ signal)
     alike = [float(signal[delay:] @ signal[:-delay]) / power for delay in delays]
     return delays[int(np.argmax(alike))] if max(alike) > 0.2 else 0
+
+
+def test_gain_control_turns_down_what_is_loud_and_voice_and_mixture_alike():
+    rng = np.random.default_rng(8)
+    loud_then_soft = rng.standard_normal(4 * N) * np.repeat([0.1, 1.0, 0.03, 0.3], N)
+    for seed in range(5):
+        gain_db = 20 * np.log10(pumping_gain(np.random.default_rng(seed), loud_then_soft.astype(np.float32)))
+        assert gain_db.shape == (4 * N,) and np.abs(gain_db).max() <= 12.01
+        ends = gain_db[N - 1 :: N]  # of the four parts, when the gain has settled
+        assert ends[1] < min(ends[0], ends[3]) - 1.0 and ends[2] > max(ends[1], ends[3]) + 1.0
+        assert np.abs(np.diff(gain_db)).max() < 0.2  # no steps
+    assert_array_equal(pumping_gain(rng, np.zeros(100, np.float32)), np.ones(100, np.float32))
+
+
+def test_soft_clipping_bounds_and_keeps_what_is_small():
+    signal = np.linspace(-1.0, 1.0, 2001, dtype=np.float32)
+    for seed in range(5):
+        clipped = soft_clipped(np.random.default_rng(seed), signal)
+        assert np.all(np.diff(clipped) >= 0.0) and 0.2 < clipped.max() < 0.77
+        assert_allclose(clipped[995:1006], signal[995:1006], rtol=2e-3)
+    assert_array_equal(soft_clipped(np.random.default_rng(0), np.zeros(9, np.float32)), np.zeros(9))
+
+
+def test_codecs_keep_length_and_alignment():
+    pulses = np.zeros(2 * N + 7)
+    pulses[::133] = 0.5
+    voice = lfilter([1.0], [1.0, -1.9 * np.cos(2 * np.pi * 500 / 16000), 0.9025], pulses)
+    signal = (0.2 * voice + 0.003 * np.random.default_rng(0).standard_normal(voice.size)).astype(np.float32)
+    distances = set()
+    for seed in range(12):
+        heard = coded(np.random.default_rng(seed), signal)
+        assert heard.shape == signal.shape and heard.dtype == np.float32
+        alike = [float(signal[9:-9] @ heard[9 + lag : heard.size - 9 + lag]) for lag in range(-9, 10)]
+        assert int(np.argmax(alike)) == 9
+        distances.add(round(20 * np.log10(rms(signal) / rms(heard - signal))))
+    assert len(distances) > 3 and min(distances) > 3 and max(distances) < 45
 
 
 def test_a_whisper_has_the_formants_of_the_voice_and_no_pitch():

@@ -11,6 +11,7 @@ from scipy import fft, signal
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.lab.data.bands import band_ended
+from rtdenoise.lab.data.devices import coded, pumping_gain, soft_clipped
 from rtdenoise.lab.data.held import held_vowels
 from rtdenoise.lab.data.library import Shelf
 from rtdenoise.lab.data.procedural import procedural_noise
@@ -36,8 +37,9 @@ class MixParams:
     collection; `whisper` is that of whispering voices, `held` that of vowels held for seconds, `packet_loss` that of
     mixtures with gaps of 20 ms, `band_end` that of mixtures whose band ends below 8 kHz, `near_clean` that of mixtures
     with an SNR in `near_clean_db`; `noise_room` is that of noises in a room, which is the voice's if that has one, and
-    another place of it.  A share of 0 draws no random number, so a seed's other mixtures do not depend on
-    whether the option exists.
+    another place of it; `gain_control`, `soft_clipping` and `coded` are those of mixtures behind what
+    `rtdenoise.lab.data.devices` describes.  A share of 0 draws no random number, so a seed's other mixtures do not
+    depend on whether the option exists.
     """
 
     snr_db: tuple[float, float] = (-6.0, 22.0)
@@ -63,6 +65,9 @@ class MixParams:
     band_end: float = 0.0
     near_clean: float = 0.0
     noise_room: float = 0.0
+    gain_control: float = 0.0
+    soft_clipping: float = 0.0
+    coded: float = 0.0
     pause: float = 0.25
 
     def __post_init__(self) -> None:
@@ -127,24 +132,39 @@ class Mixer:
             pair = _band_limited(rng, pair)
         if p.band_end and rng.random() < p.band_end:
             pair = band_ended(rng, pair)
-        target, noisy = pair[0], pair[0] + pair[1]
+        noisy, target = self._received(rng, *self._recorded_at_a_level(rng, pair[0] + pair[1], pair[0]))
+        dither = rng.standard_normal(n, dtype=np.float32) * np.float32(amplitude_from_db(rng.uniform(-110.0, -85.0)))
+        return (noisy + dither).astype(np.float32), target.astype(np.float32)
+
+    def _recorded_at_a_level(self, rng: np.random.Generator, noisy: F32, target: F32) -> tuple[F32, F32]:
+        """Both at the level of a recording, which may change on the way; within full scale."""
+        p, n = self.params, noisy.size
         gain = np.full(n, amplitude_from_db(rng.uniform(*p.level_db)) / (rms(noisy) + _TINY), np.float32)
         if rng.random() < p.level_step:
             gain[rng.integers(n) :] *= amplitude_from_db(rng.uniform(-30.0, 20.0))
         noisy, target = noisy * gain, target * gain
+        if p.gain_control and rng.random() < p.gain_control:
+            pumping = pumping_gain(rng, noisy)
+            noisy, target = noisy * pumping, target * pumping
         excess = float(np.max(np.abs(noisy)))
-        if excess > 1.0:
-            noisy, target = noisy / excess, target / excess
+        return (noisy / excess, target / excess) if excess > 1.0 else (noisy, target)
+
+    def _received(self, rng: np.random.Generator, noisy: F32, target: F32) -> tuple[F32, F32]:
+        """Behind an amplifier and a line."""
+        p, n = self.params, noisy.size
         if rng.random() < p.clipping:
             ceiling = float(np.max(np.abs(noisy))) * rng.uniform(0.3, 0.9)
             noisy = np.clip(noisy, -ceiling, ceiling)
+        if p.soft_clipping and rng.random() < p.soft_clipping:
+            noisy = soft_clipped(rng, noisy)
         if p.codec and rng.random() < p.codec:
             noisy, target = _telephoned(rng, noisy, target)
+        if p.coded and rng.random() < p.coded:
+            noisy = coded(rng, noisy)
         if p.packet_loss and rng.random() < p.packet_loss:
             arrived = ~lost_samples(rng, n, rng.uniform(0.01, 0.1))
             noisy, target = noisy * arrived, target * arrived
-        dither = rng.standard_normal(n, dtype=np.float32) * np.float32(amplitude_from_db(rng.uniform(-110.0, -85.0)))
-        return (noisy + dither).astype(np.float32), target.astype(np.float32)
+        return noisy, target
 
     def _voice(self, rng: np.random.Generator, n: int) -> tuple[F32, int | None]:
         """A stretch of one speaker: utterances one after the other, at another speed, in a room; that room."""

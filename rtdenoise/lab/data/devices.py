@@ -1,0 +1,73 @@
+"""What microphones, their drivers and codecs do to a mixture: gain control that pumps, soft clipping, coding."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import soundfile
+
+from rtdenoise.typing import F32, F64
+from rtdenoise.units import amplitude_from_db
+
+_RATE_HZ = 16000
+_BLOCK = 64  # samples of a level
+_SILENCE = 1e-9  # power
+_MOST_DB = 12.0
+_OPUS_KBIT = (6.0, 256.0)  # what libsndfile's compression levels from 1 to 0 stand for
+
+
+def pumping_gain(rng: np.random.Generator, noisy: F32) -> F32:
+    """Gain of an automatic level control that follows speech too quickly, ``(n,)`` for a mixture ``(n,)``.
+
+    The level rises within 5 to 50 ms and falls within 0.1 to 1 s; 0.3 to 0.8 of its difference from the mean, up to
+    12 dB, is undone.
+    """
+    n_blocks = -(-noisy.size // _BLOCK)
+    padded = np.zeros(n_blocks * _BLOCK, np.float32)
+    padded[: noisy.size] = noisy
+    power = np.mean(np.square(padded.reshape(n_blocks, _BLOCK)), axis=1) + _SILENCE
+    heard_db = 10.0 * np.log10(np.maximum(power, 1e-5 * power.max()))
+    rising, falling = (_share(rng.uniform(*seconds)) for seconds in ((0.005, 0.05), (0.1, 1.0)))
+    gain_db = np.clip(
+        -rng.uniform(0.3, 0.8) * (_followed(heard_db, rising, falling) - heard_db.mean()), -_MOST_DB, _MOST_DB
+    )
+    at = np.arange(noisy.size) / _BLOCK
+    return np.asarray(10.0 ** (np.interp(at, np.arange(n_blocks), gain_db) / 20.0), np.float32)
+
+
+def _share(seconds: float) -> float:
+    """Of a difference that is made up in a block, if the time constant is `seconds`."""
+    return 1.0 - float(np.exp(-_BLOCK / (_RATE_HZ * seconds)))
+
+
+def _followed(levels_db: F64, rising: float, falling: float) -> F64:
+    """Levels as a meter shows them that rises and falls by these shares of a difference."""
+    shown, now = np.empty_like(levels_db), float(levels_db[0])
+    for number, level in enumerate(levels_db):
+        now += (rising if level > now else falling) * (float(level) - now)
+        shown[number] = now
+    return shown
+
+
+def soft_clipped(rng: np.random.Generator, noisy: F32) -> F32:
+    """A mixture ``(n,)`` through an amplifier that saturates 0 to 12 dB below its highest peak."""
+    ceiling = float(np.max(np.abs(noisy))) * amplitude_from_db(-rng.uniform(0.0, 12.0))
+    return np.asarray(ceiling * np.tanh(noisy / ceiling), np.float32) if ceiling > 0.0 else noisy
+
+
+def coded(rng: np.random.Generator, noisy: F32) -> F32:
+    """A mixture ``(n,)`` coded and decoded again: Opus of 12 to 40 kbit/s, Vorbis or MP3; as long, and aligned."""
+    kind = int(rng.integers(3))
+    lowest, highest = _OPUS_KBIT
+    levels = (
+        (highest - np.exp(rng.uniform(np.log(12.0), np.log(40.0)))) / (highest - lowest),
+        rng.uniform(0.3, 0.95),
+        rng.uniform(0.3, 0.95),
+    )
+    container, coding = (("OGG", "OPUS"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III"))[kind]
+    file = io.BytesIO()
+    soundfile.write(file, noisy, _RATE_HZ, format=container, subtype=coding, compression_level=levels[kind])
+    file.seek(0)
+    decoded = soundfile.read(file, dtype="float32")[0][: noisy.size]
+    return np.asarray(np.pad(decoded, (0, noisy.size - decoded.size)), np.float32)

@@ -1,4 +1,4 @@
-"""What a hop costs: microseconds of one core per 10 ms of audio, beside four other denoisers in the same run.
+"""What a hop costs: microseconds of one core per 10 ms of audio, beside other denoisers in the same run.
 
 Every system sees the same noisy signal in rounds that take turns, so that a slow moment of the machine hits all;
 CPU time of the thread is counted, not the clock.  Ratios are taken round by round.  RNNoise and DeepFilterNet know
@@ -32,7 +32,7 @@ from rtdenoise.registry import build
 RATE_HZ = 16_000
 PRESETS = ("quality", "balanced", "low", "ultra")
 NETWORKS = ("can-live", "can-ultra", "can-small", "can-wave")
-REFERENCES = ("WebRTC NS", "SpeexDSP", "RNNoise", "DeepFilterNet")
+REFERENCES = ("WebRTC NS", "SpeexDSP", "RNNoise", "DeepFilterNet", "DeepFilterNet LL")
 MANY_STREAMS = 256
 
 
@@ -86,7 +86,7 @@ def peer_systems(signal: np.ndarray) -> dict[str, Callable[[], float]]:
     """Others, called once per 10 ms with everything prepared; those that are not installed are named."""
     found = {}
     raised = resample(signal, RATE_HZ, 3 * RATE_HZ)
-    for name, prepare in zip(REFERENCES, (webrtc, speexdsp, rnnoise, deepfilternet), strict=True):
+    for name, prepare in zip(REFERENCES, (webrtc, speexdsp, rnnoise, deepfilternet, deepfilternet_ll), strict=True):
         heard, block = (signal, 160) if prepare in (webrtc, speexdsp) else (raised, 480)
         blocks = heard[: heard.size // block * block].reshape(-1, block)
         try:
@@ -146,7 +146,14 @@ def rnnoise(blocks: np.ndarray) -> Callable[[], float]:
 
 
 def deepfilternet(blocks: np.ndarray) -> Callable[[], float]:
-    library, model = peers.load_deepfilternet()
+    return deepfiltering(blocks, *peers.load_deepfilternet())
+
+
+def deepfilternet_ll(blocks: np.ndarray) -> Callable[[], float]:
+    return deepfiltering(blocks, *peers.load_deepfilternet_ll())
+
+
+def deepfiltering(blocks: np.ndarray, library: ctypes.CDLL, model: str) -> Callable[[], float]:
     state = library.df_create(model.encode(), 100.0, None)
     work = np.ascontiguousarray(blocks, np.float32)
     out = np.empty_like(work[0])

@@ -58,6 +58,7 @@ _TITLES = {
     "noisereduce": "noisereduce",
     "rnnoise": "RNNoise 0.2",
     "deepfilternet": "DeepFilterNet 3",
+    "deepfilternet-ll": "DeepFilterNet 3 LL",
 }
 _METRICS = (
     ("pesq_wb", "PESQ-wb", 2),
@@ -75,9 +76,14 @@ _CHOICE = (
     "WF:low",
     "rnnoise",
     "deepfilternet",
+    "deepfilternet-ll",
 )
-_BANDS = {"WF": "96", "CAN": "8 (96)", "rnnoise": "24", "deepfilternet": "24"}
-_COSTS = {"RNNoise": "rnnoise", "DeepFilterNet": "deepfilternet"}  # names in the record of cost, in that of quality
+_BANDS = {"WF": "96", "CAN": "8 (96)", "rnnoise": "24", "deepfilternet": "24", "deepfilternet-ll": "24"}
+_COSTS = {
+    "RNNoise": "rnnoise",
+    "DeepFilterNet": "deepfilternet",
+    "DeepFilterNet LL": "deepfilternet-ll",
+}  # names in the record of cost, in that of quality
 _ENGINES = {"numba": "numba", "litert": "LiteRT", "litert int8": "LiteRT, 8 bits", "tf": "TensorFlow"}
 _EXPLAINED = "what the columns are: [benchmarks](../../docs/benchmarks.md#recordings-that-need-no-denoiser)."
 _EARLIER = "\\* An earlier run of the same mixtures, before methods learnt to leave clean recordings alone."

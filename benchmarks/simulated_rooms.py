@@ -4,12 +4,12 @@
     python -m benchmarks.simulated_rooms OUT --rooms 1000 --seed 1
     rtdenoise train configs/can-live.yaml --data recordings --more OUT --set mixtures.noise_room=0.25
 
-Shoeboxes of 2 to 10 m with a reverberation time of 0.1 to 0.8 s, walls of each room alike but for floor and ceiling,
-whose absorption differs by octave; reflections by the image method, the late tail by rays (Scheibler et al. 2018,
-"Pyroomacoustics").  The first place is 0.2 to 1 m from the microphone, where somebody speaks into it; the others are
-anywhere.  Writes 16 kHz FLAC files ``room-NUMBER-PLACE.flac`` of half a second, and OUT/manifest.csv with the columns
-of other manifests: responses of one room have the same ``label``, so that `rtdenoise.lab.data.mixtures` can put a voice
-and a noise into the same room.  The same seed gives the same rooms.
+Shoeboxes of 2 to 10 m with a reverberation time of about 0.1 to 0.8 s; walls, floor and ceiling absorb differently, and
+each rises or falls over the octaves.  Reflections by the image method, the late tail by rays (Scheibler et al. 2018,
+"Pyroomacoustics").  The first place is at most a metre from the microphone; the others are anywhere.  Writes 16 kHz
+FLAC files ``room-NUMBER-PLACE.flac`` of at most half a second, and OUT/manifest.csv with the columns of other
+manifests: responses of one room have the same ``label``, so that `rtdenoise.lab.data.mixtures` can put a voice and a
+noise into the same room.  The same seed gives the same rooms.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from rtdenoise.typing import F32
 
 SAMPLE_RATE_HZ = 16000
 SECONDS = 0.5
-COLUMNS = ("path", "kind", "split", "label", "source", "licence", "seconds", "distance_m", "reverberation_s")
+COLUMNS = ("path", "kind", "split", "label", "source", "licence", "seconds", "distance_m", "wanted_reverberation_s")
 _CENTRES_HZ = (125, 250, 500, 1000, 2000, 4000, 8000)
-_WALL_GAP_M = 0.3  # from any wall to the microphone and to a source
+_WALL_GAP_M = 0.3  # from any wall to the microphone, and to a source; half of it to one near the microphone
 _PEAK = 0.9
 _IMAGE_ORDER = 10
 _N_RAYS = 4000
@@ -41,7 +41,7 @@ def room(rng: np.random.Generator, places: int) -> tuple[list[F32], list[float],
 
     size = np.array([rng.uniform(2.0, 10.0), rng.uniform(2.0, 7.0), rng.uniform(2.2, 3.6)])
     reverberation_s = float(np.exp(rng.uniform(np.log(0.1), np.log(0.8))))
-    absorption = float(np.clip(_sabine(size, reverberation_s), 0.02, 0.98))
+    absorption = float(np.clip(_mean_absorption(size, reverberation_s), 0.02, 0.98))
     walls = ("east", "west", "north", "south", "floor", "ceiling")
     materials = {wall: _material(rng, absorption, pyroomacoustics) for wall in ("walls", "floor", "ceiling")}
     shoebox = pyroomacoustics.ShoeBox(
@@ -64,7 +64,7 @@ def room(rng: np.random.Generator, places: int) -> tuple[list[F32], list[float],
     return responses, [float(np.linalg.norm(source - microphone)) for source in sources], reverberation_s
 
 
-def _sabine(size: np.ndarray, reverberation_s: float) -> float:
+def _mean_absorption(size: np.ndarray, reverberation_s: float) -> float:
     """Mean absorption of the surfaces that gives this reverberation time (Eyring 1930)."""
     volume, surface = float(np.prod(size)), 2.0 * float(size[0] * size[1] + size[0] * size[2] + size[1] * size[2])
     return 1.0 - float(np.exp(-0.161 * volume / (surface * reverberation_s)))
@@ -101,18 +101,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="a new folder")
-    parser.add_argument("--rooms", type=int, default=500)
+    parser.add_argument("--rooms", type=int, default=500, help="how many (default %(default)s)")
     parser.add_argument("--places", type=int, default=4, help="sources in each room (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="another one gives other rooms (default %(default)s)")
     chosen = parser.parse_args(arguments)
-    if chosen.rooms < 1 or chosen.places < 1:
-        parser.error("--rooms and --places must be at least 1")
+    if chosen.rooms < 1 or chosen.places < 1 or chosen.seed < 0:
+        parser.error("--rooms and --places must be at least 1, --seed at least 0")
     try:
         import pyroomacoustics
     except ImportError:
         parser.error("pyroomacoustics is not installed: pip install 'rtdenoise[rooms]'")
-    if chosen.out.exists() and any(chosen.out.iterdir()):
-        parser.error(f"{chosen.out} is not empty: name a new folder")
+    if chosen.out.exists() and (not chosen.out.is_dir() or any(chosen.out.iterdir())):
+        parser.error(f"{chosen.out} is there already, and no empty folder: name a new one")
     pyroomacoustics.constants.set("num_threads", 1)  # several draw in an order of their own
     folder = chosen.out / "rooms"
     folder.mkdir(parents=True, exist_ok=True)

@@ -160,7 +160,9 @@ def test_cards_follow_their_weights_unless_a_person_changed_them(call, config, o
 def test_a_dry_run_writes_what_the_network_will_hear(call, config, options, tmp_path):
     place = tmp_path / "simulated" / "rooms" / "one"
     place.mkdir(parents=True)
-    soundfile.write(place / "0.wav", np.eye(1, 3200)[0], 16000)
+    echo = np.zeros(6000)  # so that it is drawn more often than the room of the data
+    echo[[0, 3000]] = 0.9
+    soundfile.write(place / "0.wav", echo, 16000)
     rooms = ["--more", tmp_path / "simulated", "--set", "mixtures.room=1", "--set", "mixtures.noise_room=1"]
     done = call("train", config, *options, *rooms, "--dry-run")
     assert done.code == 0, done.err
@@ -168,6 +170,11 @@ def test_a_dry_run_writes_what_the_network_will_hear(call, config, options, tmp_
     assert done.out.strip() == str(folder / "page.png")
     assert len(list(folder.glob("*.wav"))) == 16
     assert (folder / "page.png").stat().st_size > 10_000
+    alike = []
+    for number in range(8):
+        target, _ = soundfile.read(folder / f"{number}-target.wav")
+        alike.append(target[3000:] @ target[:-3000] / max(target @ target, 1e-9))
+    assert max(alike) > 0.3
     noisy, rate = soundfile.read(folder / "0-noisy.wav")
     assert rate == 16000 and np.abs(noisy).max() > 0.001
     assert not (tmp_path / "run" / "last.npz").exists()
@@ -234,7 +241,9 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_far_it_came(call, config, optio
         (["tiny.yaml", "--data", "there"], "there: no such data folder"),
         (["tiny.yaml", "--data", "empty"], "empty: no speech to train with; expected manifest.csv, folders speech/"),
         (["tiny.yaml", "--data", "broken"], "none of 1 speech files for 'train' below broken/speech/train can be used"),
-        (["tiny.yaml", "--data", "broken", "--more", "empty"], "empty: nothing to train with; expected manifest.csv"),
+        (["tiny.yaml", "--data", "broken", "--more", "empty"], "empty: nothing to train with; expected a manifest"),
+        (["tiny.yaml", "--data", "broken", "--set", "more=rooms"], "more='rooms' must be a list of folders"),
+        (["tiny.yaml", "--data", "broken", "--set", "more=[a]", "--set", "pairs=true"], "more adds recordings to be"),
         (["tiny.yaml", "--data", "broken", "--resume"], "run/last.npz: no run to resume; leave --resume out"),
         (["tiny.yaml", "--data", "broken", "--resume", "--restart"], "give one of them"),
         (["tiny.yaml", "--data", "broken", "--start", "no.npz"], "no.npz: no such checkpoint (--start)"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -171,7 +172,7 @@ def test_folders_without_a_split_of_their_own_are_always_divided(tmp_path):
         open_shelf([r for r in found if r.split == "train"], "speech", "dev", cache=tmp_path / "c", sample_rate=16000)
 
 
-def test_further_folders_are_trained_on_and_never_measured_on(data_folder, tmp_path):
+def test_further_folders_are_trained_on_and_never_measured_on(data_folder, tmp_path, caplog):
     (tmp_path / "plain" / "rooms" / "hall").mkdir(parents=True)
     for take in range(45):
         (tmp_path / "plain" / "rooms" / "hall" / f"{take}.wav").touch()
@@ -184,16 +185,40 @@ def test_further_folders_are_trained_on_and_never_measured_on(data_folder, tmp_p
     ]
     (tmp_path / "split" / "manifest.csv").write_text("\n".join(rows))
     own = find_recordings(data_folder)
-    found = find_recordings(data_folder, [tmp_path / "plain", tmp_path / "split"])
+    found = find_recordings(data_folder, [tmp_path / "plain", tmp_path / "split", tmp_path / "plain"])
     assert found[: len(own)] == own
+    assert "plain: 45 files left out, which came before" in caplog.text
+    assert find_recordings(data_folder, [data_folder]) == own  # no validation recording is trained on
     added = found[len(own) :]
     assert all(r.split == "train" for r in added)
     assert [sum(r.kind == kind for r in added) for kind in KINDS] == [1, 1, 45]
     with pytest.raises(ConfigError, match="nothing: no such data folder"):
         find_recordings(data_folder, [tmp_path / "nothing"])
     (tmp_path / "bare").mkdir()
-    with pytest.raises(ConfigError, match=r"bare: nothing to train with; expected manifest\.csv, or folders speech/"):
+    with pytest.raises(
+        ConfigError, match=r"bare: nothing to train with; expected a manifest\.csv with rows of the split"
+    ):
         find_recordings(data_folder, [tmp_path / "bare"])
+
+
+def test_folders_without_a_common_one_are_named(data_folder, tmp_path, monkeypatch):
+    for folder in ("here", "there"):
+        for kind in ("speech", "noise"):
+            (tmp_path / folder / kind / "train").mkdir(parents=True)
+            (tmp_path / folder / kind / "train" / "a.wav").write_bytes(b"not sound")
+    monkeypatch.chdir(tmp_path)
+    found = find_recordings(Path("here"), [tmp_path / "there"])
+    with pytest.raises(ConfigError, match=r"none of 2 speech files for 'train' below here.speech.train can be used"):
+        open_shelf(found, "speech", "train", cache=tmp_path / "c", sample_rate=16000)
+
+
+def test_a_voicebank_folder_beside_others_is_trained_on_whole(data_folder, tmp_path):
+    for speaker in range(40):
+        for folder in ("clean_trainset_wav", "noisy_trainset_wav"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / folder / f"p3{speaker:02d}_1.wav").touch()
+    added = [r for r in find_recordings(data_folder, [tmp_path]) if r.path.is_relative_to(tmp_path)]
+    assert sum(r.kind == "speech" for r in added) == sum(r.kind == "noise" for r in added) == 40
 
 
 def test_files_at_other_rates_and_with_two_channels_are_read(tmp_path):

@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
 
 from rtdenoise.errors import ConfigError
@@ -19,6 +20,7 @@ from rtdenoise.lab.training.session import check_begin, train
 from tests.lab.test_training import SETTINGS
 
 pytest.importorskip("keras", reason="training needs Keras")
+soundfile = pytest.importorskip("soundfile")
 OLD = ("last.npz", "best.npz", "train.csv", "validation.csv", "curves.png", "events.out.tfevents.1")
 
 
@@ -46,9 +48,13 @@ def test_a_new_run_in_the_folder_of_another_leaves_nothing_of_it(data_folder, tm
     with pytest.raises(ConfigError, match="broken: no such data folder"):
         train(SETTINGS, data=tmp_path / "broken", folder=run, cache=tmp_path / "cache", resume=False)
     assert all((run / name).read_bytes() == b"of the former run" for name in OLD)
+    for take in "ab":
+        (tmp_path / "voices" / "speech" / take).mkdir(parents=True)
+        soundfile.write(tmp_path / "voices" / "speech" / take / "1.wav", np.sin(np.arange(16000.0)) / 4, 16000)
     train(
         replace(SETTINGS, steps=3, validate_seconds=0.0, validation_clips=1),
         data=data_folder,
+        more=[tmp_path / "voices"],
         folder=run,
         cache=tmp_path / "cache",
         resume=False,
@@ -56,6 +62,7 @@ def test_a_new_run_in_the_folder_of_another_leaves_nothing_of_it(data_folder, tm
     )
     assert load_checkpoint(run / "best.npz").step <= load_checkpoint(run / "last.npz").step == 3
     assert steps(run / "train.csv") == steps(run / "validation.csv") == ["1", "2", "3"]
+    assert load_checkpoint(run / "last.npz").facts["settings"]["more"] == ["voices"]
     assert drawn == [False, True, True]  # after every validation, not only at the end
     assert not (run / OLD[-1]).exists()
     assert (run / "notes.txt").is_file()

@@ -54,8 +54,14 @@ def test_responses_are_those_of_places_in_a_room(folders, tmp_path):
     assert [len(group) for group in shelf.groups] == [3, 3]
 
 
-def test_a_folder_that_holds_something_is_refused(folders, capsys):
-    with pytest.raises(SystemExit) as stopped:
-        simulated_rooms.main([str(folders[0])])
-    assert stopped.value.code == 2
-    assert "is not empty: name a new folder" in capsys.readouterr().err
+def test_what_cannot_work_is_told_before_anything_is_written(folders, capsys, tmp_path):
+    file, new = tmp_path / "file", tmp_path / "new"
+    file.touch()
+    refused = "is there already, and no empty folder: name a new one"
+    cases = [([folders[0]], refused), ([file], refused), ([new, "--seed", "-1"], "--seed at least 0")]
+    for arguments, message in [*cases, ([new, "--rooms", "0"], "--rooms and --places must be at least 1")]:
+        with pytest.raises(SystemExit) as stopped:
+            simulated_rooms.main([str(each) for each in arguments])
+        assert stopped.value.code == 2
+        assert message in capsys.readouterr().err
+    assert not new.exists()

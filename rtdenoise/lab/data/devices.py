@@ -7,6 +7,7 @@ import io
 import numpy as np
 import soundfile
 
+from rtdenoise.errors import ConfigError
 from rtdenoise.typing import F32, F64
 from rtdenoise.units import amplitude_from_db
 
@@ -14,6 +15,7 @@ _RATE_HZ = 16000
 _BLOCK = 64  # samples of a level
 _SILENCE = 1e-9  # power
 _MOST_DB = 12.0
+_CODINGS = (("OGG", "OPUS"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III"))
 _OPUS_KBIT = (6.0, 256.0)  # what libsndfile's compression levels from 1 to 0 stand for
 
 
@@ -57,17 +59,26 @@ def soft_clipped(rng: np.random.Generator, noisy: F32) -> F32:
 
 
 def coded(rng: np.random.Generator, noisy: F32) -> F32:
-    """A mixture ``(n,)`` coded and decoded again: Opus of 12 to 40 kbit/s, Vorbis or MP3; as long, and aligned."""
-    kind = int(rng.integers(3))
-    lowest, highest = _OPUS_KBIT
-    levels = (
-        (highest - np.exp(rng.uniform(np.log(12.0), np.log(40.0)))) / (highest - lowest),
-        rng.uniform(0.3, 0.95),
-        rng.uniform(0.3, 0.95),
-    )
-    container, coding = (("OGG", "OPUS"), ("OGG", "VORBIS"), ("MP3", "MPEG_LAYER_III"))[kind]
+    """A mixture ``(n,)`` coded and decoded again: Opus of 12 to 40 kbit/s, Vorbis or MP3; as long, and aligned.
+
+    Raises
+    ------
+    ConfigError
+        If this libsndfile lacks one of them.
+    """
+    container, coding = _CODINGS[rng.integers(len(_CODINGS))]
+    if container not in soundfile.available_formats() or coding not in soundfile.available_subtypes(container):
+        raise ConfigError(f"lossy_codec needs a libsndfile that writes {coding.lower()}; set it to 0")
+    if coding == "OPUS":
+        lowest, highest = _OPUS_KBIT
+        level = (highest - float(np.exp(rng.uniform(np.log(12.0), np.log(40.0))))) / (highest - lowest)
+    else:
+        level = rng.uniform(0.3, 0.9)  # above that MP3 ends at 6 kHz, and the target would not
     file = io.BytesIO()
-    soundfile.write(file, noisy, _RATE_HZ, format=container, subtype=coding, compression_level=levels[kind])
+    form = {"format": container, "subtype": coding, "compression_level": level}
+    with soundfile.SoundFile(file, "w", _RATE_HZ, 1, **form) as writer:
+        for start in range(0, noisy.size, _RATE_HZ):  # libvorbis puts all that it is given on the stack
+            writer.write(noisy[start : start + _RATE_HZ])
     file.seek(0)
     decoded = soundfile.read(file, dtype="float32")[0][: noisy.size]
     return np.asarray(np.pad(decoded, (0, noisy.size - decoded.size)), np.float32)

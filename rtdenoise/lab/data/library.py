@@ -80,6 +80,12 @@ class Shelf:
         """Draw a group, with a higher probability for longer ones."""
         return int(np.searchsorted(np.cumsum(self.weights), rng.random()).clip(0, len(self.groups) - 1))
 
+    def draw_beside(self, rng: np.random.Generator, number: int) -> int:
+        """Draw another recording of the group of recording `number`, or that one where it is the only one."""
+        members = next(group for group in self.groups if number in group)
+        others = members[members != number] if len(members) > 1 else members
+        return int(others[rng.integers(len(others))])
+
     def draw(self, rng: np.random.Generator, group: int | None = None) -> int:
         """Draw a recording of `group`, or of a random group."""
         members = self.groups[self.draw_group(rng) if group is None else group]
@@ -111,7 +117,7 @@ def open_shelf(
     if not keep and kind != "rooms":
         if not chosen:
             raise ConfigError(f"no {kind} files for {split!r}: two files at least, or train/ and dev/ below {kind}/")
-        where = os.path.commonpath([r.path.parent for r in chosen])
+        where = _common_folder([r.path.parent for r in chosen])
         what = "unreadable or too short" if not np.any(length) else "none is clean enough for a target (tier C)"
         raise ConfigError(f"none of {len(chosen)} {kind} files for {split!r} below {where} can be used: {what}")
     if not targets_only:  # the shelf of all voices logs them, once for both
@@ -122,6 +128,14 @@ def open_shelf(
     groups = [np.array(v, np.int64) for _, v in sorted(by_group.items())]
     weights = np.array([np.sqrt(np.sum(length[keep][g])) for g in groups], np.float64)
     return Shelf(samples, starts[keep], stops[keep], groups, weights / max(weights.sum(), 1e-9))
+
+
+def _common_folder(folders: list[Path]) -> str:
+    """The folder that contains them; the first one where they have none in common, as on two drives."""
+    try:
+        return os.path.commonpath(folders)
+    except ValueError:
+        return str(folders[0])
 
 
 def decoded(chosen: list[Recording], cache: Path, sample_rate: int) -> dict[str, Any]:

@@ -36,8 +36,8 @@ class MixParams:
     recorded noises given a random frequency response, and played much faster or slower, which stretches a small
     collection; `whisper` is that of whispering voices, `held` that of vowels held for seconds, `packet_loss` that of
     mixtures with gaps of 20 ms, `band_end` that of mixtures whose band ends below 8 kHz, `near_clean` that of mixtures
-    with an SNR in `near_clean_db`; `noise_room` is that of noises in a room, which is the voice's if that has one, and
-    another place of it; `gain_control`, `soft_clipping` and `coded` are those of mixtures behind what
+    with an SNR in `near_clean_db`; `noise_room` is that of noises in a room: if the voice has one, another response of
+    its group; `gain_control`, `soft_clipping` and `lossy_codec` are those of mixtures behind what
     `rtdenoise.lab.data.devices` describes.  A share of 0 draws no random number, so a seed's other mixtures do not
     depend on whether the option exists.
     """
@@ -67,7 +67,7 @@ class MixParams:
     noise_room: float = 0.0
     gain_control: float = 0.0
     soft_clipping: float = 0.0
-    coded: float = 0.0
+    lossy_codec: float = 0.0
     pause: float = 0.25
 
     def __post_init__(self) -> None:
@@ -113,10 +113,10 @@ class Mixer:
         """
         p = self.params
         kind = rng.random()
-        speech, room = self._voice(rng, n)
+        speech, place = self._voice(rng, n)
         noise = self._noises(rng, n)
         if p.noise_room and len(self.rooms) and rng.random() < p.noise_room:
-            noise = self._in_room(rng, noise, room)
+            noise = self._in_room(noise, self.rooms.draw(rng) if place is None else self.rooms.draw_beside(rng, place))
         if kind < p.noise_alone:
             speech[:] = 0.0
         elif kind < p.noise_alone + p.speech_alone:
@@ -137,7 +137,7 @@ class Mixer:
         return (noisy + dither).astype(np.float32), target.astype(np.float32)
 
     def _recorded_at_a_level(self, rng: np.random.Generator, noisy: F32, target: F32) -> tuple[F32, F32]:
-        """Both at the level of a recording, which may change on the way; within full scale."""
+        """Both at the level of a recording, which may jump or be turned by a gain control; within full scale."""
         p, n = self.params, noisy.size
         gain = np.full(n, amplitude_from_db(rng.uniform(*p.level_db)) / (rms(noisy) + _TINY), np.float32)
         if rng.random() < p.level_step:
@@ -159,7 +159,7 @@ class Mixer:
             noisy = soft_clipped(rng, noisy)
         if p.codec and rng.random() < p.codec:
             noisy, target = _telephoned(rng, noisy, target)
-        if p.coded and rng.random() < p.coded:
+        if p.lossy_codec and rng.random() < p.lossy_codec:
             noisy = coded(rng, noisy)
         if p.packet_loss and rng.random() < p.packet_loss:
             arrived = ~lost_samples(rng, n, rng.uniform(0.01, 0.1))
@@ -167,7 +167,7 @@ class Mixer:
         return noisy, target
 
     def _voice(self, rng: np.random.Generator, n: int) -> tuple[F32, int | None]:
-        """A stretch of one speaker: utterances one after the other, at another speed, in a room; that room."""
+        """A stretch of one speaker: utterances one after the other, at another speed, in a room; its response."""
         group = self.speech.draw_group(rng)
         parts: list[F32] = []
         total = 0
@@ -189,11 +189,11 @@ class Mixer:
             voice = whispered(voice, rng)
         if self.params.held and rng.random() < self.params.held:
             voice = held_vowels(voice, rng)
-        room = None
+        place = None
         if len(self.rooms) and rng.random() < self.params.room:
-            room = self.rooms.draw_group(rng)
-            voice = self._in_room(rng, voice, room)
-        return voice.astype(np.float32), room
+            place = self.rooms.draw(rng)
+            voice = self._in_room(voice, place)
+        return voice.astype(np.float32), place
 
     def _noises(self, rng: np.random.Generator, n: int) -> F32:
         """One noise, sometimes a second, softer or louder one."""
@@ -235,12 +235,12 @@ class Mixer:
             voice = _fitted(rng, self.voices.recording(self.voices.draw(rng)), n)
             total += voice * np.float32(amplitude_from_db(rng.uniform(-8.0, 0.0)) / (active_rms(voice) + _TINY))
         if len(self.rooms) and rng.random() < 0.5:
-            total = self._in_room(rng, total)
+            total = self._in_room(total, self.rooms.draw(rng))
         return total
 
-    def _in_room(self, rng: np.random.Generator, dry: F32, room: int | None = None) -> F32:
-        """Convolved with a response, of `room` if given, aligned to its direct sound."""
-        response = self.rooms.recording(self.rooms.draw(rng, room))[: _RATE_HZ // 2]
+    def _in_room(self, dry: F32, number: int) -> F32:
+        """Convolved with a room response, aligned to its direct sound."""
+        response = self.rooms.recording(number)[: _RATE_HZ // 2]
         response = response[int(np.argmax(np.abs(response))) :]
         size = fft.next_fast_len(len(dry) + len(response), real=True)
         wet = fft.irfft(fft.rfft(dry, size) * fft.rfft(response, size), size)[: len(dry)]

@@ -17,7 +17,7 @@ from rtdenoise.sound.distortion import si_sdr_db
 from rtdenoise.typing import F32
 
 _SEED = 20181
-_LINES = ("clipping", "band_limit", "colour", "codec", "packet_loss", "gain_control", "soft_clipping", "coded")
+_LINES = ("clipping", "band_limit", "colour", "codec", "packet_loss", "gain_control", "soft_clipping", "lossy_codec")
 _UNTOUCHED = ("noise_alone", "speech_alone", "level_step", *_LINES)
 _ORDINARY = ("noise_colour", "noise_speed", "whisper", "held", "band_end", "near_clean", "noise_room")
 _PLAIN: dict[str, Any] = dict.fromkeys((*_UNTOUCHED, *_ORDINARY), 0.0)

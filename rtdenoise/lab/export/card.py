@@ -24,7 +24,7 @@ Context aggregation network: {width} channels, {layers} dilated convolutions ove
 | steps | {steps} |
 | use | `mask_power` {mask_power:g}, `gain_min_db` {gain_min_db:g} |
 
-Data: recordings of the folder `{data}`; name them and their licences here before you hand the network on.
+Data: recordings of {data}; name them and their licences here before you hand the network on.
 
 ## Figures
 
@@ -39,7 +39,7 @@ Data: recordings of the folder `{data}`; name them and their licences here befor
 
 ## Commands
 
-    rtdenoise train {config} --data DATA
+    rtdenoise train {config} --data DATA{more}
     rtdenoise export {checkpoint} {config} {folder}{options}
 """
 _SEES = {"wave": "samples", "framed": "learnt frames", "spectral": "spectra"}
@@ -93,7 +93,8 @@ def write_card(
         steps=_steps(step, facts),
         mask_power=spec.mask_power,
         gain_min_db=spec.gain_min_db,
-        data=settings.get("data", ""),
+        data=_folders(settings),
+        more=" --more MORE" * len(settings.get("more", [])),
         figures=_figures(checkpoint.parent / "validation.csv", step),
         settings=yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=110),
         config=config,
@@ -103,6 +104,11 @@ def write_card(
     )
     (folder / CARD).write_text(_MARK.format(digest=_digest(text)) + text, encoding="utf-8")
     return True
+
+
+def _folders(settings: Mapping[str, Any]) -> str:
+    names = [f"`{name}`" for name in (settings.get("data", ""), *settings.get("more", []))]
+    return f"the folder {names[0]}" if len(names) == 1 else f"the folders {', '.join(names)}"
 
 
 def _steps(step: int, facts: Mapping[str, Any]) -> str:

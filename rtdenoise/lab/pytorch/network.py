@@ -112,15 +112,17 @@ class Forward:
         spec = self._spec
         image = functional.leaky_relu(self._image(left, rows.to(self._dtype).permute(0, 3, 1, 2)), spec.slope)
         for _ in range(fine.LAYERS):
-            padded = functional.pad(image, (fine.REACH, fine.REACH))
-            image = image + functional.leaky_relu(self._image(left, padded), spec.slope)
+            image = image + functional.leaky_relu(self._image(left, image, fine.REACH), spec.slope)
         added = self._dense(left, image.permute(0, 2, 3, 1))
         return added.flatten(2)[..., : spec.n_bins]
 
-    def _image(self, left: Iterator[Tensor], image: Tensor) -> Tensor:
-        """A convolution over frames and groups, ``(batch, channels, ...)`` with the channels last in memory."""
+    def _image(self, left: Iterator[Tensor], image: Tensor, reach: int = 0) -> Tensor:
+        """A convolution over frames and groups, ``(batch, channels, ...)`` with the channels last in memory.
+
+        `reach`: groups of zeros on both sides.
+        """
         kernel, bias = (next(left).to(self._dtype) for _ in range(2))
-        return functional.conv2d(image, kernel.permute(3, 2, 0, 1), bias)
+        return functional.conv2d(image, kernel.permute(3, 2, 0, 1), bias, padding=(0, reach))
 
     def _dense(self, left: Iterator[Tensor], rows: Tensor) -> Tensor:
         kernel, bias = (next(left).to(self._dtype) for _ in range(2))

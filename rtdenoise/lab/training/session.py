@@ -107,6 +107,11 @@ def data_folder(settings: TrainSettings, given: Path | None) -> Path:
     return folder
 
 
+def more_folders(settings: TrainSettings, given: Sequence[Path]) -> list[Path]:
+    """Further folders of recordings: those `given`, or else those in the configuration."""
+    return list(given) or [Path(name) for name in settings.more]
+
+
 def folder_name(data: Path) -> str:
     """The data folder's name as checkpoints store it, without its parent path."""
     return data.name if data.name not in ("", "..") else data.resolve().name
@@ -128,7 +133,7 @@ def train(
     Parameters
     ----------
     more : sequence of Path
-        Further folders of recordings, all of which are trained on.
+        Further folders of recordings to train on; what is theirs for validation is left out.
     resume : bool
         Whether to resume from this folder's checkpoint; otherwise the files of an earlier run there are removed.
     start : Path, optional
@@ -152,11 +157,15 @@ def train(
     former = [] if going_on else run_files(folder)
     mixer, validation = _material(settings, data=data, more=more, cache=cache)
     source = batches_of(settings, mixer, cache)
-    names = " + ".join(folder_name(each) for each in (data, *more))
-    trainer = Trainer(replace(settings, data=names), folder, observe)
+    names = [folder_name(each) for each in more]
+    trainer = Trainer(replace(settings, data=folder_name(data), more=names), folder, observe)
     if going_on:
         trainer.resume(last)
         _LOG.info("going on from step %d", trainer.step)
+        before = trainer.facts.get("settings", {}).get("more", [])
+        if before != names:
+            told = [", ".join(each) or "nothing" for each in (before, names)]
+            _LOG.warning("%s: trained on %s beside its data so far, and on %s from now on (--more)", folder, *told)
     elif start is not None:
         trainer.start(start)
         _LOG.info("starting from the weights in %s", start)
@@ -215,7 +224,7 @@ def _material(
     opened: dict[str, Any] = {"cache": cache, "sample_rate": rate}
     if settings.pairs:
         if more:
-            raise ConfigError("--more adds recordings to be mixed; pairs: true trains on mixtures as they are")
+            raise ConfigError("more adds recordings to be mixed; pairs: true trains on mixtures as they are")
         mixer = cast("Mixer", open_pairs(data, "train", **opened))  # same interface
         dev_pairs = open_pairs(data, "dev", **opened) if with_validation else None
         return mixer, None if dev_pairs is None else validation_pairs(dev_pairs, **sizes)

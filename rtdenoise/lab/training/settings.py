@@ -47,6 +47,8 @@ class TrainSettings:
     mixtures : MixParams
     data : str
         Folder of recordings, unless one is named on the command line.
+    more : list of str
+        Further ones to train on, in the same way.
     pairs : bool
         Train on noisy and clean files of equal names as they are (VoiceBank-DEMAND); `mixtures` is not used then.
     workers : int
@@ -90,6 +92,7 @@ class TrainSettings:
     loss: list[dict[str, Any]]
     mixtures: MixParams = field(default_factory=MixParams)
     data: str = ""
+    more: list[str] = field(default_factory=list)
     pairs: bool = False
     workers: int = 0
     devices: int = 1
@@ -128,6 +131,10 @@ class TrainSettings:
             raise ConfigError(f"pairs={self.pairs!r} must be true or false")
         if not isinstance(self.data, str):
             raise ConfigError(f"data={self.data!r} must be the name of a folder")
+        if not isinstance(self.more, list) or not all(isinstance(name, str) for name in self.more):
+            raise ConfigError(f"more={self.more!r} must be a list of folders, [rooms, voices]")
+        if self.more and self.pairs:
+            raise ConfigError("more adds recordings to be mixed; pairs: true trains on mixtures as they are")
         if self.optimiser not in OPTIMISERS:
             raise ConfigError(f"optimiser={self.optimiser!r} must be one of {', '.join(OPTIMISERS)}")
         self._check_lengths()
@@ -193,6 +200,7 @@ def settings_from_mapping(values: dict[str, Any]) -> TrainSettings:
     mixtures = require_keys(given.get("mixtures") or {}, list(MixParams.__dataclass_fields__), "mixtures")
     given["mixtures"] = MixParams(**mixtures)
     given["data"] = given.get("data") or ""
+    given["more"] = given.get("more") or []
     if not given.get("loss"):
         raise ConfigError("a training configuration needs loss: a list of terms like {term: l1, weight: 1.0}")
     return TrainSettings(**given)

@@ -21,7 +21,7 @@ from rtdenoise.errors import ConfigError
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Further recordings to train on; may be repeated.",
+    help="Further recordings to train on; may be repeated.  [default: more: of CONFIG]",
 )
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting, e.g. steps=20000.")
 @click.option(
@@ -81,17 +81,17 @@ def command(
         )
     settings = settings_from_mapping(values)
     folder = run or Path("runs") / settings.network.name
-    source = session.data_folder(settings, data)
+    source, further = session.data_folder(settings, data), session.more_folders(settings, more)
     decoded = cache or session.default_cache()
     if dry_run:
-        click.echo(session.preview(settings, data=source, more=more, folder=folder / "dry-run", cache=decoded))
+        click.echo(session.preview(settings, data=source, more=further, folder=folder / "dry-run", cache=decoded))
         return 0
     session.check_begin(folder, resume=resume, restart=restart, start=start)
     with Watch(stderr_console(quiet=quiet), settings.network.name) as watch:
         reason = session.train(
             settings,
             data=source,
-            more=more,
+            more=further,
             folder=folder,
             cache=decoded,
             resume=resume,

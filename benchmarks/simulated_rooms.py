@@ -65,7 +65,10 @@ def room(rng: np.random.Generator, places: int) -> tuple[list[F32], list[float],
 
 
 def _mean_absorption(size: np.ndarray, reverberation_s: float) -> float:
-    """Mean absorption of the surfaces that gives this reverberation time (Eyring 1930)."""
+    """Mean absorption of the surfaces that gives this reverberation time (Eyring 1930).
+
+    `pyroomacoustics.inverse_sabine` refuses short times in large rooms.
+    """
     volume, surface = float(np.prod(size)), 2.0 * float(size[0] * size[1] + size[0] * size[2] + size[1] * size[2])
     return 1.0 - float(np.exp(-0.161 * volume / (surface * reverberation_s)))
 
@@ -112,8 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImportError:
         parser.error("pyroomacoustics is not installed: pip install 'rtdenoise[rooms]'")
     if chosen.out.exists() and (not chosen.out.is_dir() or any(chosen.out.iterdir())):
-        parser.error(f"{chosen.out} is there already, and no empty folder: name a new one")
-    pyroomacoustics.constants.set("num_threads", 1)  # several draw in an order of their own
+        parser.error(f"{chosen.out} exists and is not an empty folder; name a new one")
+    pyroomacoustics.constants.set("num_threads", 1)  # with more the order of random draws varies
     folder = chosen.out / "rooms"
     folder.mkdir(parents=True, exist_ok=True)
     with (chosen.out / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
@@ -121,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         table.writerow(COLUMNS)
         for number in track(range(chosen.rooms), "rooms"):
             table.writerows(_written(folder, chosen.seed, number, chosen.places))
-            file.flush()  # what is there when somebody stops it can be used
+            file.flush()  # so that rooms made before an interruption can be used
     print(f"{chosen.rooms * chosen.places} responses of {chosen.rooms} rooms in {chosen.out}")
     return 0
 

@@ -22,10 +22,21 @@ def test_pairs_are_not_called_mixtures(tmp_path):
         assert told in (tmp_path / CARD).read_text()
 
 
+def test_further_folders_are_in_text_and_command(tmp_path):
+    for more, told, command in (
+        ([], "the folder `here`;", "--data DATA\n"),
+        (["a", "b"], "`here`, `a`, `b`;", " --more MORE" * 2),
+    ):
+        assert write(tmp_path, replace(SETTINGS, data="here", more=more))
+        card = (tmp_path / CARD).read_text()
+        assert told in card and command in card
+
+
 def test_weights_to_start_with_know_no_settings_and_bands_are_told(tmp_path):
     facts = {"audio_seconds": 36.0}
     assert write_card(tmp_path, BANDED["banded"], 10, 1007, facts, tmp_path / "start.npz", tmp_path / "a.yaml")
     card = (tmp_path / CARD).read_text()
+    assert "recordings of a folder that is not recorded;" in card
     assert "| steps | 1,007 |\n" in card and "network: 8 x 16 channels, 3 dilated" in card
 
 

@@ -187,7 +187,7 @@ def test_further_folders_are_trained_on_and_never_measured_on(data_folder, tmp_p
     own = find_recordings(data_folder)
     found = find_recordings(data_folder, [tmp_path / "plain", tmp_path / "split", tmp_path / "plain"])
     assert found[: len(own)] == own
-    assert "plain: 45 files left out, which came before" in caplog.text
+    assert "plain: 45 files are left out, because an earlier folder has them" in caplog.text
     assert find_recordings(data_folder, [data_folder]) == own  # no validation recording is trained on
     added = found[len(own) :]
     assert all(r.split == "train" for r in added)

@@ -36,7 +36,7 @@ def steps(path):
         return [row["step"] for row in csv.DictReader(file)]
 
 
-def test_a_new_run_in_the_folder_of_another_leaves_nothing_of_it(data_folder, tmp_path, monkeypatch):
+def test_a_new_run_in_the_folder_of_another_leaves_nothing_of_it(data_folder, tmp_path, monkeypatch, caplog):
     pytest.importorskip("matplotlib")
     monkeypatch.setattr("rtdenoise.lab.training.run._OBSERVE_SECONDS", 0.0)
     monkeypatch.setattr("rtdenoise.lab.training.run._REPORT_STEPS", 1)
@@ -64,6 +64,13 @@ def test_a_new_run_in_the_folder_of_another_leaves_nothing_of_it(data_folder, tm
     assert steps(run / "train.csv") == steps(run / "validation.csv") == ["1", "2", "3"]
     assert load_checkpoint(run / "last.npz").facts["settings"]["more"] == ["voices"]
     assert drawn == [False, True, True]  # after every validation, not only at the end
+    train(
+        replace(SETTINGS, steps=4, validate_seconds=1e6, validation_clips=1),
+        data=data_folder,
+        folder=run,
+        cache=tmp_path / "cache",
+    )
+    assert "further recordings (--more) were voices until now, and are none from here on" in caplog.text
     assert not (run / OLD[-1]).exists()
     assert (run / "notes.txt").is_file()
 

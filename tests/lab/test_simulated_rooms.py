@@ -57,7 +57,7 @@ def test_responses_are_those_of_places_in_a_room(folders, tmp_path):
 def test_what_cannot_work_is_told_before_anything_is_written(folders, capsys, tmp_path):
     file, new = tmp_path / "file", tmp_path / "new"
     file.touch()
-    refused = "is there already, and no empty folder: name a new one"
+    refused = "exists and is not an empty folder; name a new one"
     cases = [([folders[0]], refused), ([file], refused), ([new, "--seed", "-1"], "--seed at least 0")]
     for arguments, message in [*cases, ([new, "--rooms", "0"], "--rooms and --places must be at least 1")]:
         with pytest.raises(SystemExit) as stopped:

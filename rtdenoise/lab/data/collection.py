@@ -54,9 +54,9 @@ def find_recordings(root: Path, more: Sequence[Path] = ()) -> list[Recording]:
     ----------
     root : Path
     more : sequence of Path
-        Folders of the same kind; each may lack speech, noise or rooms.  What is theirs for validation is left out,
-        and of a folder without splits everything is trained on.  Files that came before, in `root` or in a folder
-        named earlier, are left out with a warning.
+        Folders of the same kind; each may lack speech, noise or rooms.  Their validation splits are left out, and a
+        folder without splits is used as a whole.  Files that `root` or an earlier folder contains are left out with
+        a warning.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def find_recordings(root: Path, more: Sequence[Path] = ()) -> list[Recording]:
                 "with audio files, or clean_trainset_*/ and noisy_trainset_*/"
             )
     known = {path.resolve() for r in found for path in (r.path, r.without) if path is not None}
-    for folder in more:
+    for number, folder in enumerate(more):
         further = [r for r in _listed(folder, divided=False) if r.split == "train"]
         if not further:
             raise ConfigError(
@@ -80,9 +80,11 @@ def find_recordings(root: Path, more: Sequence[Path] = ()) -> list[Recording]:
             )
         fresh = [r for r in further if r.path.resolve() not in known]
         if len(fresh) < len(further):
-            _LOG.warning("%s: %d files left out, which came before", folder, len(further) - len(fresh))
+            left_out = len(further) - len(fresh)
+            _LOG.warning("%s: %d files are left out, because an earlier folder has them", folder, left_out)
         known |= {r.path.resolve() for r in fresh}
-        found += fresh
+        # groups of its own: speaker1 of another folder is somebody else
+        found += [replace(r, group=f"{number}/{r.group}") for r in fresh]
     return found
 
 
@@ -94,9 +96,7 @@ def _listed(root: Path, *, divided: bool) -> list[Recording]:
         return list(_from_manifest(root))
     if any(root.glob("clean_trainset*")):
         return list(_from_voicebank(root, divided=divided))
-    found = list(_from_folders(root, divided=divided))
-    # a folder in several places: speaker1 is not the same person everywhere
-    return found if divided else [replace(r, group=f"{root.name}/{r.group}") for r in found]
+    return list(_from_folders(root, divided=divided))
 
 
 def _from_manifest(root: Path) -> Iterator[Recording]:

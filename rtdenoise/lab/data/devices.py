@@ -9,7 +9,7 @@ import soundfile
 
 from rtdenoise.errors import ConfigError
 from rtdenoise.typing import F32, F64
-from rtdenoise.units import amplitude_from_db
+from rtdenoise.units import amplitude_from_db, smoothing_per_hop
 
 _RATE_HZ = 16000
 _BLOCK = 64  # samples of a level
@@ -30,7 +30,7 @@ def pumping_gain(rng: np.random.Generator, noisy: F32) -> F32:
     padded[: noisy.size] = noisy
     power = np.mean(np.square(padded.reshape(n_blocks, _BLOCK)), axis=1) + _SILENCE
     heard_db = 10.0 * np.log10(np.maximum(power, 1e-5 * power.max()))
-    rising, falling = (_share(rng.uniform(*seconds)) for seconds in ((0.005, 0.05), (0.1, 1.0)))
+    rising, falling = (smoothing_per_hop(rng.uniform(*s), _BLOCK / _RATE_HZ) for s in ((0.005, 0.05), (0.1, 1.0)))
     gain_db = np.clip(
         -rng.uniform(0.3, 0.8) * (_followed(heard_db, rising, falling) - heard_db.mean()), -_MOST_DB, _MOST_DB
     )
@@ -38,16 +38,11 @@ def pumping_gain(rng: np.random.Generator, noisy: F32) -> F32:
     return np.asarray(10.0 ** (np.interp(at, np.arange(n_blocks), gain_db) / 20.0), np.float32)
 
 
-def _share(seconds: float) -> float:
-    """Of a difference that is made up in a block, if the time constant is `seconds`."""
-    return 1.0 - float(np.exp(-_BLOCK / (_RATE_HZ * seconds)))
-
-
 def _followed(levels_db: F64, rising: float, falling: float) -> F64:
-    """Levels as a meter shows them that rises and falls by these shares of a difference."""
+    """Levels smoothed by a first-order recursion, with one factor for rising and another for falling levels."""
     shown, now = np.empty_like(levels_db), float(levels_db[0])
     for number, level in enumerate(levels_db):
-        now += (rising if level > now else falling) * (float(level) - now)
+        now = float(level) + (rising if level > now else falling) * (now - float(level))
         shown[number] = now
     return shown
 
@@ -77,7 +72,7 @@ def coded(rng: np.random.Generator, noisy: F32) -> F32:
     file = io.BytesIO()
     form = {"format": container, "subtype": coding, "compression_level": level}
     with soundfile.SoundFile(file, "w", _RATE_HZ, 1, **form) as writer:
-        for start in range(0, noisy.size, _RATE_HZ):  # libvorbis puts all that it is given on the stack
+        for start in range(0, noisy.size, _RATE_HZ):  # libvorbis copies each piece to the stack
             writer.write(noisy[start : start + _RATE_HZ])
     file.seek(0)
     decoded = soundfile.read(file, dtype="float32")[0][: noisy.size]

@@ -107,7 +107,9 @@ def write_card(
 
 
 def _folders(settings: Mapping[str, Any]) -> str:
-    names = [f"`{name}`" for name in (settings.get("data", ""), *settings.get("more", []))]
+    names = [f"`{name}`" for name in (settings.get("data", ""), *settings.get("more", [])) if name]
+    if not names:
+        return "a folder that is not recorded"
     return f"the folder {names[0]}" if len(names) == 1 else f"the folders {', '.join(names)}"
 
 

@@ -133,7 +133,7 @@ def train(
     Parameters
     ----------
     more : sequence of Path
-        Further folders of recordings to train on; what is theirs for validation is left out.
+        Further folders of recordings to train on; their validation splits are left out.
     resume : bool
         Whether to resume from this folder's checkpoint; otherwise the files of an earlier run there are removed.
     start : Path, optional
@@ -164,8 +164,8 @@ def train(
         _LOG.info("going on from step %d", trainer.step)
         before = trainer.facts.get("settings", {}).get("more", [])
         if before != names:
-            told = [", ".join(each) or "nothing" for each in (before, names)]
-            _LOG.warning("%s: trained on %s beside its data so far, and on %s from now on (--more)", folder, *told)
+            told = [", ".join(each) or "none" for each in (before, names)]
+            _LOG.warning("%s: further recordings (--more) were %s until now, and are %s from here on", folder, *told)
     elif start is not None:
         trainer.start(start)
         _LOG.info("starting from the weights in %s", start)

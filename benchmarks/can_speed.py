@@ -154,6 +154,9 @@ def random_network(spec: CanSpec) -> Network:
     def matrix(*shape: int) -> np.ndarray:
         return rng.normal(0, 1 / np.sqrt(np.prod(shape[:-1])), shape).astype(np.float32)
 
+    share, beside = None, None
+    if spec.beside is not None and spec.over_bands is not None:
+        share, beside = np.full(spec.n_outputs, 0.5, np.float32), random_network(spec.over_bands)
     skip = matrix(2, spec.n_bins) if spec.domain == "spectral" else None
     if spec.bands:
         shapes = spec.banded_shapes()
@@ -170,7 +173,7 @@ def random_network(spec: CanSpec) -> Network:
     behind = tuple(
         matrix(*shape) if len(shape) > 1 else np.zeros(shape, np.float32) for shape in fine.shapes(spec.fine_channels)
     )
-    return rounded(Network(spec, first, kernels, biases, last, skip, behind))
+    return rounded(Network(spec, first, kernels, biases, last, skip, behind, share=share, beside=beside))
 
 
 def denoiser(network: Network, engine: str, precision: str) -> CompiledCan | SpectralCan | WaveCan:
@@ -192,6 +195,8 @@ def weights_mb(spec: CanSpec) -> float:
     """Weights that one step reads, as 32-bit floats."""
     if spec.bands:
         return 4.0 * sum(math.prod(shape) for shape in spec.banded_shapes().values()) / 1e6
+    if spec.beside is not None and spec.over_bands is not None:
+        return weights_mb(dataclasses.replace(spec, beside=None)) + weights_mb(spec.over_bands)
     hops_per_second = spec.sample_rate / spec.hop * spec.rows_per_hop
     return spec.multiplications_per_second / hops_per_second * 4e-6
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
-from rtdenoise.lab.export.card import CARD, remove_card, write_card
+from rtdenoise.lab.export.card import CARD, remove_card, width_of, write_card
 from rtdenoise.lab.training.settings import TrainSettings
-from tests.methods.can.networks import BANDED, SMALL
+from tests.methods.can.networks import BANDED, BESIDE, SMALL
 
 SETTINGS = TrainSettings(network=SMALL["wave"], loss=[{"term": "l1"}])
 
@@ -38,6 +38,7 @@ def test_weights_to_start_with_know_no_settings_and_bands_are_told(tmp_path):
     card = (tmp_path / CARD).read_text()
     assert "recordings of a folder that is not recorded;" in card
     assert "| steps | 1,007 |\n" in card and "network: 8 x 16 channels, 3 dilated" in card
+    assert width_of(BESIDE["beside"]) == "12 + 8 x 16"
 
 
 def test_only_cards_as_they_were_written_are_replaced(tmp_path):

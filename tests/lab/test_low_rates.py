@@ -32,7 +32,7 @@ from tests.methods.can.networks import random_network  # noqa: E402
 from tests.tolerances import TWIN_RTOL  # noqa: E402
 
 DENSE = ["fine", "fine, complex", "complex", "no overlap"]
-NAMES = [*DENSE, "banded", "banded, no gates"]
+NAMES = [*DENSE, "banded", "banded, no gates", "beside"]
 ENDS = [110, 123]
 RANK = 2  # so that matrices of small networks are adapted, too
 
@@ -94,7 +94,7 @@ def test_what_is_written_is_what_was_trained(name):
     trained = [v.detach().numpy() for v in adapted.variables()]
     for key, a, b in zip(shipped.weight_names(network.spec), shipped.unfolded(now), trained, strict=True):
         assert_allclose(a, b, rtol=5e-3, atol=2e-2 if key == "first_bias" else 5e-3, err_msg=key)
-    assert len(adapted.small) > 3 and any(key in adapted.left for key in "02") == (name in DENSE)
+    assert len(adapted.small) > 3 and any(key in adapted.left for key in "02") == (name in [*DENSE, "beside"])
     again = low_rates.Adapted(network, RANK, start=now, changes=load_changes(adapted.changes(), path)).variables()
     for a, b in zip(again, trained, strict=True):
         assert_allclose(a.detach().numpy(), b, rtol=5e-3, atol=2e-2)

@@ -23,7 +23,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from numpy.testing import assert_allclose
 from rtdenoise.lab.network.keras_network import build_network
-from rtdenoise.methods.can.spec import CanSpec
+from rtdenoise.methods.can.spec import Beside, CanSpec
 from rtdenoise.methods.can.specs import SPECS
 from rtdenoise.lab.data.batches import Batch
 from rtdenoise.lab.losses.terms import Loss, build_loss
@@ -45,6 +45,8 @@ KINDS = {
     "banded": replace(SPECS["can-small"], bands=8, dilations=(1, 2, 8), gates=(1,)),
     "banded, two taps": CanSpec(name="b2", domain="spectral", channels=16, bands=4, dilations=(2, 1), gates=(0, 1),
         residual=True, mask="complex", kernel=2),
+    "beside": CanSpec(name="beside", domain="spectral", channels=12, dilations=PYRAMID, residual=True, mask="complex",
+        fine_channels=6, beside=Beside(channels=16, bands=8, dilations=(1, 4), gates=(1,))),
 }
 
 def optimiser_for(variables, **changes):
@@ -76,7 +78,7 @@ for name, spec in KINDS.items():
 SHIPPED = """
 from rtdenoise.methods.can.weights import from_keras
 from rtdenoise.lab.pytorch import shipped
-for name in ("live", "no delay", "fine", "banded", "banded, two taps"):
+for name in ("live", "no delay", "fine", "banded", "banded, two taps", "beside"):
     network = shaken(build_network(KINDS[name]))
     arrays = shipped.unfolded(from_keras(KINDS[name], network))
     for array, variable in zip(arrays, network.weights, strict=True):
@@ -93,7 +95,7 @@ voice = spoken(1.5)[0][:16384].astype(np.float32)
 voice[:4096] = 0.0
 from rtdenoise.lab.pytorch import banded_on_cpu
 assert banded_on_cpu.fits(KINDS["banded"]) and not banded_on_cpu.fits(KINDS["banded, two taps"])
-for name in ("live", "fine", "wave", "banded"):
+for name in ("live", "fine", "wave", "banded", "beside"):
     spec = KINDS[name]
     network = shaken(build_network(spec))
     for term in terms:
@@ -176,6 +178,16 @@ arrays = [keras.ops.convert_to_numpy(v) for v in small.weights]
 assign(large.weights, widened(arrays, large), Path("start.npz"))
 expected, found = (keras.ops.convert_to_numpy(n(noisy)) for n in (small, large))
 assert_allclose(found, expected, atol=2e-5)  # the rotation's guard against no direction
+both = KINDS["beside"]
+alone, joined, deeper = (shaken(build_network(spec)) for spec in (replace(both, beside=None), both,
+    replace(both, beside=replace(both.beside, dilations=(1, 4, 2), channels=32))))
+for less, more in ((alone, joined), (joined, deeper)):
+    fresh = build_network(KINDS["beside"] if more is joined else replace(both, beside=replace(both.beside,
+        dilations=(1, 4, 2), channels=32)))
+    arrays = [keras.ops.convert_to_numpy(v) for v in less.weights]
+    assign(fresh.weights, widened(arrays, fresh), Path("start.npz"))
+    expected, found = (keras.ops.convert_to_numpy(n(noisy)) for n in (less, fresh))
+    assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 """
 
 
@@ -221,7 +233,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 import numpy as np, keras
-from rtdenoise.methods.can.spec import CanSpec
+from rtdenoise.methods.can.spec import Beside, CanSpec
 from rtdenoise.methods.can.specs import SPECS
 from rtdenoise.lab.training.loop import Trainer
 from rtdenoise.lab.training.settings import TrainSettings
@@ -277,6 +289,28 @@ deeper = replace(banded, dilations=(1, 2, 4), gates=(1, 2))
 deep = Trainer(replace(trainer.settings, network=deeper), folder / "deeper")
 deep.start(folder / "banded" / "last.npz")
 assert_allclose(deep._enhance(noisy[:1])[0], again._enhance(noisy[:1])[0], atol=1e-5)
+both = replace(SPECS["can-small"], bands=0, channels=8, dilations=(1, 2), gates=(),
+    beside=Beside(channels=16, bands=8, dilations=(1, 2)))
+for learns, moved in (("all", True), ("beside", False)):
+    trainer2 = Trainer(replace(settings, network=both, crop_seconds=8192 / 16000, learns=learns), folder / learns)
+    before = [keras.ops.convert_to_numpy(v).copy() for v in trainer2.network.weights]
+    losses = [trainer2.train_step(batch) for _ in range(12)]
+    assert losses[-1] < losses[0], losses
+    trainer2.checkpoint()
+    assert np.isfinite(trainer2.enhance(noisy[:1])).all()
+    for variable, former in zip(trainer2.network.weights, before, strict=True):
+        changed = not np.array_equal(keras.ops.convert_to_numpy(variable), former)
+        of_beside = variable.path.startswith(("beside", "share"))
+        assert changed == (moved or of_beside) or former.size == 0, (learns, variable.path)
+later = Trainer(trainer2.settings, folder / "later")
+later.resume(folder / "beside" / "last.npz")
+try:
+    Trainer(replace(trainer2.settings, network=replace(both, beside=replace(both.beside, dilations=(1, 4)))),
+        folder / "different").resume(folder / "beside" / "last.npz")
+except ModelError as error:
+    assert "beside=" in str(error), error
+else:
+    raise AssertionError("layers with other dilations were taken")
 spec = replace(banded, gain_min_db=-200.0)
 network = network_from_checkpoint(folder / "banded" / "last.npz", spec)[0]
 assert_allclose(expected, reference.whole_signal(network, noisy[0]), atol=CAN_EXACT_ATOL * np.abs(expected).max())

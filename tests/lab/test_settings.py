@@ -41,6 +41,8 @@ def test_changes_on_the_command_line_reach_the_settings():
         ({"learning_rate": "1e-3"}, "learning_rate='1e-3' must be a number"),
         ({"optimiser": "lion"}, "optimiser='lion' must be one of adamw, muon$"),
         ({"compute_dtype": "float16"}, "compute_dtype='float16' must be one of float32, bfloat16$"),
+        ({"learns": "some"}, "learns='some' must be one of all, beside$"),
+        ({"learns": "beside"}, "learns=beside needs a network with layers beside a stack; .* has none"),
         ({3: 4}, "unknown key '3' in a training configuration"),
         ({"mixtures": 3}, "mixtures must be a mapping of keys to values, not 3"),
         ({"mixtures": {"snr_db": 5}}, r"snr_db=5 must be \[lowest, highest\] in dB"),

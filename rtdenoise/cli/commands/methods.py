@@ -91,6 +91,7 @@ def _networks() -> dict[str, Any]:
             "sees": _SEES[spec.domain],
             "channels": spec.channels,
             "bands": spec.bands,
+            "beside": None if spec.beside is None else asdict(spec.beside),
             "rates_hz": [RATE_MIN_HZ, RATE_MAX_HZ] if engine_for(spec) == "numba" else [spec.sample_rate] * 2,
         }
         for name, spec in sorted(specs.items(), key=lambda item: -item[1].multiplications_per_second)
@@ -127,6 +128,8 @@ def text(listing: dict[str, Any]) -> str:
     lines += ["", "Networks of CAN (--model)"]
     for name, network in listing["networks"].items():
         width = f"{network['bands']} x {network['channels']}" if network["bands"] else network["channels"]
+        beside = network["beside"]
+        width = width if beside is None else f"{width} + {beside['bands']} x {beside['channels']}"
         lines.append(f"{_line(name, network)}  {width} channels over {network['sees']}")
     lines += _bands(listing["networks"])
     lines += ["", "Parameters (--set KEY=VALUE, or nested in --config FILE)"]

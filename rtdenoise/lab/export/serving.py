@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from rtdenoise.errors import ModelError
 from rtdenoise.kernels.clean_speech import clarity
-from rtdenoise.methods.can.layers.rings import RingPlan, plan_rings
+from rtdenoise.methods.can.layers.rings import plan_all, plan_rings
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.methods.can.tensorflow.engine import import_tensorflow
 from rtdenoise.methods.can.tensorflow.graph import input_shapes, network_step
@@ -31,8 +32,8 @@ def state_shapes(spec: CanSpec, streams: int = 1) -> Shapes:
     plan = plan_rings(spec)
     shapes = input_shapes(spec, plan, streams)
     state = {name: shape for name, shape in shapes.items() if name.startswith("past")}
-    if plan.deep:
-        state["rings"] = (plan.n_slots, streams * plan.block, spec.width)
+    for prefix, (each, width) in plan_all(spec).items():
+        state[f"{prefix}rings"] = (each.n_slots, streams * each.block, width)
         state[_NUMBER] = (1,)
     if spec.domain == "spectral":
         state["energies"] = (streams, 2)
@@ -50,10 +51,9 @@ def serving_function(network: Network, streams: int = 1) -> Any:
     signature = {name: tf.TensorSpec(shape, kinds.get(name, tf.float32), name=name) for name, shape in shapes.items()}
 
     def step(**given: Any) -> dict[str, Any]:
-        inputs, kept = _inputs(tf, network, plan, given)
+        inputs, kept = _inputs(tf, network, given)
         answer = network_step(tf, network, plan, inputs)
-        if plan.deep:
-            kept |= _written(tf, plan, given, answer.pop("written"))
+        kept |= _written(tf, spec, given, answer)
         heard = tf.complex(inputs["real"], inputs["imag"]) if spec.domain == "spectral" else None
         block, more = _block(tf, spec, answer, given, heard)
         kept |= {name: value for name, value in answer.items() if name.startswith("past")} | more
@@ -65,13 +65,14 @@ def serving_function(network: Network, streams: int = 1) -> Any:
     return module
 
 
-def _inputs(tf: Any, network: Network, plan: RingPlan, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _inputs(tf: Any, network: Network, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Inputs of `network_step`, and the history for the next request."""
     spec = network.spec
     inputs = {name: value for name, value in given.items() if name.startswith("past")}
     inputs["taps"] = None
-    if plan.deep:
-        inputs["taps"] = tf.reshape(tf.gather(given["rings"], plan.reads(given[_NUMBER])), (-1, spec.width))
+    for prefix, (plan, width) in plan_all(spec).items():
+        taps = tf.gather(given[f"{prefix}rings"], plan.reads(given[_NUMBER]))
+        inputs[f"{prefix}taps"] = tf.reshape(taps, (-1, width))
     if spec.domain != "spectral":
         return inputs | {"rows": tf.reshape(given["block"], (-1, 1))}, {}
     frame = tf.concat([given["history"], given["block"]], -1)
@@ -83,10 +84,15 @@ def _inputs(tf: Any, network: Network, plan: RingPlan, given: dict[str, Any]) ->
     return inputs, {"history": frame[:, spec.hop :]}
 
 
-def _written(tf: Any, plan: RingPlan, given: dict[str, Any], rows: Any) -> dict[str, Any]:
-    """The rings after this request."""
-    rings = tf.tensor_scatter_nd_update(given["rings"], plan.writes(given[_NUMBER])[:, None], rows)
-    return {"rings": rings, _NUMBER: (given[_NUMBER] + 1) % plan.period}
+def _written(tf: Any, spec: CanSpec, given: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+    """The rings after this request; takes what is written to them out of `answer`."""
+    plans, kept = plan_all(spec), {}
+    for prefix, (plan, _) in plans.items():
+        slots, rows = plan.writes(given[_NUMBER])[:, None], answer.pop(f"{prefix}written")
+        kept[f"{prefix}rings"] = tf.tensor_scatter_nd_update(given[f"{prefix}rings"], slots, rows)
+    if plans:
+        kept[_NUMBER] = (given[_NUMBER] + 1) % math.lcm(*(plan.period for plan, _ in plans.values()))
+    return kept
 
 
 def _block(

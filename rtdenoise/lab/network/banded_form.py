@@ -19,8 +19,9 @@ from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.typing import F32
 
 Tensor = Any
-LAYER = "banded"
-"""Name of the Keras layer with all weights: those of `shapes`, then the skip connection's."""
+LAYER, BESIDE, SHARE = "banded", "beside", "share"
+"""Names of Keras layers: with all weights, those of `shapes`, then the skip connection's; the same beside a dense
+stack; and with what is kept of the stack's outputs then."""
 _STRIDE, _BEFORE, _KINDS, _OUTPUTS = banded.STRIDE, banded.BEFORE, banded.KINDS, banded.OUTPUTS
 _LONGEST_FRAMES = 250.0  # of the gated means at the start of training: 2 s at a hop of 8 ms
 _HOPS_MAX = 1 << 14  # of signals whose length a graph does not know
@@ -281,3 +282,27 @@ def layer_class(keras: Any) -> Any:
             return (*rows_shape[:-1], self.spec.n_outputs)
 
     return BandedLayers
+
+
+@functools.cache
+def share_class(keras: Any) -> Any:
+    """The class of the Keras layer that multiplies each output by what is kept of it; a factory, as above."""
+
+    class Share(keras.layers.Layer):  # type: ignore[misc]  # keras is untyped
+        """``(batch, n_hops, n_outputs)`` in and out; all is kept at first."""
+
+        def build(self, shape: Any) -> None:
+            self.share = self.add_weight(shape=(shape[-1],), initializer="ones", name="share")
+            self.built = True
+
+        def call(self, outputs: Tensor) -> Tensor:
+            return outputs * self.share
+
+    return Share
+
+
+def silent(spec: CanSpec, arrays: Sequence[F32]) -> list[F32]:
+    """Arrays of `shapes`, then the skip connection's, of layers that add nothing to what they stand beside."""
+    none = {"decoder", "output_offset"}
+    kept = [np.zeros_like(a) if name in none else a for name, a in zip(shapes(spec), arrays, strict=False)]
+    return [*kept, np.zeros_like(arrays[-1])]

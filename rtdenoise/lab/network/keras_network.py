@@ -82,6 +82,10 @@ def build_network(spec: CanSpec, *, compute_dtype: str = "float32", dilation: st
             outputs = _stack(keras, spec, rows, compute_dtype, dilation) + _skip(keras, spec, heights)
         if spec.fine_channels:
             outputs = outputs + _fine(keras, spec, fine_inputs(keras.ops, spec, outputs, rows, heights), compute_dtype)
+        if spec.beside is not None:
+            kept = banded_form.share_class(keras)(name=banded_form.SHARE)(outputs)
+            layers = banded_form.layer_class(keras)(spec.over_bands, name=banded_form.BESIDE)
+            outputs = kept + layers(rows, heights)
         real, imag = apply_mask(keras.ops, spec, outputs, real, imag)
         estimate = synthesise(keras, spec, real, imag)
     return keras.Model(noisy, estimate, name=spec.name.replace("-", "_"))

@@ -13,7 +13,7 @@ from rtdenoise.lab.pytorch.shipped import folded, row_scales, unfolded, weight_n
 from rtdenoise.methods.can.compiled.band_end import FOLD_LOW, ROLL_OFF, SLOPE_LOW, fill_above
 from rtdenoise.methods.can.layers.low_rates import Changes, changes_as_bytes
 from rtdenoise.methods.can.spec import CanSpec
-from rtdenoise.methods.can.weights import Network
+from rtdenoise.methods.can.weights import BESIDE, Network
 from rtdenoise.typing import F32
 
 
@@ -48,11 +48,11 @@ class Adapted(torch.nn.Module):  # type: ignore[misc]  # torch is not installed 
         begin = self._base if start is None else [torch.from_numpy(a) for a in unfolded(start)]
         self._ends: Sequence[int] = ()
         self.small, self.left, self.right = (torch.nn.ParameterDict() for _ in range(3))
-        for number, array in enumerate(self._base):
+        for number, (name, array) in enumerate(zip(weight_names(self.spec), self._base, strict=True)):
             n_in, n_out = array.numel() // array.shape[-1], array.shape[-1]
-            if not self.spec.bands and array.ndim > 1 and 2 * rank * (n_in + n_out) < array.numel():
+            is_dense = not self.spec.bands and not name.startswith(BESIDE)
+            if is_dense and array.ndim > 1 and 2 * rank * (n_in + n_out) < array.numel():
                 left, right = torch.randn(n_in, rank) / n_in**0.5, torch.zeros(rank, n_out)
-                name = weight_names(self.spec)[number]
                 kept = None if changes is None else changes.product(name)
                 if kept is not None and kept[0].shape == left.shape:
                     scales = row_scales(self.spec, name, n_in)

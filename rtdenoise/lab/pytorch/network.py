@@ -76,22 +76,40 @@ class Forward:
         if self._read is not None:
             heard = self._read(*heard)
         rows, heights = spectral_inputs(operations, spec, *heard, running_mean_over_time)
-        outputs = self._banded(left, rows) if spec.bands else self._stack(left, rows, training)
-        around = torch.einsum("btkf,kf->btf", heights, next(left))
-        outputs = outputs + functional.pad(around, (0, spec.n_outputs - spec.n_bins))
-        if spec.fine_channels:
-            added = self._fine(left, fine_inputs(operations, spec, outputs, rows, heights))
-            outputs = outputs + functional.pad(added, (0, spec.n_outputs - spec.n_bins))
+        outputs = (
+            self._over_bands(left, rows, heights) if spec.bands else self._dense_outputs(left, rows, heights, training)
+        )
+        if spec.beside is not None:
+            outputs = next(left) * outputs
+            outputs = outputs + self._over_bands(left, rows, heights)
         real, imag = apply_mask(operations, spec, outputs, real, imag)
         frames = operations.irfft((real, imag), spec.frame)[..., spec.frame - spec.span :]
         return add_frames(frames * self._synthesis, spec.hop)
 
-    def _banded(self, left: Iterator[Tensor], rows: Tensor) -> Tensor:
-        """The layers of a network whose weights all bands share, but for the skip connection."""
-        weights = {name: next(left) for name in banded_form.shapes(self._spec)}
-        if rows.device.type == "cpu" and banded_on_cpu.fits(self._spec):
-            return banded_on_cpu.outputs(self._spec, weights, rows)
-        return banded_form.outputs(operations, self._spec, weights, rows)
+    def _dense_outputs(self, left: Iterator[Tensor], rows: Tensor, heights: Tensor, training: bool) -> Tensor:
+        """Outputs of a dense stack over spectra, and of what is around and behind it."""
+        spec = self._spec
+        outputs = self._around(left, self._stack(left, rows, training), heights)
+        if not spec.fine_channels:
+            return outputs
+        added = self._fine(left, fine_inputs(operations, spec, outputs, rows, heights))
+        return outputs + functional.pad(added, (0, spec.n_outputs - spec.n_bins))
+
+    def _over_bands(self, left: Iterator[Tensor], rows: Tensor, heights: Tensor) -> Tensor:
+        """Outputs of layers whose weights all bands share."""
+        spec = self._spec.over_bands
+        assert spec is not None
+        weights = {name: next(left) for name in banded_form.shapes(spec)}
+        if rows.device.type == "cpu" and banded_on_cpu.fits(spec):
+            outputs = banded_on_cpu.outputs(spec, weights, rows)
+        else:
+            outputs = banded_form.outputs(operations, spec, weights, rows)
+        return self._around(left, outputs, heights)
+
+    def _around(self, left: Iterator[Tensor], outputs: Tensor, heights: Tensor) -> Tensor:
+        """Add to the gains what the skip connection gives them."""
+        around = torch.einsum("btkf,kf->btf", heights, next(left))
+        return outputs + functional.pad(around, (0, self._spec.n_outputs - self._spec.n_bins))
 
     def _stack(self, left: Iterator[Tensor], rows: Tensor, training: bool) -> Tensor:
         """The layers between the first and the last, ``(batch, n_rows, n)`` in and out."""

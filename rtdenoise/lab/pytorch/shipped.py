@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import timeit
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from rtdenoise.lab.pytorch.network import Forward
 from rtdenoise.lab.pytorch.operations import DEVICE
 from rtdenoise.methods.can.layers import banded, features, fine
 from rtdenoise.methods.can.spec import CanSpec
-from rtdenoise.methods.can.weights import Network
+from rtdenoise.methods.can.weights import BESIDE, Network
 from rtdenoise.typing import F32
 
 
@@ -69,7 +70,10 @@ def weight_names(spec: CanSpec) -> list[str]:
         return [*banded_form.shapes(spec), "skip"]
     layers = [f"{kind}{i}" for i in range(len(spec.dilations)) for kind in ("kernel", "bias")]
     behind = [f"fine{i}" for i in range(len(fine.shapes(spec.fine_channels)))]
-    return ["first_kernel", "first_bias", *layers, "last_kernel", "last_bias", "skip", *behind]
+    dense = ["first_kernel", "first_bias", *layers, "last_kernel", "last_bias", "skip", *behind]
+    if spec.over_bands is None:
+        return dense
+    return [*dense, "share", *(f"{BESIDE}{name}" for name in weight_names(spec.over_bands))]
 
 
 def row_scales(spec: CanSpec, name: str, n_in: int) -> F32:
@@ -90,6 +94,11 @@ def folded(spec: CanSpec, arrays: Sequence[F32]) -> dict[str, F32]:
     if spec.bands:
         shared = banded.folded(named, spec.banded_shapes(), spec.gates)
         return {**shared.arrays(), "skip": named["skip"]}
+    if spec.over_bands is not None:
+        n_beside = len(weight_names(spec.over_bands))
+        own = folded(replace(spec, beside=None), arrays[: -n_beside - 1])
+        beside = folded(spec.over_bands, arrays[-n_beside:])
+        return own | {"share": named["share"]} | {f"{BESIDE}{name}": array for name, array in beside.items()}
     share = np.float32(features.RESIDUAL_SCALE if spec.residual else 1.0)
     now = {}
     for name, array in named.items():
@@ -113,6 +122,9 @@ def unfolded(network: Network) -> list[F32]:
     if network.banded is not None and network.skip is not None:
         named = banded.unfolded(network.banded, spec.gates) | {"skip": network.skip}
         return [named[name] for name in weight_names(spec)]
+    if network.beside is not None and network.share is not None:
+        alone = replace(network, spec=replace(spec, beside=None), share=None, beside=None)
+        return [*unfolded(alone), network.share, *unfolded(network.beside)]
     assert network.first is not None and network.last is not None and network.skip is not None
     layers = [a for pair in zip(network.kernels, network.biases, strict=True) for a in pair]
     given = [*network.first, *layers, *network.last, network.skip, *network.fine]

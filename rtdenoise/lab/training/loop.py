@@ -15,6 +15,7 @@ from rtdenoise.errors import ModelError
 from rtdenoise.lab.data.batches import Batch
 from rtdenoise.lab.data.validation import scores
 from rtdenoise.lab.losses.terms import build_loss
+from rtdenoise.lab.network import banded_form
 from rtdenoise.lab.network.keras_network import build_network, import_keras
 from rtdenoise.lab.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from rtdenoise.lab.training.optimiser import build_optimiser
@@ -51,6 +52,8 @@ class Trainer(Run):
         self._strategy = strategy_for(settings.devices) if settings.devices > 1 else None
         with self._strategy.scope() if self._strategy else contextlib.nullcontext():
             self.network = build_network(settings.network, compute_dtype=settings.compute_dtype)
+            for layer in self.network.layers:
+                layer.trainable = settings.learns == "all" or layer.name in (banded_form.SHARE, banded_form.BESIDE)
             self.model = self._with_scale(keras)
             self.optimiser = build_optimiser(settings)
             self._loss = loss = build_loss(settings.loss)
@@ -104,7 +107,8 @@ class Trainer(Run):
         """Start a new run from another run's weights: new optimiser and schedule; the audio count continues.
 
         A network with a magnitude mask may initialise one with a complex mask, one without fine layers one with
-        them, and one with bands one with more channels, bands or layers: the new parts have no effect at first.
+        them, one with bands one with more channels, bands or layers, and a dense one over spectra one with layers
+        beside its stack: the new parts have no effect at first.
 
         Raises
         ------

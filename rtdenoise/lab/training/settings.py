@@ -19,6 +19,7 @@ RATE = 16000
 """In Hz: the only wideband rate for which PESQ and the perceptual losses are defined."""
 OPTIMISERS = ("adamw", "muon")
 _DTYPES = ("float32", "bfloat16")
+_LEARNS = ("all", "beside")
 _LEAST = {
     "workers": 0,
     "devices": 1,
@@ -71,6 +72,8 @@ class TrainSettings:
     compute_dtype : {"float32", "bfloat16"}
         Of the convolutions' inputs and kernels; float16 would need its loss scaled.  A network with bands computes
         in float32 whatever this says, but for the iteration of Muon.
+    learns : {"all", "beside"}
+        Which layers learn: all, or those over bands beside a dense stack alone, which stays as it was.
     teacher : str
         A trained network over spectra, by name or folder; "": none.  What it makes of the mixtures is the target
         of a share of the batches, see `rtdenoise.lab.data.lessons`.
@@ -108,6 +111,7 @@ class TrainSettings:
     decay_from: int = 0
     decay_steps: int = 0
     compute_dtype: str = "float32"
+    learns: str = "all"
     teacher: str = ""
     taught: float = 0.6
     lessons: int = 2500
@@ -141,10 +145,17 @@ class TrainSettings:
         if self.batch_size % self.devices:
             raise ConfigError(f"batch_size={self.batch_size} must be a multiple of devices={self.devices}")
         self._check_teacher()
+        self._check_learns()
         if not 0.0 <= self.ema < 1.0:
             raise ConfigError(f"ema={self.ema} must be at least 0 and below 1")
         if self.compute_dtype not in _DTYPES:
             raise ConfigError(f"compute_dtype={self.compute_dtype!r} must be one of {', '.join(_DTYPES)}")
+
+    def _check_learns(self) -> None:
+        if self.learns not in _LEARNS:
+            raise ConfigError(f"learns={self.learns!r} must be one of {', '.join(_LEARNS)}")
+        if self.learns == "beside" and self.network.beside is None:
+            raise ConfigError(f"learns=beside needs a network with layers beside a stack; {self.network.name} has none")
 
     def _check_teacher(self) -> None:
         if not isinstance(self.teacher, str):

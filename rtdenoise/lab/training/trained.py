@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -25,9 +26,10 @@ def differences(spec: CanSpec, facts: Mapping[str, Any]) -> dict[str, tuple[Any,
         From a checkpoint; runs that did not record their settings show no differences.
     """
     here = asdict(spec)
-    there = dict(facts.get("settings", {}).get("network", {}))
-    for key in {"dilations", "gates"} & set(there):
-        there[key] = tuple(there[key])  # JSON has only lists
+    there = copy.deepcopy(dict(facts.get("settings", {}).get("network", {})))
+    for part in (there, there["beside"] if there.get("beside") else {}):
+        for key in {"dilations", "gates"} & set(part):
+            part[key] = tuple(part[key])  # JSON has only lists
     skipped = _OF_USE | _NOT_READ.get(str(there.get("domain")), set())
     return {
         key: (there[key], value)

@@ -10,6 +10,7 @@ import numpy as np
 
 from rtdenoise.errors import ModelError
 from rtdenoise.lab.network import banded_form
+from rtdenoise.methods.can.spec import CanSpec
 
 
 def assign(variables: list[Any], arrays: list[Any], path: Path) -> None:
@@ -29,14 +30,16 @@ def assign(variables: list[Any], arrays: list[Any], path: Path) -> None:
 def widened(arrays: list[Any], network: Any) -> list[Any]:
     """Adapt arrays to a Keras network with more inputs or outputs, with fine layers, or with bands and more of them.
 
-    One with bands may have more channels and layers, too.  New parts are zero, or keep the network's initial values, so
-    that it computes the same.  The first array may have fewer rows, others fewer columns; `assign` rejects anything
-    else.
+    One with bands may have more channels and layers, too, and a dense one layers over bands beside its stack.  New
+    parts are zero, or keep the network's initial values, so that it computes the same.  The first array may have
+    fewer rows, others fewer columns; `assign` rejects anything else.
     """
     variables = network.weights
     for layer in network.layers:
         if layer.name == banded_form.LAYER:
             return banded_form.grown(layer.spec, arrays, np.random.default_rng(random.getrandbits(64)))
+        if layer.name == banded_form.BESIDE:
+            return _with_beside(arrays, [v.numpy() for v in variables], layer.spec)
     new = [v.numpy() for v in variables[len(arrays) :] if v.path.startswith("fine")]
     shapes = [tuple(v.shape) for v in variables]
     if len(arrays) + len(new) != len(shapes):
@@ -50,6 +53,15 @@ def widened(arrays: list[Any], network: Any) -> list[Any]:
             widths[axis] = (0, more)
         found.append(np.pad(array, widths) if more > 0 else array)
     return found
+
+
+def _with_beside(arrays: list[Any], now: list[Any], spec: CanSpec) -> list[Any]:
+    """Arrays for a network with layers beside its stack; `now`: its own; `spec`: of these layers."""
+    n_dense = len(now) - len(banded_form.shapes(spec)) - 2  # the skip connection, and what is kept of the stack
+    if len(arrays) == n_dense:
+        return [*arrays, now[n_dense], *banded_form.silent(spec, now[n_dense + 1 :])]
+    beside = banded_form.grown(spec, arrays[n_dense + 1 :], np.random.default_rng(random.getrandbits(64)))
+    return [*arrays[: n_dense + 1], *beside]
 
 
 def all_finite(arrays: list[Any]) -> bool:

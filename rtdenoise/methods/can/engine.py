@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from rtdenoise.errors import MissingExtraError, ModelError
-from rtdenoise.methods.can.layers.rings import RingMemory, plan_rings
+from rtdenoise.methods.can.layers.rings import RingMemory, plan_all, plan_rings
 from rtdenoise.methods.can.notices import no_notices
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.typing import F32
@@ -73,31 +73,32 @@ class LiteRtEngine:
             )
         self._inputs = {name: int(d["index"]) for name, d in inputs.items()}
         self._outputs = {name: int(d["index"]) for name, d in outputs.items()}
-        self._memory = RingMemory(spec, plan, streams)
+        self._memory = {prefix: RingMemory(*found, streams) for prefix, found in plan_all(spec).items()}
         self._silent = {n: np.zeros(s, np.float32) for n, s in expected.items() if n.startswith("past")}
         self._pasts: dict[str, F32] = dict(self._silent)
 
     def step(self, inputs: Mapping[str, F32]) -> Mapping[str, F32]:
         """See `StepEngine.step`."""
         set_tensor, get_tensor = self._interpreter.set_tensor, self._interpreter.get_tensor
-        self._memory.gather()
+        for prefix, memory in self._memory.items():
+            memory.gather()
+            set_tensor(self._inputs[f"{prefix}taps"], memory.taps)
         for name, array in inputs.items():
             set_tensor(self._inputs[name], array)
         for name, array in self._pasts.items():
             set_tensor(self._inputs[name], array)
-        if "taps" in self._inputs:
-            set_tensor(self._inputs["taps"], self._memory.taps)
         self._interpreter.invoke()
         answer = {name: get_tensor(index) for name, index in self._outputs.items()}
-        if "written" in answer:
-            self._memory.scatter(answer["written"])
+        for prefix, memory in self._memory.items():
+            memory.scatter(answer[f"{prefix}written"])
         for name in self._pasts:
             self._pasts[name] = answer[name]
         return answer
 
     def reset(self) -> None:
         """See `StepEngine.reset`."""
-        self._memory.reset()
+        for memory in self._memory.values():
+            memory.reset()
         self._pasts = dict(self._silent)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,25 @@ _LENGTHS, _SECONDS = ("hop", "frame", "span", "stride"), "_seconds"
 _RATE_HZ = 16000
 _WHOLE_TOLERANCE = 1e-3  # of a sample: seconds are written in decimal
 _DILATION_MAX = 1 << 20  # in rows; about a minute of samples at 16 kHz
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """Layers over bands beside a dense stack: they read the same inputs, and their outputs are added to the stack's.
+
+    Attributes
+    ----------
+    channels : int
+        Of each band.
+    bands : int
+    dilations, gates : tuple of int
+        As `CanSpec` has them.
+    """
+
+    channels: int
+    bands: int
+    dilations: tuple[int, ...]
+    gates: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +103,8 @@ class CanSpec:
         0: every layer reads all bins.
     gates : tuple of int
         Which layers of such a network, from 0 on, end in a gated mean over time.
+    beside : Beside, optional
+        Layers over bands beside the stack of a dense network over spectra.
     """
 
     name: str
@@ -107,6 +129,7 @@ class CanSpec:
     fine_channels: int = 0
     bands: int = 0
     gates: tuple[int, ...] = ()
+    beside: Beside | None = None
 
     def __post_init__(self) -> None:
         for key, allowed in _CHOICES.items():
@@ -127,6 +150,7 @@ class CanSpec:
             raise ConfigError(f"stride={self.stride} must divide hop={self.hop} and frame={self.frame}")
         self._check_spectra()
         self._check_bands()
+        self._check_beside()
         if self.domain != "wave" and not self.causal:
             raise ConfigError("causal=False is for the wave domain; frames and spectra are computed as a stream")
         if not self.causal and self.kernel % 2 == 0:
@@ -167,6 +191,38 @@ class CanSpec:
             )
         if sorted(set(self.gates)) != list(self.gates) or not set(self.gates) <= set(range(len(self.dilations))):
             raise ConfigError(f"gates={self.gates} must be layers from 0 to {len(self.dilations) - 1}, in order")
+
+    def _check_beside(self) -> None:
+        """Check the layers beside the stack."""
+        if self.beside is None:
+            return
+        if self.bands or self.mask != "complex" or not self.residual or self.mean_rows != 1:
+            raise ConfigError("beside needs a dense stack: mask='complex', residual=True, bands=0 and mean_rows=1")
+        if not self.beside.bands:
+            raise ConfigError("beside needs bands")
+        try:
+            self._apart()
+        except ConfigError as error:
+            raise ConfigError(f"beside: {error}") from error
+
+    @property
+    def over_bands(self) -> CanSpec | None:
+        """The layers whose weights all bands share, as a network of their own; None if there are none."""
+        return self if self.bands else self._apart()
+
+    def _apart(self) -> CanSpec | None:
+        if self.beside is None:
+            return None
+        of = self.beside
+        return replace(
+            self,
+            beside=None,
+            fine_channels=0,
+            channels=of.channels,
+            bands=of.bands,
+            dilations=of.dilations,
+            gates=of.gates,
+        )
 
     @property
     def width(self) -> int:
@@ -243,9 +299,10 @@ class CanSpec:
         inner = k * c * c * (len(self.dilations) - (self.domain == "wave"))
         first = k * c if self.domain == "wave" else self.n_inputs * c
         rows_per_second = self.sample_rate * self.rows_per_hop // self.hop
+        beside = self._apart()
         return (
             first + inner + self.n_outputs * c + fine.multiplications(self.n_bins, self.fine_channels)
-        ) * rows_per_second
+        ) * rows_per_second + (0 if beside is None else beside.multiplications_per_second)
 
     def banded_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the weights of a network whose weights all bands share."""
@@ -260,7 +317,7 @@ class CanSpec:
         for key, value in asdict(self).items():
             if key in _LENGTHS:
                 values[f"{key}{_SECONDS}"] = value / self.sample_rate
-            elif key not in ("bands", "gates") or self.bands:
+            elif (key not in ("bands", "gates") or self.bands) and (key != "beside" or self.beside):
                 values[key] = value
         return json.dumps(values, indent=2) + "\n"
 
@@ -284,16 +341,27 @@ def spec_from_mapping(values: dict[str, Any]) -> CanSpec:
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ConfigError(f"unknown key {unknown[0]!r} in a network specification; known are {', '.join(known)}")
-    listed = {}
-    for key in ("dilations", "gates"):
-        try:
-            listed[key] = tuple(int(n) for n in values.get(key, ()))
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ConfigError(f"{key}={values[key]!r} must be whole numbers") from error
+    values = _listed(values)
+    beside = values.get("beside")
     try:
-        return CanSpec(**{**values, **listed})
+        if isinstance(beside, Mapping):
+            values["beside"] = Beside(**_listed(dict(beside)))
+        elif beside is not None:
+            raise ConfigError(f"beside={beside!r} must have channels, bands and dilations")
+        return CanSpec(**values)
     except TypeError as error:
         raise ConfigError(f"incomplete network specification: {error}") from error
+
+
+def _listed(values: dict[str, Any]) -> dict[str, Any]:
+    """Replace lists of whole numbers by tuples."""
+    found = dict(values)
+    for key in ("dilations", "gates"):
+        try:
+            found[key] = tuple(int(n) for n in values.get(key, ()))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ConfigError(f"{key}={values[key]!r} must be whole numbers") from error
+    return found
 
 
 def _in_samples(values: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from rtdenoise.methods.can.layers.banded import Banded
 from rtdenoise.methods.can.layers.low_rates import Changes
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.typing import F32
+
+BESIDE = "beside_"
+"""Before the names of arrays of layers beside a stack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,10 @@ class Network:
         Layers after the stack, see `rtdenoise.methods.can.layers.fine.shapes`; empty without them.
     banded : Banded, or None
         The weights of a network whose weights all bands share, but for `skip`: it has none of the layers above.
+    share : (n_outputs,) float32, or None
+        What is kept of the outputs of a stack that has layers over bands beside it.
+    beside : Network, or None
+        These layers, as a network of their own (`CanSpec.over_bands`).
     above : Head, or None
         What decides about bins above the network's; kept in a file of its own, and not among the `arrays`.
     """
@@ -52,6 +60,8 @@ class Network:
     fine: tuple[F32, ...] = ()
     banded: Banded | None = None
     above: Head | None = None
+    share: F32 | None = None
+    beside: Network | None = None
 
     def __post_init__(self) -> None:
         spec = self.spec
@@ -64,6 +74,10 @@ class Network:
         expected += [(spec.n_inputs, c), (c,)] if spec.domain != "wave" else []
         expected += [(2, spec.n_bins)] if spec.domain == "spectral" else []
         expected += fine.shapes(spec.fine_channels)
+        if spec.beside is not None:
+            over_bands = spec.over_bands
+            assert over_bands is not None
+            expected += [(spec.n_outputs,), *over_bands.banded_shapes().values(), (2, spec.n_bins)]
         self._check(expected)
 
     def _check(self, expected: list[tuple[int, ...]]) -> None:
@@ -78,7 +92,8 @@ class Network:
         skip = [] if self.skip is None else [self.skip]
         shared = [] if self.banded is None else list(self.banded.arrays().values())
         dense = [*self.kernels, *self.biases, *(self.last or ()), *(self.first or ())]
-        return [*dense, *skip, *self.fine, *shared]
+        beside = [] if self.share is None or self.beside is None else [self.share, *self.beside.arrays()]
+        return [*dense, *skip, *self.fine, *shared, *beside]
 
     @property
     def n_weights(self) -> int:
@@ -122,7 +137,11 @@ def from_keras(spec: CanSpec, model: Any) -> Network:
     kernel, bias_ = arrays("output")
     skip = arrays("skip")[0] if spec.domain == "spectral" else None
     behind = _fine(spec, [a for name in _fine_names(spec) for a in arrays(name)])
-    return Network(spec, first, tuple(kernels), tuple(biases), (kernel, bias_), skip, behind)
+    network = Network(replace(spec, beside=None), first, tuple(kernels), tuple(biases), (kernel, bias_), skip, behind)
+    if spec.over_bands is None:
+        return network
+    beside = _with_bands(spec.over_bands, arrays("beside"))
+    return replace(network, spec=spec, share=arrays("share")[0], beside=beside)
 
 
 def _with_bands(spec: CanSpec, arrays: list[F32]) -> Network:
@@ -183,7 +202,9 @@ def rounded(network: Network) -> Network:
     behind = tuple(_round(a) for a in network.fine)
     biases = tuple(_round(a) for a in network.biases)
     shared = None if network.banded is None else network.banded.rounded()
-    return Network(spec, first, kernels, biases, last, skip, behind, shared, network.above)
+    share = None if network.share is None else _round(network.share)
+    beside = None if network.beside is None else rounded(network.beside)
+    return Network(spec, first, kernels, biases, last, skip, behind, shared, network.above, share, beside)
 
 
 def _round(array: F32) -> F32:
@@ -192,6 +213,13 @@ def _round(array: F32) -> F32:
 
 def weights_as_bytes(network: Network) -> bytes:
     """Return an ``.npz`` file with 16-bit weights; exact for a `rounded` network."""
+    file = io.BytesIO()
+    np.savez(file, **{name: a.astype(np.float16) for name, a in _named(network).items()})  # type: ignore[arg-type]  # numpy stubs
+    return file.getvalue()
+
+
+def _named(network: Network) -> dict[str, F32]:
+    """All weights by their names in the file."""
     named = {f"kernel{i}": a for i, a in enumerate(network.kernels)}
     named |= {f"bias{i}": a for i, a in enumerate(network.biases)}
     if network.last is not None:
@@ -202,9 +230,10 @@ def weights_as_bytes(network: Network) -> bytes:
         named["skip"] = network.skip
     named |= {f"fine{i}": a for i, a in enumerate(network.fine)}
     named |= {} if network.banded is None else network.banded.arrays()
-    file = io.BytesIO()
-    np.savez(file, **{name: a.astype(np.float16) for name, a in named.items()})  # type: ignore[arg-type]  # numpy stubs
-    return file.getvalue()
+    if network.share is not None and network.beside is not None:
+        named |= {"share": network.share}
+        named |= {f"{BESIDE}{name}": array for name, array in _named(network.beside).items()}
+    return named
 
 
 def load_weights(
@@ -239,17 +268,25 @@ def load_weights(
             named, spec = changes.applied_to(named), changes.specified(spec)
         skip = named["skip"] if spec.domain == "spectral" else None
         if spec.bands:
-            shared = Banded(**{name: named[name] for name in spec.banded_shapes()})
-            return Network(spec, None, (), (), None, skip, banded=shared)
+            return _over_bands(spec, named)
         n = len(spec.dilations)
         first = (named["first_kernel"], named["first_bias"]) if spec.domain != "wave" else None
         kernels = tuple(named[f"kernel{i}"] for i in range(n))
         biases = tuple(named[f"bias{i}"] for i in range(n))
         behind = tuple(named[f"fine{i}"] for i in range(len(fine.shapes(spec.fine_channels))))
-        return Network(spec, first, kernels, biases, (named["last_kernel"], named["last_bias"]), skip, behind)
+        share, beside = None, None
+        if spec.over_bands is not None:
+            share, beside = named["share"], _over_bands(spec.over_bands, named, BESIDE)
+        last = named["last_kernel"], named["last_bias"]
+        return Network(spec, first, kernels, biases, last, skip, behind, share=share, beside=beside)
     except KeyError as error:
         raise ModelError(f"{path}: does not fit the specification {spec.name!r} (no array {error})") from error
     except ModelError:
         raise
     except Exception as error:  # zipfile and numpy raise many types for a damaged file
         raise ModelError(f"{path}: cannot be read as weights ({error})") from error
+
+
+def _over_bands(spec: CanSpec, named: Mapping[str, F32], prefix: str = "") -> Network:
+    shared = Banded(**{name: named[prefix + name] for name in spec.banded_shapes()})
+    return Network(spec, None, (), (), None, named[f"{prefix}skip"], banded=shared)

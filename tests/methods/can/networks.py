@@ -9,7 +9,7 @@ import numpy as np
 
 from rtdenoise.methods.can.layers import above, fine
 from rtdenoise.methods.can.layers.banded import Banded
-from rtdenoise.methods.can.spec import CanSpec
+from rtdenoise.methods.can.spec import Beside, CanSpec
 from rtdenoise.methods.can.weights import Network, rounded
 
 SMALL = {
@@ -104,7 +104,32 @@ BANDED = {
 }
 """Networks whose weights all bands share."""
 
-ALL = SMALL | BANDED
+BESIDE = {
+    "beside": CanSpec(
+        name="beside",
+        domain="spectral",
+        channels=12,
+        dilations=(1, 2),
+        residual=True,
+        mask="complex",
+        mask_power=0.8,
+        fine_channels=12,
+        beside=Beside(channels=16, bands=8, dilations=(1, 2, 3), gates=(1,)),
+    ),
+    "beside, no overlap": CanSpec(
+        name="beside, no overlap",
+        domain="spectral",
+        channels=8,
+        dilations=(4,),
+        residual=True,
+        mask="complex",
+        span=128,
+        beside=Beside(channels=48, bands=4, dilations=(1,)),
+    ),
+}
+"""Networks with layers over bands beside a dense stack."""
+
+ALL = SMALL | BANDED | BESIDE
 
 
 def noise(n: int, seed: int = 0) -> np.ndarray:
@@ -134,7 +159,12 @@ def random_network(name: str) -> Network:
     skip = matrix(2, spec.n_bins) if spec.domain == "spectral" else None
     last = (matrix(c, spec.n_outputs), bias(spec.n_outputs))
     behind = tuple(bias(*shape) if len(shape) == 1 else matrix(*shape) for shape in fine.shapes(spec.fine_channels))
-    return rounded(Network(spec, first, kernels, tuple(bias(c) for _ in widths), last, skip, behind))
+    share, beside = None, None
+    if spec.over_bands is not None:
+        share = rng.uniform(0.3, 0.7, spec.n_outputs).astype(np.float32)
+        beside = random_banded(spec.over_bands)
+    biases = tuple(bias(c) for _ in widths)
+    return rounded(Network(spec, first, kernels, biases, last, skip, behind, share=share, beside=beside))
 
 
 def random_banded(spec: CanSpec) -> Network:

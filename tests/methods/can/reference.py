@@ -303,10 +303,13 @@ def whole_signal(network: Network, signal: np.ndarray, framing: Framing | None =
         shrunk = heard * np.exp(features.SHRINK * log_power)
         rows = np.concatenate([rows, shrunk.real, shrunk.imag], -1)
     outputs = stack(network, rows)
-    around = heights[0] * network.skip[0] + heights[1] * network.skip[1]
-    logits = outputs[:, :n] + around
+    logits = outputs[:, :n] + heights[0] * network.skip[0] + heights[1] * network.skip[1]
     if spec.fine_channels:
         logits = logits + fine_layers(network, [logits, log_power, *heights])
+    if network.beside is not None:
+        more, skip = banded(network.beside, rows)[0], network.beside.skip
+        outputs = network.share * np.concatenate([logits, outputs[:, n:]], -1) + more
+        logits = outputs[:, :n] + heights[0] * skip[0] + heights[1] * skip[1]
     gain_min = 10 ** (spec.gain_min_db / 20)
     mask = np.maximum((1 / (1 + np.exp(-logits))) ** spec.mask_power, gain_min)
     if spec.mask == "complex":

@@ -1,4 +1,4 @@
-"""Networks whose weights all bands share, in compiled code: against their twin, and the laws of a stream."""
+"""Layers whose weights all bands share, alone and beside a stack, compiled: their twin, and the laws of a stream."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from rtdenoise.methods.can.spec import load_spec, spec_from_mapping
 from rtdenoise.methods.can.streaming import build_can
 from rtdenoise.methods.can.weights import weights_as_bytes
 from tests.methods.can import reference
-from tests.methods.can.networks import BANDED, lively, network_with_head, random_network, stream
-from tests.methods.can.tolerances import CAN_EXACT_ATOL
+from tests.methods.can.networks import BANDED, BESIDE, lively, network_with_head, random_network, stream
+from tests.methods.can.tolerances import CAN_EXACT_ATOL, compiled_atol
 
 RATE = 16000
 
 
-@pytest.fixture(params=sorted(BANDED))
+@pytest.fixture(params=sorted(BANDED | BESIDE))
 def network(request):
     return random_network(request.param)
 
@@ -36,7 +36,7 @@ def test_the_output_is_that_of_the_twin(network, rate):
     signal = lively(60 * denoiser.hop)
     expected = reference.whole_signal(network, signal, framing_at(network.spec, rate, network.spec.span))
     found = stream(denoiser, signal)
-    assert_allclose(found, expected, atol=CAN_EXACT_ATOL)
+    assert_allclose(found, expected, atol=compiled_atol(network.spec))
     assert np.abs(found - signal).max() > 0.01
     denoiser.reset()
     assert_array_equal(stream(denoiser, signal), found)
@@ -89,8 +89,8 @@ def test_a_model_folder_gives_the_network_back(network, tmp_path):
     write_files(tmp_path, {SPEC: network.spec.as_json().encode(), WEIGHTS: weights_as_bytes(network)})
     model = open_model(tmp_path)
     assert load_spec(tmp_path / SPEC) == network.spec
-    for name, array in model.network().banded.arrays().items():
-        assert_array_equal(array, getattr(network.banded, name))
+    for array, expected in zip(model.network().arrays(), network.arrays(), strict=True):
+        assert_array_equal(array, expected)
     signal = lively(10 * network.spec.hop)
     assert_array_equal(stream(build_can(tmp_path), signal), stream(CompiledCan(network), signal))
     for choice, missing in (({"engine": "litert"}, "no model.tflite.*'numba'"), ({"precision": "int8"}, "float only")):
@@ -99,6 +99,72 @@ def test_a_model_folder_gives_the_network_back(network, tmp_path):
     write_files(tmp_path, {SPEC: network.spec.as_json().encode(), WEIGHTS: weights_as_bytes(random_network("complex"))})
     with pytest.raises(ModelError, match="does not fit the specification"):
         open_model(tmp_path).network()
+
+
+def test_layers_beside_a_stack_are_heard():
+    """Without them, and with all of the stack's outputs kept, it is the stack's network."""
+    network = random_network("beside")
+    alone = replace(network, spec=replace(network.spec, beside=None), share=None, beside=None)
+    none = {"decoder", "output_offset"}
+    silent = {n: a * 0 if n in none else a for n, a in network.beside.banded.arrays().items()}
+    beside = replace(network.beside, banded=replace(network.beside.banded, **silent), skip=network.beside.skip * 0)
+    signal = lively(40 * network.spec.hop)
+    expected = stream(CompiledCan(alone), signal)
+    nothing = replace(network, share=np.ones_like(network.share), beside=beside)
+    assert_array_equal(stream(CompiledCan(nothing), signal), expected)
+    assert np.abs(stream(CompiledCan(network), signal) - expected).max() > 0.01
+    for part in (replace(network, share=np.ones_like(network.share)), replace(network, beside=beside)):
+        assert np.abs(stream(CompiledCan(part), signal) - stream(CompiledCan(network), signal)).max() > 1e-3
+
+
+def test_speech_presence_is_told_from_what_both_found():
+    """The gain of the record is the one that was applied, but for the layers after the stack."""
+    network = random_network("beside, no overlap")
+    denoiser = CompiledCan(network)
+    signal = lively(30 * denoiser.hop)
+    stream(denoiser, signal)
+    found, kept = denoiser.presence_features(), denoiser._stream[0]["gain"]
+    weights, state = denoiser._weights[0], denoiser._stream[0]
+    newest, n = state["newest"], kept.size
+    heights = state["heights"][newest]
+    logits = state["outputs"][newest, :n] + (heights * network.skip).sum(0)
+    logits = network.share[:n] * logits + state["banded_outputs"][newest, :n] + (heights * network.beside.skip).sum(0)
+    expected = np.maximum((1 / (1 + np.exp(-logits))) ** weights["mask_power"], state["gain_min"])
+    assert_allclose(kept, expected, rtol=1e-3)
+    with_share = replace(network, share=np.zeros_like(network.share))
+    other = CompiledCan(with_share)
+    stream(other, signal)
+    assert not np.allclose(other.presence_features(), found)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"beside": 3}, "beside=3 must have channels, bands and dilations"),
+        ({"beside": {"channels": 16, "bands": 8}}, "dilations=.. must be one or more|incomplete"),
+        ({"beside": {"channels": 16, "bands": 0, "dilations": [1]}}, "beside needs bands"),
+        ({"beside": {"channels": 16, "bands": 6, "dilations": [1]}}, "beside: bands=6, channels=16"),
+        ({"beside": {"channels": 16, "bands": 8, "dilations": ["a"]}}, "must be whole numbers"),
+        ({"beside": {"channels": 16, "bands": 8, "dilations": [1], "gates": [1]}}, "beside: gates="),
+        ({"beside": {"channels": 16, "bands": 8, "dilations": [1], "depth": 1}}, "depth"),
+        ({"mean_rows": 2}, "beside needs a dense stack: .* mean_rows=1"),
+        ({"mask": "magnitude"}, "beside needs a dense stack"),
+        ({"bands": 8, "channels": 16, "fine_channels": 0}, "beside needs a dense stack"),
+    ],
+)
+def test_what_cannot_stand_beside_a_stack_is_refused_in_one_line(change, message):
+    values = json.loads(BESIDE["beside"].as_json())
+    with pytest.raises(ConfigError, match=message) as error:
+        spec_from_mapping(values | change)
+    assert "\n" not in str(error.value)
+
+
+def test_the_cost_of_both_is_the_sum():
+    spec = BESIDE["beside"]
+    alone = replace(spec, beside=None)
+    assert spec.over_bands.width == 8 * 16
+    both = alone.multiplications_per_second + spec.over_bands.multiplications_per_second
+    assert spec.multiplications_per_second == both
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests.methods.can.networks import ALL, random_network
 
 
 def test_json_round_trip(tmp_path):
-    for spec in SPECS.values():
+    for spec in (SPECS | ALL).values():
         (tmp_path / "spec.json").write_text(spec.as_json())
         assert load_spec(tmp_path / "spec.json") == spec
 

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from rtdenoise.kernels import eight_bits
 from rtdenoise.kernels.elementary import exponential
 from rtdenoise.kernels.jit import kernel, kernel_apart
 from rtdenoise.kernels.product import ROWS, add_product, padded_width, set_product, set_products
 from rtdenoise.methods.can.layers import banded
 from rtdenoise.methods.can.layers.banded import Banded
+from rtdenoise.methods.can.layers.rings import plan_rings
 from rtdenoise.methods.can.spec import CanSpec
 from rtdenoise.typing import F32, Record
 
@@ -22,11 +24,13 @@ _STRIDE, _BEFORE, _KINDS, _OUTPUTS = banded.STRIDE, banded.BEFORE, banded.KINDS,
 _WIDTH = 2 * _STRIDE  # bins that a group reads
 _REACH = 4  # groups from which the bins of one are written
 _INNER, _FIRST, _LAST = range(3)  # decoders: of groups, of the first, and of what the last adds above all of them
+_RINGS = ("bases", "lengths", "dilations")
 _ZERO, _ONE = np.float32(0), np.float32(1)
 
 
-def banded_weights(spec: CanSpec) -> list[tuple[Any, ...]]:
+def banded_weights(network: CanSpec) -> list[tuple[Any, ...]]:
     """Fields of the weights; of size 0 without bands."""
+    spec = network.over_bands or network
     there, c = int(spec.bands > 0), spec.channels
     shapes = spec.banded_shapes()
     del shapes["gates"]
@@ -35,11 +39,21 @@ def banded_weights(spec: CanSpec) -> list[tuple[Any, ...]]:
     shapes["entry"] = _KINDS, _WIDTH, c
     shapes["decoder"] = 3, _REACH * c, padded_width(_STRIDE * _OUTPUTS)
     found: list[tuple[Any, ...]] = [(f"banded_{name}", "f4", (there * n[0], *n[1:])) for name, n in shapes.items()]
-    return [*found, ("banded_gate", "i8", (there * len(spec.dilations),))]
+    tables = [(f"banded_{name}", "i8", (there * len(spec.dilations),)) for name in ("gate", *_RINGS)]
+    beside = network.beside is not None
+    return [
+        *found,
+        *tables,
+        ("banded_skip", "f4", (beside * 2, spec.n_bins)),
+        ("share", "f4", (beside * spec.n_outputs,)),
+    ]
 
 
 def fill_banded(weights: Any, found: Banded, spec: CanSpec) -> None:
-    """Set the fields of `banded_weights`."""
+    """Set the fields of `banded_weights` but for those that join the layers to a stack; `spec` is of layers apart."""
+    plan = plan_rings(spec)
+    weights["banded_bases"], weights["banded_lengths"] = plan.bases, plan.lengths
+    weights["banded_dilations"] = spec.dilations
     arrays = found.arrays()
     entry, decoder, gates = arrays.pop("entry"), arrays.pop("decoder"), arrays.pop("gates")
     for name, array in arrays.items():
@@ -64,9 +78,14 @@ def _decoders(decoder: F32) -> F32:
     return np.stack([own + below, own, below]).reshape(3, -1, _OUTPUTS * _STRIDE)
 
 
-def banded_memory(spec: CanSpec) -> list[tuple[Any, ...]]:
-    """Fields of what the layers remember, ``banded_means``, and write."""
+def banded_memory(network: CanSpec, hops: int) -> list[tuple[Any, ...]]:
+    """Fields of what the layers remember, ``banded_means`` and, beside a stack, ``banded_slots``, and write.
+
+    `hops`: how many go through the stack together.
+    """
+    spec, beside = network.over_bands or network, int(network.beside is not None)
     n, bands, c = banded.groups(spec.n_bins), spec.bands, spec.channels
+    slots = beside * plan_rings(spec).n_slots
     there, out = int(bands > 0), padded_width(_STRIDE * _OUTPUTS)
     return [
         ("banded_means", "f4", (there * len(spec.gates), bands * c)),
@@ -78,30 +97,34 @@ def banded_memory(spec: CanSpec) -> list[tuple[Any, ...]]:
         ("banded_taps", "f4", (there * spec.kernel, bands * c)),
         ("banded_found", "f4", (2, bands, c)),
         ("banded_point", "f4", (bands, c)),
+        ("banded_slots", "f4", (slots, beside * bands * c)),
+        ("banded_rows", "f4", (beside * bands * c,)),
+        ("banded_outputs", "f4", (beside * hops, eight_bits.padded(spec.n_outputs))),
     ]
 
 
 @kernel
-def run_banded(weights: Record, state: Record, slots: F32, n: int) -> None:
-    """Run the network for one hop.
+def run_banded(inputs: F32, step: int, weights: Record, state: Record, slots: F32, rows: F32, outputs: F32) -> None:
+    """Run the layers for one hop.
 
     Parameters
     ----------
+    inputs : (5 * n_bins,) float32, read
+    step : int
+        Number of the hop.
     weights : record with `banded_weights`, read
     state : record with `banded_memory`, read and written
-        Reads row `n` of ``inputs``; writes row `n` of ``rows``, those after the last layer, and of ``outputs``; counts
-        ``step``.
     slots : (n_slots, width) float32, read and written
         The rings of all layers.
-    n : int
+    rows : (width,) float32, written
+        Those after the last layer.
+    outputs : (3 * n_bins and more,) float32, written
     """
-    rows = state.rows[n]
-    enter(state.inputs[n], weights, state, rows)
+    enter(inputs, weights, state, rows)
     for index in range(weights.banded_gate.size):
-        convolve(weights, index, state, slots, rows)
+        convolve(weights, index, step, state, slots, rows)
         mix(weights, index, state, rows)
-    leave(weights, state, rows, state.outputs[n])
-    state.step += 1
+    leave(weights, state, rows, outputs)
 
 
 @kernel
@@ -129,11 +152,11 @@ def scale(inputs: F32, factors: F32, terms: F32, image: F32) -> None:
 
 
 @kernel
-def convolve(weights: Record, index: int, state: Record, slots: F32, rows: F32) -> None:
+def convolve(weights: Record, index: int, step: int, state: Record, slots: F32, rows: F32) -> None:
     """Add to the rows what a layer's convolution over time gives, and store them in its ring."""
     found, taps, gate = state.banded_found, state.banded_taps, weights.banded_gate[index]
     lanes, c = taps.shape[1], found.shape[2]
-    gather(weights, index, state.step, slots, rows, taps)
+    gather(weights, index, step, slots, rows, taps)
     flat, values = taps.reshape(taps.size), found[0].reshape(lanes)
     if gate < 0:
         set_products(flat, c, lanes, weights.banded_values[index], found[:1])
@@ -148,7 +171,8 @@ def convolve(weights: Record, index: int, state: Record, slots: F32, rows: F32) 
 @kernel_apart
 def gather(weights: Record, index: int, step: int, slots: F32, rows: F32, taps: F32) -> None:
     """Collect the rows that a layer reads, oldest first: (kernel, lanes) float32, written; store these in its ring."""
-    base, length, dilation = weights.bases[index], weights.lengths[index], weights.dilations[index]
+    base, length = weights.banded_bases[index], weights.banded_lengths[index]
+    dilation = weights.banded_dilations[index]
     past, lanes = taps.shape[0] - 1, taps.shape[1]
     for tap in range(past):
         source, to = slots[base + (step - (past - tap) * dilation) % length], taps[tap]

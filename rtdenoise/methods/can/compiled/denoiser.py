@@ -102,6 +102,9 @@ class CompiledCan:
         n, newest = stream["gain"].size, stream["newest"]
         outputs, heights = stream["outputs"][newest], stream["heights"][newest]
         logits = outputs[:n] + heights[0] * weights["skip"][0] + heights[1] * weights["skip"][1]
+        if weights["share"].size:
+            beside, skip = stream["banded_outputs"][newest], weights["banded_skip"]
+            logits = weights["share"][:n] * logits + beside[:n] + heights[0] * skip[0] + heights[1] * skip[1]
         gain = np.exp(-weights["mask_power"] * np.logaddexp(np.float32(0.0), -logits))
         power, into = np.exp(stream["inputs"][newest, :n]), pooling(n, self._network_rate)
         ratio = (power * gain * gain) @ into + _TINY

@@ -134,11 +134,13 @@ def write_block(out: F32, weights: Record, state: Record, frame: Record) -> None
 
 @kernel
 def decide(weights: Record, state: Record) -> None:
-    """Compute the logits of the gain, in ``gain``, from what the stack found for the newest hop."""
+    """Compute the logits of the gain, in ``gain``, and the rotation from what the layers found for the newest hop."""
     newest = state.newest
-    propose(state.outputs[newest], state.heights[newest], weights, state.gain)
+    propose(state.outputs[newest], state.heights[newest], weights.skip, state.gain)
     if state.fine_rows.size > 0:
         refine(state.inputs[newest], state.heights[newest], weights, state)
+    if weights.share.size > 0:
+        join(state.banded_outputs[newest], state.heights[newest], weights, state.outputs[newest], state.gain)
 
 
 @kernel_apart
@@ -190,9 +192,10 @@ def stack(weights: Record, state: Record, slots: F32, n_now: int) -> None:
     n_now : int
         Number of hops, no more than ``inputs`` has rows.
     """
-    if weights.banded_gate.size > 0:
+    if weights.dilations.size == 0:
         for n in range(n_now):
-            run_banded(weights, state, slots, n)
+            run_banded(state.inputs[n], state.step + n, weights, state, slots, state.rows[n], state.outputs[n])
+        state.step += n_now
         return
     inputs, rows, taps, layer, outputs = state.inputs, state.rows, state.taps, state.layer, state.outputs
     numbers, steps = state.numbers, state.steps
@@ -205,7 +208,19 @@ def stack(weights: Record, state: Record, slots: F32, n_now: int) -> None:
         for n in range(n_now):
             add_layer(weights, layer[n], rows[n])
     dense(rows, weights.last, weights.last_scale, weights.last_bias, outputs, numbers, steps, n_now)
+    run_beside(weights, state, n_now)
     state.step += n_now
+
+
+@kernel
+def run_beside(weights: Record, state: Record, n_now: int) -> None:
+    """Run the layers beside the stack, if there are any, over the hops in ``inputs``: writes ``banded_outputs``."""
+    if weights.share.size > 0:
+        for n in range(n_now):
+            run_banded(
+                state.inputs[n], state.step + n, weights, state, state.banded_slots, state.banded_rows,
+                state.banded_outputs[n],
+            )  # fmt: skip
 
 
 @kernel
@@ -253,11 +268,30 @@ def add_layer(weights: Record, layer: F32, rows: F32) -> None:
 
 
 @kernel_apart
-def propose(outputs: F32, heights: F32, weights: Record, gain: F32) -> None:
-    """Write the logits of the gain: (n_outputs,) and (2, n_bins) float32, read; (n_bins,) float32, written."""
-    skip = weights.skip
+def propose(outputs: F32, heights: F32, skip: F32, gain: F32) -> None:
+    """Write the logits of the gain: (n_outputs,) and twice (2, n_bins) float32, read; (n_bins,) float32, written."""
     for k in range(gain.size):
         gain[k] = outputs[k] + heights[0, k] * skip[0, k] + heights[1, k] * skip[1, k]
+
+
+@kernel_apart
+def join(beside: F32, heights: F32, weights: Record, outputs: F32, gain: F32) -> None:
+    """Add what the layers beside the stack found to the share that is kept of what the stack did.
+
+    Parameters
+    ----------
+    beside : (n_outputs,) float32, read
+    heights : (2, n_bins) float32, read
+    weights : record, read
+    outputs : (n_outputs,) float32, read and written
+        The rotation alone; what the stack found for the gain stays, for `Reading`.
+    gain : (n_bins,) float32, read and written
+    """
+    n, share, skip = gain.size, weights.share, weights.banded_skip
+    for k in range(n):
+        gain[k] = share[k] * gain[k] + (beside[k] + heights[0, k] * skip[0, k] + heights[1, k] * skip[1, k])
+    for k in range(n, share.size):
+        outputs[k] = share[k] * outputs[k] + beside[k]
 
 
 @kernel_apart

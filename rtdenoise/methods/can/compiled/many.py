@@ -23,6 +23,7 @@ from rtdenoise.methods.can.compiled.hop import (
     gather,
     read_block,
     read_spectrum,
+    run_beside,
     stack,
     write_block,
 )
@@ -78,7 +79,7 @@ def hops_of_each(
             read_block(blocks[i, start : start + hop_samples], streams[n], opened(frames[n]), heard)
             state = streams[n]
             read_spectrum(state.spectrum, inputs[i], state.heights[0], weight, state)
-        if weight.banded_gate.size > 0:
+        if weight.dilations.size == 0:
             for i in range(chosen.size):
                 n = chosen[i]
                 streams[n].inputs[0] = inputs[i]
@@ -123,8 +124,9 @@ def stack_each(
     dense(rows, weight.last, weight.last_scale, weight.last_bias, outputs, numbers, steps, n_now)
     for i in range(chosen.size):
         state = streams[chosen[i]]
-        state.step += 1
         state.inputs[0], state.rows[0], state.outputs[0] = inputs[i], rows[i], outputs[i]
+        run_beside(weight, state, 1)
+        state.step += 1
 
 
 class CompiledStreams:

@@ -56,9 +56,9 @@ def _weights_dtype(spec: CanSpec) -> np.dtype[Any]:
             ("last_scale", "f4", (dense * out,)),
             ("last_bias", "f4", (dense * out,)),
             ("skip", "f4", (2, n)),
-            ("bases", "i8", (layers,)),
-            ("lengths", "i8", (layers,)),
-            ("dilations", "i8", (layers,)),
+            ("bases", "i8", (dense * layers,)),
+            ("lengths", "i8", (dense * layers,)),
+            ("dilations", "i8", (dense * layers,)),
             *_fine_weights(spec),
             *banded_weights(spec),
             *head_weights(wide),
@@ -111,7 +111,7 @@ def _stream_dtype(spec: CanSpec) -> np.dtype[Any]:
             *voiced_fields(n),
             *band_fields(n),
             *_fine_memory(spec),
-            *banded_memory(spec),
+            *banded_memory(spec, hops),
             *head_memory(),
             ("clarity_smoothing", "f4"),
             ("gain_min", "f4"),
@@ -129,7 +129,7 @@ def slots_shape(spec: CanSpec) -> tuple[int, int]:
     return plan_rings(spec).n_slots, padded(spec.width)
 
 
-def _beside(spec: CanSpec) -> int:
+def _wide_groups(spec: CanSpec) -> int:
     """Groups of bins, zero-padded at both ends, of the layers after the stack; 0 without them."""
     return int(spec.fine_channels > 0) * (_fine_groups(spec) + 2 * fine.REACH)
 
@@ -154,11 +154,11 @@ def _fine_weights(spec: CanSpec) -> list[tuple[Any, ...]]:
 
 def _fine_memory(spec: CanSpec) -> list[tuple[Any, ...]]:
     """Fields of what those layers remember and write."""
-    c, beside = padded_width(spec.fine_channels), _beside(spec)
+    c, wide = padded_width(spec.fine_channels), _wide_groups(spec)
     return [
-        ("fine_frames", "f4", (fine.FRAMES, beside * fine.N_INPUTS)),
+        ("fine_frames", "f4", (fine.FRAMES, wide * fine.N_INPUTS)),
         ("fine_found", "f4", (int(c > 0), _fine_groups(spec), c)),
-        ("fine_rows", "f4", (2, beside * c)),
+        ("fine_rows", "f4", (2, wide * c)),
     ]
 
 
@@ -173,8 +173,9 @@ def packed_weights(network: Network) -> np.ndarray:
         _fill_dense(weights, network)
     else:
         fill_banded(weights, network.banded, spec)
-    plan = plan_rings(spec)
-    weights["bases"], weights["lengths"], weights["dilations"] = plan.bases, plan.lengths, spec.dilations
+    if network.beside is not None:
+        _fill_beside(weights, network.beside)
+        weights["share"] = network.share
     weights["slope"], weights["residual"] = spec.slope, spec.residual
     weights["complex_mask"], weights["mask_power"] = spec.mask == "complex", spec.mask_power
     weights["mean_step"] = features.MEAN_STEP / spec.mean_rows
@@ -186,8 +187,15 @@ def packed_weights(network: Network) -> np.ndarray:
     return packed
 
 
+def _fill_beside(weights: Any, beside: Network) -> None:
+    assert beside.banded is not None  # it has nothing else
+    fill_banded(weights, beside.banded, beside.spec)
+    weights["banded_skip"] = beside.skip
+
+
 def _fill_dense(weights: Any, network: Network) -> None:
-    spec = network.spec
+    spec, plan = network.spec, plan_rings(network.spec)
+    weights["bases"], weights["lengths"], weights["dilations"] = plan.bases, plan.lengths, spec.dilations
     assert network.first is not None and network.last is not None  # such networks have them
     weights["first"], weights["first_scale"] = eight_bits.panels(network.first[0])
     weights["first_bias"] = _padded(network.first[1])

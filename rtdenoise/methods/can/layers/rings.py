@@ -89,15 +89,26 @@ def plan_rings(spec: CanSpec, block: int | None = None) -> RingPlan:
     return RingPlan(rows, deep, shallow, bases, lengths, ages)
 
 
+def plan_all(spec: CanSpec) -> dict[str, tuple[RingPlan, int]]:
+    """Plan the memory of the stack and of the layers beside it: plan and width of rows, by the prefix of their names.
+
+    Those of the stack have none: its inputs of a step are ``taps``, its outputs ``written``.
+    """
+    plans = {"": (plan_rings(spec), spec.width)}
+    if spec.beside is not None and spec.over_bands is not None:
+        plans["beside_"] = plan_rings(spec.over_bands), spec.over_bands.width
+    return {prefix: found for prefix, found in plans.items() if found[0].deep}
+
+
 class RingMemory:
     """Past rows for an engine that keeps them outside its graph; streams are additional rows in each slot."""
 
-    def __init__(self, spec: CanSpec, plan: RingPlan, streams: int = 1) -> None:
+    def __init__(self, plan: RingPlan, width: int, streams: int = 1) -> None:
         n_rows = streams * plan.block
         self._plan = plan
-        self._slots = np.zeros((plan.n_slots, n_rows, spec.width), np.float32)
-        self.taps = np.zeros((len(plan.deep) * (spec.kernel - 1) * n_rows, spec.width), np.float32)
-        self._taps_by_slot = self.taps.reshape(-1, n_rows, spec.width)
+        self._slots = np.zeros((plan.n_slots, n_rows, width), np.float32)
+        self.taps = np.zeros((plan.ages.size * n_rows, width), np.float32)
+        self._taps_by_slot = self.taps.reshape(-1, n_rows, width)
         self._step = 0
 
     def gather(self) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rtdenoise.errors import DeviceError, MissingExtraError, require_choice
-from rtdenoise.methods.can.layers.rings import plan_rings
+from rtdenoise.methods.can.layers.rings import plan_all, plan_rings
 from rtdenoise.methods.can.notices import import_quietly
 from rtdenoise.methods.can.tensorflow.graph import input_shapes, network_step, spectra
 from rtdenoise.methods.can.weights import Network
@@ -73,7 +74,8 @@ class TensorFlowEngine:
 
     def _build(self, tf: Any, network: Network, streams: int) -> tuple[Any, list[Any]]:
         """Build the graph; return the placeholder to feed, and the output tensor and updates to fetch."""
-        v1, spec, plan = tf.compat.v1, network.spec, self._plan
+        v1, spec, plan, plans = tf.compat.v1, network.spec, self._plan, plan_all(network.spec)
+        period = math.lcm(*(each.period for each, _ in plans.values()))
         shapes = input_shapes(spec, plan, streams)
         given = ["rows"] if spec.domain != "spectral" else [*spectra(spec), "gain_min"]
         self._fed, self._places = _packed({name: shapes[name] for name in given})
@@ -82,13 +84,17 @@ class TensorFlowEngine:
         inputs = {name: tf.reshape(part, shapes[name]) for name, part in zip(given, parts, strict=True)}
         number = v1.get_variable("number", (), tf.int32, v1.zeros_initializer(), use_resource=True)
         now = number.read_value()
-        slot = (streams * plan.block, spec.width)
-        rings = v1.get_variable(
-            "rings", (max(plan.n_slots, 1), *slot), tf.float32, v1.zeros_initializer(), use_resource=True
-        )
-        past_taps = tf.gather(rings, tf.reshape(plan.reads(now), [-1]))
-        past_taps.set_shape((len(plan.deep) * (spec.kernel - 1), *slot))
-        inputs["taps"] = tf.unstack(past_taps) if plan.deep else tf.reshape(past_taps, shapes["taps"])
+        inputs["taps"] = tf.zeros(shapes["taps"])  # of a stack without rings
+        rings, read = {}, []
+        for prefix, (each, width) in plans.items():
+            slot = (streams * each.block, width)
+            rings[prefix] = v1.get_variable(
+                f"{prefix}rings", (each.n_slots, *slot), tf.float32, v1.zeros_initializer(), use_resource=True
+            )
+            past_taps = tf.gather(rings[prefix], tf.reshape(each.reads(now), [-1]))
+            past_taps.set_shape((each.ages.size, *slot))
+            read.append(past_taps)
+            inputs[f"{prefix}taps"] = tf.unstack(past_taps)
         pasts = {}
         for name in (name for name in shapes if name.startswith("past")):
             shape = shapes[name][1:] if streams == 1 and name.removeprefix("past").isdigit() else shapes[name]
@@ -96,13 +102,13 @@ class TensorFlowEngine:
             inputs[name] = pasts[name].read_value()
         answer = network_step(tf, network, plan, inputs)
         # The new past of a layer may not depend on the old one, so without this a write could precede the read.
-        with tf.control_dependencies([now, past_taps, *(inputs[name] for name in pasts)]):
+        with tf.control_dependencies([now, *read, *(inputs[name] for name in pasts)]):
             updates = [pasts[name].assign(answer[name], read_value=False) for name in pasts]
-            updates.append(number.assign((now + 1) % plan.period, read_value=False))
-            if plan.deep:
+            updates.append(number.assign((now + 1) % period, read_value=False))
+            for prefix, (each, _) in plans.items():
                 updates.append(
                     tf.raw_ops.ResourceScatterUpdate(
-                        resource=rings.handle, indices=plan.writes(now), updates=answer["written"]
+                        resource=rings[prefix].handle, indices=each.writes(now), updates=answer[f"{prefix}written"]
                     )
                 )
         names = ["rows"] if spec.domain != "spectral" else ["real", "imag"]

@@ -200,14 +200,16 @@ def network_step(tf: Any, network: Network, plan: RingPlan, inputs: dict[str, Te
     Parameters
     ----------
     inputs : dict
-        ``taps`` and ``past0..`` as in `stack_step`; samples as ``rows`` ``(streams * hop, 1)`` (wave and framed; framed
-        also ``past_samples``, ``past_overlap`` ``(streams, frame - stride)``), or ``real``, ``imag`` ``(streams,
-        n_bins)`` and any others that `spectra` names, ``gain_min`` ``(1,)`` and ``past_means`` (spectral).
+        ``taps`` and ``past0..`` as in `stack_step`; ``beside_taps`` and ``past_beside`` as in `beside_step`; samples as
+        ``rows`` ``(streams * hop, 1)`` (wave and framed; framed also ``past_samples``, ``past_overlap`` ``(streams,
+        frame - stride)``), or ``real``, ``imag`` ``(streams, n_bins)`` and any others that `spectra` names,
+        ``gain_min`` ``(1,)`` and ``past_means`` (spectral).
 
     Returns
     -------
     dict
-        ``rows``, or ``real`` and ``imag``; ``written``; ``past..`` for the next step.
+        ``rows``, or ``real`` and ``imag``; ``written`` and, of layers beside the stack, ``beside_written``; ``past..``
+        for the next step.
     """
     spec = network.spec
     pasts = [inputs[f"past{i}"] for i in range(len(plan.shallow))]
@@ -231,15 +233,52 @@ def network_step(tf: Any, network: Network, plan: RingPlan, inputs: dict[str, Te
                 answer["past_gated"] = gated
         else:
             outputs, written, kept = stack_step(tf, network, plan, rows, inputs["taps"], pasts)
-        assert network.skip is not None  # spectral networks have it: checked on construction
-        around = heights[0] * network.skip[0] + heights[1] * network.skip[1]
-        logits = outputs[:, : spec.n_bins] + around
+        logits = outputs[:, : spec.n_bins] + _around(network, heights)
         if spec.fine_channels:
             log_power = rows[:, : spec.n_bins]
             logits, answer["past_fine"] = fine_step(tf, network, logits, log_power, heights, inputs["past_fine"])
+        if network.beside is not None:
+            outputs = network.share * tf.concat([logits, outputs[:, spec.n_bins :]], -1)
+            more, answer["beside_written"], past = beside_step(tf, network.beside, rows, heights, inputs)
+            if past is not None:
+                answer["past_beside"] = past
+            outputs += more
+            logits = outputs[:, : spec.n_bins]
         answer["real"], answer["imag"] = masked_spectrum(tf, spec, logits, outputs, real, imag, inputs["gain_min"])
     answer |= {f"past{i}": past for i, past in enumerate(kept)}
     return answer | ({"written": written} if plan.deep else {})
+
+
+def beside_step(
+    tf: Any, network: Network, rows: Tensor, heights: list[Tensor], inputs: dict[str, Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Run the layers beside the stack on one frame of each stream.
+
+    Parameters
+    ----------
+    rows : (streams, n_inputs) tensor
+    heights : list of two (streams, n_bins) tensors
+    inputs : dict
+        ``beside_taps`` and, with gates, ``past_beside``, as `banded_step` has them.
+
+    Returns
+    -------
+    outputs : (streams, n_outputs) tensor
+    written : (n_layers, streams, bands * channels) tensor
+    past : tensor like ``past_beside``, or None
+    """
+    assert network.banded is not None  # such layers are over bands
+    spec = network.spec
+    past = inputs.get("past_beside")
+    outputs, written, gated = banded_step(tf, spec, network.banded, rows, inputs["beside_taps"], past)
+    around = tf.pad(_around(network, heights), [[0, 0], [0, spec.n_outputs - spec.n_bins]])
+    return outputs + around, written, gated
+
+
+def _around(network: Network, heights: list[Tensor]) -> Tensor:
+    """What the heights of each bin add to the logit of its gain."""
+    assert network.skip is not None  # spectral networks have it: checked on construction
+    return heights[0] * network.skip[0] + heights[1] * network.skip[1]
 
 
 def spectra(spec: CanSpec) -> tuple[str, ...]:
@@ -259,6 +298,11 @@ def input_shapes(spec: CanSpec, plan: RingPlan, streams: int = 1) -> dict[str, t
         edges = {"past_samples": edge, "past_overlap": edge} if spec.domain == "framed" else {}
         return shapes | edges | {"rows": (streams * spec.hop, 1)}
     behind = (streams, fine.FRAMES - 1, fine.groups(spec.n_bins), fine.N_INPUTS)
+    over_bands = spec.over_bands if spec.beside is not None else None
+    if over_bands is not None:
+        shapes["beside_taps"] = (len(over_bands.dilations) * (spec.kernel - 1) * streams, over_bands.width)
+        if over_bands.gates:
+            shapes["past_beside"] = (streams, len(over_bands.gates), over_bands.width)
     return shapes | {
         **dict.fromkeys(spectra(spec), (streams, spec.n_bins)),
         "gain_min": (1,),

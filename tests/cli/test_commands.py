@@ -95,8 +95,10 @@ def test_listed_figures_at_48_khz_are_those_of_denoisers_there(call):
 def test_the_list_of_methods_fits_into_100_columns(call):
     shown = call("methods").out
     assert max(map(len, shown.splitlines())) <= 100
-    assert "  can-live                       16.0 ms  4.0 ms  16.0 ms   24 kHz  256 channels over spectra\n" in shown
-    assert "  germain2018-causal              8.0 ms  8.0 ms  11.2 ms  7.2 kHz  64 channels over samples\n" in shown
+    assert (
+        "  can-live                       16.0 ms  8.0 ms  16.0 ms   24 kHz  256 + 32 x 32 channels, spectra\n" in shown
+    )
+    assert "  germain2018-causal              8.0 ms  8.0 ms  11.2 ms  7.2 kHz  64 channels, samples\n" in shown
 
 
 def test_demo_in_an_empty_folder(call, tmp_path):

@@ -130,7 +130,7 @@ def text(listing: dict[str, Any]) -> str:
         width = f"{network['bands']} x {network['channels']}" if network["bands"] else network["channels"]
         beside = network["beside"]
         width = width if beside is None else f"{width} + {beside['bands']} x {beside['channels']}"
-        lines.append(f"{_line(name, network)}  {width} channels over {network['sees']}")
+        lines.append(f"{_line(name, network)}  {width} channels, {network['sees']}")
     lines += _bands(listing["networks"])
     lines += ["", "Parameters (--set KEY=VALUE, or nested in --config FILE)"]
     keys = list(dict.fromkeys(key for values in flat.values() for key in values))

@@ -5,21 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rtdenoise.errors import ConfigError
-from rtdenoise.methods.can.spec import CanSpec
+from rtdenoise.methods.can.spec import Beside, CanSpec
 
 _DOUBLING = tuple(2**k for k in range(13))
 _PYRAMID = (1, 2, 4, 8, 16, 32)
 
-# Each sample is covered by four windows: 16 ms at a hop of 4 ms.
-_LIVE = CanSpec(
-    name="can-live",
+# No delay beyond the block: the newest hop is output as soon as it is masked, without overlap.
+_WAVE = CanSpec(
+    name="can-wave",
     domain="spectral",
     channels=256,
-    dilations=tuple(2 * d for d in _PYRAMID) * 2,
+    dilations=_PYRAMID * 2,
     residual=True,
     mask="complex",
-    hop=64,
-    mean_rows=2,
+    span=128,
     fine_channels=32,
 )
 
@@ -40,11 +39,16 @@ SPECS: dict[str, CanSpec] = {
         CanSpec(
             name="germain2018-causal", domain="wave", channels=64, dilations=(*_DOUBLING, 1), normalisation="adaptive"
         ),
-        # No delay beyond the block: the newest hop is output as soon as it is masked, without overlap.
-        replace(_LIVE, name="can-wave", span=128, hop=128, dilations=_PYRAMID * 2, mean_rows=1),
-        _LIVE,
-        # As can-live with synthesis windows of 8 ms every 2 ms: half the delay, twice the cost.
-        replace(_LIVE, name="can-ultra", span=128, hop=32, dilations=tuple(4 * d for d in _PYRAMID) * 2, mean_rows=4),
+        _WAVE,
+        # Each sample is covered by two windows of 16 ms; layers over bands beside the stack.
+        replace(
+            _WAVE,
+            name="can-live",
+            span=256,
+            beside=Beside(channels=32, bands=32, dilations=(1, 2, 4, 8) * 3, gates=(1, 3, 5, 7)),
+        ),
+        # Each sample is covered by four windows of 8 ms: half the delay, thrice the cost.
+        replace(_WAVE, name="can-ultra", hop=32, dilations=tuple(4 * d for d in _PYRAMID) * 2, mean_rows=4),
         CanSpec(
             name="can-small",
             domain="spectral",

@@ -31,7 +31,7 @@ def test_files_state_lengths_in_seconds_and_those_in_samples_are_read():
     ("change", "message"),
     [
         ({"hop_seconds": 0.0041}, "hop_seconds=0.0041 is 65.600 samples at 16000 Hz; it must be a whole number"),
-        ({"sample_rate": 11025}, "hop_seconds=0.004 is 44.100 samples at 11025 Hz"),
+        ({"sample_rate": 11025}, "hop_seconds=0.008 is 88.200 samples at 11025 Hz"),
         ({"hop": 64}, "hop_seconds and hop say the same; leave one out"),
         ({"frame_seconds": "long"}, "frame_seconds='long' must be a number"),
         ({"span_seconds": 0.0}, "span=0 must be at least 1"),
@@ -60,8 +60,8 @@ FRAMED = {"domain": "framed", "mask": "none", "fine_channels": 0}
         ({"kernel": "3"}, "kernel='3' must be a whole number"),
         ({"dilations": ["a"]}, r"dilations=\['a'\] must be whole numbers"),
         ({"hop": 100}, "no windows for frame=512 span=256 hop=100"),
-        ({"frame": 500}, "frame=500 must be a multiple of hop=64"),
-        (FRAMED | {"stride": 24}, "stride=24 must divide hop=64 and frame=512"),
+        ({"frame": 500}, "frame=500 must be a multiple of hop=128"),
+        (FRAMED | {"stride": 24}, "stride=24 must divide hop=128 and frame=512"),
         (FRAMED | {"fine_channels": 8}, "fine_channels=8 does not fit domain='framed'"),
         ({"fine_channels": -1}, "fine_channels=-1 must be at least 0"),
         ({"mean_rows": 0}, "mean_rows=0 must be at least 1"),
@@ -116,8 +116,8 @@ def test_receptive_rows_are_what_an_output_row_depends_on(name):
 
 def test_receptive_field_in_samples():
     assert SPECS["germain2018-causal"].receptive_field == 16385
-    # 504 earlier frames, two more behind the stack, and three by overlap
-    assert SPECS["can-live"].receptive_field == 512 + (2 * 2 * 126 + 2 + 3) * 64
+    # 252 earlier frames, two more behind the stack, and one by overlap
+    assert SPECS["can-live"].receptive_field == 512 + (2 * 2 * 63 + 2 + 1) * 128
     assert SPECS["can-small"].receptive_field == 512 + (2 * 3 * 15 + 1) * 128
 
 

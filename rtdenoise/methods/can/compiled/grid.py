@@ -64,7 +64,7 @@ def framing_at(spec: CanSpec, sample_rate: int, span: int) -> Framing:
     network    hop (ms)  8 to 16 kHz (%)  above (%)    0.33 % at most
     =========  ========  ===============  ===========  ==============
     can-ultra  2         3.13             1.57         from 75 kHz
-    can-live   4         1.57             0.79         from 37.5 kHz
+    can-live   8         0.78             0.39         from 18.75 kHz
     can-wave   8         1.57             0.79         from 37.5 kHz
     can-small  8         0.78             0.39         from 18.75 kHz
     =========  ========  ===============  ===========  ==============

@@ -25,7 +25,7 @@ from rtdenoise.streaming.overlap_add import Framing
 from rtdenoise.units import amplitude_from_db, smoothing_per_hop
 
 HOPS = 16
-"""Hops of a dense network that go through the stack together, at most: 20 ms are five of `can-live`, ten of
+"""Hops of a dense network that go through the stack together, at most: 20 ms are two or three of `can-live`, ten of
 `can-ultra`."""
 
 

@@ -155,8 +155,8 @@ def random_network(spec: CanSpec) -> Network:
         return rng.normal(0, 1 / np.sqrt(np.prod(shape[:-1])), shape).astype(np.float32)
 
     share, beside = None, None
-    if spec.beside is not None and spec.over_bands is not None:
-        share, beside = np.full(spec.n_outputs, 0.5, np.float32), random_network(spec.over_bands)
+    if spec.apart is not None:
+        share, beside = np.full(spec.n_outputs, 0.5, np.float32), random_network(spec.apart)
     skip = matrix(2, spec.n_bins) if spec.domain == "spectral" else None
     if spec.bands:
         shapes = spec.banded_shapes()
@@ -195,8 +195,8 @@ def weights_mb(spec: CanSpec) -> float:
     """Weights that one step reads, as 32-bit floats."""
     if spec.bands:
         return 4.0 * sum(math.prod(shape) for shape in spec.banded_shapes().values()) / 1e6
-    if spec.beside is not None and spec.over_bands is not None:
-        return weights_mb(dataclasses.replace(spec, beside=None)) + weights_mb(spec.over_bands)
+    if spec.apart is not None:
+        return weights_mb(dataclasses.replace(spec, beside=None)) + weights_mb(spec.apart)
     hops_per_second = spec.sample_rate / spec.hop * spec.rows_per_hop
     return spec.multiplications_per_second / hops_per_second * 4e-6
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
-from rtdenoise.lab.export.card import CARD, remove_card, width_of, write_card
+from rtdenoise.lab.export.card import CARD, remove_card, write_card
 from rtdenoise.lab.training.settings import TrainSettings
 from tests.methods.can.networks import BANDED, BESIDE, SMALL
 
@@ -38,7 +38,7 @@ def test_weights_to_start_with_know_no_settings_and_bands_are_told(tmp_path):
     card = (tmp_path / CARD).read_text()
     assert "recordings of a folder that is not recorded;" in card
     assert "| steps | 1,007 |\n" in card and "network: 8 x 16 channels, 3 dilated" in card
-    assert width_of(BESIDE["beside"]) == "12 + 8 x 16"
+    assert BESIDE["beside"].channels_text == "12 + 8 x 16"
 
 
 def test_only_cards_as_they_were_written_are_replaced(tmp_path):

@@ -92,6 +92,7 @@ def _networks() -> dict[str, Any]:
             "channels": spec.channels,
             "bands": spec.bands,
             "beside": None if spec.beside is None else asdict(spec.beside),
+            "channels_text": spec.channels_text,
             "rates_hz": [RATE_MIN_HZ, RATE_MAX_HZ] if engine_for(spec) == "numba" else [spec.sample_rate] * 2,
         }
         for name, spec in sorted(specs.items(), key=lambda item: -item[1].multiplications_per_second)
@@ -127,10 +128,7 @@ def text(listing: dict[str, Any]) -> str:
     lines += [_line(name, preset) for name, preset in listing["presets"].items()]
     lines += ["", "Networks of CAN (--model)"]
     for name, network in listing["networks"].items():
-        width = f"{network['bands']} x {network['channels']}" if network["bands"] else network["channels"]
-        beside = network["beside"]
-        width = width if beside is None else f"{width} + {beside['bands']} x {beside['channels']}"
-        lines.append(f"{_line(name, network)}  {width} channels, {network['sees']}")
+        lines.append(f"{_line(name, network)}  {network['channels_text']} channels, {network['sees']}")
     lines += _bands(listing["networks"])
     lines += ["", "Parameters (--set KEY=VALUE, or nested in --config FILE)"]
     keys = list(dict.fromkeys(key for values in flat.values() for key in values))

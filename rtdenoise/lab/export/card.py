@@ -81,7 +81,7 @@ def write_card(
     settings["network"] = spec.name
     text = _CARD.format(
         name=spec.name,
-        width=width_of(spec),
+        width=spec.channels_text,
         layers=len(spec.dilations),
         sees=_SEES[spec.domain],
         n_weights=n_weights,
@@ -104,12 +104,6 @@ def write_card(
     )
     (folder / CARD).write_text(_MARK.format(digest=_digest(text)) + text, encoding="utf-8")
     return True
-
-
-def width_of(spec: CanSpec) -> str:
-    """Channels of a network, for people: ``256``, ``16 x 16`` of bands, ``256 + 32 x 32`` of both."""
-    width = f"{spec.bands} x {spec.channels}" if spec.bands else f"{spec.channels}"
-    return width if spec.beside is None else f"{width} + {spec.beside.bands} x {spec.beside.channels}"
 
 
 def _folders(settings: Mapping[str, Any]) -> str:

@@ -84,7 +84,7 @@ def build_network(spec: CanSpec, *, compute_dtype: str = "float32", dilation: st
             outputs = outputs + _fine(keras, spec, fine_inputs(keras.ops, spec, outputs, rows, heights), compute_dtype)
         if spec.beside is not None:
             kept = banded_form.share_class(keras)(name=banded_form.SHARE)(outputs)
-            layers = banded_form.layer_class(keras)(spec.over_bands, name=banded_form.BESIDE)
+            layers = banded_form.layer_class(keras)(spec.apart, name=banded_form.BESIDE)
             outputs = kept + layers(rows, heights)
         real, imag = apply_mask(keras.ops, spec, outputs, real, imag)
         estimate = synthesise(keras, spec, real, imag)

@@ -76,12 +76,13 @@ class Forward:
         if self._read is not None:
             heard = self._read(*heard)
         rows, heights = spectral_inputs(operations, spec, *heard, running_mean_over_time)
-        outputs = (
-            self._over_bands(left, rows, heights) if spec.bands else self._dense_outputs(left, rows, heights, training)
-        )
-        if spec.beside is not None:
-            outputs = next(left) * outputs
-            outputs = outputs + self._over_bands(left, rows, heights)
+        if spec.bands:
+            outputs = self._over_bands(spec, left, rows, heights)
+        else:
+            outputs = self._dense_outputs(left, rows, heights, training)
+        if spec.apart is not None:
+            kept = next(left) * outputs  # before the other layers take what is left
+            outputs = kept + self._over_bands(spec.apart, left, rows, heights)
         real, imag = apply_mask(operations, spec, outputs, real, imag)
         frames = operations.irfft((real, imag), spec.frame)[..., spec.frame - spec.span :]
         return add_frames(frames * self._synthesis, spec.hop)
@@ -95,10 +96,8 @@ class Forward:
         added = self._fine(left, fine_inputs(operations, spec, outputs, rows, heights))
         return outputs + functional.pad(added, (0, spec.n_outputs - spec.n_bins))
 
-    def _over_bands(self, left: Iterator[Tensor], rows: Tensor, heights: Tensor) -> Tensor:
+    def _over_bands(self, spec: CanSpec, left: Iterator[Tensor], rows: Tensor, heights: Tensor) -> Tensor:
         """Outputs of layers whose weights all bands share."""
-        spec = self._spec.over_bands
-        assert spec is not None
         weights = {name: next(left) for name in banded_form.shapes(spec)}
         if rows.device.type == "cpu" and banded_on_cpu.fits(spec):
             outputs = banded_on_cpu.outputs(spec, weights, rows)

@@ -71,9 +71,9 @@ def weight_names(spec: CanSpec) -> list[str]:
     layers = [f"{kind}{i}" for i in range(len(spec.dilations)) for kind in ("kernel", "bias")]
     behind = [f"fine{i}" for i in range(len(fine.shapes(spec.fine_channels)))]
     dense = ["first_kernel", "first_bias", *layers, "last_kernel", "last_bias", "skip", *behind]
-    if spec.over_bands is None:
+    if spec.apart is None:
         return dense
-    return [*dense, "share", *(f"{BESIDE}{name}" for name in weight_names(spec.over_bands))]
+    return [*dense, "share", *(f"{BESIDE}{name}" for name in weight_names(spec.apart))]
 
 
 def row_scales(spec: CanSpec, name: str, n_in: int) -> F32:
@@ -94,10 +94,10 @@ def folded(spec: CanSpec, arrays: Sequence[F32]) -> dict[str, F32]:
     if spec.bands:
         shared = banded.folded(named, spec.banded_shapes(), spec.gates)
         return {**shared.arrays(), "skip": named["skip"]}
-    if spec.over_bands is not None:
-        n_beside = len(weight_names(spec.over_bands))
+    if spec.apart is not None:
+        n_beside = len(weight_names(spec.apart))
         own = folded(replace(spec, beside=None), arrays[: -n_beside - 1])
-        beside = folded(spec.over_bands, arrays[-n_beside:])
+        beside = folded(spec.apart, arrays[-n_beside:])
         return own | {"share": named["share"]} | {f"{BESIDE}{name}": array for name, array in beside.items()}
     share = np.float32(features.RESIDUAL_SCALE if spec.residual else 1.0)
     now = {}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from rtdenoise.errors import ConfigError, ModelError, require_choice
 from rtdenoise.kernels import product
-from rtdenoise.methods.can.checks import require_between, require_number, require_whole
+from rtdenoise.methods.can.checks import require_between, require_keys, require_number, require_whole
 from rtdenoise.methods.can.layers import banded, fine
 from rtdenoise.streaming.windows import window_pair
 
@@ -198,19 +197,16 @@ class CanSpec:
             return
         if self.bands or self.mask != "complex" or not self.residual or self.mean_rows != 1:
             raise ConfigError("beside needs a dense stack: mask='complex', residual=True, bands=0 and mean_rows=1")
-        if not self.beside.bands:
-            raise ConfigError("beside needs bands")
         try:
-            self._apart()
+            apart = self.apart  # checked as it is constructed
         except ConfigError as error:
             raise ConfigError(f"beside: {error}") from error
+        if apart is None or not apart.bands:
+            raise ConfigError("beside: bands=0 must be at least 1")
 
     @property
-    def over_bands(self) -> CanSpec | None:
-        """The layers whose weights all bands share, as a network of their own; None if there are none."""
-        return self if self.bands else self._apart()
-
-    def _apart(self) -> CanSpec | None:
+    def apart(self) -> CanSpec | None:
+        """The specification of the layers beside the stack as a network of their own; None if there are none."""
         if self.beside is None:
             return None
         of = self.beside
@@ -223,6 +219,12 @@ class CanSpec:
             dilations=of.dilations,
             gates=of.gates,
         )
+
+    @property
+    def channels_text(self) -> str:
+        """Channels as people read them: ``256``, ``16 x 16`` (bands x channels), ``256 + 32 x 32`` (with `beside`)."""
+        own = f"{self.bands} x {self.channels}" if self.bands else f"{self.channels}"
+        return own if self.apart is None else f"{own} + {self.apart.channels_text}"
 
     @property
     def width(self) -> int:
@@ -299,7 +301,7 @@ class CanSpec:
         inner = k * c * c * (len(self.dilations) - (self.domain == "wave"))
         first = k * c if self.domain == "wave" else self.n_inputs * c
         rows_per_second = self.sample_rate * self.rows_per_hop // self.hop
-        beside = self._apart()
+        beside = self.apart
         return (
             first + inner + self.n_outputs * c + fine.multiplications(self.n_bins, self.fine_channels)
         ) * rows_per_second + (0 if beside is None else beside.multiplications_per_second)
@@ -342,12 +344,10 @@ def spec_from_mapping(values: dict[str, Any]) -> CanSpec:
     if unknown:
         raise ConfigError(f"unknown key {unknown[0]!r} in a network specification; known are {', '.join(known)}")
     values = _listed(values)
-    beside = values.get("beside")
     try:
-        if isinstance(beside, Mapping):
-            values["beside"] = Beside(**_listed(dict(beside)))
-        elif beside is not None:
-            raise ConfigError(f"beside={beside!r} must have channels, bands and dilations")
+        if values.get("beside") is not None:
+            layers = require_keys(values["beside"], [f.name for f in fields(Beside)], "beside")
+            values["beside"] = Beside(**_listed(layers))
         return CanSpec(**values)
     except TypeError as error:
         raise ConfigError(f"incomplete network specification: {error}") from error

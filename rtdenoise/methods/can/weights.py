@@ -46,7 +46,7 @@ class Network:
     share : (n_outputs,) float32, or None
         What is kept of the outputs of a stack that has layers over bands beside it.
     beside : Network, or None
-        These layers, as a network of their own (`CanSpec.over_bands`).
+        These layers, as a network of their own (`CanSpec.apart`).
     above : Head, or None
         What decides about bins above the network's; kept in a file of its own, and not among the `arrays`.
     """
@@ -74,10 +74,8 @@ class Network:
         expected += [(spec.n_inputs, c), (c,)] if spec.domain != "wave" else []
         expected += [(2, spec.n_bins)] if spec.domain == "spectral" else []
         expected += fine.shapes(spec.fine_channels)
-        if spec.beside is not None:
-            over_bands = spec.over_bands
-            assert over_bands is not None
-            expected += [(spec.n_outputs,), *over_bands.banded_shapes().values(), (2, spec.n_bins)]
+        if spec.apart is not None:
+            expected += [(spec.n_outputs,), *spec.apart.banded_shapes().values(), (2, spec.n_bins)]
         self._check(expected)
 
     def _check(self, expected: list[tuple[int, ...]]) -> None:
@@ -138,9 +136,9 @@ def from_keras(spec: CanSpec, model: Any) -> Network:
     skip = arrays("skip")[0] if spec.domain == "spectral" else None
     behind = _fine(spec, [a for name in _fine_names(spec) for a in arrays(name)])
     network = Network(replace(spec, beside=None), first, tuple(kernels), tuple(biases), (kernel, bias_), skip, behind)
-    if spec.over_bands is None:
+    if spec.apart is None:
         return network
-    beside = _with_bands(spec.over_bands, arrays("beside"))
+    beside = _with_bands(spec.apart, arrays("beside"))
     return replace(network, spec=spec, share=arrays("share")[0], beside=beside)
 
 
@@ -275,8 +273,8 @@ def load_weights(
         biases = tuple(named[f"bias{i}"] for i in range(n))
         behind = tuple(named[f"fine{i}"] for i in range(len(fine.shapes(spec.fine_channels))))
         share, beside = None, None
-        if spec.over_bands is not None:
-            share, beside = named["share"], _over_bands(spec.over_bands, named, BESIDE)
+        if spec.apart is not None:
+            share, beside = named["share"], _over_bands(spec.apart, named, BESIDE)
         last = named["last_kernel"], named["last_bias"]
         return Network(spec, first, kernels, biases, last, skip, behind, share=share, beside=beside)
     except KeyError as error:

@@ -160,9 +160,9 @@ def random_network(name: str) -> Network:
     last = (matrix(c, spec.n_outputs), bias(spec.n_outputs))
     behind = tuple(bias(*shape) if len(shape) == 1 else matrix(*shape) for shape in fine.shapes(spec.fine_channels))
     share, beside = None, None
-    if spec.over_bands is not None:
+    if spec.apart is not None:
         share = rng.uniform(0.3, 0.7, spec.n_outputs).astype(np.float32)
-        beside = random_banded(spec.over_bands)
+        beside = random_banded(spec.apart)
     biases = tuple(bias(c) for _ in widths)
     return rounded(Network(spec, first, kernels, biases, last, skip, behind, share=share, beside=beside))
 

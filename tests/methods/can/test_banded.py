@@ -19,7 +19,7 @@ from rtdenoise.methods.can.spec import load_spec, spec_from_mapping
 from rtdenoise.methods.can.streaming import build_can
 from rtdenoise.methods.can.weights import weights_as_bytes
 from tests.methods.can import reference
-from tests.methods.can.networks import BANDED, BESIDE, lively, network_with_head, random_network, stream
+from tests.methods.can.networks import ALL, BANDED, BESIDE, lively, network_with_head, random_network, stream
 from tests.methods.can.tolerances import CAN_EXACT_ATOL, compiled_atol
 
 RATE = 16000
@@ -137,52 +137,44 @@ def test_speech_presence_is_told_from_what_both_found():
     assert not np.allclose(other.presence_features(), found)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"beside": 3}, "beside=3 must have channels, bands and dilations"),
-        ({"beside": {"channels": 16, "bands": 8}}, "dilations=.. must be one or more|incomplete"),
-        ({"beside": {"channels": 16, "bands": 0, "dilations": [1]}}, "beside needs bands"),
-        ({"beside": {"channels": 16, "bands": 6, "dilations": [1]}}, "beside: bands=6, channels=16"),
-        ({"beside": {"channels": 16, "bands": 8, "dilations": ["a"]}}, "must be whole numbers"),
-        ({"beside": {"channels": 16, "bands": 8, "dilations": [1], "gates": [1]}}, "beside: gates="),
-        ({"beside": {"channels": 16, "bands": 8, "dilations": [1], "depth": 1}}, "depth"),
-        ({"mean_rows": 2}, "beside needs a dense stack: .* mean_rows=1"),
-        ({"mask": "magnitude"}, "beside needs a dense stack"),
-        ({"bands": 8, "channels": 16, "fine_channels": 0}, "beside needs a dense stack"),
-    ],
-)
-def test_what_cannot_stand_beside_a_stack_is_refused_in_one_line(change, message):
-    values = json.loads(BESIDE["beside"].as_json())
-    with pytest.raises(ConfigError, match=message) as error:
-        spec_from_mapping(values | change)
-    assert "\n" not in str(error.value)
-
-
 def test_the_cost_of_both_is_the_sum():
     spec = BESIDE["beside"]
     alone = replace(spec, beside=None)
-    assert spec.over_bands.width == 8 * 16
-    both = alone.multiplications_per_second + spec.over_bands.multiplications_per_second
+    assert alone.apart is None and spec.apart.width == 8 * 16
+    both = alone.multiplications_per_second + spec.apart.multiplications_per_second
     assert spec.multiplications_per_second == both
 
 
+LAYERS = {"channels": 16, "bands": 8, "dilations": [1]}
+
+
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("name", "change", "message"),
     [
-        ({"bands": 0}, "of layers over bands"),
-        ({"bands": 6}, "multiples of 4, 16, 32"),
-        ({"channels": 24}, "multiples of 4, 16, 32"),
-        ({"bands": -4}, "bands=-4"),
-        ({"mask": "magnitude"}, "needs domain='spectral', mask='complex'"),
-        ({"residual": False}, "residual=True"),
-        ({"gates": [3]}, "must be layers from 0 to 2, in order"),
-        ({"gates": [1, 0]}, "must be layers from 0 to 2, in order"),
-        ({"gates": ["a"]}, "must be whole numbers"),
+        ("banded", {"bands": 0}, "of layers over bands"),
+        ("banded", {"bands": 6}, "multiples of 4, 16, 32"),
+        ("banded", {"channels": 24}, "multiples of 4, 16, 32"),
+        ("banded", {"bands": -4}, "bands=-4"),
+        ("banded", {"mask": "magnitude"}, "needs domain='spectral', mask='complex'"),
+        ("banded", {"residual": False}, "residual=True"),
+        ("banded", {"gates": [3]}, "must be layers from 0 to 2, in order"),
+        ("banded", {"gates": [1, 0]}, "must be layers from 0 to 2, in order"),
+        ("banded", {"gates": ["a"]}, "must be whole numbers"),
+        ("banded", {"beside": LAYERS}, "beside needs a dense stack"),
+        ("beside", {"beside": 3}, "beside must be a mapping of keys to values, not 3"),
+        ("beside", {"beside": {"channels": 16, "bands": 8}}, r"beside: dilations=\(\) must be one or more"),
+        ("beside", {"beside": {"bands": 8, "dilations": [1]}}, "incomplete .* 'channels'"),
+        ("beside", {"beside": LAYERS | {"bands": 0}}, "beside: bands=0 must be at least 1"),
+        ("beside", {"beside": LAYERS | {"bands": 6}}, "beside: bands=6, channels=16"),
+        ("beside", {"beside": LAYERS | {"dilations": ["a"]}}, "must be whole numbers"),
+        ("beside", {"beside": LAYERS | {"gates": [1]}}, "beside: gates=.* must be layers from 0 to 0"),
+        ("beside", {"beside": LAYERS | {"depth": 1}}, "unknown key 'depth' in beside; known are channels, bands, dilations, gates"),
+        ("beside", {"mean_rows": 2}, "beside needs a dense stack: .* mean_rows=1"),
+        ("beside", {"mask": "magnitude"}, "beside needs a dense stack"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_one_line(change, message):
-    values = json.loads(BANDED["banded"].as_json())
+def test_what_does_not_fit_is_refused_in_one_line(name, change, message):
+    values = json.loads(ALL[name].as_json())
     with pytest.raises(ConfigError, match=message) as error:
         spec_from_mapping(values | change)
     assert "\n" not in str(error.value)

@@ -30,7 +30,7 @@ _ZERO, _ONE = np.float32(0), np.float32(1)
 
 def banded_weights(network: CanSpec) -> list[tuple[Any, ...]]:
     """Fields of the weights; of size 0 without bands."""
-    spec = network.over_bands or network
+    spec = network.apart or network
     there, c = int(spec.bands > 0), spec.channels
     shapes = spec.banded_shapes()
     del shapes["gates"]
@@ -83,7 +83,7 @@ def banded_memory(network: CanSpec, hops: int) -> list[tuple[Any, ...]]:
 
     `hops`: how many go through the stack together.
     """
-    spec, beside = network.over_bands or network, int(network.beside is not None)
+    spec, beside = network.apart or network, int(network.beside is not None)
     n, bands, c = banded.groups(spec.n_bins), spec.bands, spec.channels
     slots = beside * plan_rings(spec).n_slots
     there, out = int(bands > 0), padded_width(_STRIDE * _OUTPUTS)

@@ -95,8 +95,8 @@ def plan_all(spec: CanSpec) -> dict[str, tuple[RingPlan, int]]:
     Those of the stack have none: its inputs of a step are ``taps``, its outputs ``written``.
     """
     plans = {"": (plan_rings(spec), spec.width)}
-    if spec.beside is not None and spec.over_bands is not None:
-        plans["beside_"] = plan_rings(spec.over_bands), spec.over_bands.width
+    if spec.apart is not None:
+        plans["beside_"] = plan_rings(spec.apart), spec.apart.width
     return {prefix: found for prefix, found in plans.items() if found[0].deep}
 
 

@@ -298,11 +298,11 @@ def input_shapes(spec: CanSpec, plan: RingPlan, streams: int = 1) -> dict[str, t
         edges = {"past_samples": edge, "past_overlap": edge} if spec.domain == "framed" else {}
         return shapes | edges | {"rows": (streams * spec.hop, 1)}
     behind = (streams, fine.FRAMES - 1, fine.groups(spec.n_bins), fine.N_INPUTS)
-    over_bands = spec.over_bands if spec.beside is not None else None
-    if over_bands is not None:
-        shapes["beside_taps"] = (len(over_bands.dilations) * (spec.kernel - 1) * streams, over_bands.width)
-        if over_bands.gates:
-            shapes["past_beside"] = (streams, len(over_bands.gates), over_bands.width)
+    apart = spec.apart
+    if apart is not None:
+        shapes["beside_taps"] = (len(apart.dilations) * (spec.kernel - 1) * streams, apart.width)
+        if apart.gates:
+            shapes["past_beside"] = (streams, len(apart.gates), apart.width)
     return shapes | {
         **dict.fromkeys(spectra(spec), (streams, spec.n_bins)),
         "gain_min": (1,),

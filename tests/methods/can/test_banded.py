@@ -168,7 +168,11 @@ LAYERS = {"channels": 16, "bands": 8, "dilations": [1]}
         ("beside", {"beside": LAYERS | {"bands": 6}}, "beside: bands=6, channels=16"),
         ("beside", {"beside": LAYERS | {"dilations": ["a"]}}, "must be whole numbers"),
         ("beside", {"beside": LAYERS | {"gates": [1]}}, "beside: gates=.* must be layers from 0 to 0"),
-        ("beside", {"beside": LAYERS | {"depth": 1}}, "unknown key 'depth' in beside; known are channels, bands, dilations, gates"),
+        (
+            "beside",
+            {"beside": LAYERS | {"depth": 1}},
+            "unknown key 'depth' in beside; known are channels, bands, dilations, gates",
+        ),
         ("beside", {"mean_rows": 2}, "beside needs a dense stack: .* mean_rows=1"),
         ("beside", {"mask": "magnitude"}, "beside needs a dense stack"),
     ],

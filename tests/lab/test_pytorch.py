@@ -38,7 +38,7 @@ PYRAMID = (1, 2, 8)
 KINDS = {
     "live": CanSpec(name="l", domain="spectral", channels=12, dilations=PYRAMID, residual=True, mask="magnitude"),
     "no delay": replace(SPECS["can-wave"], channels=12, dilations=PYRAMID),
-    "fine": replace(SPECS["can-live"], channels=12, dilations=PYRAMID, hop=64, mean_rows=2, fine_channels=6),
+    "fine": replace(SPECS["can-wave"], channels=12, dilations=PYRAMID, span=256, hop=64, mean_rows=2, fine_channels=6),
     "wave": replace(SPECS["germain2018-causal"], channels=6, dilations=PYRAMID),
     "centred": replace(SPECS["germain2018"], channels=6, dilations=PYRAMID),
     "framed": CanSpec(name="f", domain="framed", channels=8, dilations=PYRAMID, residual=True, frame=32, stride=16),

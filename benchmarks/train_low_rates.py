@@ -124,7 +124,7 @@ def train(options: argparse.Namespace, mixer: Any, loss_of: Callable[..., torch.
     began = saved = time.process_time()
     losses = []
     source = lessons_of(
-        open_model(options.teacher or options.model),
+        [(open_model(options.teacher or options.model), 1.0)],
         mixer,
         n_batches=options.lessons,
         share=options.taught,

@@ -152,6 +152,13 @@ def test_a_teacher_says_what_the_network_makes_of_it_aligned(name):
     assert shipped.Teacher(network, "float32")(noise()[:, :-1]).shape[1] == 8192 - network.spec.hop - late
 
 
+def test_several_teachers_say_a_weighted_mean_as_long_as_the_shortest():
+    heard = noise().numpy()
+    mean = shipped.mean_of([(lambda noisy: noisy, 3.0), (lambda noisy: -noisy[:, :-10], 1.0)])(heard)
+    assert_allclose(mean, 0.5 * heard[:, :-10], rtol=1e-6)
+    assert mean.dtype == np.float32
+
+
 def test_the_exponent_of_the_gain_is_stored_beside_the_changes():
     network, path = random_network("complex"), Path("low.npz")
     adapted = low_rates.Adapted(network, RANK)

@@ -28,7 +28,7 @@ Teach = Callable[[F32], F32]
 """Given (batch, n_samples) noisy float32, returns what the teacher makes of it: aligned, and not longer."""
 
 _AHEAD = 2
-_ARRAYS = ("noisy", "target", "heard", "scale")
+_ARRAYS = ("noisy", "target", "scale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Lessons:
     teach : callable
     n_batches : int
     share : float
-        Of the batches: their target is what the teacher makes of them; that of the others is clean speech.
+        Of the different batches: their target is what the teacher makes of them; that of the others is clean speech.
     seed, batch_size, n_samples : int
         See `rtdenoise.lab.data.batches.make_batch`.
     folder : Path
@@ -72,38 +72,34 @@ class Lessons:
         """Batch `number`: each round goes once through all lessons, in an order of its own."""
         turn, place = divmod(number, self.n_batches)
         order = np.random.default_rng([self.seed, turn, 1]).permutation(self.n_batches) if turn else None
-        noisy, target, heard, scale = self._lesson(place if order is None else int(order[place]))
-        taught = np.random.default_rng([self.seed, number, 2]).random() < self.share
-        return Batch(noisy, heard if taught else target, scale)
-
-    def _lesson(self, number: int) -> tuple[F32, ...]:
-        """Its four arrays, rounded to 16 bits whether they were kept or have just been made."""
-        path = self.folder / f"{number:06d}.npz"
-        kept = kept_arrays(path, *_ARRAYS) or self._make(number, path)
-        noisy, target, heard, scale = (np.asarray(a, np.float32) for a in kept)
-        return noisy, target, heard, scale
+        lesson = place if order is None else int(order[place])
+        path = self.folder / f"{lesson:06d}.npz"
+        kept = kept_arrays(path, *_ARRAYS) or self._make(lesson, path)
+        return Batch(*(np.asarray(a, np.float32) for a in kept))  # rounded to 16 bits, kept or just made
 
     def _make(self, number: int, path: Path) -> list[np.ndarray]:
         sizes = {"seed": self.seed, "batch_size": self.batch_size, "n_samples": self.n_samples}
         batch = make_batch(self.mixer, number=number, **sizes)
-        whole, made = batch.target.copy(), self.teach(batch.noisy)
-        whole[:, : made.shape[1]] = made
-        noisy, target, heard = (a.astype(np.float16) for a in (batch.noisy, batch.target, whole))
+        target = batch.target.copy()
+        if np.random.default_rng([self.seed, number, 2]).random() < self.share:
+            made = self.teach(batch.noisy)
+            target[:, : made.shape[1]] = made
+        arrays: list[np.ndarray] = [batch.noisy.astype(np.float16), target.astype(np.float16), batch.scale]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with replacing(path) as partial, partial.open("wb") as file:
-                np.savez(file, noisy=noisy, target=target, heard=heard, scale=batch.scale)
+                np.savez(file, noisy=arrays[0], target=arrays[1], scale=arrays[2])
         except OSError as error:
             raise ConfigError(
                 f"{self.folder}: lessons cannot be kept there ({error.strerror}); make room, or give fewer lessons"
             ) from error
-        return [noisy, target, heard, batch.scale]
+        return arrays
 
 
 def lessons_folder(cache: Path, mixer: Mixer, teacher: dict[str, Any], **sizes: int) -> Path:
     """The folder below `cache` for one set of mixing parameters, recordings, sizes and teacher.
 
-    `teacher`: what identifies it.
+    `teacher`: what identifies it, and the share of the batches that it teaches.
     """
     shelves = [drawn_from(shelf) for shelf in (mixer.speech, mixer.voices, mixer.noise, mixer.rooms)]
     recipe = json.dumps([asdict(mixer.params), shelves, teacher, sizes], sort_keys=True)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from rtdenoise.lab.data.lessons import Teach
 from rtdenoise.lab.losses.frames import Tensor
 from rtdenoise.lab.network import banded_form
 from rtdenoise.lab.pytorch.network import Forward
@@ -62,6 +63,23 @@ class Teacher:
         """The same for arrays."""
         made: F32 = self(torch.from_numpy(noisy).to(DEVICE)).cpu().numpy()
         return made
+
+
+def mean_of(parts: Sequence[tuple[Teach, float]]) -> Teach:
+    """The weighted mean of what several teachers make of noisy signals, as long as the shortest.
+
+    ``(teacher, weight)`` each; weights need not sum to one.
+    Networks that differ make different errors, so their mean has fewer than each (Hinton et al. 2015).
+    """
+    total = sum(weight for _, weight in parts)
+
+    def teach(noisy: F32) -> F32:
+        made = [np.float32(weight / total) * hear(noisy) for hear, weight in parts]
+        shortest = min(a.shape[1] for a in made)
+        mean: F32 = np.sum([a[:, :shortest] for a in made], axis=0, dtype=np.float32)
+        return mean
+
+    return teach
 
 
 def weight_names(spec: CanSpec) -> list[str]:

@@ -184,30 +184,37 @@ def batches_of(settings: TrainSettings, mixer: Mixer, cache: Path) -> Callable[[
     if not settings.teacher:
         return lambda first: batches(mixer, first=first, workers=settings.workers, **sizes)
     n_batches, share = settings.lessons, settings.taught
-    return lessons_of(open_model(settings.teacher), mixer, n_batches=n_batches, share=share, cache=cache, **sizes)
+    teachers = [(open_model(name), part) for name, part in settings.teachers.items()]
+    return lessons_of(teachers, mixer, n_batches=n_batches, share=share, cache=cache, **sizes)
 
 
-def lessons_of(teacher: Model, mixer: Mixer, *, n_batches: int, share: float, cache: Path, **sizes: int) -> Lessons:
-    """Batches of which a share has as its target what a model makes of them; `sizes`: see `Lessons`.
+def lessons_of(
+    teachers: Sequence[tuple[Model, float]], mixer: Mixer, *, n_batches: int, share: float, cache: Path, **sizes: int
+) -> Lessons:
+    """Batches of which a share has as its target what models make of them, with these weights; `sizes`: see `Lessons`.
 
     Raises
     ------
     ConfigError
-        If it cannot teach: not over spectra, at another rate, or Keras runs without PyTorch.
+        If one cannot teach: not over spectra, at another rate, or Keras runs without PyTorch.
     """
     from rtdenoise.lab.network.keras_network import import_keras
 
-    spec = teacher.spec
-    if spec.domain != "spectral" or spec.sample_rate != RATE:
-        raise ConfigError(f"teacher={spec.name} must be a network over spectra at {RATE} Hz, such as can-live")
-    if import_keras().backend.backend() != "torch":
-        raise ConfigError(f"teacher={spec.name} needs PyTorch: set KERAS_BACKEND=torch, or leave teacher out")
-    from rtdenoise.lab.pytorch.shipped import Teacher
+    for name, spec in ((model.spec.name, model.spec) for model, _ in teachers):
+        if spec.domain != "spectral" or spec.sample_rate != RATE:
+            raise ConfigError(f"teacher={name} must be a network over spectra at {RATE} Hz, such as can-live")
+        if import_keras().backend.backend() != "torch":
+            raise ConfigError(f"teacher={name} needs PyTorch: set KERAS_BACKEND=torch, or leave teacher out")
+    from rtdenoise.lab.pytorch.shipped import Teacher, mean_of
 
-    weights = hashlib.sha256(read_checked(teacher.folder, WEIGHTS)).hexdigest()
-    folder = lessons_folder(cache, mixer, {"weights": weights, "spec": spec.as_json()}, **sizes)
-    _LOG.info("%d lessons of %s, kept in %s", n_batches, spec.name, folder)
-    return Lessons(mixer, Teacher(teacher.network()).hear, n_batches, share, folder=folder, **sizes)
+    facts = [
+        {"weights": hashlib.sha256(read_checked(m.folder, WEIGHTS)).hexdigest(), "spec": m.spec.as_json(), "part": part}
+        for m, part in teachers
+    ]
+    folder = lessons_folder(cache, mixer, {"teachers": facts, "share": share}, **sizes)
+    _LOG.info("%d lessons of %s, kept in %s", n_batches, ", ".join(m.spec.name for m, _ in teachers), folder)
+    teach = mean_of([(Teacher(model.network()).hear, part) for model, part in teachers])
+    return Lessons(mixer, teach, n_batches, share, folder=folder, **sizes)
 
 
 def run_files(folder: Path) -> list[Path]:

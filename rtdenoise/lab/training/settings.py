@@ -74,13 +74,14 @@ class TrainSettings:
         in float32 whatever this says, but for the iteration of Muon.
     learns : {"all", "beside"}
         Which layers learn: all, or those over bands beside a dense stack alone, which stays as it was.
-    teacher : str
+    teacher : str or dict
         A trained network over spectra, by name or folder; "": none.  What it makes of the mixtures is the target
-        of a share of the batches, see `rtdenoise.lab.data.lessons`.
+        of a share of the batches, see `rtdenoise.lab.data.lessons`.  Or several and their weights,
+        ``{can-live: 0.6, can-ultra: 0.4}``: a mean of what they make.
     taught : float
         That share, 0 to 1.
     lessons : int
-        Number of different batches with a teacher: each is made once, cached (20 s: 2 MB), and used repeatedly.
+        Number of different batches with a teacher: each is made once, cached (20 s: 1.3 MB), and used repeatedly.
     seed : int
     checkpoint_seconds, validate_seconds : float
         Wall-clock intervals.
@@ -112,7 +113,7 @@ class TrainSettings:
     decay_steps: int = 0
     compute_dtype: str = "float32"
     learns: str = "all"
-    teacher: str = ""
+    teacher: str | dict[str, float] = ""
     taught: float = 0.6
     lessons: int = 2500
     seed: int = 1
@@ -158,8 +159,15 @@ class TrainSettings:
             raise ConfigError(f"learns=beside needs a network with layers beside a stack; {self.network.name} has none")
 
     def _check_teacher(self) -> None:
-        if not isinstance(self.teacher, str):
-            raise ConfigError(f"teacher={self.teacher!r} must be the name or the folder of a model")
+        if not isinstance(self.teacher, (str, dict)) or not all(isinstance(name, str) for name in self.teachers):
+            raise ConfigError(
+                f"teacher={self.teacher!r} must be the name or the folder of a model, or several of them with weights, "
+                "{can-live: 0.6, can-ultra: 0.4}"
+            )
+        for name, weight in self.teachers.items():
+            require_number(f"teacher.{name}", weight)
+            if weight <= 0:
+                raise ConfigError(f"teacher.{name}={weight} must be above 0")
         if self.teacher and self.pairs:
             raise ConfigError(f"teacher={self.teacher} works with mixtures only: remove it, or set pairs: false")
         if not 0.0 <= self.taught <= 1.0:
@@ -178,6 +186,13 @@ class TrainSettings:
             raise ConfigError(
                 f"validation_seconds={self.validation_seconds} must be at least one hop, {self.network.hop / rate:g}"
             )
+
+    @property
+    def teachers(self) -> dict[str, float]:
+        """Names or folders of those that teach, and their weights in the mean."""
+        if isinstance(self.teacher, dict):
+            return self.teacher
+        return {self.teacher: 1.0} if self.teacher else {}
 
     @property
     def n_samples(self) -> int:

@@ -1,9 +1,10 @@
 """Round the weights of shipped dense networks to eight bits, for mixtures like those they were trained on.
 
     python -m benchmarks.round_weights can-live can-ultra can-wave --data data
+    python -m benchmarks.round_weights can-live --data data --checkpoint runs/can-live/last.npz
 
-Writes a folder's `weights.npz` and `model.tflite` and leaves its other files alone.  Weights that are already rounded
-do not change.  Prints the power of the network's output (logits of the gain, rotation) over that of the error, on
+Writes a folder's `weights.npz` and `model.tflite` and leaves its other files alone.  Weights that are already rounded,
+as an export leaves them, do not change; a checkpoint has them as they were trained.  Prints the power of the network's output (logits of the gain, rotation) over that of the error, on
 other mixtures.
 """
 
@@ -17,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from rtdenoise.lab.data.batches import make_batch
-from rtdenoise.lab.export.model_folder import convert_litert
+from rtdenoise.lab.export.model_folder import convert_litert, network_from_checkpoint
 from rtdenoise.lab.export.rounding import inputs_of, inputs_of_layers, rounded_for
 from rtdenoise.lab.training.session import default_cache, open_mixer
 from rtdenoise.lab.training.settings import load_settings
@@ -34,14 +35,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="+", help="a shipped network, or the folder of one")
     parser.add_argument("--data", type=Path, required=True, help="folder of recordings")
+    parser.add_argument("--checkpoint", type=Path, help="of one model: the run whose averaged weights are rounded")
     options = parser.parse_args()
+    if options.checkpoint is not None and len(options.model) > 1:
+        parser.error("--checkpoint is of one model: name one")
     for name in options.model:
-        round_model(models.open_model(name), options.data)
+        model = models.open_model(name)
+        trained = None if options.checkpoint is None else network_from_checkpoint(options.checkpoint, model.spec)[0]
+        round_model(model, trained or model.network(), options.data)
 
 
-def round_model(model: models.Model, data: Path) -> None:
-    """Write a model's weights anew."""
-    network, spec = model.network(), model.spec
+def round_model(model: models.Model, network: Network, data: Path) -> None:
+    """Write a model's weights anew: those of this network."""
+    spec = model.spec
     mixtures = load_settings(Path("can-live"), []).mixtures
     mixer = open_mixer(data, "train", mixtures, cache=default_cache(), sample_rate=spec.sample_rate)
     n_samples = int(SECONDS * spec.sample_rate) // spec.hop * spec.hop

@@ -37,8 +37,8 @@ noisy = 0.1 * rng.standard_normal((2, 16384)).astype(np.float32)
 PYRAMID = (1, 2, 8)
 KINDS = {
     "live": CanSpec(name="l", domain="spectral", channels=12, dilations=PYRAMID, residual=True, mask="magnitude"),
-    "no delay": replace(SPECS["can-wave"], channels=12, dilations=PYRAMID),
-    "fine": replace(SPECS["can-wave"], channels=12, dilations=PYRAMID, span=256, hop=64, mean_rows=2, fine_channels=6),
+    "no delay": replace(SPECS["can-wave"], channels=12, dilations=PYRAMID, beside=None),
+    "fine": replace(SPECS["can-ultra"], channels=12, dilations=PYRAMID, span=256, hop=64, mean_rows=2, fine_channels=6),
     "wave": replace(SPECS["germain2018-causal"], channels=6, dilations=PYRAMID),
     "centred": replace(SPECS["germain2018"], channels=6, dilations=PYRAMID),
     "framed": CanSpec(name="f", domain="framed", channels=8, dilations=PYRAMID, residual=True, frame=32, stride=16),

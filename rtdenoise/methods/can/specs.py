@@ -10,7 +10,8 @@ from rtdenoise.methods.can.spec import Beside, CanSpec
 _DOUBLING = tuple(2**k for k in range(13))
 _PYRAMID = (1, 2, 4, 8, 16, 32)
 
-# No delay beyond the block: the newest hop is output as soon as it is masked, without overlap.
+# No delay beyond the block: the newest hop is output as soon as it is masked, without overlap; layers over bands beside
+# the dense stack.
 _WAVE = CanSpec(
     name="can-wave",
     domain="spectral",
@@ -20,6 +21,7 @@ _WAVE = CanSpec(
     mask="complex",
     span=128,
     fine_channels=32,
+    beside=Beside(channels=32, bands=32, dilations=(1, 2, 4, 8) * 3, gates=(1, 3, 5, 7)),
 )
 
 SPECS: dict[str, CanSpec] = {
@@ -40,15 +42,12 @@ SPECS: dict[str, CanSpec] = {
             name="germain2018-causal", domain="wave", channels=64, dilations=(*_DOUBLING, 1), normalisation="adaptive"
         ),
         _WAVE,
-        # Each sample is covered by two windows of 16 ms; layers over bands beside the stack.
+        # Each sample is covered by two windows of 16 ms.
+        replace(_WAVE, name="can-live", span=256),
+        # Each sample is covered by four windows of 8 ms: half the delay, thrice the cost; the stack alone.
         replace(
-            _WAVE,
-            name="can-live",
-            span=256,
-            beside=Beside(channels=32, bands=32, dilations=(1, 2, 4, 8) * 3, gates=(1, 3, 5, 7)),
+            _WAVE, name="can-ultra", hop=32, dilations=tuple(4 * d for d in _PYRAMID) * 2, mean_rows=4, beside=None
         ),
-        # Each sample is covered by four windows of 8 ms: half the delay, thrice the cost.
-        replace(_WAVE, name="can-ultra", hop=32, dilations=tuple(4 * d for d in _PYRAMID) * 2, mean_rows=4),
         CanSpec(
             name="can-small",
             domain="spectral",

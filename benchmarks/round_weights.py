@@ -4,8 +4,8 @@
     python -m benchmarks.round_weights can-live --data data --checkpoint runs/can-live/last.npz
 
 Writes a folder's `weights.npz` and `model.tflite` and leaves its other files alone.  Weights that are already rounded,
-as an export leaves them, do not change; a checkpoint has them as they were trained.  Prints the power of the network's output (logits of the gain, rotation) over that of the error, on
-other mixtures.
+as an export leaves them, do not change; a checkpoint has them as they were trained.  Prints the power of the network's
+output (logits of the gain, rotation) over that of the error, on other mixtures.
 """
 
 from __future__ import annotations

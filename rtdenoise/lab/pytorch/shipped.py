@@ -71,13 +71,12 @@ def mean_of(parts: Sequence[tuple[Teach, float]]) -> Teach:
     ``(teacher, weight)`` each; weights need not sum to one.
     Networks that differ make different errors, so their mean has fewer than each (Hinton et al. 2015).
     """
-    total = sum(weight for _, weight in parts)
 
     def teach(noisy: F32) -> F32:
-        made = [np.float32(weight / total) * hear(noisy) for hear, weight in parts]
+        made = [hear(noisy) for hear, _ in parts]
         shortest = min(a.shape[1] for a in made)
-        mean: F32 = np.sum([a[:, :shortest] for a in made], axis=0, dtype=np.float32)
-        return mean
+        mean = np.average([a[:, :shortest] for a in made], axis=0, weights=[weight for _, weight in parts])
+        return np.asarray(mean, np.float32)
 
     return teach
 
